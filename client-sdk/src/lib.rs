@@ -1,0 +1,1 @@
+//! The Footpath client core: track, queue, deliver; nothing lost, nothing slowed.

@@ -1,0 +1,1 @@
+//! History: Parquet chunks in the final schema, their manifest, scans.

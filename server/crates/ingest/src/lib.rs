@@ -1,0 +1,1 @@
+//! Ingest: admission, the wire walk, validation, privacy, commit.

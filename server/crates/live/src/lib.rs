@@ -1,0 +1,1 @@
+//! Live: partition workers, images, the hub, subscriptions.

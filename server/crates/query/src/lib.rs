@@ -1,0 +1,1 @@
+//! Queries over stored events, with the kernel the live path uses.

@@ -1,0 +1,2 @@
+//! Footpath.
+fn main() {}
