@@ -1,0 +1,23 @@
+//! Compiles the API without protoc, and keeps its descriptors for reflection and for the page.
+
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+const FILES: [&str; 6] = [
+    "footpath/v1/event.proto",
+    "footpath/v1/ingest_service.proto",
+    "footpath/v1/live_service.proto",
+    "footpath/v1/query_service.proto",
+    "footpath/v1/definition_service.proto",
+    "footpath/v1/admin_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=footpath");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("footpath.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
