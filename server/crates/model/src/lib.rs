@@ -1,1 +1,6 @@
 //! Events, ids, properties, filters, time ranges and definitions: the words everything else is said in.
+pub mod clock;
+pub mod id;
+pub mod props;
+pub mod record;
+pub mod wire;

@@ -1,0 +1,176 @@
+//! Properties, read lazily from the bytes they were sent in.
+
+use serde_json::{Map, Number, Value as Json};
+
+use crate::wire::{Fields, Raw, WireError};
+
+/// A property's value. Borrowed from the record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// Text.
+    String(&'a str),
+    /// A whole number.
+    Int(i64),
+    /// A finite number.
+    Double(f64),
+    /// A decimal number as written.
+    Decimal(&'a str),
+    /// An amount of money.
+    Money {
+        /// ISO 4217 code.
+        currency: &'a str,
+        /// Whole units.
+        units: i64,
+        /// Billionths.
+        nanos: i32,
+    },
+    /// True or false.
+    Bool(bool),
+    /// Microseconds since 1970.
+    Time(i64),
+    /// Several values.
+    List(Vec<Value<'a>>),
+    /// Values by key.
+    Map(Vec<(&'a str, Value<'a>)>),
+}
+
+/// The field number of `Event.properties`, which every property in a record carries.
+pub const PROPERTY_FIELD: u32 = 11;
+
+/// The properties of a record, in order. The bytes were validated at ingest; what does not decode is left out.
+pub fn properties(bytes: &[u8]) -> impl Iterator<Item = (&str, Value<'_>)> {
+    Fields::new(bytes).filter_map(|field| entry(field.ok()?.bytes().ok()?).ok().flatten())
+}
+
+/// The value of one property.
+pub fn property<'a>(bytes: &'a [u8], key: &str) -> Option<Value<'a>> {
+    properties(bytes).find(|(k, _)| *k == key).map(|(_, value)| value)
+}
+
+/// The properties as a JSON object; money becomes `{currency, units, nanos}`, times RFC 3339.
+pub fn to_json(bytes: &[u8]) -> Map<String, Json> {
+    properties(bytes).map(|(key, value)| (key.to_owned(), value.to_json())).collect()
+}
+
+fn entry(bytes: &[u8]) -> Result<Option<(&str, Value<'_>)>, WireError> {
+    let (mut key, mut value) = ("", None);
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => key = text(field.bytes()?),
+            2 => value = Value::decode(field.bytes()?)?,
+            _ => {}
+        }
+    }
+    Ok(value.map(|value| (key, value)))
+}
+
+fn text(bytes: &[u8]) -> &str {
+    simdutf8::basic::from_utf8(bytes).unwrap_or_default()
+}
+
+impl<'a> Value<'a> {
+    /// Decodes a `footpath.v1.Value`; `None` if no kind is set.
+    ///
+    /// # Errors
+    /// If the bytes are not protobuf.
+    pub fn decode(bytes: &'a [u8]) -> Result<Option<Self>, WireError> {
+        let Some(field) = Fields::new(bytes).last().transpose()? else { return Ok(None) };
+        let value = match (field.number, field.value) {
+            (1, Raw::Bytes(b)) => Self::String(text(b)),
+            (2, Raw::Varint(v)) => Self::Int(v as i64),
+            (3, Raw::Fixed64(v)) => Self::Double(f64::from_bits(v)),
+            (4, Raw::Bytes(b)) => Self::Decimal(text(b)),
+            (5, Raw::Bytes(b)) => Self::money(b)?,
+            (6, Raw::Varint(v)) => Self::Bool(v != 0),
+            (7, Raw::Bytes(b)) => Self::Time(timestamp_us(b)?),
+            (8, Raw::Bytes(b)) => Self::list(b)?,
+            (9, Raw::Bytes(b)) => Self::map(b)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(value))
+    }
+
+    fn money(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let (mut currency, mut units, mut nanos) = ("", 0, 0);
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => currency = text(field.bytes()?),
+                2 => units = field.varint()? as i64,
+                3 => nanos = field.varint()? as i32,
+                _ => {}
+            }
+        }
+        Ok(Self::Money { currency, units, nanos })
+    }
+
+    fn list(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let mut values = Vec::new();
+        for field in Fields::new(bytes) {
+            if let Some(value) = Self::decode(field?.bytes()?)? {
+                values.push(value);
+            }
+        }
+        Ok(Self::List(values))
+    }
+
+    fn map(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let mut values = Vec::new();
+        for field in Fields::new(bytes) {
+            values.extend(entry(field?.bytes()?)?);
+        }
+        Ok(Self::Map(values))
+    }
+
+    /// As a number, where it is one; money by its amount.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Self::Int(v) => Some(*v as f64),
+            Self::Double(v) => Some(*v),
+            Self::Decimal(v) => v.parse().ok(),
+            Self::Money { units, nanos, .. } => Some(*units as f64 + f64::from(*nanos) / 1e9),
+            _ => None,
+        }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::String(v) | Self::Decimal(v) => Json::from(*v),
+            Self::Int(v) => Json::from(*v),
+            Self::Double(v) => Number::from_f64(*v).map_or(Json::Null, Json::Number),
+            Self::Money { currency, units, nanos } => {
+                serde_json::json!({"currency": currency, "units": units, "nanos": nanos})
+            }
+            Self::Bool(v) => Json::from(*v),
+            Self::Time(us) => Json::from(rfc3339(*us)),
+            Self::List(values) => values.iter().map(Self::to_json).collect(),
+            Self::Map(values) => {
+                values.iter().map(|(k, v)| ((*k).to_owned(), v.to_json())).collect::<Map<_, _>>().into()
+            }
+        }
+    }
+}
+
+/// Microseconds of a `google.protobuf.Timestamp`; nanoseconds are cut.
+///
+/// # Errors
+/// If the bytes are not protobuf.
+pub fn timestamp_us(bytes: &[u8]) -> Result<i64, WireError> {
+    let (mut seconds, mut nanos) = (0_i64, 0_i32);
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => seconds = field.varint()? as i64,
+            2 => nanos = field.varint()? as i32,
+            _ => {}
+        }
+    }
+    Ok(seconds.saturating_mul(1_000_000).saturating_add(i64::from(nanos) / 1000))
+}
+
+/// A moment as RFC 3339 text in UTC.
+pub fn rfc3339(us: i64) -> String {
+    jiff::Timestamp::from_microsecond(us).map(|t| t.to_string()).unwrap_or_default()
+}
