@@ -1,1 +1,28 @@
 //! The kernel: funnels and identity as pure state machines, called by the live and the batch path.
+//!
+//! Nothing here reads a clock, does IO or draws a random number. What comes in decides what comes out, so
+//! that a number on a live tile can be computed again from stored events and must be the same.
+//!
+//! An event reaches a funnel as a [`SlimEvent`]: when, which id, and which steps it matches. From there
+//! - [`batch`] folds a person's sorted events once, for queries and back-fills;
+//! - [`person`] keeps a person's fold state open while events arrive in any order, for the live path;
+//! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
+//!   as groups.
+//!
+//! [`identity`] says which actors are one person. What the numbers mean is in `docs/semantics.md`.
+
+pub mod batch;
+pub mod funnel;
+pub mod identity;
+mod packed;
+pub mod person;
+mod tail;
+mod ties;
+
+#[cfg(test)]
+mod reference;
+
+pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
+pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
+pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
+pub use person::{Change, NeedsRefold, PersonFunnel};

@@ -1,6 +1,8 @@
 //! Events, ids, properties, filters, time ranges and definitions: the words everything else is said in.
 pub mod clock;
+pub mod definition;
 pub mod id;
 pub mod props;
+pub mod range;
 pub mod record;
 pub mod wire;

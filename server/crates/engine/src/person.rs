@@ -1,0 +1,300 @@
+//! One person's open funnel while events arrive in any order.
+//!
+//! The state is a memo of the fold over the person's events in order. An event in its turn advances it. A late
+//! one is put among the last events, the *tail*, and those are folded again on top of the *base*, the fold of
+//! everything before them. One that is older than the base cannot be placed: the caller reads the person's
+//! stored events and rebuilds.
+//!
+//! **Memory**: 192 bytes with everything inline for up to 4 steps and 6 tail events. Beyond: 16 bytes per tail event
+//! on the heap, at most max(tail limit, steps) + 1 of them (Rust's vectors may reserve up to twice that), and 16
+//! bytes per step.
+
+use crate::funnel::{
+    FunnelState, MAX_STEPS, NO_ENTRY, Rules, SlimEvent, advance_group, advance_one, clamp_time, depth,
+};
+use crate::packed::{Packed, tag};
+use crate::tail::Tail;
+use crate::ties::Masks;
+
+/// What an event did to a person's state. Whether the person's depth changed is a comparison of
+/// [`PersonFunnel::depth`] before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The event came in its turn (or at the same time as the newest) and the state advanced.
+    InOrder,
+    /// The event was older than the newest one; the state is as if it had come in its turn.
+    Late,
+    /// The event cannot change the state, now or later: it matches no step, or is too old to improve a finished
+    /// chain, or equals others of its timestamp. It was not kept.
+    Irrelevant,
+    /// The event is in the tail already.
+    Duplicate,
+    /// The event is too old to be placed. The state has not changed and is now wrong: [`PersonFunnel::rebuild`]
+    /// it from the person's stored events, this one included.
+    NeedsRefold,
+}
+
+/// The states of two actors cannot be joined in memory: rebuild from the stored events of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("events of both persons were folded already; rebuild the person from stored events")]
+pub struct NeedsRefold;
+
+/// One person's state in one funnel. Every call must pass the [`Rules`] it was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonFunnel {
+    pub(crate) levels: Levels,
+    pub(crate) tail: Tail,
+    /// The time of the newest event in the base; [`NO_ENTRY`] if there is none.
+    pub(crate) base_until_us: i64,
+    steps: u8,
+}
+
+const _: () =
+    assert!(size_of::<PersonFunnel>() <= 192, "measured with 192 bytes a person; three cache lines");
+
+const INLINE_STEPS: usize = 4;
+
+/// The current entries, then the base's.
+#[derive(Debug, Clone)]
+pub(crate) enum Levels {
+    Inline([i64; 2 * INLINE_STEPS]),
+    Heap(Box<[i64]>),
+}
+
+impl Levels {
+    fn new(steps: usize) -> Self {
+        if steps <= INLINE_STEPS {
+            Self::Inline([NO_ENTRY; 2 * INLINE_STEPS])
+        } else {
+            Self::Heap(vec![NO_ENTRY; 2 * steps].into())
+        }
+    }
+
+    fn halves(&self) -> (&[i64], &[i64]) {
+        let all: &[i64] = match self {
+            Self::Inline(levels) => levels,
+            Self::Heap(levels) => levels,
+        };
+        all.split_at(all.len() / 2)
+    }
+
+    pub(crate) fn halves_mut(&mut self) -> (&mut [i64], &mut [i64]) {
+        let all: &mut [i64] = match self {
+            Self::Inline(levels) => levels,
+            Self::Heap(levels) => levels,
+        };
+        all.split_at_mut(all.len() / 2)
+    }
+}
+
+impl PartialEq for Levels {
+    fn eq(&self, other: &Self) -> bool {
+        self.halves() == other.halves()
+    }
+}
+
+impl Eq for Levels {}
+
+impl PersonFunnel {
+    /// A person without events.
+    pub fn new(rules: &Rules) -> Self {
+        Self {
+            levels: Levels::new(rules.steps()),
+            tail: Tail::default(),
+            base_until_us: NO_ENTRY,
+            steps: rules.steps() as u8,
+        }
+    }
+
+    /// A person from all its stored events, sorted by time.
+    pub fn rebuild(rules: &Rules, sorted: impl IntoIterator<Item = SlimEvent>) -> Self {
+        let mut person = Self::new(rules);
+        for event in sorted {
+            let change = person.apply(rules, event);
+            debug_assert!(
+                !matches!(change, Change::Late | Change::NeedsRefold),
+                "a refold reads events in the order of time"
+            );
+        }
+        person
+    }
+
+    /// The latest entry that reached each step, microseconds since 1970, or [`NO_ENTRY`].
+    pub fn entries(&self) -> &[i64] {
+        &self.levels.halves().0[..usize::from(self.steps)]
+    }
+
+    /// How many steps the person reached, counting entries at `from_us` or later.
+    #[inline]
+    pub fn depth(&self, from_us: i64) -> usize {
+        depth(self.entries(), from_us)
+    }
+
+    /// The range's beginning behind which the depth counted from `from_us` falls: when the beginning moves past this
+    /// moment, the person leaves the deepest step. `None` if no step is reached.
+    pub fn falls_after(&self, from_us: i64) -> Option<i64> {
+        self.depth(from_us).checked_sub(1).map(|deepest| self.entries()[deepest])
+    }
+
+    /// Whether nothing has been kept of any event.
+    pub fn is_empty(&self) -> bool {
+        !self.has_base() && self.tail.as_slice().is_empty()
+    }
+
+    /// The state as [`crate::fold_person`] gives it.
+    pub fn state(&self, rules: &Rules) -> FunnelState {
+        let mut state = FunnelState::new(rules);
+        state.entries_mut().copy_from_slice(self.entries());
+        state
+    }
+
+    /// Takes an event, in whatever order it arrives.
+    #[inline]
+    pub fn apply(&mut self, rules: &Rules, event: SlimEvent) -> Change {
+        debug_assert_eq!(rules.steps(), usize::from(self.steps), "a person's rules never change");
+        let time_us = clamp_time(event.time_us);
+        let mask = rules.usable_steps(time_us, event.mask);
+        if mask == 0 {
+            return Change::Irrelevant;
+        }
+        let packed = Packed::new(time_us, tag(&event), mask);
+        if time_us > self.newest_us() {
+            let (current, _) = self.split_levels();
+            advance_one(current, rules, time_us, mask);
+            self.tail.push(packed);
+            self.trim(rules);
+            return Change::InOrder;
+        }
+        self.place(rules, packed)
+    }
+
+    /// Joins the states of two actors that are one person.
+    ///
+    /// # Errors
+    /// [`NeedsRefold`] if the events of one were folded into its base and the other has events as old. Neither has
+    /// changed.
+    pub fn merge(rules: &Rules, a: &Self, b: &Self) -> Result<Self, NeedsRefold> {
+        let (elder, younger) = if a.has_base() { (a, b) } else { (b, a) };
+        if younger.is_empty() {
+            return Ok(elder.clone());
+        }
+        let oldest_us = younger.tail.as_slice().first().map_or(NO_ENTRY, |event| event.time_us());
+        if younger.has_base() || oldest_us <= elder.base_until_us {
+            return Err(NeedsRefold);
+        }
+        let mut events = [elder.tail.as_slice(), younger.tail.as_slice()].concat();
+        events.sort_unstable();
+        let mut merged = elder.clone();
+        merged.tail = Tail::default();
+        merged.refold(rules);
+        for event in events {
+            merged.take_in_order(rules, event);
+        }
+        Ok(merged)
+    }
+
+    pub(crate) fn has_base(&self) -> bool {
+        self.base_until_us != NO_ENTRY
+    }
+
+    #[inline]
+    fn newest_us(&self) -> i64 {
+        self.tail.as_slice().last().map_or(self.base_until_us, |event| event.time_us())
+    }
+
+    #[inline]
+    fn split_levels(&mut self) -> (&mut [i64], &mut [i64]) {
+        let steps = usize::from(self.steps);
+        let (current, base) = self.levels.halves_mut();
+        (&mut current[..steps], &mut base[..steps])
+    }
+
+    fn take_in_order(&mut self, rules: &Rules, event: Packed) {
+        if event.time_us() > self.newest_us() {
+            let (current, _) = self.split_levels();
+            advance_one(current, rules, event.time_us(), event.mask());
+            self.tail.push(event);
+            self.trim(rules);
+        } else {
+            self.place(rules, event);
+        }
+    }
+
+    /// Takes an event that is not newer than all others.
+    fn place(&mut self, rules: &Rules, event: Packed) -> Change {
+        let time_us = event.time_us();
+        // A chain with this event entered at its time or earlier. If one that entered later is finished, no step
+        // can gain by it, now or later.
+        if self.entries().last().is_some_and(|finished| *finished > time_us) {
+            return Change::Irrelevant;
+        }
+        if time_us <= self.base_until_us {
+            return Change::NeedsRefold;
+        }
+        let newest_us = self.newest_us();
+        let tail = self.tail.as_slice();
+        let at = tail.partition_point(|kept| kept.time_us() < time_us);
+        let end = tail.partition_point(|kept| kept.time_us() <= time_us);
+        let group = &tail[at..end];
+        if group.iter().any(|kept| kept.tag() == event.tag()) {
+            return Change::Duplicate;
+        }
+        if !masks(group).offer(event.mask()) {
+            return Change::Irrelevant;
+        }
+        self.tail.insert(end, event);
+        self.refold(rules);
+        self.trim(rules);
+        if time_us == newest_us { Change::InOrder } else { Change::Late }
+    }
+
+    /// Folds the tail again on top of the base.
+    fn refold(&mut self, rules: &Rules) {
+        let steps = usize::from(self.steps);
+        let (current, base) = self.levels.halves_mut();
+        current.copy_from_slice(base);
+        for group in self.tail.as_slice().chunk_by(|a, b| a.time_us() == b.time_us()) {
+            advance(&mut current[..steps], rules, group);
+        }
+    }
+
+    /// Moves the oldest groups of the tail to the base until the rest fits. A group is never split, and the newest one
+    /// stays: another event of its timestamp may come.
+    fn trim(&mut self, rules: &Rules) {
+        let steps = usize::from(self.steps);
+        while self.tail.as_slice().len() > rules.tail_limit() {
+            let tail = self.tail.as_slice();
+            let oldest_us = tail[0].time_us();
+            let group = tail.partition_point(|event| event.time_us() == oldest_us);
+            if group == tail.len() {
+                return;
+            }
+            let (_, base) = self.levels.halves_mut();
+            advance(&mut base[..steps], rules, &tail[..group]);
+            self.base_until_us = oldest_us;
+            self.tail.drop_first(group);
+        }
+    }
+}
+
+/// Advances by one group of equal timestamps.
+#[inline]
+fn advance(entries: &mut [i64], rules: &Rules, group: &[Packed]) {
+    match group {
+        [only] => advance_one(entries, rules, only.time_us(), only.mask()),
+        [first, ..] => advance_group(entries, rules, first.time_us(), &masks(group)),
+        [] => {}
+    }
+}
+
+fn masks(group: &[Packed]) -> Masks {
+    debug_assert!(group.len() <= MAX_STEPS);
+    let mut masks = Masks::default();
+    for event in group {
+        masks.offer(event.mask());
+    }
+    masks
+}
+
+#[cfg(test)]
+mod tests;

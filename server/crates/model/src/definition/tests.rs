@@ -1,0 +1,112 @@
+use super::*;
+
+fn checkout() -> FunnelDefinition {
+    serde_json::from_str(
+        r#"{
+            "id": "checkout",
+            "steps": [
+                {"events": ["cart_viewed"]},
+                {"name": "Paid", "events": ["paid", "order_completed"],
+                 "filters": [{"property": "amount", "op": "gte", "values": [10]},
+                             {"property": "method", "op": "in", "values": ["card", "invoice"]},
+                             {"property": "test", "op": "not_eq", "values": [true]}]}
+            ],
+            "window_us": 3600000000
+        }"#,
+    )
+    .unwrap()
+}
+
+fn fields_of(definition: &FunnelDefinition) -> Vec<String> {
+    definition.validate().err().map_or(vec![], |e| e.0.into_iter().map(|e| e.field).collect())
+}
+
+#[test]
+fn a_file_reads_well_and_comes_back() {
+    let definition = checkout();
+    assert_eq!(definition.validate(), Ok(()));
+    assert_eq!(definition.steps[0].label(), "cart_viewed");
+    assert_eq!(definition.steps[1].label(), "Paid");
+    assert_eq!(definition.steps[1].filters[2].values, [Literal::Bool(true)]);
+    let text = serde_json::to_string(&definition).unwrap();
+    assert_eq!(serde_json::from_str::<FunnelDefinition>(&text).unwrap(), definition);
+}
+
+#[test]
+fn a_typing_error_is_refused() {
+    let text = serde_json::to_string(&checkout()).unwrap().replace("window_us", "windwo_us");
+    let error = serde_json::from_str::<FunnelDefinition>(&text).unwrap_err().to_string();
+    assert!(error.contains("windwo_us"), "{error}");
+}
+
+#[test]
+fn every_violation_names_its_field() {
+    let mut definition = checkout();
+    definition.id = "Checkout".into();
+    definition.steps[0].events.clear();
+    definition.steps[1].events[1] = "x".repeat(256);
+    definition.steps[1].filters[0].values = vec![Literal::String("ten".into())];
+    definition.steps[1].filters[1].property.clear();
+    definition.window_us = 999_999;
+    let expected = [
+        "id",
+        "steps[0].events",
+        "steps[1].events[1]",
+        "steps[1].filters[0].values[0]",
+        "steps[1].filters[1].property",
+        "window_us",
+    ];
+    assert_eq!(fields_of(&definition), expected);
+    let text = definition.validate().unwrap_err().to_string();
+    assert!(text.contains("steps[0].events: 1 to 50 are allowed, not 0; "), "{text}");
+}
+
+#[test]
+fn bounds_are_inclusive() {
+    let mut definition = checkout();
+    for (window_us, valid) in
+        [(MIN_WINDOW_US, true), (MAX_WINDOW_US, true), (MIN_WINDOW_US - 1, false), (MAX_WINDOW_US + 1, false)]
+    {
+        definition.window_us = window_us;
+        assert_eq!(definition.validate().is_ok(), valid, "{window_us}");
+    }
+    let mut definition = checkout();
+    for (steps, valid) in [(0, false), (1, true), (20, true), (21, false)] {
+        definition.steps = vec![checkout().steps[0].clone(); steps];
+        assert_eq!(definition.validate().is_ok(), valid, "{steps}");
+    }
+}
+
+#[test]
+fn comparisons_take_what_they_can_compare() {
+    let text = |t: &str| Literal::String(t.into());
+    let cases = [
+        (Op::IsSet, vec![], true),
+        (Op::IsNotSet, vec![text("x")], false),
+        (Op::Gt, vec![], false),
+        (Op::Gt, vec![Literal::Number(1.0), Literal::Number(2.0)], false),
+        (Op::Gt, vec![text("12.5")], true),
+        (Op::Lte, vec![text("inf")], false),
+        (Op::Lt, vec![Literal::Bool(true)], false),
+        (Op::Eq, vec![Literal::Number(f64::NAN)], false),
+        (Op::Eq, vec![text("")], true),
+        (Op::Eq, vec![], false),
+        (Op::In, vec![text("a"), Literal::Number(2.0)], true),
+        (Op::Contains, vec![text("")], false),
+        (Op::Prefix, vec![Literal::Number(1.0)], false),
+        (Op::Prefix, vec![text("/shop/")], true),
+    ];
+    for (op, values, valid) in cases {
+        let mut definition = checkout();
+        let condition = Condition { property: "p".into(), op, values };
+        definition.steps[0].filters = vec![condition.clone()];
+        assert_eq!(definition.validate().is_ok(), valid, "{condition:?}");
+    }
+}
+
+#[test]
+fn a_bad_range_is_named() {
+    let mut definition = checkout();
+    definition.range.time_zone = "Europe/Atlantis".into();
+    assert_eq!(fields_of(&definition), ["range.time_zone"]);
+}

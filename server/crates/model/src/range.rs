@@ -1,0 +1,291 @@
+//! Spans of time that entries are counted in.
+
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, ZonedDateTime};
+use serde::{Deserialize, Serialize};
+
+/// The longest rolling range, in days: ten years.
+pub const MAX_LAST_DAYS: u32 = 3660;
+
+/// A span of time, and the zone whose days and weeks cut it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeRange {
+    /// The span.
+    pub range: Range,
+    /// IANA name of the zone, for example `Europe/Berlin`; empty means UTC.
+    #[serde(default)]
+    pub time_zone: String,
+}
+
+/// The last seven days in UTC.
+impl Default for TimeRange {
+    fn default() -> Self {
+        Self { range: Range::Last { n: 7, unit: Unit::Days }, time_zone: String::new() }
+    }
+}
+
+/// A span of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Range {
+    /// Between two moments, microseconds since 1970.
+    Fixed {
+        /// The beginning, inclusive.
+        from_us: i64,
+        /// The end, exclusive.
+        to_us: i64,
+    },
+    /// Since midnight in the zone.
+    Today,
+    /// Since Monday, midnight, in the zone.
+    ThisWeek,
+    /// The last N units up to now, rolling.
+    Last {
+        /// How many.
+        n: u32,
+        /// Of what.
+        unit: Unit,
+    },
+}
+
+/// Units of a rolling range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// 60 seconds.
+    Minutes,
+    /// 60 minutes.
+    Hours,
+    /// Calendar days of the zone: the same time of day, so 23 or 25 hours where the clock changes.
+    Days,
+}
+
+/// Why a range cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// The zone has no such name, or the machine has no time zone database.
+    #[error("{0:?} is not the name of a time zone; use an IANA name such as \"Europe/Berlin\"")]
+    TimeZone(String),
+    /// A fixed range that ends before it begins, or is empty.
+    #[error("the end ({to_us}) must be later than the beginning ({from_us})")]
+    Empty {
+        /// The beginning.
+        from_us: i64,
+        /// The end.
+        to_us: i64,
+    },
+    /// A rolling range of nothing, or longer than ten years.
+    #[error("the last N must be from one unit to {MAX_LAST_DAYS} days, not {n} {unit:?}")]
+    Length {
+        /// How many.
+        n: u32,
+        /// Of what.
+        unit: Unit,
+    },
+    /// The present moment is outside the calendar (years -9999 to 9999).
+    #[error("{0} microseconds since 1970 is not a time")]
+    Now(i64),
+}
+
+impl RangeError {
+    /// The path of the field in a [`TimeRange`].
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::TimeZone(_) => "time_zone",
+            Self::Empty { .. } | Self::Length { .. } | Self::Now(_) => "range",
+        }
+    }
+}
+
+impl TimeRange {
+    /// Checks the zone's name and the span.
+    ///
+    /// # Errors
+    /// If the zone is unknown, or the span is empty or too long.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        zone(&self.time_zone)?;
+        self.range.validate()
+    }
+
+    /// [`Range::resolve`] in this range's zone.
+    ///
+    /// # Errors
+    /// As [`Range::resolve`].
+    pub fn resolve(&self, now_us: i64) -> Result<(i64, Option<i64>), RangeError> {
+        self.range.resolve(now_us, &self.time_zone)
+    }
+}
+
+impl Range {
+    /// Whether the range's beginning moves with time, so that people leave it without any event.
+    pub fn moves(&self) -> bool {
+        !matches!(self, Self::Fixed { .. })
+    }
+
+    /// Where the range lies at `now_us`, in the zone named `time_zone` (IANA; empty means UTC): the first
+    /// moment in it, and the first moment behind it if it has an end, in microseconds since 1970.
+    ///
+    /// Only a fixed range has an end. The others reach to now; an event that a client's clock dates a little ahead
+    /// counts at once, not when its moment comes, so that the state of a person is the same at every moment.
+    ///
+    /// # Errors
+    /// If the zone is unknown, the span is empty or too long, or `now_us` is no time.
+    pub fn resolve(&self, now_us: i64, time_zone: &str) -> Result<(i64, Option<i64>), RangeError> {
+        self.validate()?;
+        if let Self::Fixed { from_us, to_us } = *self {
+            return Ok((from_us, Some(to_us)));
+        }
+        let out_of_range = |_| RangeError::Now(now_us);
+        let now =
+            Timestamp::from_microsecond(now_us).map_err(out_of_range)?.to_zoned_datetime(zone(time_zone)?);
+        let from = match *self {
+            Self::Fixed { .. } | Self::Today => now.start_of_day(),
+            Self::ThisWeek => monday(&now),
+            Self::Last { n, unit } => now.checked_sub(unit.span(n)),
+        };
+        Ok((from.map_err(out_of_range)?.timestamp().as_microsecond(), None))
+    }
+
+    fn validate(&self) -> Result<(), RangeError> {
+        match *self {
+            Self::Fixed { from_us, to_us } if from_us >= to_us => Err(RangeError::Empty { from_us, to_us }),
+            Self::Last { n, unit } if !(1..=unit.most()).contains(&n) => Err(RangeError::Length { n, unit }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Unit {
+    fn span(self, n: u32) -> Span {
+        match self {
+            Self::Minutes => Span::new().minutes(n),
+            Self::Hours => Span::new().hours(n),
+            Self::Days => Span::new().days(n),
+        }
+    }
+
+    fn most(self) -> u32 {
+        match self {
+            Self::Minutes => MAX_LAST_DAYS * 24 * 60,
+            Self::Hours => MAX_LAST_DAYS * 24,
+            Self::Days => MAX_LAST_DAYS,
+        }
+    }
+}
+
+/// The first moment of the week's Monday. The date is found first: a day may begin at 01:00.
+fn monday(now: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
+    let days = now.weekday().since(Weekday::Monday);
+    now.date().checked_sub(Span::new().days(days))?.to_zoned_datetime(now.time_zone().clone())?.start_of_day()
+}
+
+fn zone(name: &str) -> Result<TimeZone, RangeError> {
+    if name.is_empty() || name == "UTC" {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name).map_err(|_| RangeError::TimeZone(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BERLIN: &str = "Europe/Berlin";
+    const HOUR: i64 = 3_600_000_000;
+
+    fn us(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_microsecond()
+    }
+
+    fn from(range: Range, now: &str, zone: &str) -> String {
+        let (from, to) = range.resolve(us(now), zone).unwrap();
+        assert_eq!(to, None);
+        Timestamp::from_microsecond(from).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_fixed_range_stays() {
+        assert_eq!(Range::Fixed { from_us: 5, to_us: 9 }.resolve(1, BERLIN), Ok((5, Some(9))));
+        let empty = Range::Fixed { from_us: 9, to_us: 9 }.resolve(1, BERLIN);
+        assert_eq!(empty, Err(RangeError::Empty { from_us: 9, to_us: 9 }));
+    }
+
+    #[test]
+    fn today_begins_at_the_zones_midnight() {
+        assert_eq!(from(Range::Today, "2026-11-24T06:30:00Z", ""), "2026-11-24T00:00:00Z");
+        assert_eq!(from(Range::Today, "2026-11-24T06:30:00Z", BERLIN), "2026-11-23T23:00:00Z");
+        assert_eq!(from(Range::Today, "2026-11-23T23:00:00Z", BERLIN), "2026-11-23T23:00:00Z");
+        assert_eq!(from(Range::Today, "2026-11-23T22:59:59.999999Z", BERLIN), "2026-11-22T23:00:00Z");
+    }
+
+    #[test]
+    fn days_have_23_24_or_25_hours() {
+        let length = |day: &str| {
+            let date: jiff::civil::Date = day.parse().unwrap();
+            let zone = zone(BERLIN).unwrap();
+            let next = date.tomorrow().unwrap().to_zoned_datetime(zone).unwrap().timestamp().as_microsecond();
+            let (from, _) = Range::Today.resolve(next - 1, BERLIN).unwrap();
+            (next - from) / HOUR
+        };
+        assert_eq!(length("2026-03-29"), 23);
+        assert_eq!(length("2026-06-01"), 24);
+        assert_eq!(length("2026-10-25"), 25);
+    }
+
+    #[test]
+    fn a_day_may_begin_at_one() {
+        // Beirut's clock goes from 00:00 to 01:00 on 29 March 2026.
+        let midday = "2026-03-29T09:00:00Z";
+        assert_eq!(from(Range::Today, midday, "Asia/Beirut"), "2026-03-28T22:00:00Z");
+        assert_eq!(from(Range::ThisWeek, midday, "Asia/Beirut"), "2026-03-22T22:00:00Z");
+    }
+
+    #[test]
+    fn weeks_begin_on_monday() {
+        // 24 November 2026 is a Tuesday.
+        assert_eq!(from(Range::ThisWeek, "2026-11-24T06:30:00Z", BERLIN), "2026-11-22T23:00:00Z");
+        assert_eq!(from(Range::ThisWeek, "2026-11-29T22:59:59Z", BERLIN), "2026-11-22T23:00:00Z");
+        assert_eq!(from(Range::ThisWeek, "2026-11-29T23:00:00Z", BERLIN), "2026-11-29T23:00:00Z");
+        // The week in which the clock goes back has 169 hours.
+        assert_eq!(from(Range::ThisWeek, "2026-10-25T22:59:59Z", BERLIN), "2026-10-18T22:00:00Z");
+    }
+
+    #[test]
+    fn the_last_days_keep_the_time_of_day_and_hours_do_not() {
+        let last = |n, unit| Range::Last { n, unit };
+        let after_the_change = "2026-10-25T11:00:00Z"; // 12:00 in Berlin, 25 hours after yesterday's 12:00.
+        assert_eq!(from(last(1, Unit::Days), after_the_change, BERLIN), "2026-10-24T10:00:00Z");
+        assert_eq!(from(last(24, Unit::Hours), after_the_change, BERLIN), "2026-10-24T11:00:00Z");
+        assert_eq!(from(last(1, Unit::Days), "2026-03-29T10:00:00Z", BERLIN), "2026-03-28T11:00:00Z");
+        assert_eq!(from(last(90, Unit::Minutes), "2026-11-24T06:30:00Z", ""), "2026-11-24T05:00:00Z");
+    }
+
+    #[test]
+    fn the_longest_ranges_resolve_and_longer_ones_are_refused() {
+        for unit in [Unit::Minutes, Unit::Hours, Unit::Days] {
+            let resolve = |n| Range::Last { n, unit }.resolve(us("2026-11-24T06:30:00Z"), BERLIN);
+            assert!(resolve(unit.most()).is_ok(), "{unit:?}");
+            assert_eq!(resolve(unit.most() + 1), Err(RangeError::Length { n: unit.most() + 1, unit }));
+            assert_eq!(resolve(0), Err(RangeError::Length { n: 0, unit }));
+        }
+    }
+
+    #[test]
+    fn an_unknown_zone_is_named() {
+        let error = Range::Today.resolve(0, "Europe/Atlantis").unwrap_err();
+        assert_eq!(error, RangeError::TimeZone("Europe/Atlantis".into()));
+        assert!(Range::Today.resolve(i64::MAX, "").is_err());
+    }
+
+    #[test]
+    fn a_range_reads_well_in_a_file() {
+        let range: TimeRange =
+            serde_json::from_str(r#"{"range": {"last": {"n": 7, "unit": "days"}}, "time_zone": "UTC"}"#)
+                .unwrap();
+        assert_eq!(range.range, Range::Last { n: 7, unit: Unit::Days });
+        let today: TimeRange = serde_json::from_str(r#"{"range": "today"}"#).unwrap();
+        assert_eq!(today.range, Range::Today);
+    }
+}
