@@ -7,8 +7,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::range::TimeRange;
-
 /// Most steps of a funnel; the kernel keeps one bit per step.
 pub const MAX_STEPS: usize = 20;
 /// The shortest window: one second.
@@ -53,9 +51,6 @@ pub struct FunnelDefinition {
     /// What is counted.
     #[serde(default)]
     pub counting: Counting,
-    /// The range that is counted when a watch or a query names none.
-    #[serde(default)]
-    pub range: TimeRange,
 }
 
 /// Which of several entries counts.
@@ -218,9 +213,6 @@ impl FunnelDefinition {
                 self.window_us
             )
         });
-        if let Err(error) = self.range.validate() {
-            check.that(false, &format!("range.{}", error.field()), || error.to_string());
-        }
         check.finish()
     }
 }

@@ -8,24 +8,6 @@ use serde::{Deserialize, Serialize};
 /// The longest rolling range, in days: ten years.
 pub const MAX_LAST_DAYS: u32 = 3660;
 
-/// A span of time, and the zone whose days and weeks cut it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TimeRange {
-    /// The span.
-    pub range: Range,
-    /// IANA name of the zone, for example `Europe/Berlin`; empty means UTC.
-    #[serde(default)]
-    pub time_zone: String,
-}
-
-/// The last seven days in UTC.
-impl Default for TimeRange {
-    fn default() -> Self {
-        Self { range: Range::Last { n: 7, unit: Unit::Days }, time_zone: String::new() }
-    }
-}
-
 /// A span of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -89,35 +71,6 @@ pub enum RangeError {
     Now(i64),
 }
 
-impl RangeError {
-    /// The path of the field in a [`TimeRange`].
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::TimeZone(_) => "time_zone",
-            Self::Empty { .. } | Self::Length { .. } | Self::Now(_) => "range",
-        }
-    }
-}
-
-impl TimeRange {
-    /// Checks the zone's name and the span.
-    ///
-    /// # Errors
-    /// If the zone is unknown, or the span is empty or too long.
-    pub fn validate(&self) -> Result<(), RangeError> {
-        zone(&self.time_zone)?;
-        self.range.validate()
-    }
-
-    /// [`Range::resolve`] in this range's zone.
-    ///
-    /// # Errors
-    /// As [`Range::resolve`].
-    pub fn resolve(&self, now_us: i64) -> Result<(i64, Option<i64>), RangeError> {
-        self.range.resolve(now_us, &self.time_zone)
-    }
-}
-
 impl Range {
     /// Whether the range's beginning moves with time, so that people leave it without any event.
     pub fn moves(&self) -> bool {
@@ -133,7 +86,7 @@ impl Range {
     /// # Errors
     /// If the zone is unknown, the span is empty or too long, or `now_us` is no time.
     pub fn resolve(&self, now_us: i64, time_zone: &str) -> Result<(i64, Option<i64>), RangeError> {
-        self.validate()?;
+        self.check_span()?;
         if let Self::Fixed { from_us, to_us } = *self {
             return Ok((from_us, Some(to_us)));
         }
@@ -148,7 +101,16 @@ impl Range {
         Ok((from.map_err(out_of_range)?.timestamp().as_microsecond(), None))
     }
 
-    fn validate(&self) -> Result<(), RangeError> {
+    /// Checks the span and the zone's name, as a definition's author should be told at once.
+    ///
+    /// # Errors
+    /// If the zone is unknown, or the span is empty or too long.
+    pub fn validate(&self, time_zone: &str) -> Result<(), RangeError> {
+        zone(time_zone)?;
+        self.check_span()
+    }
+
+    fn check_span(&self) -> Result<(), RangeError> {
         match *self {
             Self::Fixed { from_us, to_us } if from_us >= to_us => Err(RangeError::Empty { from_us, to_us }),
             Self::Last { n, unit } if !(1..=unit.most()).contains(&n) => Err(RangeError::Length { n, unit }),
@@ -281,11 +243,10 @@ mod tests {
 
     #[test]
     fn a_range_reads_well_in_a_file() {
-        let range: TimeRange =
-            serde_json::from_str(r#"{"range": {"last": {"n": 7, "unit": "days"}}, "time_zone": "UTC"}"#)
-                .unwrap();
-        assert_eq!(range.range, Range::Last { n: 7, unit: Unit::Days });
-        let today: TimeRange = serde_json::from_str(r#"{"range": "today"}"#).unwrap();
-        assert_eq!(today.range, Range::Today);
+        let range: Range = serde_json::from_str(r#"{"last": {"n": 7, "unit": "days"}}"#).unwrap();
+        assert_eq!(range, Range::Last { n: 7, unit: Unit::Days });
+        assert_eq!(serde_json::from_str::<Range>(r#""today""#).unwrap(), Range::Today);
+        assert_eq!(range.validate(BERLIN), Ok(()));
+        assert!(Range::Fixed { from_us: 0, to_us: 1 }.validate("Europe/Atlantis").is_err());
     }
 }

@@ -103,10 +103,3 @@ fn comparisons_take_what_they_can_compare() {
         assert_eq!(definition.validate().is_ok(), valid, "{condition:?}");
     }
 }
-
-#[test]
-fn a_bad_range_is_named() {
-    let mut definition = checkout();
-    definition.range.time_zone = "Europe/Atlantis".into();
-    assert_eq!(fields_of(&definition), ["range.time_zone"]);
-}
