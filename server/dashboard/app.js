@@ -587,7 +587,8 @@ function sparkline(values) {
   const min = Math.min(...values);
   const max = Math.max(...values);
   const span = Math.max(max - min, 0.5);
-  const step = 300 / Math.max(SPARK_SECONDS - 1, 1);
+  // A young page shows its first minute at full width rather than a stub in a corner.
+  const step = 300 / (Math.max(values.length, 60) - 1);
   const from = 300 - (values.length - 1) * step;
   const y = (v) => 37 - (34 * (v - min)) / span;
   const points = values.map((v, i) => `${(from + i * step).toFixed(1)},${y(v).toFixed(1)}`).join(' ');
@@ -885,7 +886,7 @@ async function sendTestEvent() {
 }
 
 function journeyBegin(event, funnel) {
-  state.journey = { eventId: event.id, funnelId: funnel?.id ?? '', sent: performance.now(), event: null, deltas: [] };
+  state.journey = { eventId: event.id, funnelId: funnel?.id ?? '', sent: performance.now(), event: null, deltas: [], counted: false };
   $('journey').hidden = false;
   for (const item of $('journey').children) {
     item.className = '';
@@ -918,7 +919,7 @@ async function askStore({ id, anonymousId }) {
   const mine = () => state.journey?.eventId === id && !signal.aborted;
   for (let waited = 0; waited < JOURNEY_MAX_MS; waited += JOURNEY_ASK_MS) {
     await sleep(JOURNEY_ASK_MS);
-    if (!mine()) return;
+    if (!mine() || state.journey.counted) return;
     if (state.journey.event) continue;
     try {
       const { events } = await client.unary('QueryService', 'ListEvents', { project: state.project, actor: anonymousId });
@@ -927,7 +928,9 @@ async function askStore({ id, anonymousId }) {
       if (error.code === 'PERMISSION_DENIED') setText($('send-note'), 'Stored. Your role may not read events, so its times are not shown.');
     }
   }
-  if (mine()) setText($('send-note'), state.journey.event ? 'Stored, but the funnel has not moved yet.' : 'Stored, but not seen here yet.');
+  if (!mine()) return;
+  if (!state.journey.event) setText($('send-note'), 'Stored, but not seen here yet.');
+  else if (state.journey.funnelId) setText($('send-note'), 'Stored, but the funnel has not moved yet.');
 }
 
 function journeySeen(event) {
@@ -944,7 +947,7 @@ function journeySeen(event) {
 /** The first delta whose watermark is past the event has it counted; it may come before the tail does. */
 function journeyCounted(funnel, delta) {
   const { journey } = state;
-  if (!journey || funnel.id !== journey.funnelId || !(delta.change[0] > 0)) return;
+  if (!journey || journey.counted || funnel.id !== journey.funnelId || !(delta.change[0] > 0)) return;
   const seen = { at: performance.now(), position: delta.watermark?.position ?? 0 };
   if (!journey.event) journey.deltas.push(seen);
   else if (seen.position > journey.event.offset) journeyFinished(seen.at);
@@ -954,7 +957,7 @@ function journeyFinished(at) {
   journeyStep('counted', milliseconds(at - state.journey.sent), 'done');
   setText($('send-note'), '');
   $('journey').title = 'stored: after receipt, by the server’s clock; in the funnel: from the click to this page';
-  state.journey.funnelId = '';
+  state.journey.counted = true;
 }
 
 // ---------------------------------------------------------------- wiring
