@@ -1,1 +1,21 @@
 //! Small durable state: projects, keys, definitions, the outcome ledger.
+//!
+//! Events do not live here; the log and the history hold them. This crate holds the few thousand
+//! rows beside them, behind one blocking trait, [`Store`], with two implementations that pass the
+//! same conformance suite: [`EmbeddedStore`] (one file) and [`MemoryStore`] (tests).
+
+#[cfg(test)]
+mod conformance;
+mod embedded;
+mod error;
+mod memory;
+mod rows;
+mod store;
+
+pub use embedded::{EmbeddedStore, FORMAT_VERSION};
+pub use error::{Result, StoreError};
+pub use memory::MemoryStore;
+pub use rows::{
+    Environment, FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, SecretRow,
+};
+pub use store::{MAX_NAME_BYTES, REFUSED_KEPT, Store};

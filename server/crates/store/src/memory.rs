@@ -1,0 +1,226 @@
+//! The store in memory, for tests: plain maps under one lock, so that it can serve as the model of
+//! the durable one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use parking_lot::Mutex;
+
+use crate::store::{add_counts, check_name};
+use crate::{
+    FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, REFUSED_KEPT, RefusedRow, Result,
+    SecretRow, Store, StoreError,
+};
+
+#[derive(Default)]
+struct State {
+    projects: BTreeMap<String, ProjectRow>,
+    keys: BTreeMap<String, KeyRow>,
+    secrets: BTreeMap<String, SecretRow>,
+    funnels: BTreeMap<(String, String), FunnelRow>,
+    ledger: BTreeMap<LedgerCell, u64>,
+    ledger_position: Option<u64>,
+    refused: BTreeMap<String, VecDeque<RefusedRow>>,
+    privacy: BTreeMap<(String, String), PrivacyRow>,
+    consumers: BTreeMap<String, u64>,
+}
+
+/// A [`Store`] that forgets everything when dropped.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn change_key(&self, id: &str, change: impl FnOnce(&mut KeyRow)) -> Result<()> {
+        let mut state = self.state.lock();
+        change(state.keys.get_mut(id).ok_or_else(|| StoreError::not_found("key", id))?);
+        Ok(())
+    }
+}
+
+fn pair(a: &str, b: &str) -> (String, String) {
+    (a.to_owned(), b.to_owned())
+}
+
+impl Store for MemoryStore {
+    fn create_project(&self, project: &NewProject) -> Result<ProjectRow> {
+        check_name("project id", &project.id)?;
+        let mut state = self.state.lock();
+        if let Some(old) = state.projects.get(&project.id) {
+            let same = old.title == project.title && old.time_zone == project.time_zone;
+            return same.then(|| old.clone()).ok_or_else(|| StoreError::conflict("project", &project.id));
+        }
+        let number = state.projects.values().map(|row| row.number).max().unwrap_or(0) + 1;
+        let row = ProjectRow {
+            id: project.id.clone(),
+            number,
+            title: project.title.clone(),
+            time_zone: project.time_zone.clone(),
+            created_at_us: project.created_at_us,
+        };
+        state.projects.insert(row.id.clone(), row.clone());
+        Ok(row)
+    }
+
+    fn project(&self, id: &str) -> Result<Option<ProjectRow>> {
+        Ok(self.state.lock().projects.get(id).cloned())
+    }
+
+    fn projects(&self) -> Result<Vec<ProjectRow>> {
+        Ok(self.state.lock().projects.values().cloned().collect())
+    }
+
+    fn create_key(&self, key: &KeyRow) -> Result<()> {
+        check_name("key id", &key.id)?;
+        let mut state = self.state.lock();
+        if !state.projects.contains_key(&key.project) {
+            return Err(StoreError::not_found("project", &key.project));
+        }
+        let taken = |row: &&KeyRow| row.id == key.id || row.hash == key.hash;
+        match state.keys.values().find(taken) {
+            Some(old) if old.same_content(key) => Ok(()),
+            Some(_) => Err(StoreError::conflict("key", &key.id)),
+            None => {
+                state.keys.insert(key.id.clone(), key.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>> {
+        Ok(self.state.lock().keys.values().find(|row| row.hash == *hash).cloned())
+    }
+
+    fn keys(&self, project: &str) -> Result<Vec<KeyRow>> {
+        let state = self.state.lock();
+        Ok(state.keys.values().filter(|row| row.project == project).cloned().collect())
+    }
+
+    fn touch_key(&self, id: &str, at_us: i64) -> Result<()> {
+        self.change_key(id, |row| row.last_used_at_us = row.last_used_at_us.max(Some(at_us)))
+    }
+
+    fn revoke_key(&self, id: &str, at_us: i64) -> Result<()> {
+        self.change_key(id, |row| {
+            row.revoked_at_us = Some(row.revoked_at_us.map_or(at_us, |old| old.min(at_us)));
+        })
+    }
+
+    fn put_secret(&self, secret: &SecretRow) -> Result<()> {
+        check_name("secret name", &secret.name)?;
+        self.state.lock().secrets.insert(secret.name.clone(), secret.clone());
+        Ok(())
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<SecretRow>> {
+        Ok(self.state.lock().secrets.get(name).cloned())
+    }
+
+    fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool> {
+        check_name("project id", &funnel.project)?;
+        check_name("funnel id", &funnel.id)?;
+        let mut state = self.state.lock();
+        let key = pair(&funnel.project, &funnel.id);
+        if state.funnels.get(&key).is_some_and(|old| old.position > funnel.position) {
+            return Ok(false);
+        }
+        state.funnels.insert(key, funnel.clone());
+        Ok(true)
+    }
+
+    fn funnel(&self, project: &str, id: &str) -> Result<Option<FunnelRow>> {
+        Ok(self.state.lock().funnels.get(&pair(project, id)).cloned())
+    }
+
+    fn funnels(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<FunnelRow>> {
+        let state = self.state.lock();
+        let rows = state.funnels.values().filter(|row| row.project == project);
+        let rows = rows.filter(|row| after.is_none_or(|after| row.id.as_str() > after));
+        Ok(rows.take(limit).cloned().collect())
+    }
+
+    fn delete_funnel(&self, project: &str, id: &str) -> Result<bool> {
+        Ok(self.state.lock().funnels.remove(&pair(project, id)).is_some())
+    }
+
+    fn apply_ledger(&self, cells: &[(LedgerCell, u64)], position: u64) -> Result<bool> {
+        let mut state = self.state.lock();
+        if state.ledger_position >= Some(position) {
+            return Ok(false);
+        }
+        let mut fresh: BTreeMap<&LedgerCell, u64> = BTreeMap::new();
+        for (cell, count) in cells.iter().filter(|(_, count)| *count > 0) {
+            let stored = state.ledger.get(cell).copied().unwrap_or(0);
+            let sum = fresh.entry(cell).or_insert(stored);
+            *sum = add_counts(*sum, *count)?;
+        }
+        for (cell, sum) in fresh {
+            state.ledger.insert(cell.clone(), sum);
+        }
+        state.ledger_position = Some(position);
+        Ok(true)
+    }
+
+    fn ledger_position(&self) -> Result<Option<u64>> {
+        Ok(self.state.lock().ledger_position)
+    }
+
+    fn ledger(&self, project: u32, from: i64, to: i64) -> Result<Vec<(LedgerCell, u64)>> {
+        let state = self.state.lock();
+        let wanted = |cell: &LedgerCell| cell.project == project && (from..to).contains(&cell.minute);
+        let rows = state.ledger.iter().filter(|(cell, _)| wanted(cell));
+        Ok(rows.map(|(cell, count)| (cell.clone(), *count)).collect())
+    }
+
+    fn push_refused(&self, project: &str, json: &[Vec<u8>]) -> Result<()> {
+        check_name("project id", project)?;
+        let mut state = self.state.lock();
+        let ring = state.refused.entry(project.to_owned()).or_default();
+        for json in json {
+            let sequence = ring.back().map_or(0, |row| row.sequence + 1);
+            ring.push_back(RefusedRow { sequence, json: json.clone() });
+            if ring.len() > REFUSED_KEPT {
+                ring.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self, project: &str, limit: usize) -> Result<Vec<RefusedRow>> {
+        let state = self.state.lock();
+        let ring = state.refused.get(project).into_iter().flatten();
+        Ok(ring.rev().take(limit).cloned().collect())
+    }
+
+    fn put_privacy(&self, request: &PrivacyRow) -> Result<()> {
+        check_name("project id", &request.project)?;
+        check_name("privacy request id", &request.id)?;
+        let mut state = self.state.lock();
+        let key = pair(&request.project, &request.id);
+        let old = state.privacy.entry(key).or_insert_with(|| request.clone());
+        if old.same_content(request) {
+            return Ok(());
+        }
+        Err(StoreError::conflict("privacy request", &request.id))
+    }
+
+    fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>> {
+        let state = self.state.lock();
+        Ok(state.privacy.values().filter(|row| row.project == project).cloned().collect())
+    }
+
+    fn consumer_position(&self, name: &str) -> Result<Option<u64>> {
+        Ok(self.state.lock().consumers.get(name).copied())
+    }
+
+    fn set_consumer_position(&self, name: &str, position: u64) -> Result<()> {
+        check_name("consumer name", name)?;
+        self.state.lock().consumers.insert(name.to_owned(), position);
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The trait and its laws.
+
+use crate::{
+    FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, Result, SecretRow,
+    StoreError,
+};
+
+/// How many refused events are kept for each project.
+pub const REFUSED_KEPT: usize = 1_000;
+
+/// The longest id or name, in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// The small durable state of one server.
+///
+/// Laws, checked by the conformance suite:
+/// 1. **Atomic**: a call happens wholly or not at all, and calls are as if one after the other.
+/// 2. **Durable**: what returned `Ok` is there after a crash; only [`Store::touch_key`] may lose
+///    its last updates.
+/// 3. **Idempotent creation**: creating a row again with the same content returns `Ok` and changes
+///    nothing; times are not content, the first one stays. Other content is a
+///    [`StoreError::Conflict`].
+/// 4. **Numbers**: project numbers are 1, 2, 3 ... in order of creation; a refused or repeated
+///    creation uses none up.
+/// 5. **Ledger**: counts and position move together; a position at or below the recorded one
+///    changes nothing, so replaying any part of the log, in order, any number of times, gives the
+///    counts of one pass.
+/// 6. **Order**: lists are ascending by id (bytes) or cell; refused events newest first.
+/// 7. Ids and names are 1 to [`MAX_NAME_BYTES`] bytes, else [`StoreError::Invalid`] on a write; a
+///    read simply finds nothing.
+///
+/// Every method blocks, a write for one disk sync: call from a blocking thread. Every method may
+/// return [`StoreError::Io`] or [`StoreError::Corrupt`].
+pub trait Store: Send + Sync {
+    /// Creates a project, or returns the stored one when its title and time zone are the same.
+    fn create_project(&self, project: &NewProject) -> Result<ProjectRow>;
+    /// The project of that id.
+    fn project(&self, id: &str) -> Result<Option<ProjectRow>>;
+    /// All projects by id.
+    fn projects(&self) -> Result<Vec<ProjectRow>>;
+
+    /// Creates a key. [`StoreError::NotFound`] without its project, [`StoreError::Conflict`] when
+    /// the id or the hash belongs to another key.
+    fn create_key(&self, key: &KeyRow) -> Result<()>;
+    /// The key whose secret has this SHA-256, revoked ones too: ask [`KeyRow::is_revoked_at`].
+    fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>>;
+    /// The project's keys by id, revoked ones too.
+    fn keys(&self, project: &str) -> Result<Vec<KeyRow>>;
+    /// Notes a use at `at_us`; an older time changes nothing. Without a disk sync.
+    /// [`StoreError::NotFound`] when there is no such key.
+    fn touch_key(&self, id: &str, at_us: i64) -> Result<()>;
+    /// Refuses the key from `at_us` on. A revocation can be moved earlier, never later or undone.
+    /// [`StoreError::NotFound`] when there is no such key.
+    fn revoke_key(&self, id: &str, at_us: i64) -> Result<()>;
+
+    /// Stores or replaces a secret.
+    fn put_secret(&self, secret: &SecretRow) -> Result<()>;
+    /// The secret of that name.
+    fn secret(&self, name: &str) -> Result<Option<SecretRow>>;
+
+    /// Stores or replaces a definition. `false`, and nothing changed, when the stored one was made
+    /// at a higher position (a replay).
+    fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool>;
+    /// One definition.
+    fn funnel(&self, project: &str, id: &str) -> Result<Option<FunnelRow>>;
+    /// Up to `limit` definitions with an id above `after`.
+    fn funnels(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<FunnelRow>>;
+    /// Removes a definition; `false` when there was none.
+    fn delete_funnel(&self, project: &str, id: &str) -> Result<bool>;
+
+    /// Adds counts and records `position`, in one transaction. `false`, and nothing changed, when
+    /// `position` is at or below the recorded one. A cell may occur twice; zero counts leave no
+    /// row. [`StoreError::Invalid`] when a count would exceed 64 bits.
+    fn apply_ledger(&self, cells: &[(LedgerCell, u64)], position: u64) -> Result<bool>;
+    /// The last applied position; `None` before the first.
+    fn ledger_position(&self) -> Result<Option<u64>>;
+    /// The project's counts with `from_minute <= minute < to_minute`.
+    fn ledger(&self, project: u32, from_minute: i64, to_minute: i64) -> Result<Vec<(LedgerCell, u64)>>;
+
+    /// Appends refused events, oldest first, and keeps the project's last [`REFUSED_KEPT`].
+    fn push_refused(&self, project: &str, json: &[Vec<u8>]) -> Result<()>;
+    /// Up to `limit` refused events, newest first.
+    fn refused(&self, project: &str, limit: usize) -> Result<Vec<RefusedRow>>;
+
+    /// Stores a privacy request, once.
+    fn put_privacy(&self, request: &PrivacyRow) -> Result<()>;
+    /// The project's privacy requests by id.
+    fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>>;
+
+    /// How far the named reader of the log has come; `None` when it never said.
+    fn consumer_position(&self, name: &str) -> Result<Option<u64>>;
+    /// Sets it, back as well as forward: a reader may choose to start again.
+    fn set_consumer_position(&self, name: &str, position: u64) -> Result<()>;
+}
+
+/// Law 7.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!("{what} has {} bytes, allowed are 1 to {MAX_NAME_BYTES}", name.len())))
+}
+
+/// Adds ledger counts; overflow is an error, since a wrong sum would be silent.
+pub(crate) fn add_counts(old: u64, more: u64) -> Result<u64> {
+    old.checked_add(more).ok_or_else(|| StoreError::Invalid("a ledger count would exceed 64 bits".to_owned()))
+}
