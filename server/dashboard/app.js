@@ -88,11 +88,10 @@ let client;
 async function start() {
   const code = takeCode();
   client = await loadClient();
+  state.token = sessionStorage.getItem('footpath.token') ?? '';
+  state.project = sessionStorage.getItem('footpath.project') ?? '';
+  // A link opened twice in a tab: the code is used up, the token it gave is not.
   if (code) await exchange(code);
-  else {
-    state.token = sessionStorage.getItem('footpath.token') ?? '';
-    state.project = sessionStorage.getItem('footpath.project') ?? '';
-  }
   if (state.token) open();
   else askForToken();
 }
@@ -406,8 +405,9 @@ function onSnapshot(snapshot) {
   const funnel = funnelOf(snapshot.subscriptionId);
   if (!funnel) return;
   funnel.reached = snapshot.reached;
-  if (snapshot.labels.length > 0 && snapshot.labels.join('\n') !== funnel.labels.join('\n')) {
-    funnel.labels = snapshot.labels;
+  const labels = snapshot.labels.map((label, step) => label || funnel.labels[step] || `step ${step + 1}`);
+  if (labels.length > 0 && labels.join('\n') !== funnel.labels.join('\n')) {
+    funnel.labels = labels;
     funnel.view.build(funnel);
   }
   funnel.state = snapshot.state;
