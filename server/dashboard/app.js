@@ -797,15 +797,14 @@ function showSnippets() {
   -H 'authorization: Bearer ${key}' \\
   -d '{"events": [{"name": "${quoted.replaceAll("'", "'\\''")}", "anonymousId": "me"}]}' \\
   ${endpoint()} footpath.v1.IngestService/Ingest`);
-  setText($('snippet-rust'), `use footpath_proto::v1::{Event, IngestRequest, ingest_service_client::IngestServiceClient};
+  setText($('snippet-rust'), `use footpath_client::{Client, Track};
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut ingest = IngestServiceClient::connect("${location.protocol}//${endpoint()}").await?;
-    let event = Event { name: "${quoted}".into(), anonymous_id: "me".into(), ..Default::default() };
-    let mut request = tonic::Request::new(IngestRequest { events: vec![event], ..Default::default() });
-    request.metadata_mut().insert("authorization", "Bearer ${key}".parse()?);
-    println!("{:?}", ingest.ingest(request).await?.into_inner());
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::builder("${location.protocol}//${endpoint()}", "${key}")
+        .project("${state.project}").queue_dir("footpath-queue").build()?;
+    client.track(Track::new("${quoted}").anonymous("me"))?;
+    println!("{:?}", client.flush(std::time::Duration::from_secs(10)));
+    client.shutdown()?;
     Ok(())
 }`);
 }
