@@ -1,0 +1,98 @@
+//! The client over a real socket: tonic on both sides.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use footpath_client::{Client, PauseReason, Track};
+use footpath_proto::v1::ingest_service_server::{IngestService, IngestServiceServer};
+use footpath_proto::v1::{IngestRequest, IngestResponse, IngestStreamRequest, IngestStreamResponse};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, Streaming};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Fails every call but the third and those after it; then says stored.
+#[derive(Clone, Default)]
+struct Server {
+    calls: Arc<AtomicU32>,
+    stored: Arc<AtomicU32>,
+}
+
+#[tonic::async_trait]
+impl IngestService for Server {
+    type IngestStreamStream =
+        Pin<Box<dyn tokio_stream::Stream<Item = Result<IngestStreamResponse, Status>> + Send>>;
+
+    async fn ingest(&self, request: Request<IngestRequest>) -> Result<Response<IngestResponse>, Status> {
+        if request.metadata().get("authorization").is_none_or(|value| value != "Bearer right") {
+            return Err(Status::unauthenticated("who is it?"));
+        }
+        if self.calls.fetch_add(1, Ordering::SeqCst) < 2 {
+            return Err(Status::unavailable("not now"));
+        }
+        let batch = request.into_inner();
+        let stored = u32::try_from(batch.events.len()).unwrap();
+        self.stored.fetch_add(stored, Ordering::SeqCst);
+        Ok(Response::new(IngestResponse { batch_id: batch.batch_id, stored, ..Default::default() }))
+    }
+
+    async fn ingest_stream(
+        &self,
+        _: Request<Streaming<IngestStreamRequest>>,
+    ) -> Result<Response<Self::IngestStreamStream>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+async fn serve(server: Server, address: &str) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = TcpListenerStream::new(listener);
+    let service = IngestServiceServer::new(server);
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    address
+}
+
+fn client(address: SocketAddr, key: &str) -> Client {
+    Client::builder(format!("http://{address}"), key)
+        .project("demo")
+        .queue_in_memory()
+        .backoff(Duration::from_millis(10), Duration::from_millis(50))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivers_after_failures_with_the_key() {
+    let server = Server::default();
+    let address = serve(server.clone(), "127.0.0.1:0").await;
+    let client = client(address, "right");
+    client.track(Track::new("a").user("u")).unwrap();
+    let flushed = client.flush_async(LONG).await;
+    assert_eq!((flushed.acked, flushed.pending, flushed.complete), (1, 0, true));
+    assert_eq!((client.stats().sends, server.stored.load(Ordering::SeqCst)), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pauses_on_a_wrong_key() {
+    let address = serve(Server::default(), "127.0.0.1:0").await;
+    let client = client(address, "wrong");
+    client.track(Track::new("a").user("u")).unwrap();
+    let flushed = client.flush_async(LONG).await;
+    assert_eq!(flushed.pending, 1);
+    assert!(matches!(flushed.paused, Some(PauseReason::Unauthenticated(_))), "{flushed:?}");
+}
+
+#[test]
+fn waits_for_a_server_that_starts_later_on_a_runtime_of_its_own() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = client(free, "right");
+    client.track(Track::new("a").user("u")).unwrap();
+    assert_eq!(client.flush(Duration::from_millis(200)).pending, 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(serve(Server::default(), &free.to_string()));
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+}
