@@ -1,0 +1,215 @@
+//! Checks properties where they lie and notices which ones cannot be copied as they are.
+
+use footpath_model::wire::{Fields, Raw};
+
+use super::text::is_utf8;
+use crate::limits::Limits;
+use crate::privacy::MaskPolicy;
+use crate::reason::Reason;
+
+/// 0001-01-01 and the end of 9999 in seconds: what a `google.protobuf.Timestamp` may hold.
+const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// Checks values. Keys of the maps being read lie on one stack, so that a key that stands twice is found
+/// without a set per map.
+#[derive(Debug)]
+pub(super) struct Checker<'a, 'c> {
+    pub(super) limits: &'c Limits,
+    pub(super) mask: MaskPolicy,
+    pub(super) keys: Vec<&'a [u8]>,
+    /// Set when what was checked has unknown fields, kindless values or something to mask: write it anew.
+    pub(super) dirty: bool,
+}
+
+impl<'a> Checker<'a, '_> {
+    /// An entry of `map<string, Value>` at a level of nesting (0: a property).
+    #[inline]
+    pub(super) fn entry(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        let (mut key, mut value) = (None, None);
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => once(&mut key, field.bytes()?)?,
+                2 => once(&mut value, field.bytes()?)?,
+                _ => self.dirty = true,
+            }
+        }
+        let key = key.unwrap_or_default();
+        if !is_utf8(key) {
+            return Err(Reason::Utf8Invalid);
+        }
+        self.keys.push(key);
+        match value {
+            Some(value) => self.value(value, depth),
+            None => {
+                self.dirty = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// A `footpath.v1.Value`.
+    #[inline]
+    pub(super) fn value(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        let mut kinds = 0;
+        for field in Fields::new(bytes) {
+            let field = field?;
+            if field.number > 9 {
+                self.dirty = true;
+                continue;
+            }
+            kinds += 1;
+            if kinds > 1 {
+                return Err(Reason::FieldTwice);
+            }
+            match (field.number, field.value) {
+                (1, Raw::Bytes(text)) => self.string(text)?,
+                (2 | 6, Raw::Varint(_)) => {}
+                (3, Raw::Fixed64(bits)) => finite(bits)?,
+                (4, Raw::Bytes(text)) => self.decimal(text)?,
+                (5, Raw::Bytes(money)) => self.money(money)?,
+                (7, Raw::Bytes(time)) => self.time(time)?,
+                (8, Raw::Bytes(list)) => self.list(list, depth + 1)?,
+                (9, Raw::Bytes(map)) => self.map(map, depth + 1)?,
+                _ => return Err(Reason::WireTypeWrong),
+            }
+        }
+        self.dirty |= kinds == 0;
+        Ok(())
+    }
+
+    #[inline]
+    fn string(&mut self, text: &[u8]) -> Result<(), Reason> {
+        if !is_utf8(text) {
+            return Err(Reason::Utf8Invalid);
+        }
+        self.dirty |= self.mask.suspects(text);
+        Ok(())
+    }
+
+    fn decimal(&mut self, text: &[u8]) -> Result<(), Reason> {
+        if !is_decimal(text) {
+            return Err(if is_utf8(text) { Reason::DecimalInvalid } else { Reason::Utf8Invalid });
+        }
+        self.dirty |= self.mask.suspects(text);
+        Ok(())
+    }
+
+    fn money(&mut self, bytes: &[u8]) -> Result<(), Reason> {
+        let (mut currency, mut units, mut nanos) = (None, None, None);
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => once(&mut currency, field.bytes()?)?,
+                2 => once(&mut units, field.varint()? as i64)?,
+                3 => once(&mut nanos, field.varint()? as i32)?,
+                _ => self.dirty = true,
+            }
+        }
+        let (units, nanos) = (units.unwrap_or(0), nanos.unwrap_or(0));
+        let code = currency.is_some_and(|code| code.len() == 3 && code.iter().all(u8::is_ascii_uppercase));
+        let signs = units == 0 || nanos == 0 || (units < 0) == (nanos < 0);
+        if code && signs && nanos.unsigned_abs() < 1_000_000_000 { Ok(()) } else { Err(Reason::MoneyInvalid) }
+    }
+
+    fn time(&mut self, bytes: &[u8]) -> Result<(), Reason> {
+        timestamp(bytes).map_err(|reason| match reason {
+            Reason::TimeOutOfRange => Reason::TimeValueInvalid,
+            other => other,
+        })?;
+        self.dirty |= Fields::new(bytes).flatten().any(|field| field.number > 2);
+        Ok(())
+    }
+
+    fn list(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        self.level(depth)?;
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => self.value(field.bytes()?, depth)?,
+                _ => self.dirty = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        self.level(depth)?;
+        let mark = self.keys.len();
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => self.entry(field.bytes()?, depth)?,
+                _ => self.dirty = true,
+            }
+        }
+        self.end_map(mark)
+    }
+
+    /// Refuses what is nested too deep; before anything recurses.
+    pub(super) fn level(&self, depth: u32) -> Result<(), Reason> {
+        if depth > self.limits.depth { Err(Reason::NestedTooDeep) } else { Ok(()) }
+    }
+
+    /// Takes the keys above `mark` off the stack and fails if one stands twice.
+    #[inline]
+    pub(super) fn end_map(&mut self, mark: usize) -> Result<(), Reason> {
+        let twice = has_twice(&mut self.keys[mark..]);
+        self.keys.truncate(mark);
+        if twice { Err(Reason::PropertyTwice) } else { Ok(()) }
+    }
+}
+
+/// Whether a key stands twice. Few keys are compared pairwise, many are sorted.
+#[inline]
+pub(super) fn has_twice(keys: &mut [&[u8]]) -> bool {
+    if keys.len() <= 12 {
+        return keys.iter().enumerate().any(|(i, key)| keys[..i].contains(key));
+    }
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// Keeps a singular field's value; fails on its second one.
+#[inline]
+pub(super) fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reason> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Reason::FieldTwice),
+    }
+}
+
+/// Refuses the bits of NaN and of infinity.
+#[inline]
+pub(super) fn finite(bits: u64) -> Result<(), Reason> {
+    if f64::from_bits(bits).is_finite() { Ok(()) } else { Err(Reason::NumberNotFinite) }
+}
+
+/// An optional sign, digits, optionally a point and digits.
+fn is_decimal(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let mut parts = text.splitn(2, |b| *b == b'.');
+    parts.all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
+}
+
+/// Microseconds since 1970 of a `google.protobuf.Timestamp`; nanoseconds are cut.
+///
+/// # Errors
+/// `TimeOutOfRange` outside the years 1 to 9999, or if the nanoseconds are no fraction of a second.
+#[inline]
+pub(super) fn timestamp(bytes: &[u8]) -> Result<i64, Reason> {
+    let (mut seconds, mut nanos) = (None, None);
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => once(&mut seconds, field.varint()? as i64)?,
+            2 => once(&mut nanos, field.varint()? as i32)?,
+            _ => {}
+        }
+    }
+    let (seconds, nanos) = (seconds.unwrap_or(0), nanos.unwrap_or(0));
+    if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
+        return Err(Reason::TimeOutOfRange);
+    }
+    Ok(seconds * 1_000_000 + i64::from(nanos / 1000))
+}
