@@ -122,10 +122,12 @@ impl Worker {
                 default(sleep) => {}
             }
             self.commit();
-            match command {
-                Some(Command::Shutdown(reply)) => return self.shutdown(reply),
-                Some(command) => self.obey(command),
-                None => {}
+            // All commands before the next send: an event tracked after a `hold` must not overtake it.
+            while let Some(next) = command.take().or_else(|| self.commands.try_recv().ok()) {
+                match next {
+                    Command::Shutdown(reply) => return self.shutdown(reply),
+                    next => self.obey(next),
+                }
             }
             let wake = self.drive();
             self.publish();
