@@ -14,6 +14,8 @@
 pub mod batch;
 pub mod funnel;
 pub mod identity;
+pub mod image;
+pub mod link;
 mod packed;
 pub mod person;
 mod tail;
@@ -25,4 +27,5 @@ mod reference;
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
+pub use link::{IDENTIFY, link_event};
 pub use person::{Change, NeedsRefold, PersonFunnel};

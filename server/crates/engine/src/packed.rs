@@ -43,6 +43,14 @@ impl Packed {
     pub(crate) fn tag(self) -> u64 {
         self.0[1] & ((1 << TAG_BITS) - 1)
     }
+
+    pub(crate) fn words(self) -> [u64; 2] {
+        self.0
+    }
+
+    pub(crate) fn from_words(words: [u64; 2]) -> Self {
+        Self(words)
+    }
 }
 
 /// 56 bits that stand for an event's id. Mixed, because the ids of one client share most of their bits.

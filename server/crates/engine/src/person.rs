@@ -70,7 +70,7 @@ impl Levels {
         }
     }
 
-    fn halves(&self) -> (&[i64], &[i64]) {
+    pub(crate) fn halves(&self) -> (&[i64], &[i64]) {
         let all: &[i64] = match self {
             Self::Inline(levels) => levels,
             Self::Heap(levels) => levels,

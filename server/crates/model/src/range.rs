@@ -28,14 +28,14 @@ pub enum Range {
         /// How many.
         n: u32,
         /// Of what.
-        unit: Unit,
+        unit: RollingUnit,
     },
 }
 
 /// Units of a rolling range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum RollingUnit {
     /// 60 seconds.
     Minutes,
     /// 60 minutes.
@@ -64,7 +64,7 @@ pub enum RangeError {
         /// How many.
         n: u32,
         /// Of what.
-        unit: Unit,
+        unit: RollingUnit,
     },
     /// The present moment is outside the calendar (years -9999 to 9999).
     #[error("{0} microseconds since 1970 is not a time")]
@@ -119,7 +119,7 @@ impl Range {
     }
 }
 
-impl Unit {
+impl RollingUnit {
     fn span(self, n: u32) -> Span {
         match self {
             Self::Minutes => Span::new().minutes(n),
@@ -218,15 +218,15 @@ mod tests {
     fn the_last_days_keep_the_time_of_day_and_hours_do_not() {
         let last = |n, unit| Range::Last { n, unit };
         let after_the_change = "2026-10-25T11:00:00Z"; // 12:00 in Berlin, 25 hours after yesterday's 12:00.
-        assert_eq!(from(last(1, Unit::Days), after_the_change, BERLIN), "2026-10-24T10:00:00Z");
-        assert_eq!(from(last(24, Unit::Hours), after_the_change, BERLIN), "2026-10-24T11:00:00Z");
-        assert_eq!(from(last(1, Unit::Days), "2026-03-29T10:00:00Z", BERLIN), "2026-03-28T11:00:00Z");
-        assert_eq!(from(last(90, Unit::Minutes), "2026-11-24T06:30:00Z", ""), "2026-11-24T05:00:00Z");
+        assert_eq!(from(last(1, RollingUnit::Days), after_the_change, BERLIN), "2026-10-24T10:00:00Z");
+        assert_eq!(from(last(24, RollingUnit::Hours), after_the_change, BERLIN), "2026-10-24T11:00:00Z");
+        assert_eq!(from(last(1, RollingUnit::Days), "2026-03-29T10:00:00Z", BERLIN), "2026-03-28T11:00:00Z");
+        assert_eq!(from(last(90, RollingUnit::Minutes), "2026-11-24T06:30:00Z", ""), "2026-11-24T05:00:00Z");
     }
 
     #[test]
     fn the_longest_ranges_resolve_and_longer_ones_are_refused() {
-        for unit in [Unit::Minutes, Unit::Hours, Unit::Days] {
+        for unit in [RollingUnit::Minutes, RollingUnit::Hours, RollingUnit::Days] {
             let resolve = |n| Range::Last { n, unit }.resolve(us("2026-11-24T06:30:00Z"), BERLIN);
             assert!(resolve(unit.most()).is_ok(), "{unit:?}");
             assert_eq!(resolve(unit.most() + 1), Err(RangeError::Length { n: unit.most() + 1, unit }));
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_range_reads_well_in_a_file() {
         let range: Range = serde_json::from_str(r#"{"last": {"n": 7, "unit": "days"}}"#).unwrap();
-        assert_eq!(range, Range::Last { n: 7, unit: Unit::Days });
+        assert_eq!(range, Range::Last { n: 7, unit: RollingUnit::Days });
         assert_eq!(serde_json::from_str::<Range>(r#""today""#).unwrap(), Range::Today);
         assert_eq!(range.validate(BERLIN), Ok(()));
         assert!(Range::Fixed { from_us: 0, to_us: 1 }.validate("Europe/Atlantis").is_err());

@@ -134,7 +134,8 @@ proptest! {
     #[test]
     fn the_fold_finds_what_a_search_over_all_chains_finds((steps, window, to, _, events) in funnels(7)) {
         let rules = rules(steps, window).with_entry_before(to);
-        let state = fold_person(&rules, sorted(&events));
+        // Every event twice: a second copy is not another event.
+        let state = fold_person(&rules, sorted(&[events.clone(), events.clone()].concat()));
         prop_assert_eq!(state.entries(), naive(steps, window * MINUTE, to, &events));
         prop_assert!(state.entries().is_sorted_by(|a, b| a >= b));
     }
