@@ -39,7 +39,7 @@ struct Args {
     #[arg(long, default_value = "default")]
     project: String,
     /// Send as fast as the server answers.
-    #[arg(long, conflicts_with = "rate", required_unless_present = "rate")]
+    #[arg(long, conflicts_with = "rate", required_unless_present_any = ["rate", "descriptors"])]
     saturate: bool,
     /// Send this many events per second on a schedule that waits for no answer.
     #[arg(long)]
@@ -74,6 +74,9 @@ struct Args {
     /// Process id of the server, to report its CPU use too.
     #[arg(long)]
     server_pid: Option<u32>,
+    /// Only write the API's descriptors (a FileDescriptorSet) to this file, for ghz and grpcurl.
+    #[arg(long)]
+    descriptors: Option<std::path::PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -81,6 +84,10 @@ struct Args {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    if let Some(path) = &args.descriptors {
+        std::fs::write(path, footpath_proto::DESCRIPTORS)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     anyhow::ensure!(args.seconds.is_finite() && args.seconds > 0.0, "--seconds has to be above 0");
     anyhow::ensure!(args.warmup.is_finite() && args.warmup >= 0.0, "--warmup cannot be negative");
     if let Some(rate) = args.rate {

@@ -168,6 +168,6 @@ mod tests {
         assert_eq!(first[6] >> 4, 7);
         assert_eq!(first[8] >> 6, 2);
         let text = uuid_text(&first);
-        assert_eq!(std::str::from_utf8(&text).unwrap(), "01a0c434-9c00-7fff-bfff-ff0000000001");
+        assert_eq!(std::str::from_utf8(&text).unwrap(), "01a0c450-6c00-7fff-bfff-ff0000000001");
     }
 }

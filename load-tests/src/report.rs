@@ -39,8 +39,8 @@ impl Tally {
             first_refusal: None,
             window_events: 0,
             window_batches: 0,
-            latency: Histogram::new(3)?,
-            service: Histogram::new(3)?,
+            latency: histogram()?,
+            service: histogram()?,
         })
     }
 
@@ -72,6 +72,11 @@ impl Tally {
         self.latency.saturating_record(micros(since_due));
         self.service.saturating_record(micros(since_sent));
     }
+}
+
+/// 1 µs to 10 min in 3 digits. The bounds matter: `saturating_record` never grows a histogram.
+fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
 
 fn micros(time: Duration) -> u64 {
@@ -254,6 +259,17 @@ mod tests {
             offered_events_per_s: None,
         };
         Report::new(setup, &tally, 1.0, None, None)
+    }
+
+    #[test]
+    fn latencies_of_any_size_are_kept() {
+        let mut tally = Tally::new().unwrap();
+        for ms in [1, 18, 18, 18, 90_000] {
+            tally.latency(Duration::from_millis(ms), Duration::from_millis(ms));
+        }
+        let latency = Latency::of(&tally.latency);
+        assert!((latency.p50 - 18.0).abs() < 0.1, "{latency}");
+        assert!((latency.max - 90_000.0).abs() < 100.0, "{latency}");
     }
 
     #[test]

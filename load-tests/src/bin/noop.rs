@@ -107,6 +107,6 @@ mod tests {
         };
         let answer = answer(batch);
         assert_eq!((answer.batch_id.as_str(), answer.stored, answer.duplicates), ("b", 3, 0));
-        assert!(answer.refused.is_empty() && answer.received_at <= answer.answered_at);
+        assert!(answer.refused.is_empty() && answer.received_at.is_some() && answer.answered_at.is_some());
     }
 }

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Runs ghz against a Footpath server: every request carries 10 events with ids of their own, and every answer has to
+# say stored 10, duplicates 0, refused none. Anything else fails the run.
+#   FOOTPATH_KEY=fp_... [TARGET=127.0.0.1:7400] [TOTAL=2000] [CONCURRENCY=8] [RATE=0] load-tests/ghz.sh
+set -eu
+
+cd "$(dirname "$0")/.."
+TARGET=${TARGET:-127.0.0.1:7400}
+TOTAL=${TOTAL:-2000}
+CONCURRENCY=${CONCURRENCY:-8}
+RATE=${RATE:-0}
+EVENTS=10
+
+ghz=$(command -v ghz || true)
+if [ -z "$ghz" ]; then
+    ghz=$PWD/.tools/ghz
+    if [ ! -x "$ghz" ]; then
+        command -v go >/dev/null || { echo "ghz.sh needs ghz, or go to install it (Debian package golang-go)" >&2; exit 1; }
+        echo "installing ghz into .tools" >&2
+        GOBIN=$PWD/.tools go install github.com/bojand/ghz/cmd/ghz@latest
+    fi
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# ghz fills the template in for every request, each {{newUUID}} anew.
+{
+    printf '{"batch_id":"{{newUUID}}","events":['
+    index=0
+    for name in product_viewed page_viewed checkout_started payment_succeeded cart_item_added \
+        search_performed product_viewed page_viewed filter_applied app_opened; do
+        [ "$index" -eq 0 ] || printf ','
+        printf '{"id":"{{newUUID}}","name":"%s","anonymous_id":"ghz-{{.RequestNumber}}",' "$name"
+        printf '"properties":{"path":{"string_value":"/item/{{.RequestNumber}}"},"quantity":{"int_value":"%s"}}}' "$index"
+        index=$((index + 1))
+    done
+    printf ']}'
+} >"$work/data.json"
+printf '{"authorization":"Bearer %s"}' "${FOOTPATH_KEY:-none}" >"$work/metadata.json"
+
+# ghz's own parser does not know `optional` in proto3, so it gets the compiled descriptors.
+cargo run --quiet --release -p footpath-load --bin footpath-load -- --descriptors "$work/api.bin"
+
+# With --debug ghz logs every answer, which is what is checked.
+timeout "${LIMIT:-300}" "$ghz" --insecure --protoset "$work/api.bin" \
+    --call footpath.v1.IngestService.Ingest --data-file "$work/data.json" --metadata-file "$work/metadata.json" \
+    --total "$TOTAL" --concurrency "$CONCURRENCY" --connections "$CONCURRENCY" --rps "$RATE" \
+    --debug "$work/debug.log" --format summary "$TARGET" | tee "$work/summary.txt"
+
+# The answers only, as text; a field that is 0 is not printed.
+grep '"message":"Received response"' "$work/debug.log" | sed 's/.*"response":"//' >"$work/answers" || true
+good=$(grep " stored:$EVENTS " "$work/answers" | grep -vc ' duplicates:\| refused:\| assigned_ids:' || true)
+sent=$(grep '"message":"Making request"' "$work/debug.log" | grep -o ' events:<id:\\"[0-9a-f-]*' | wc -l)
+unique=$(grep '"message":"Making request"' "$work/debug.log" | grep -o ' events:<id:\\"[0-9a-f-]*' | sort -u | wc -l)
+echo "$good of $TOTAL answers say stored $EVENTS, duplicates 0, refused 0; $unique of $sent ids are unique"
+if [ "$good" -ne "$TOTAL" ] || [ "$unique" -ne "$((TOTAL * EVENTS))" ] || [ "$sent" -ne "$unique" ]; then
+    echo "FAILED: one answer that is not so:" >&2
+    grep -v " stored:$EVENTS " "$work/answers" | head -n 1 >&2 || true
+    grep ' duplicates:\| refused:' "$work/answers" | head -n 1 >&2 || true
+    exit 1
+fi
