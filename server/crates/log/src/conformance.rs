@@ -1,0 +1,246 @@
+//! One suite over every [`Log`], then what only a disk can do to one.
+
+use crate::disk::{Disk, SimDisk};
+use crate::sequencer::{Judge, Judged, Limits, Sequencer};
+use crate::{EmbeddedLog, EmbeddedOptions, Entry, Log, LogError, MemoryLog, RealDisk, Record, WriteMode};
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::sync::Arc;
+
+const SMALL: EmbeddedOptions = EmbeddedOptions { segment_bytes: 32 * 1024, new_incarnation: 7 };
+
+fn entry(number: u64, len: usize) -> Entry {
+    let mut payload = number.to_le_bytes().to_vec();
+    payload.resize(8 + len, number as u8);
+    Entry { append_time_us: number as i64, payload: payload.into() }
+}
+
+fn open(disk: &SimDisk) -> Result<EmbeddedLog, LogError> {
+    EmbeddedLog::open(Arc::new(disk.clone()), SMALL)
+}
+
+fn read_all(log: &dyn Log) -> Vec<Record> {
+    let mut all = Vec::new();
+    let mut from = log.first();
+    while from < log.durable_end() {
+        let records = log.read(from, 10_000).unwrap();
+        assert_eq!(records.first().map(|r| r.offset), Some(from));
+        from = records.last().unwrap().offset + 1;
+        all.extend(records);
+    }
+    all
+}
+
+fn suite(log: &dyn Log) {
+    let mut follow = log.subscribe();
+    assert_eq!((log.first(), log.durable_end()), (0, 0));
+    assert!(log.read(0, 1).unwrap().is_empty());
+    assert_eq!(log.append_group(&[]).unwrap(), 0);
+    assert_eq!(log.append_group(&[entry(0, 10), entry(1, 5000), entry(2, 0)]).unwrap(), 0);
+    assert_eq!(*follow.borrow_and_update(), 3);
+    for number in 3..40 {
+        assert_eq!(log.append_group(&[entry(number, 3000)]).unwrap(), number);
+    }
+    assert_eq!(log.last_append_time_us(), 39);
+    let one = log.read(1, 1).unwrap();
+    assert_eq!((one.len(), one[0].payload.clone()), (1, entry(1, 5000).payload));
+    for (number, record) in (0..).zip(read_all(log)) {
+        assert_eq!((record.offset, record.payload), (number, entry(number, record_len(number)).payload));
+    }
+    assert!(matches!(log.read(41, 1), Err(LogError::Beyond { from: 41, end: 40 })));
+    log.trim(20).unwrap();
+    let first = log.first();
+    assert!(first > 0 && first <= 20);
+    assert!(matches!(log.read(first - 1, 1), Err(LogError::Trimmed { first: f }) if f == first));
+    assert_eq!(read_all(log).len() as u64, 40 - first);
+    log.recover().unwrap();
+}
+
+fn record_len(number: u64) -> usize {
+    [10, 5000, 0].get(number as usize).copied().unwrap_or(3000)
+}
+
+#[test]
+fn every_log_keeps_the_laws() {
+    suite(&MemoryLog::default());
+    suite(&open(&SimDisk::new(1)).unwrap());
+    for mode in [WriteMode::Buffered, WriteMode::Direct] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::open(folder.path(), mode).unwrap());
+        assert!(RealDisk::open(folder.path(), mode).is_err(), "one process only");
+        let log = EmbeddedLog::open(disk.clone(), SMALL).unwrap();
+        suite(&log);
+        let all = read_all(&log);
+        drop(log);
+        assert_eq!(read_all(&EmbeddedLog::open(disk, SMALL).unwrap()), all);
+    }
+}
+
+/// Appends until the power goes; then everything acked is there, and of the group in flight all or nothing.
+fn power_losses(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let disk = SimDisk::new(seed);
+    let mut expected: Vec<Bytes> = Vec::new();
+    let mut number = 0;
+    for _ in 0..6 {
+        disk.cut_power_after(random.random_range(0..60));
+        let mut in_flight: Vec<Entry> = Vec::new();
+        if let Ok(log) = open(&disk) {
+            while in_flight.is_empty() {
+                let group: Vec<Entry> = (0..random.random_range(1..5))
+                    .map(|i| entry(number + i, random.random_range(0..4000)))
+                    .collect();
+                number += group.len() as u64;
+                match log.append_group(&group) {
+                    Ok(first) => {
+                        assert_eq!(first, expected.len() as u64, "seed {seed}");
+                        expected.extend(group.into_iter().map(|e| e.payload));
+                    }
+                    Err(_) => in_flight = group,
+                }
+                if random.random_range(0..6) == 0 {
+                    log.trim(expected.len() as u64).ok();
+                }
+            }
+        }
+        disk.power_loss();
+        let log = open(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        if log.durable_end() > expected.len() as u64 {
+            expected.extend(in_flight.into_iter().map(|e| e.payload));
+        }
+        assert_eq!(log.durable_end(), expected.len() as u64, "seed {seed}");
+        for record in read_all(&log) {
+            assert_eq!(record.payload, expected[record.offset as usize], "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn power_loss_keeps_what_was_acked_and_nothing_torn() {
+    let seeds = std::env::var("FOOTPATH_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(200);
+    (0..seeds).for_each(power_losses);
+}
+
+fn three_groups(disk: &SimDisk) -> String {
+    let log = open(disk).unwrap();
+    for number in 0..3 {
+        log.append_group(&[entry(number, 100)]).unwrap();
+    }
+    disk.list().unwrap().into_iter().find(|name| name.starts_with("segment-")).unwrap()
+}
+
+#[test]
+fn damage_below_the_floor_is_refused_by_name_and_above_it_cut() {
+    for at in [10, 4096 + 30, 4096 + 100, 8192 + 1] {
+        let disk = SimDisk::new(2);
+        let name = three_groups(&disk);
+        disk.flip_bit(&name, at);
+        let refused = open(&disk).err();
+        assert!(
+            matches!(&refused, Some(LogError::Corrupt { file, .. } | LogError::NewerFormat { file, .. }) if *file == name),
+            "{at}: {refused:?}"
+        );
+    }
+    let disk = SimDisk::new(2);
+    let name = three_groups(&disk);
+    disk.flip_bit(&name, 3 * 4096 + 100);
+    assert_eq!(open(&disk).unwrap().durable_end(), 2);
+
+    let disk = SimDisk::new(2);
+    let name = three_groups(&disk);
+    open(&disk).unwrap().seal().unwrap();
+    disk.flip_bit(&name, 3 * 4096 + 100);
+    assert!(matches!(open(&disk), Err(LogError::Corrupt { position: 12288, .. })));
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    for at in [8, 4096 + 4] {
+        let disk = SimDisk::new(3);
+        let name = three_groups(&disk);
+        disk.overwrite(&name, at, &2u16.to_le_bytes());
+        assert!(matches!(open(&disk), Err(LogError::NewerFormat { version: 2, .. })));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_works_again_once_space_returns() {
+    let disk = SimDisk::new(4);
+    let log = open(&disk).unwrap();
+    disk.set_capacity(40 * 1024);
+    let mut acked = 0;
+    let error = loop {
+        match log.append_group(&[entry(acked, 5000)]) {
+            Ok(_) => acked += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, LogError::Full), "{error}");
+    assert!(matches!(log.recover(), Err(LogError::Full)));
+    disk.set_capacity(u64::MAX);
+    assert_eq!(log.append_group(&[entry(acked, 5000)]).unwrap(), acked);
+    disk.power_loss();
+    assert_eq!(read_all(&open(&disk).unwrap()).len() as u64, acked + 1);
+}
+
+#[test]
+fn a_failed_sync_stops_the_log_until_it_moves_to_a_fresh_segment() {
+    for seed in 0..50 {
+        let disk = SimDisk::new(seed);
+        let log = open(&disk).unwrap();
+        log.append_group(&[entry(0, 5000)]).unwrap();
+        disk.fail_syncs(1);
+        assert!(matches!(log.append_group(&[entry(99, 5000)]), Err(LogError::Failed(_))));
+        assert!(matches!(log.append_group(&[entry(98, 1)]), Err(LogError::Failed(_))));
+        log.recover().unwrap();
+        assert_eq!(log.append_group(&[entry(1, 10)]).unwrap(), 1);
+        disk.power_loss();
+        let payloads: Vec<Bytes> = read_all(&open(&disk).unwrap()).into_iter().map(|r| r.payload).collect();
+        assert_eq!(payloads, [entry(0, 5000).payload, entry(1, 10).payload]);
+    }
+}
+
+/// Stores each number once.
+#[derive(Default)]
+struct Once {
+    seen: Vec<u64>,
+    pending: Vec<u64>,
+}
+
+impl Judge for Once {
+    type Batch = u64;
+    type Verdict = bool;
+
+    fn judge(&mut self, batch: u64, _: i64, _: u64) -> Judged<bool> {
+        let fresh = !self.seen.contains(&batch) && !self.pending.contains(&batch);
+        self.pending.extend(fresh.then_some(batch));
+        Judged { payload: fresh.then(|| entry(batch, 10).payload), verdict: fresh }
+    }
+
+    fn committed(&mut self, _: u64) {
+        self.seen.append(&mut self.pending);
+    }
+
+    fn aborted(&mut self) {
+        self.pending.clear();
+    }
+}
+
+#[test]
+fn the_sequencer_judges_in_order_rolls_back_recovers_and_drains() {
+    let disk = SimDisk::new(5);
+    let log: Arc<dyn Log> = Arc::new(open(&disk).unwrap());
+    let handle =
+        Sequencer::start(Arc::clone(&log), Once::default(), Arc::new(|| 5), Limits::default()).unwrap();
+    disk.fail_syncs(1);
+    assert!(handle.submit(1, 1, 10).unwrap().blocking_recv().unwrap().is_err());
+    let stored = handle.submit(1, 1, 10).unwrap().blocking_recv().unwrap().unwrap();
+    assert_eq!((stored.offset, stored.verdict), (Some(0), true), "the failed attempt left no trace");
+    let waiting: Vec<_> = (0..500).map(|n| handle.submit((n % 3) as u32, n / 2, 10).unwrap()).collect();
+    handle.stop();
+    let fresh = waiting.into_iter().filter_map(|w| w.blocking_recv().ok()?.ok());
+    assert_eq!(fresh.filter(|c| c.verdict).count(), 249);
+    assert_eq!(log.durable_end(), 250);
+    assert!(handle.submit(1, 1, 1).is_err());
+}

@@ -1,0 +1,299 @@
+//! A disk in memory that forgets like a real one: by seed, sector by sector.
+
+use super::{Disk, DiskFile};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+/// Drives write sectors whole; 512 bytes is the smallest unit in use, so the harshest to survive.
+const SECTOR: usize = 512;
+
+/// A simulated folder. Clones share it; handles opened before a power loss stop working.
+#[derive(Clone)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    random: u64,
+    files: Vec<Content>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    pending_names: Vec<BTreeMap<String, usize>>,
+    capacity: u64,
+    failing_syncs: u32,
+    power_left: Option<u64>,
+    boots: u64,
+}
+
+#[derive(Default)]
+struct Content {
+    current: Vec<u8>,
+    durable: Vec<u8>,
+    dirty: BTreeSet<usize>,
+}
+
+impl SimDisk {
+    /// An empty disk whose every choice follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let state = State {
+            random: seed,
+            files: Vec::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            pending_names: Vec::new(),
+            capacity: u64::MAX,
+            failing_syncs: 0,
+            power_left: None,
+            boots: 0,
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// From now on files together may hold `bytes`; growing beyond that is `StorageFull`.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.state.lock().capacity = bytes;
+    }
+
+    /// The next `count` file syncs fail, and lose what they should have written, as Linux does.
+    pub fn fail_syncs(&self, count: u32) {
+        self.state.lock().failing_syncs = count;
+    }
+
+    /// The power goes after `operations` more writes, syncs and renames; then all fail until [`SimDisk::power_loss`].
+    pub fn cut_power_after(&self, operations: u64) {
+        self.state.lock().power_left = Some(operations);
+    }
+
+    /// The machine comes back: any subset of unsynced sectors survived, and a prefix of unsynced name changes
+    /// (file systems journal them in order).
+    pub fn power_loss(&self) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.power_left = None;
+        state.failing_syncs = 0;
+        state.boots += 1;
+        let share = next(&mut state.random) % 5;
+        for file in &mut state.files {
+            lose_sectors(file, &mut state.random, share);
+        }
+        let kept = (next(&mut state.random) % (state.pending_names.len() as u64 + 1)) as usize;
+        if kept > 0 {
+            state.durable_names = state.pending_names[kept - 1].clone();
+        }
+        state.pending_names.clear();
+        state.names = state.durable_names.clone();
+    }
+
+    /// Flips one bit of durable data, as a rotting medium would.
+    pub fn flip_bit(&self, name: &str, at: usize) {
+        let mut state = self.state.lock();
+        if let Some(&id) = state.names.get(name) {
+            let file = &mut state.files[id];
+            for bytes in [&mut file.current, &mut file.durable] {
+                if let Some(byte) = <[u8]>::get_mut(bytes, at) {
+                    *byte ^= 1;
+                }
+            }
+        }
+    }
+
+    /// Overwrites durable bytes behind the log's back; for tests of damage and of newer formats.
+    pub fn overwrite(&self, name: &str, at: usize, data: &[u8]) {
+        let mut state = self.state.lock();
+        if let Some(&id) = state.names.get(name) {
+            let file = &mut state.files[id];
+            file.current[at..at + data.len()].copy_from_slice(data);
+            file.durable[at..at + data.len()].copy_from_slice(data);
+        }
+    }
+
+    fn change_names<T>(&self, change: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.state.lock();
+        state.spend_power()?;
+        let result = change(&mut state)?;
+        let names = state.names.clone();
+        state.pending_names.push(names);
+        Ok(result)
+    }
+
+    fn handle(&self, id: usize, boot: u64) -> Arc<dyn DiskFile> {
+        Arc::new(SimFile { state: Arc::clone(&self.state), id, boot })
+    }
+}
+
+impl State {
+    fn spend_power(&mut self) -> io::Result<()> {
+        match &mut self.power_left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the simulated power is gone")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+    }
+
+    fn used(&self) -> u64 {
+        self.names.values().map(|&id| self.files[id].current.len() as u64).sum()
+    }
+}
+
+/// Keeps each dirty sector with a chance of `share` quarters (0: none, 4: all).
+fn lose_sectors(file: &mut Content, random: &mut u64, share: u64) {
+    for sector in std::mem::take(&mut file.dirty) {
+        if next(random) % 4 < share {
+            persist(file, sector);
+        }
+    }
+    file.current = file.durable.clone();
+}
+
+fn persist(file: &mut Content, sector: usize) {
+    let from = sector * SECTOR;
+    let to = (from + SECTOR).min(file.current.len());
+    if file.durable.len() < to {
+        file.durable.resize(to, 0);
+    }
+    file.durable[from..to].copy_from_slice(&file.current[from..to]);
+}
+
+/// splitmix64: small, seeded, good enough to choose sectors.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl Disk for SimDisk {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let (id, boot) = self.change_names(|state| {
+            if state.names.contains_key(name) {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, name.to_owned()));
+            }
+            state.files.push(Content::default());
+            let id = state.files.len() - 1;
+            state.names.insert(name.to_owned(), id);
+            Ok((id, state.boots))
+        })?;
+        Ok(self.handle(id, boot))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let (id, boot) = {
+            let state = self.state.lock();
+            (state.find(name)?, state.boots)
+        };
+        Ok(self.handle(id, boot))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.state.lock().names.keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.change_names(|state| {
+            state.find(name)?;
+            state.names.remove(name);
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.change_names(|state| {
+            let id = state.find(from)?;
+            state.names.remove(from);
+            state.names.insert(to.to_owned(), id);
+            Ok(())
+        })
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.spend_power()?;
+        state.durable_names = state.names.clone();
+        state.pending_names.clear();
+        Ok(())
+    }
+}
+
+struct SimFile {
+    state: Arc<Mutex<State>>,
+    id: usize,
+    boot: u64,
+}
+
+impl SimFile {
+    fn check_boot(&self, state: &State) -> io::Result<()> {
+        if state.boots == self.boot {
+            return Ok(());
+        }
+        Err(io::Error::other("this handle is from before the power loss"))
+    }
+}
+
+impl DiskFile for SimFile {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        let state = self.state.lock();
+        self.check_boot(&state)?;
+        let bytes = &state.files[self.id].current;
+        let at = at as usize;
+        let source = bytes.get(at..at + buf.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(source);
+        Ok(())
+    }
+
+    fn write_at(&self, data: &[u8], at: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        self.check_boot(&state)?;
+        state.spend_power()?;
+        let end = at as usize + data.len();
+        let growth = end.saturating_sub(state.files[self.id].current.len()) as u64;
+        if growth > 0 && state.used() + growth > state.capacity {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let file = &mut state.files[self.id];
+        if file.current.len() < end {
+            file.current.resize(end, 0);
+        }
+        file.current[at as usize..end].copy_from_slice(data);
+        file.dirty.extend(at as usize / SECTOR..end.div_ceil(SECTOR));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        self.check_boot(state)?;
+        state.spend_power()?;
+        let file = &mut state.files[self.id];
+        if state.failing_syncs > 0 {
+            state.failing_syncs -= 1;
+            let share = next(&mut state.random) % 4;
+            let dirty = std::mem::take(&mut file.dirty);
+            for sector in dirty {
+                if next(&mut state.random) % 4 < share {
+                    persist(file, sector);
+                }
+            }
+            return Err(io::Error::other("simulated sync failure"));
+        }
+        for sector in std::mem::take(&mut file.dirty) {
+            persist(file, sector);
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let state = self.state.lock();
+        self.check_boot(&state)?;
+        Ok(state.files[self.id].current.len() as u64)
+    }
+}
