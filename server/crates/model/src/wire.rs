@@ -138,6 +138,17 @@ fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], WireErr
 /// `Varint` if it is longer than ten bytes, overflows 64 bits or ends in a redundant zero byte.
 #[inline]
 pub fn varint(bytes: &[u8], at: &mut usize) -> Result<u64, WireError> {
+    // Nearly every tag and length is one byte.
+    match bytes.get(*at) {
+        Some(byte) if *byte < 0x80 => {
+            *at += 1;
+            Ok(u64::from(*byte))
+        }
+        _ => long_varint(bytes, at),
+    }
+}
+
+fn long_varint(bytes: &[u8], at: &mut usize) -> Result<u64, WireError> {
     let mut value = 0_u64;
     for shift in 0..10_u32 {
         let byte = *bytes.get(*at).ok_or(WireError::Truncated)?;

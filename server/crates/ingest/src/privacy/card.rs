@@ -76,5 +76,5 @@ fn luhn(digits: &[u8]) -> bool {
             (_, d) => 2 * d - 9,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
