@@ -1,1 +1,29 @@
-//! Live: partition workers, images, the hub, subscriptions.
+//! Live: the worker that folds the log as it grows, and the hub that subscribers watch.
+//!
+//! The worker is the only owner of the live state. It takes frames in log order, so that its state at a
+//! position is the fold of all stored events below it, and publishes numbers with that position.
+
+pub mod funnel;
+pub mod hub;
+pub mod project;
+pub mod worker;
+
+pub use hub::{CAUSES, Cause, FunnelNumbers, Hub, Progress, TailFrame};
+pub use worker::{KnownFunnel, Live, ProjectNames};
+
+/// Why live state cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The log cannot be read.
+    #[error("stored events cannot be read: {0}")]
+    Log(#[from] footpath_log::LogError),
+    /// The definition cannot be folded.
+    #[error("the definition cannot be followed: {0}")]
+    Rules(#[from] footpath_engine::RulesError),
+    /// The range does not resolve.
+    #[error("the range cannot be resolved: {0}")]
+    Range(#[from] footpath_model::range::RangeError),
+    /// A bug: the funnel under construction is gone.
+    #[error("the funnel under construction is gone; please report this with the server's log")]
+    Lost,
+}

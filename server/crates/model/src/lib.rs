@@ -1,6 +1,8 @@
 //! Events, ids, properties, filters, time ranges and definitions: the words everything else is said in.
 pub mod clock;
+pub mod control;
 pub mod definition;
+pub mod filter;
 pub mod id;
 pub mod props;
 pub mod range;

@@ -1,0 +1,193 @@
+//! Who may call what: one table, checked on the headers before any body is read.
+
+use std::sync::Arc;
+
+use footpath_model::clock::Clock;
+use footpath_store::{KeyRow, Store};
+use http::HeaderMap;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tonic::Status;
+
+use crate::status::denied;
+
+/// What a token's bearer may do; each role includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads numbers.
+    Viewer,
+    /// Reads events, defines what is counted.
+    Analyst,
+    /// Manages projects, keys and tokens.
+    Admin,
+}
+
+/// What a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: the one-time code is the credential.
+    Nothing,
+    /// A project key, or an admin's token.
+    Key,
+    /// A token of at least this role.
+    Token(Role),
+}
+
+/// The table: every RPC of the API and what it needs. A test walks it against the descriptors.
+pub const TABLE: &[(&str, Need)] = &[
+    ("/footpath.v1.IngestService/Ingest", Need::Key),
+    ("/footpath.v1.IngestService/IngestStream", Need::Key),
+    ("/footpath.v1.LiveService/Watch", Need::Token(Role::Viewer)),
+    ("/footpath.v1.LiveService/ChangeWatch", Need::Token(Role::Viewer)),
+    ("/footpath.v1.QueryService/QueryFunnel", Need::Token(Role::Viewer)),
+    ("/footpath.v1.QueryService/ListEvents", Need::Token(Role::Analyst)),
+    ("/footpath.v1.QueryService/QueryOutcomes", Need::Token(Role::Viewer)),
+    ("/footpath.v1.QueryService/ListRefusedEvents", Need::Token(Role::Analyst)),
+    ("/footpath.v1.DefinitionService/CreateFunnel", Need::Token(Role::Analyst)),
+    ("/footpath.v1.DefinitionService/GetFunnel", Need::Token(Role::Viewer)),
+    ("/footpath.v1.DefinitionService/ListFunnels", Need::Token(Role::Viewer)),
+    ("/footpath.v1.DefinitionService/UpdateFunnel", Need::Token(Role::Analyst)),
+    ("/footpath.v1.DefinitionService/DeleteFunnel", Need::Token(Role::Analyst)),
+    ("/footpath.v1.AdminService/ExchangeCode", Need::Nothing),
+    ("/footpath.v1.AdminService/CreateProject", Need::Token(Role::Admin)),
+    ("/footpath.v1.AdminService/ListProjects", Need::Token(Role::Viewer)),
+    ("/footpath.v1.AdminService/CreateProjectKey", Need::Token(Role::Admin)),
+    ("/footpath.v1.AdminService/ListProjectKeys", Need::Token(Role::Admin)),
+    ("/footpath.v1.AdminService/RevokeProjectKey", Need::Token(Role::Admin)),
+    ("/footpath.v1.AdminService/CreateToken", Need::Token(Role::Admin)),
+];
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who it is for.
+    pub sub: String,
+    /// What they may do.
+    pub role: Role,
+    /// Ids of projects; "*" means all.
+    pub projects: Vec<String>,
+    /// When it ends, seconds since 1970.
+    pub exp: i64,
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Nobody in particular.
+    Anyone,
+    /// The holder of a project key.
+    Key(Arc<KeyRow>),
+    /// The bearer of a token.
+    Token(Arc<Claims>),
+}
+
+impl Caller {
+    /// Checks that the caller may see `project`.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED if not.
+    pub fn for_project(&self, project: &str) -> Result<(), Status> {
+        let allowed = match self {
+            Self::Anyone => false,
+            Self::Key(key) => key.project == project,
+            Self::Token(claims) => claims.projects.iter().any(|p| p == "*" || p == project),
+        };
+        if allowed {
+            return Ok(());
+        }
+        Err(denied("project_not_allowed", "the credential is not for this project; use one that is"))
+    }
+}
+
+/// Checks credentials.
+pub struct Access {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    secret: Vec<u8>,
+}
+
+impl Access {
+    /// Checks against the keys in `store` and tokens signed with `secret` (HS256).
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, secret: Vec<u8>) -> Self {
+        Self { store, clock, secret }
+    }
+
+    /// Decides whether a call may go on, by its path and headers.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED without a valid credential, PERMISSION_DENIED with one that does not suffice.
+    pub fn check(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Status> {
+        let Some((_, need)) = TABLE.iter().find(|(known, _)| *known == path) else {
+            return Ok(Caller::Anyone); // Health, reflection and paths that do not exist.
+        };
+        if *need == Need::Nothing {
+            return Ok(Caller::Anyone);
+        }
+        let caller = self.authenticate(headers)?;
+        match (need, &caller) {
+            (Need::Key, Caller::Key(_)) => Ok(caller),
+            (Need::Key, _) => Err(denied("key_needed", "events are sent with a project key, not a token")),
+            (Need::Token(role), Caller::Token(claims)) if claims.role >= *role => Ok(caller),
+            (Need::Token(_), Caller::Token(_)) => {
+                Err(denied("role_too_low", "ask an admin for a token with a higher role"))
+            }
+            (Need::Token(_), _) => Err(denied("token_needed", "a project key can only send; use a token")),
+            (Need::Nothing, _) => Ok(caller),
+        }
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Status> {
+        let header = headers.get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let Some(secret) = header.and_then(|v| v.strip_prefix("Bearer ").or(v.strip_prefix("bearer ")))
+        else {
+            return Err(unauthenticated("credential_missing", "send `authorization: Bearer <key or token>`"));
+        };
+        if secret.starts_with("fp_") { self.key(secret) } else { self.token(secret) }
+    }
+
+    fn key(&self, secret: &str) -> Result<Caller, Status> {
+        let found = self.store.key_by_hash(&hash_secret(secret)).map_err(crate::status::store)?;
+        let now = self.clock.now_us();
+        match found {
+            Some(key) if key.revoked_at_us.is_none_or(|at| at > now) => Ok(Caller::Key(Arc::new(key))),
+            Some(_) => Err(unauthenticated("key_revoked", "this key was revoked; use the project's new key")),
+            None => Err(unauthenticated("key_unknown", "no such project key; check for a typing error")),
+        }
+    }
+
+    fn token(&self, token: &str) -> Result<Caller, Status> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_exp = false; // By our own clock, below.
+        validation.required_spec_claims.clear();
+        let key = DecodingKey::from_secret(&self.secret);
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
+            .map_err(|_| {
+                unauthenticated("token_invalid", "the token is not one of this server; get a new one")
+            })?
+            .claims;
+        if claims.exp <= self.clock.now_us() / 1_000_000 {
+            return Err(unauthenticated("token_expired", "the token has expired; get a new one"));
+        }
+        Ok(Caller::Token(Arc::new(claims)))
+    }
+
+    /// Signs a token.
+    ///
+    /// # Errors
+    /// INTERNAL if the claims cannot be signed.
+    pub fn sign(&self, claims: &Claims) -> Result<String, Status> {
+        jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(&self.secret))
+            .map_err(|e| Status::internal(format!("the token could not be signed: {e}")))
+    }
+}
+
+/// The hash a key's secret is kept as.
+pub fn hash_secret(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+fn unauthenticated(reason: &'static str, message: &str) -> Status {
+    crate::status::with_reason(tonic::Code::Unauthenticated, reason, message, None)
+}

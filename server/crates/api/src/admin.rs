@@ -1,0 +1,272 @@
+//! AdminService: projects, keys and tokens.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use footpath_proto::v1;
+use footpath_store::{Environment, KeyRow, NewProject, ProjectRow};
+use parking_lot::Mutex;
+use tonic::{Request, Response, Status};
+
+use crate::access::{Caller, Claims, Role, hash_secret};
+use crate::context::Context;
+use crate::convert::timestamp;
+use crate::status::{denied, invalid, not_found, store};
+
+/// Twelve hours.
+const DEFAULT_LIFETIME_S: i64 = 12 * 3600;
+
+/// Random bytes from the operating system; passed in so that tests can repeat them.
+pub type RandomBytes = Box<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// Codes of start-up links: each works once, for ten minutes.
+pub struct OneTimeCodes {
+    open: Mutex<Vec<(String, i64, String)>>,
+    random: RandomBytes,
+}
+
+impl OneTimeCodes {
+    /// No codes yet.
+    pub fn new(random: RandomBytes) -> Self {
+        Self { open: Mutex::default(), random }
+    }
+
+    /// A text of `bytes` random bytes, safe in a URL.
+    pub fn random_text(&self, bytes: usize) -> String {
+        let mut buffer = vec![0; bytes];
+        (self.random)(&mut buffer);
+        BASE64_URL_SAFE_NO_PAD.encode(buffer)
+    }
+
+    /// A new code for an admin who opens `project`.
+    pub fn issue(&self, project: &str, now_us: i64) -> String {
+        let code = self.random_text(18);
+        self.open.lock().push((code.clone(), now_us + 600_000_000, project.to_owned()));
+        code
+    }
+
+    fn redeem(&self, code: &str, now_us: i64) -> Option<String> {
+        let mut open = self.open.lock();
+        open.retain(|(_, until, _)| *until > now_us);
+        let at = open.iter().position(|(known, _, _)| known == code)?;
+        Some(open.swap_remove(at).2)
+    }
+}
+
+/// The service.
+#[derive(Clone)]
+pub struct AdminApi {
+    context: Arc<Context>,
+}
+
+impl AdminApi {
+    /// Serves from `context`.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+/// Makes a key and stores its hash; the secret is not kept.
+///
+/// # Errors
+/// If the store fails.
+pub fn create_key(
+    context: &Context,
+    project: &str,
+    label: &str,
+    environment: Environment,
+) -> Result<(KeyRow, String), Status> {
+    let name = match environment {
+        Environment::Prod => "prod",
+        Environment::Staging => "staging",
+        Environment::Dev => "dev",
+    };
+    let secret = format!("fp_{name}_{}", context.codes.random_text(24));
+    let row = KeyRow {
+        id: context.codes.random_text(9),
+        project: project.to_owned(),
+        label: label.to_owned(),
+        environment,
+        hash: hash_secret(&secret),
+        created_at_us: context.clock.now_us(),
+        last_used_at_us: None,
+        revoked_at_us: None,
+    };
+    context.store.create_key(&row).map_err(store)?;
+    Ok((row, secret))
+}
+
+fn project_message(row: ProjectRow) -> v1::Project {
+    v1::Project {
+        id: row.id,
+        title: row.title,
+        time_zone: row.time_zone,
+        created_at: Some(timestamp(row.created_at_us)),
+    }
+}
+
+fn key_message(row: &KeyRow) -> v1::ProjectKey {
+    let environment = match row.environment {
+        Environment::Prod => v1::Environment::Prod,
+        Environment::Staging => v1::Environment::Staging,
+        Environment::Dev => v1::Environment::Dev,
+    };
+    v1::ProjectKey {
+        id: row.id.clone(),
+        label: row.label.clone(),
+        environment: environment.into(),
+        created_at: Some(timestamp(row.created_at_us)),
+        last_used_at: row.last_used_at_us.map(timestamp),
+        revoked_at: row.revoked_at_us.map(timestamp),
+    }
+}
+
+fn valid_id(id: &str) -> bool {
+    (1..=32).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+#[tonic::async_trait]
+impl v1::admin_service_server::AdminService for AdminApi {
+    async fn exchange_code(
+        &self,
+        request: Request<v1::ExchangeCodeRequest>,
+    ) -> Result<Response<v1::ExchangeCodeResponse>, Status> {
+        let now = self.context.clock.now_us();
+        let project = self.context.codes.redeem(&request.into_inner().code, now).ok_or_else(|| {
+            denied("code_unknown", "the code was used or is older than ten minutes; run `footpath token`")
+        })?;
+        let exp = now / 1_000_000 + DEFAULT_LIFETIME_S;
+        let claims = Claims { sub: "admin".into(), role: Role::Admin, projects: vec!["*".into()], exp };
+        let token = self.context.access.sign(&claims)?;
+        let expires_at = Some(timestamp(exp * 1_000_000));
+        Ok(Response::new(v1::ExchangeCodeResponse { token, expires_at, project }))
+    }
+
+    async fn create_project(
+        &self,
+        request: Request<v1::CreateProjectRequest>,
+    ) -> Result<Response<v1::CreateProjectResponse>, Status> {
+        self.context.caller(&request).for_project("*")?;
+        let project = request.into_inner().project.unwrap_or_default();
+        if !valid_id(&project.id) {
+            return Err(invalid("project_id_invalid", "project.id: 1 to 32 of a-z, 0-9, \"-\""));
+        }
+        let zone = if project.time_zone.is_empty() { "UTC".to_owned() } else { project.time_zone };
+        if jiff::tz::TimeZone::get(&zone).is_err() {
+            return Err(invalid(
+                "time_zone_unknown",
+                "project.time_zone: an IANA name such as Europe/Zurich",
+            ));
+        }
+        let now = self.context.clock.now_us();
+        let wanted = NewProject { id: project.id, title: project.title, time_zone: zone, created_at_us: now };
+        let row = self.context.store.create_project(&wanted).map_err(store)?;
+        Ok(Response::new(v1::CreateProjectResponse { project: Some(project_message(row)) }))
+    }
+
+    async fn list_projects(
+        &self,
+        request: Request<v1::ListProjectsRequest>,
+    ) -> Result<Response<v1::ListProjectsResponse>, Status> {
+        let caller = self.context.caller(&request);
+        let page = request.into_inner();
+        let size = crate::page_size(page.page_size);
+        let mut projects: Vec<_> = self.context.store.projects().map_err(store)?;
+        projects.retain(|row| caller.for_project(&row.id).is_ok() && row.id > page.page_token);
+        projects.sort_by(|a, b| a.id.cmp(&b.id));
+        let more = projects.len() > size;
+        projects.truncate(size);
+        let next_page_token = projects.last().filter(|_| more).map(|row| row.id.clone()).unwrap_or_default();
+        let projects = projects.into_iter().map(project_message).collect();
+        Ok(Response::new(v1::ListProjectsResponse { projects, next_page_token }))
+    }
+
+    async fn create_project_key(
+        &self,
+        request: Request<v1::CreateProjectKeyRequest>,
+    ) -> Result<Response<v1::CreateProjectKeyResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let environment = match request.environment() {
+            v1::Environment::Prod => Environment::Prod,
+            v1::Environment::Staging => Environment::Staging,
+            v1::Environment::Dev => Environment::Dev,
+            v1::Environment::Unspecified => {
+                return Err(invalid("environment_missing", "environment: name prod, staging or dev"));
+            }
+        };
+        let (row, secret) = create_key(&self.context, &project.id, &request.label, environment)?;
+        Ok(Response::new(v1::CreateProjectKeyResponse { key: Some(key_message(&row)), secret }))
+    }
+
+    async fn list_project_keys(
+        &self,
+        request: Request<v1::ListProjectKeysRequest>,
+    ) -> Result<Response<v1::ListProjectKeysResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let mut keys = self.context.store.keys(&project.id).map_err(store)?;
+        keys.sort_by_key(|key| key.created_at_us);
+        Ok(Response::new(v1::ListProjectKeysResponse { keys: keys.iter().map(key_message).collect() }))
+    }
+
+    async fn revoke_project_key(
+        &self,
+        request: Request<v1::RevokeProjectKeyRequest>,
+    ) -> Result<Response<v1::RevokeProjectKeyResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let overlap_us = request.overlap.map_or(0, |d| d.seconds.max(0).saturating_mul(1_000_000));
+        let keys = self.context.store.keys(&project.id).map_err(store)?;
+        let mut key = keys
+            .into_iter()
+            .find(|key| key.id == request.key_id)
+            .ok_or_else(|| not_found("key_unknown", "no such key; ListProjectKeys names them"))?;
+        let at = self.context.clock.now_us().saturating_add(overlap_us);
+        key.revoked_at_us = Some(key.revoked_at_us.map_or(at, |earlier| earlier.min(at)));
+        self.context.store.revoke_key(&key.id, at).map_err(store)?;
+        Ok(Response::new(v1::RevokeProjectKeyResponse { key: Some(key_message(&key)) }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        let caller = self.context.caller(&request);
+        let request = request.into_inner();
+        let role = match request.role() {
+            v1::Role::Viewer => Role::Viewer,
+            v1::Role::Analyst => Role::Analyst,
+            v1::Role::Admin => Role::Admin,
+            v1::Role::Unspecified => {
+                return Err(invalid("role_missing", "role: name viewer, analyst or admin"));
+            }
+        };
+        if request.projects.is_empty() {
+            return Err(invalid("projects_missing", "projects: name the projects, or \"*\""));
+        }
+        for project in &request.projects {
+            caller.for_project(project)?;
+        }
+        let lifetime = request.lifetime.map_or(DEFAULT_LIFETIME_S, |d| d.seconds);
+        if !(60..=366 * 86_400).contains(&lifetime) {
+            return Err(invalid("lifetime_invalid", "lifetime: 1 minute to 366 days"));
+        }
+        let exp = self.context.clock.now_us() / 1_000_000 + lifetime;
+        let claims = Claims { sub: request.subject, role, projects: request.projects, exp };
+        let token = self.context.access.sign(&claims)?;
+        Ok(Response::new(v1::CreateTokenResponse { token, expires_at: Some(timestamp(exp * 1_000_000)) }))
+    }
+}
+
+impl Caller {
+    /// Who calls, for log lines: never a secret.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Key(key) => &key.id,
+            Self::Token(claims) => &claims.sub,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the services share.
+
+use std::sync::Arc;
+
+use footpath_ingest::Ingest;
+use footpath_live::Hub;
+use footpath_log::Log;
+use footpath_model::clock::Clock;
+use footpath_store::{ProjectRow, Store};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
+
+use crate::access::{Access, Caller};
+use crate::admin::OneTimeCodes;
+use crate::status::{denied, not_found};
+
+/// What the services share; made once, in the composition root.
+pub struct Context {
+    /// Projects, keys, definitions, the ledger.
+    pub store: Arc<dyn Store>,
+    /// Takes batches.
+    pub ingest: Ingest,
+    /// Live numbers.
+    pub hub: Arc<Hub>,
+    /// Stored events.
+    pub log: Arc<dyn Log>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Who may call what.
+    pub access: Access,
+    /// Codes of start-up links.
+    pub codes: OneTimeCodes,
+    /// Open watches, for ChangeWatch.
+    pub watches: crate::live::Watches,
+    /// Cancelled when the server stops.
+    pub drain: CancellationToken,
+}
+
+impl Context {
+    /// Who makes this call; put there by the access layer.
+    pub fn caller<T>(&self, request: &Request<T>) -> Caller {
+        request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Anyone)
+    }
+
+    /// A project by id.
+    ///
+    /// # Errors
+    /// NOT_FOUND if there is none.
+    pub fn project(&self, id: &str) -> Result<Arc<ProjectRow>, Status> {
+        let found = self.store.project(id).map_err(crate::status::store)?;
+        found
+            .map(Arc::new)
+            .ok_or_else(|| not_found("project_unknown", "no such project; ListProjects names them"))
+    }
+
+    /// The project of the key that a call carries.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED without a key.
+    pub fn project_of<T>(&self, request: &Request<T>) -> Result<Arc<ProjectRow>, Status> {
+        match self.caller(request) {
+            Caller::Key(key) => self.project(&key.project),
+            _ => Err(denied("key_needed", "events are sent with a project key")),
+        }
+    }
+
+    /// A project that the caller may see.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED or NOT_FOUND.
+    pub fn allowed<T>(&self, request: &Request<T>, project: &str) -> Result<Arc<ProjectRow>, Status> {
+        self.caller(request).for_project(project)?;
+        self.project(project)
+    }
+}

@@ -1,0 +1,193 @@
+//! DefinitionService: a change is a control record in the log first, then a row.
+
+use std::sync::Arc;
+
+use footpath_model::control::{Control, CountedFunnel};
+use footpath_model::definition::FunnelDefinition;
+use footpath_proto::v1;
+use footpath_store::ProjectRow;
+use tonic::{Code, Request, Response, Status};
+
+use crate::context::Context;
+use crate::convert;
+use crate::status::{invalid, not_found, store, with_reason};
+
+/// The service.
+#[derive(Clone)]
+pub struct DefinitionApi {
+    context: Arc<Context>,
+    /// Definitions change one at a time, so that versions are judged against the row they replace.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl DefinitionApi {
+    /// Serves from `context`.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context, turn: Arc::default() }
+    }
+
+    fn current(&self, project: &ProjectRow, id: &str) -> Result<Option<CountedFunnel>, Status> {
+        find(&self.context, &project.id, id)
+    }
+
+    async fn write(
+        &self,
+        project: &ProjectRow,
+        funnel: v1::Funnel,
+        version: u64,
+    ) -> Result<v1::Funnel, Status> {
+        let definition = convert::definition(&funnel, version)?;
+        let (range, zone) = convert::range(funnel.range.as_ref())?;
+        let change = CountedFunnel { definition, range, zone };
+        let control = Control::PutFunnel(Box::new(change.clone()));
+        self.context.ingest.control(project.number, &control).await.map_err(crate::ingest::ingest_error)?;
+        self.context.store.put_funnel(&crate::rows::funnel_row(&project.id, &change)).map_err(store)?;
+        Ok(message(&change))
+    }
+}
+
+/// A defined funnel.
+///
+/// # Errors
+/// If the store fails.
+pub fn find(context: &Context, project: &str, id: &str) -> Result<Option<CountedFunnel>, Status> {
+    let row = context.store.funnel(project, id).map_err(store)?;
+    row.map(|row| crate::rows::counted_funnel(&row)).transpose()
+}
+
+/// A defined funnel, or NOT_FOUND.
+///
+/// # Errors
+/// NOT_FOUND with what to do.
+pub fn required(context: &Context, project: &str, id: &str) -> Result<CountedFunnel, Status> {
+    find(context, project, id)?
+        .ok_or_else(|| not_found("funnel_unknown", "no such funnel; ListFunnels names them"))
+}
+
+fn message(change: &CountedFunnel) -> v1::Funnel {
+    crate::rows::funnel_message(change)
+}
+
+fn etag(definition: &FunnelDefinition) -> String {
+    definition.version.to_string()
+}
+
+fn same(a: &CountedFunnel, b: &CountedFunnel) -> bool {
+    let mut b = b.clone();
+    b.definition.version = a.definition.version;
+    *a == b
+}
+
+#[tonic::async_trait]
+impl v1::definition_service_server::DefinitionService for DefinitionApi {
+    async fn create_funnel(
+        &self,
+        request: Request<v1::CreateFunnelRequest>,
+    ) -> Result<Response<v1::CreateFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let funnel = request.into_inner().funnel.unwrap_or_default();
+        let definition = convert::definition(&funnel, 1)?;
+        let (range, zone) = convert::range(funnel.range.as_ref())?;
+        let _turn = self.turn.lock().await;
+        if let Some(known) = self.current(&project, &funnel.id)? {
+            if same(&known, &CountedFunnel { definition, range, zone }) {
+                return Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(message(&known)) }));
+            }
+            let what = "a funnel with this id and other content exists; update it or choose another id";
+            return Err(with_reason(Code::AlreadyExists, "funnel_exists", what, None));
+        }
+        let funnel = self.write(&project, funnel, 1).await?;
+        Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(funnel) }))
+    }
+
+    async fn get_funnel(
+        &self,
+        request: Request<v1::GetFunnelRequest>,
+    ) -> Result<Response<v1::GetFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let known = required(&self.context, &project.id, &request.get_ref().funnel_id)?;
+        let numbers = self.context.hub.funnel(project.number, &known.definition.id);
+        let numbers = numbers.map(|cell| cell.borrow().clone());
+        let live = numbers.as_ref().is_some_and(|n| n.live && n.version == known.definition.version);
+        let state = if live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
+        Ok(Response::new(v1::GetFunnelResponse {
+            funnel: Some(message(&known)),
+            state: state.into(),
+            backfill_percent: if live { 100 } else { numbers.map_or(0, |n| n.percent) },
+        }))
+    }
+
+    async fn list_funnels(
+        &self,
+        request: Request<v1::ListFunnelsRequest>,
+    ) -> Result<Response<v1::ListFunnelsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let size = crate::page_size(page.page_size);
+        let mut rows =
+            self.context.store.funnels(&project.id, Some(&page.page_token), size + 1).map_err(store)?;
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next_page_token = rows.last().filter(|_| more).map(|row| row.id.clone()).unwrap_or_default();
+        let funnels = rows
+            .iter()
+            .map(|row| crate::rows::counted_funnel(row).map(|change| message(&change)))
+            .collect::<Result<_, _>>()?;
+        Ok(Response::new(v1::ListFunnelsResponse { funnels, next_page_token }))
+    }
+
+    async fn update_funnel(
+        &self,
+        request: Request<v1::UpdateFunnelRequest>,
+    ) -> Result<Response<v1::UpdateFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let wanted = request.funnel.unwrap_or_default();
+        let _turn = self.turn.lock().await;
+        let known = required(&self.context, &project.id, &wanted.id)?;
+        if !wanted.etag.is_empty() && wanted.etag != etag(&known.definition) {
+            let what = "the funnel was changed meanwhile; read it again and repeat your change";
+            return Err(with_reason(Code::Aborted, "etag_mismatch", what, None));
+        }
+        let merged = merge(message(&known), wanted, request.update_mask)?;
+        let funnel = self.write(&project, merged, known.definition.version + 1).await?;
+        Ok(Response::new(v1::UpdateFunnelResponse { funnel: Some(funnel) }))
+    }
+
+    async fn delete_funnel(
+        &self,
+        request: Request<v1::DeleteFunnelRequest>,
+    ) -> Result<Response<v1::DeleteFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let id = request.into_inner().funnel_id;
+        let _turn = self.turn.lock().await;
+        required(&self.context, &project.id, &id)?;
+        let control = Control::DeleteFunnel { id: id.clone() };
+        self.context.ingest.control(project.number, &control).await.map_err(crate::ingest::ingest_error)?;
+        self.context.store.delete_funnel(&project.id, &id).map_err(store)?;
+        Ok(Response::new(v1::DeleteFunnelResponse {}))
+    }
+}
+
+fn merge(
+    mut known: v1::Funnel,
+    wanted: v1::Funnel,
+    mask: Option<prost_types::FieldMask>,
+) -> Result<v1::Funnel, Status> {
+    let paths = mask.map(|m| m.paths).filter(|p| !p.is_empty());
+    let Some(paths) = paths else { return Ok(wanted) };
+    for path in paths {
+        match path.as_str() {
+            "title" => known.title.clone_from(&wanted.title),
+            "steps" => known.steps.clone_from(&wanted.steps),
+            "window" => known.window = wanted.window,
+            "range" => known.range.clone_from(&wanted.range),
+            other => {
+                let what =
+                    format!("update_mask: {other:?} cannot be changed; title, steps, window, range can");
+                return Err(invalid("update_mask_invalid", &what));
+            }
+        }
+    }
+    Ok(known)
+}

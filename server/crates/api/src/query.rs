@@ -1,0 +1,147 @@
+//! QueryService: answers from stored events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use footpath_live::Progress;
+use footpath_model::control::CountedFunnel;
+use footpath_model::record::Outcome;
+use footpath_proto::v1;
+use footpath_query::EventQuery;
+use tonic::{Request, Response, Status};
+
+use crate::context::Context;
+use crate::convert::{self, micros, timestamp};
+use crate::cursor::Cursor;
+use crate::live::watermark;
+use crate::status::{query, store};
+
+/// Microseconds in a minute.
+const MINUTE_US: i64 = 60_000_000;
+
+/// The service.
+#[derive(Clone)]
+pub struct QueryApi {
+    context: Arc<Context>,
+}
+
+impl QueryApi {
+    /// Serves from `context`.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    fn asked(&self, project: &str, request: &v1::QueryFunnelRequest) -> Result<CountedFunnel, Status> {
+        let mut asked = match &request.funnel {
+            Some(funnel) => {
+                let (range, zone) = convert::range(funnel.range.as_ref())?;
+                CountedFunnel { definition: convert::definition(funnel, 0)?, range, zone }
+            }
+            None => crate::definitions::required(&self.context, project, &request.funnel_id)?,
+        };
+        if request.range.is_some() {
+            (asked.range, asked.zone) = convert::range(request.range.as_ref())?;
+        }
+        Ok(asked)
+    }
+}
+
+#[tonic::async_trait]
+impl v1::query_service_server::QueryService for QueryApi {
+    async fn query_funnel(
+        &self,
+        request: Request<v1::QueryFunnelRequest>,
+    ) -> Result<Response<v1::QueryFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let asked = self.asked(&project.id, request.get_ref())?;
+        let (log, now_us) = (Arc::clone(&self.context.log), self.context.clock.now_us());
+        let version = asked.definition.version;
+        let work = move || {
+            let project = footpath_query::Project { number: project.number, id: &project.id };
+            footpath_query::funnel(log.as_ref(), project, &asked, now_us)
+        };
+        let answer = blocking(work).await?.map_err(query)?;
+        Ok(Response::new(v1::QueryFunnelResponse {
+            reached: answer.reached,
+            watermark: Some(watermark(Progress {
+                position: answer.position,
+                processed_us: answer.processed_us,
+            })),
+            version,
+            events_read: answer.events_read,
+        }))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let cursor = Cursor::parse(&request.page_token)?.unwrap_or_default();
+        let wanted = EventQuery {
+            project: project.number,
+            actor: request.actor,
+            from_us: request.from.as_ref().map_or(i64::MIN, micros),
+            to_us: request.to.as_ref().map_or(i64::MAX, micros),
+            from_position: (cursor.offset, cursor.index),
+            limit: crate::page_size(request.page_size),
+        };
+        let log = Arc::clone(&self.context.log);
+        let page = blocking(move || footpath_query::events(log.as_ref(), &wanted)).await?.map_err(query)?;
+        let events = page.events.iter().filter_map(|found| {
+            let (frame, event) = found.view()?;
+            Some(convert::stored_event(&frame, &event, found.offset, found.append_us))
+        });
+        let next = page.next.map(|(offset, index)| Cursor { offset, index }.to_string());
+        Ok(Response::new(v1::ListEventsResponse {
+            events: events.collect(),
+            next_page_token: next.unwrap_or_default(),
+        }))
+    }
+
+    async fn query_outcomes(
+        &self,
+        request: Request<v1::QueryOutcomesRequest>,
+    ) -> Result<Response<v1::QueryOutcomesResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let from = request.from.as_ref().map_or(i64::MIN, |t| micros(t).div_euclid(MINUTE_US));
+        let to = request.to.as_ref().map_or(i64::MAX, |t| micros(t).div_euclid(MINUTE_US));
+        let cells = self.context.store.ledger(project.number, from, to).map_err(store)?;
+        let mut totals: BTreeMap<(u8, String), u64> = BTreeMap::new();
+        let mut minutes: BTreeMap<i64, Vec<v1::OutcomeCount>> = BTreeMap::new();
+        for (cell, count) in cells {
+            minutes.entry(cell.minute).or_default().push(outcome(cell.outcome, &cell.reason, count));
+            *totals.entry((cell.outcome, cell.reason)).or_default() += count;
+        }
+        let minutes = minutes.into_iter().map(|(minute, counts)| v1::OutcomeMinute {
+            minute: Some(timestamp(minute * MINUTE_US)),
+            counts,
+        });
+        let totals = totals.into_iter().map(|((kind, reason), count)| outcome(kind, &reason, count));
+        Ok(Response::new(v1::QueryOutcomesResponse { totals: totals.collect(), minutes: minutes.collect() }))
+    }
+
+    async fn list_refused_events(
+        &self,
+        request: Request<v1::ListRefusedEventsRequest>,
+    ) -> Result<Response<v1::ListRefusedEventsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let size = crate::page_size(request.get_ref().page_size);
+        let rows = self.context.store.refused(&project.id, size).map_err(store)?;
+        let events = rows.iter().filter_map(|row| crate::rows::refused_message(row)).collect();
+        Ok(Response::new(v1::ListRefusedEventsResponse { events }))
+    }
+}
+
+fn outcome(kind: u8, reason: &str, count: u64) -> v1::OutcomeCount {
+    let outcome = Outcome::from_u8(kind).map_or("unknown", Outcome::name);
+    v1::OutcomeCount { outcome: outcome.to_owned(), reason: reason.to_owned(), count }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Status::internal("the query ended unexpectedly; please report this with the server's log")
+    })
+}

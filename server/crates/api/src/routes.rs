@@ -1,0 +1,57 @@
+//! Everything on the one port.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::routing::{get, post};
+use footpath_proto::v1;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::Routes;
+
+use crate::admin::AdminApi;
+use crate::context::Context;
+use crate::definitions::DefinitionApi;
+use crate::http::{asset, descriptors};
+use crate::ingest::{IngestApi, generated, http_ingest};
+use crate::live::LiveApi;
+use crate::query::QueryApi;
+
+/// Bytes around a batch on a stream.
+const ENVELOPE: usize = 64;
+
+/// gRPC, gRPC-Web and HTTP services, without the access layer.
+///
+/// # Errors
+/// If the descriptors for reflection cannot be read.
+pub fn routes(context: &Arc<Context>) -> Result<Routes, tonic_reflection::server::Error> {
+    let limit = context.ingest.limits().batch_bytes + ENVELOPE;
+    let ingest =
+        generated::ingest_service_server::IngestServiceServer::new(IngestApi::new(Arc::clone(context)))
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd)
+            .max_decoding_message_size(limit);
+    let live = v1::live_service_server::LiveServiceServer::new(LiveApi::new(Arc::clone(context)));
+    let query = v1::query_service_server::QueryServiceServer::new(QueryApi::new(Arc::clone(context)));
+    let definitions =
+        v1::definition_service_server::DefinitionServiceServer::new(DefinitionApi::new(Arc::clone(context)));
+    let admin = v1::admin_service_server::AdminServiceServer::new(AdminApi::new(Arc::clone(context)));
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)
+        .build_v1()?;
+    let mut routes = Routes::new(ingest)
+        .add_service(live)
+        .add_service(query)
+        .add_service(definitions)
+        .add_service(admin)
+        .add_service(reflection);
+    let http = axum::Router::new()
+        .route("/", get(async || asset("index.html")))
+        .route("/assets/{file}", get(async |Path(file): Path<String>| asset(&file)))
+        .route("/descriptors.bin", get(async || descriptors()))
+        .route("/v1/ingest", post(http_ingest))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(context));
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = router.merge(http);
+    Ok(routes)
+}

@@ -1,0 +1,116 @@
+//! Between stored rows and the API's messages.
+
+use footpath_model::control::CountedFunnel;
+use footpath_model::definition::{Condition, Literal, Op, Step};
+use footpath_model::props::rfc3339;
+use footpath_model::range::{Range, RollingUnit};
+use footpath_proto::v1;
+use footpath_store::{FunnelRow, RefusedRow};
+use tonic::Status;
+
+/// A funnel as a row.
+pub fn funnel_row(project: &str, funnel: &CountedFunnel) -> FunnelRow {
+    FunnelRow {
+        project: project.to_owned(),
+        id: funnel.definition.id.clone(),
+        json: serde_json::to_string(funnel).unwrap_or_default(),
+        version: funnel.definition.version,
+        position: funnel.definition.version, // Versions of one funnel are written one after another.
+    }
+}
+
+/// A row as a funnel.
+///
+/// # Errors
+/// INTERNAL if the row was written by something else.
+pub fn counted_funnel(row: &FunnelRow) -> Result<CountedFunnel, Status> {
+    serde_json::from_str(&row.json)
+        .map_err(|e| Status::internal(format!("the stored funnel {:?} cannot be read: {e}", row.id)))
+}
+
+/// A funnel as the API shows it.
+pub fn funnel_message(funnel: &CountedFunnel) -> v1::Funnel {
+    let definition = &funnel.definition;
+    v1::Funnel {
+        id: definition.id.clone(),
+        title: definition.name.clone(),
+        steps: definition.steps.iter().map(step_message).collect(),
+        window: Some(prost_types::Duration {
+            seconds: definition.window_us / 1_000_000,
+            nanos: (definition.window_us % 1_000_000 * 1000) as i32,
+        }),
+        range: Some(range_message(&funnel.range, &funnel.zone)),
+        version: definition.version,
+        etag: definition.version.to_string(),
+    }
+}
+
+fn step_message(step: &Step) -> v1::FunnelStep {
+    v1::FunnelStep {
+        label: step.label().to_owned(),
+        events: step.events.clone(),
+        conditions: step.filters.iter().map(condition_message).collect(),
+    }
+}
+
+fn condition_message(condition: &Condition) -> v1::PropertyCondition {
+    use v1::ConditionOperator as Wire;
+    let operator = match condition.op {
+        Op::Eq | Op::In => Wire::Equals,
+        Op::NotEq => Wire::NotEquals,
+        Op::Contains => Wire::Contains,
+        Op::Prefix => Wire::Prefix,
+        Op::Gt => Wire::Greater,
+        Op::Gte => Wire::GreaterOrEqual,
+        Op::Lt => Wire::Less,
+        Op::Lte => Wire::LessOrEqual,
+        Op::IsSet => Wire::IsSet,
+        Op::IsNotSet => Wire::IsNotSet,
+    };
+    let values = condition.values.iter().map(|value| match value {
+        Literal::String(v) => v.clone(),
+        Literal::Number(v) => v.to_string(),
+        Literal::Bool(v) => v.to_string(),
+    });
+    v1::PropertyCondition {
+        property: condition.property.clone(),
+        operator: operator.into(),
+        values: values.collect(),
+    }
+}
+
+fn range_message(range: &Range, zone: &str) -> v1::TimeRange {
+    use v1::time_range::Kind;
+    let kind = match range {
+        Range::Fixed { from_us, to_us } => {
+            Kind::Fixed(v1::FixedRange { from: rfc3339(*from_us), to: rfc3339(*to_us) })
+        }
+        Range::Today => Kind::Current(v1::CalendarRange::Today.into()),
+        Range::ThisWeek => Kind::Current(v1::CalendarRange::ThisWeek.into()),
+        Range::Last { n, unit } => {
+            let unit = match unit {
+                RollingUnit::Minutes => v1::TimeUnit::Minute,
+                RollingUnit::Hours => v1::TimeUnit::Hour,
+                RollingUnit::Days => v1::TimeUnit::Day,
+            };
+            Kind::Last(v1::RollingRange { count: *n, unit: unit.into() })
+        }
+    };
+    v1::TimeRange { kind: Some(kind), time_zone: zone.to_owned() }
+}
+
+/// A refused event as the API shows it; `None` if the row cannot be read.
+pub fn refused_message(row: &RefusedRow) -> Option<v1::RefusedEvent> {
+    let json: serde_json::Value = serde_json::from_slice(&row.json).ok()?;
+    let text = |key: &str| json.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+    let number = |key: &str| json.get(key).and_then(serde_json::Value::as_i64).unwrap_or_default();
+    Some(v1::RefusedEvent {
+        received_at: Some(crate::convert::timestamp(number("received_us"))),
+        batch_id: text("batch_id"),
+        index: number("index") as u32,
+        event_id: text("event_id"),
+        reason: text("reason"),
+        message: text("message"),
+        payload: None,
+    })
+}

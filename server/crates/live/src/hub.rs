@@ -1,0 +1,134 @@
+//! What the workers publish. The writer never waits: a state cell holds the newest numbers, and a subscriber
+//! that is slow simply sees fewer of them; the tail of events drops and counts for whoever falls behind.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, watch};
+
+/// Why numbers changed; the index into [`FunnelNumbers::causes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Cause {
+    /// An event in its turn.
+    Event = 0,
+    /// An event older than one already counted of its person.
+    LateEvent = 1,
+    /// Two actors became one person.
+    Merge = 2,
+    /// The range moved on.
+    WindowMoved = 3,
+    /// The definition was made or changed.
+    Definition = 4,
+}
+
+/// How many causes there are.
+pub const CAUSES: usize = 5;
+
+/// A funnel's numbers at a position.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FunnelNumbers {
+    /// The definition's version.
+    pub version: u64,
+    /// The steps' labels.
+    pub labels: Vec<String>,
+    /// Persons who reached each step.
+    pub reached: Vec<u64>,
+    /// Persons' results changed by each cause since the worker started: differences name a delta's causes.
+    pub causes: [u64; CAUSES],
+    /// The log position (exclusive) they hold for.
+    pub position: u64,
+    /// Every event acknowledged before this append time is in.
+    pub processed_us: i64,
+    /// Whether stored events are in.
+    pub live: bool,
+    /// Progress of the back-fill.
+    pub percent: u32,
+    /// The funnel is gone.
+    pub deleted: bool,
+}
+
+/// A frame of the log, handed to the tails.
+#[derive(Debug, Clone)]
+pub struct TailFrame {
+    /// The frame's position.
+    pub offset: u64,
+    /// When it was put on disk.
+    pub append_us: i64,
+    /// The project's number.
+    pub project: u32,
+    /// The frame.
+    pub frame: Bytes,
+}
+
+/// Up to where the live state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// The next log position.
+    pub position: u64,
+    /// Append time before which everything is in.
+    pub processed_us: i64,
+}
+
+type Cells = HashMap<(u32, String), watch::Sender<Arc<FunnelNumbers>>>;
+
+/// Where subscribers find what they watch.
+#[derive(Debug)]
+pub struct Hub {
+    funnels: RwLock<Cells>,
+    tail: broadcast::Sender<Arc<TailFrame>>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Hub {
+    /// An empty hub whose tail keeps `frames` frames for whoever is slow.
+    pub fn new(frames: usize) -> Self {
+        Self {
+            funnels: RwLock::default(),
+            tail: broadcast::Sender::new(frames),
+            progress: watch::Sender::new(Progress::default()),
+        }
+    }
+
+    /// A funnel's numbers, now and whenever they change. `None` if the live path does not know the funnel.
+    pub fn funnel(&self, project: u32, id: &str) -> Option<watch::Receiver<Arc<FunnelNumbers>>> {
+        self.funnels.read().get(&(project, id.to_owned())).map(watch::Sender::subscribe)
+    }
+
+    /// All frames from now on.
+    pub fn tail(&self) -> broadcast::Receiver<Arc<TailFrame>> {
+        self.tail.subscribe()
+    }
+
+    /// How far the live path is.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(crate) fn publish_funnel(&self, project: u32, id: &str, numbers: FunnelNumbers) {
+        let numbers = Arc::new(numbers);
+        if let Some(cell) = self.funnels.read().get(&(project, id.to_owned())) {
+            cell.send_replace(numbers);
+            return;
+        }
+        self.funnels.write().insert((project, id.to_owned()), watch::Sender::new(numbers));
+    }
+
+    pub(crate) fn end_funnel(&self, project: u32, id: &str) {
+        if let Some(cell) = self.funnels.write().remove(&(project, id.to_owned())) {
+            cell.send_modify(|numbers| Arc::make_mut(numbers).deleted = true);
+        }
+    }
+
+    pub(crate) fn publish_frame(&self, frame: impl FnOnce() -> TailFrame) {
+        if self.tail.receiver_count() > 0 {
+            let _ = self.tail.send(Arc::new(frame())); // Fails only when the last receiver just left.
+        }
+    }
+
+    pub(crate) fn publish_progress(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+}

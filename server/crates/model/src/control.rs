@@ -1,0 +1,49 @@
+//! Control records: changes that every reader of the log must see at the same position.
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::FunnelDefinition;
+use crate::range::{Range, RangeError};
+
+/// A change, kept in the log as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Control {
+    /// A funnel was made or changed.
+    PutFunnel(Box<CountedFunnel>),
+    /// A funnel was deleted.
+    DeleteFunnel {
+        /// Its id.
+        id: String,
+    },
+    /// A person asked for something.
+    Privacy {
+        /// UUID of the request.
+        id: String,
+        /// 1 delete, 2 access.
+        kind: u8,
+        /// The actor it is about.
+        actor: String,
+    },
+}
+
+/// A funnel with the range it is counted over, as it stands after a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountedFunnel {
+    /// The definition.
+    pub definition: FunnelDefinition,
+    /// The range that is counted.
+    pub range: Range,
+    /// IANA name of the zone that days are cut in.
+    pub zone: String,
+}
+
+impl CountedFunnel {
+    /// The range's beginning and end at `now_us`.
+    ///
+    /// # Errors
+    /// If the zone is not known or the range is out of bounds.
+    pub fn resolve(&self, now_us: i64) -> Result<(i64, Option<i64>), RangeError> {
+        self.range.resolve(now_us, &self.zone)
+    }
+}
