@@ -174,7 +174,7 @@ impl Queue {
             }
             let fits = found.len() < max_events.max(1) && bytes + row.bytes <= max_bytes;
             let same = found.first().is_none_or(|first| (first.epoch, first.era) == (row.epoch, row.era));
-            if !found.is_empty() && !(fits && same) {
+            if !(found.is_empty() || fits && same) {
                 break;
             }
             bytes += row.bytes;

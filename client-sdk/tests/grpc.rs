@@ -1,5 +1,7 @@
 //! The client over a real socket: tonic on both sides.
 
+#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;

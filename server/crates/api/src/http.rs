@@ -62,6 +62,7 @@ pub fn decompress(body: Bytes, encoding: Option<&str>, limit: usize) -> Result<B
 pub fn asset(path: &str) -> Response {
     let (kind, body) = match path {
         "index.html" => ("text/html; charset=utf-8", include_str!("../../../dashboard/index.html")),
+        "icon.svg" => ("image/svg+xml", include_str!("../../../dashboard/icon.svg")),
         "style.css" => ("text/css; charset=utf-8", include_str!("../../../dashboard/style.css")),
         "app.js" => ("text/javascript; charset=utf-8", include_str!("../../../dashboard/app.js")),
         "grpcweb.js" => ("text/javascript; charset=utf-8", include_str!("../../../dashboard/grpcweb.js")),

@@ -130,7 +130,7 @@ impl v1::query_service_server::QueryService for QueryApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let size = crate::page_size(request.get_ref().page_size);
         let rows = self.context.store.refused(&project.id, size).map_err(store)?;
-        let events = rows.iter().filter_map(|row| crate::rows::refused_message(row)).collect();
+        let events = rows.iter().filter_map(crate::rows::refused_message).collect();
         Ok(Response::new(v1::ListRefusedEventsResponse { events }))
     }
 }

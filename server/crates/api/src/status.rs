@@ -47,9 +47,9 @@ pub fn reason_of(status: &Status) -> Option<String> {
 pub fn store(error: footpath_store::StoreError) -> Status {
     use footpath_store::StoreError as E;
     match &error {
-        E::Conflict(_) => with_reason(Code::AlreadyExists, "already_exists", &error.to_string(), None),
-        E::NotFound(_) => not_found("not_found", &error.to_string()),
-        E::Invalid(_) => invalid("invalid", &error.to_string()),
+        E::Conflict { .. } => with_reason(Code::AlreadyExists, "already_exists", &error.to_string(), None),
+        E::NotFound { .. } => not_found("not_found", &error.to_string()),
+        E::Invalid { .. } => invalid("invalid", &error.to_string()),
         _ => {
             tracing::error!(%error, "the store failed");
             unavailable("store_failed", "the server's store failed; its log says why")

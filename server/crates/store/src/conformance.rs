@@ -217,6 +217,7 @@ proptest! {
             let mut next = 0;
             for (stop, back) in &restarts {
                 let stop = next + stop.index(log.len() - next + 1);
+                #[allow(clippy::needless_range_loop)] // The position is what is tested.
                 for position in next..stop {
                     s.get().apply_ledger(&log[position], position as u64).unwrap();
                 }
@@ -224,6 +225,7 @@ proptest! {
                 let done = s.get().ledger_position().unwrap().map_or(0, |p| p as usize + 1);
                 next = back.index(done + 1);
             }
+            #[allow(clippy::needless_range_loop)] // The position is what is tested.
             for position in next..log.len() {
                 s.get().apply_ledger(&log[position], position as u64).unwrap();
             }
