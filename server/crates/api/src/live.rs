@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::{FunnelNumbers, Hub, Progress, TailFrame};
+use footpath_live::{FunnelNumbers, Progress, TailFrame};
 use footpath_model::record::{FrameView, text};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
@@ -152,7 +152,7 @@ fn subscribe(
             let interval_ms = if target.interval_ms == 0 { 100 } else { target.interval_ms.clamp(20, 1000) };
             let interval = Duration::from_millis(u64::from(interval_ms));
             tokio::spawn(async move {
-                let work = follow_funnel(&context.hub, &state, &id, &target.funnel_id, interval);
+                let work = follow_funnel(&context, &state, &id, &target.funnel_id, interval);
                 tokio::select! { () = stop.cancelled() => {}, () = work => {} }
             });
         }
@@ -169,8 +169,11 @@ fn subscribe(
 
 /// Sends a funnel's numbers: whole at first, then what changed, at most once per interval, the first change
 /// at once.
-async fn follow_funnel(hub: &Hub, state: &WatchState, id: &str, funnel: &str, interval: Duration) {
-    let Some(mut cell) = hub.funnel(state.project.number, funnel) else {
+async fn follow_funnel(context: &Context, state: &WatchState, id: &str, funnel: &str, interval: Duration) {
+    // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
+    let defined_by = context.log.durable_end();
+    let _ = context.hub.progress().wait_for(|progress| progress.position >= defined_by).await;
+    let Some(mut cell) = context.hub.funnel(state.project.number, funnel) else {
         end(state, id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
         return;
     };
