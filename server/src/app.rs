@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use footpath_api::access::Access;
 use footpath_api::admin::{OneTimeCodes, create_key};
 use footpath_api::layer::AccessLayer;
+use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
 use footpath_ingest::{DedupeJudge, Ingest};
 use footpath_live::{Hub, KnownFunnel, Live};
@@ -97,7 +98,7 @@ impl App {
         };
         tonic::transport::Server::builder()
             .accept_http1(true)
-            .layer(tonic_web::GrpcWebLayer::new())
+            .layer(WebLayer)
             .layer(AccessLayer::new(Arc::clone(&self.context)))
             .add_routes(routes(&self.context)?)
             .serve_with_shutdown(listen, stop)

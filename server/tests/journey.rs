@@ -175,3 +175,17 @@ async fn without_a_credential_nothing_is_taken() {
     let status = ingest.ingest(batch(vec![event("view", "a", "")])).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unauthenticated);
 }
+
+#[tokio::test]
+async fn the_page_is_served_beside_grpc() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path());
+    connect(&server).await;
+    let mut socket = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("<title>"), "{answer}");
+}

@@ -16,6 +16,7 @@ pub mod routes;
 pub mod rows;
 pub mod status;
 mod tail;
+pub mod web;
 
 pub use context::Context;
 pub use routes::routes;
