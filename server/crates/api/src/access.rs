@@ -35,7 +35,8 @@ pub enum Need {
     Token(Role),
 }
 
-/// The table: every RPC of the API and what it needs. A test walks it against the descriptors.
+/// The table: every RPC of the API and what it needs. Tests hold it against the descriptors
+/// and walk every RPC with every credential.
 pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.IngestService/Ingest", Need::Key),
     ("/footpath.v1.IngestService/IngestStream", Need::Key),
@@ -58,6 +59,9 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.AdminService/RevokeProjectKey", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/CreateToken", Need::Token(Role::Admin)),
 ];
+
+/// A key's last use is kept to the minute: a row written per batch would cost more than the batch.
+const LAST_USE_US: i64 = 60_000_000;
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +155,12 @@ impl Access {
         let found = self.store.key_by_hash(&hash_secret(secret)).map_err(crate::status::store)?;
         let now = self.clock.now_us();
         match found {
-            Some(key) if key.revoked_at_us.is_none_or(|at| at > now) => Ok(Caller::Key(Arc::new(key))),
+            Some(key) if key.revoked_at_us.is_none_or(|at| at > now) => {
+                if key.last_used_at_us.is_none_or(|at| now - at >= LAST_USE_US) {
+                    self.store.touch_key(&key.id, now).map_err(crate::status::store)?;
+                }
+                Ok(Caller::Key(Arc::new(key)))
+            }
             Some(_) => Err(unauthenticated("key_revoked", "this key was revoked; use the project's new key")),
             None => Err(unauthenticated("key_unknown", "no such project key; check for a typing error")),
         }
@@ -190,4 +199,92 @@ pub fn hash_secret(secret: &str) -> [u8; 32] {
 
 fn unauthenticated(reason: &'static str, message: &str) -> Status {
     crate::status::with_reason(tonic::Code::Unauthenticated, reason, message, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use footpath_model::clock::ManualClock;
+    use footpath_store::{Environment, MemoryStore, NewProject};
+    use prost::Message as _;
+    use tonic::Code;
+
+    use super::*;
+
+    fn access() -> Access {
+        let store = MemoryStore::new();
+        let project =
+            NewProject { id: "p".into(), title: "p".into(), time_zone: "UTC".into(), created_at_us: 0 };
+        store.create_project(&project).unwrap();
+        let key = KeyRow {
+            id: "k".into(),
+            project: "p".into(),
+            label: String::new(),
+            environment: Environment::Dev,
+            hash: hash_secret("fp_dev_key"),
+            created_at_us: 0,
+            last_used_at_us: None,
+            revoked_at_us: Some(1_000_000),
+        };
+        store.create_key(&key).unwrap();
+        Access::new(Arc::new(store), Arc::new(ManualClock::at(0)), vec![1; 32])
+    }
+
+    fn headers(secret: &str) -> HeaderMap {
+        let value = format!("Bearer {secret}").parse().unwrap();
+        HeaderMap::from_iter([(http::header::AUTHORIZATION, value)])
+    }
+
+    #[test]
+    fn the_table_names_every_rpc() {
+        let files = prost_types::FileDescriptorSet::decode(footpath_proto::DESCRIPTORS).unwrap().file;
+        let services = files.iter().filter(|f| f.package() == "footpath.v1").flat_map(|f| &f.service);
+        let mut paths: Vec<_> = services
+            .flat_map(|s| s.method.iter().map(|m| format!("/footpath.v1.{}/{}", s.name(), m.name())))
+            .collect();
+        let mut table: Vec<_> = TABLE.iter().map(|(path, _)| (*path).to_owned()).collect();
+        paths.sort();
+        table.sort();
+        assert_eq!(paths, table);
+    }
+
+    #[test]
+    fn every_rpc_for_every_credential() {
+        let access = access();
+        let token = |role| {
+            let claims = Claims { sub: "s".into(), role, projects: vec!["p".into()], exp: 10 };
+            headers(&access.sign(&claims).unwrap())
+        };
+        let roles = [Role::Viewer, Role::Analyst, Role::Admin];
+        for (path, need) in TABLE {
+            let by_key = access.check(path, &headers("fp_dev_key")).is_ok();
+            assert_eq!(by_key, matches!(need, Need::Key | Need::Nothing), "{path} with a key");
+            for role in roles {
+                let expected = match need {
+                    Need::Nothing => true,
+                    Need::Key => false,
+                    Need::Token(least) => role >= *least,
+                };
+                assert_eq!(access.check(path, &token(role)).is_ok(), expected, "{path} as {role:?}");
+            }
+            let nobody = access.check(path, &HeaderMap::new());
+            assert_eq!(nobody.is_ok(), *need == Need::Nothing, "{path} without a credential");
+        }
+    }
+
+    #[test]
+    fn revoked_keys_and_expired_or_foreign_tokens_are_refused() {
+        let mut access = access();
+        let path = "/footpath.v1.IngestService/Ingest";
+        access.clock = Arc::new(ManualClock::at(2_000_000));
+        assert_eq!(access.check(path, &headers("fp_dev_key")).unwrap_err().code(), Code::Unauthenticated);
+        let claims = Claims { sub: "s".into(), role: Role::Admin, projects: vec!["*".into()], exp: 1 };
+        let watch = "/footpath.v1.LiveService/Watch";
+        let expired = headers(&access.sign(&claims).unwrap());
+        assert_eq!(access.check(watch, &expired).unwrap_err().code(), Code::Unauthenticated);
+        let claims = Claims { exp: 100, ..claims };
+        let mine = headers(&access.sign(&claims).unwrap());
+        assert!(access.check(watch, &mine).is_ok());
+        access.secret = vec![2; 32];
+        assert_eq!(access.check(watch, &mine).unwrap_err().code(), Code::Unauthenticated);
+    }
 }

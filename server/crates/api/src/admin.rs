@@ -9,7 +9,7 @@ use footpath_store::{Environment, KeyRow, NewProject, ProjectRow};
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 
-use crate::access::{Caller, Claims, Role, hash_secret};
+use crate::access::{Claims, Role, hash_secret};
 use crate::context::Context;
 use crate::convert::timestamp;
 use crate::status::{denied, invalid, not_found, store};
@@ -257,16 +257,5 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let claims = Claims { sub: request.subject, role, projects: request.projects, exp };
         let token = self.context.access.sign(&claims)?;
         Ok(Response::new(v1::CreateTokenResponse { token, expires_at: Some(timestamp(exp * 1_000_000)) }))
-    }
-}
-
-impl Caller {
-    /// Who calls, for log lines: never a secret.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Anyone => "anyone",
-            Self::Key(key) => &key.id,
-            Self::Token(claims) => &claims.sub,
-        }
     }
 }

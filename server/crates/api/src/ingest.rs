@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use footpath_ingest::{Accepted, Ingest, IngestError, Source};
@@ -102,6 +103,9 @@ fn refusal(refused: footpath_ingest::RefusedEvent) -> v1::Refusal {
     }
 }
 
+/// Time a stream has to finish once the server drains.
+const GRACE: Duration = Duration::from_secs(5);
+
 type AckStream = Pin<Box<dyn Stream<Item = Result<v1::IngestStreamResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -138,14 +142,15 @@ async fn pump(
     sender: AckSender,
     drain: CancellationToken,
 ) {
-    let mut announced = false;
+    let mut ends_at = None;
     loop {
         let next = tokio::select! {
-            () = drain.cancelled(), if !announced => {
-                announced = true;
+            () = drain.cancelled(), if ends_at.is_none() => {
+                ends_at = Some(tokio::time::Instant::now() + GRACE);
                 if sender.send(Ok(ending(context.clock.now_us()))).await.is_err() { return; }
                 continue;
             }
+            () = until(ends_at) => return,
             next = batches.next() => next,
         };
         let ack = match next {
@@ -163,8 +168,16 @@ async fn pump(
     }
 }
 
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn ending(now_us: i64) -> v1::IngestStreamResponse {
-    let ending = v1::StreamEnding { reason: "drain".into(), at: Some(timestamp(now_us + 5_000_000)) };
+    let ending =
+        v1::StreamEnding { reason: "drain".into(), at: Some(timestamp(now_us + GRACE.as_micros() as i64)) };
     v1::IngestStreamResponse { message: Some(v1::ingest_stream_response::Message::Ending(ending)) }
 }
 

@@ -1,4 +1,4 @@
-//! The one map from errors to gRPC status; docs/errors.md lists every reason.
+//! The one map from errors to gRPC status.
 
 use std::collections::HashMap;
 use std::time::Duration;

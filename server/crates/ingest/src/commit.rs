@@ -84,6 +84,9 @@ impl DedupeJudge {
                     replay_frame(&mut dedupe, &frame, record.append_time_us);
                 }
             }
+            if let Err(error) = dedupe.commit(next) {
+                tracing::error!(%error, "the id index could not write a run; free space in the data folder");
+            }
         }
     }
 

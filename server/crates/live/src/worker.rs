@@ -14,7 +14,7 @@ use footpath_model::record::{FrameKind, FrameView};
 use hashbrown::HashMap;
 
 use crate::funnel::LiveFunnel;
-use crate::hub::{Cause, FunnelNumbers, Hub, Progress, TailFrame};
+use crate::hub::{FunnelNumbers, Hub, Progress, TailFrame};
 use crate::project::ProjectLive;
 
 /// Bytes read from the log at a time.
@@ -192,8 +192,7 @@ impl Worker {
         }
         match self.backfill(number, offset, counted) {
             Ok(funnel) => {
-                self.project(number).funnels.insert(id.clone(), funnel);
-                self.publish_one(number, &id, Cause::Definition);
+                self.project(number).funnels.insert(id, funnel);
             }
             Err(error) => tracing::error!(%error, funnel = id, "a funnel cannot be back-filled"),
         }
@@ -266,18 +265,6 @@ impl Worker {
             }
         }
         self.hub.publish_progress(self.progress);
-    }
-
-    fn publish_one(&mut self, number: u32, id: &str, cause: Cause) {
-        let Some(funnel) = self.projects.get_mut(&number).and_then(|p| p.funnels.get_mut(id)) else { return };
-        funnel.take_changed();
-        let mut numbers = FunnelNumbers {
-            position: self.progress.position,
-            processed_us: self.progress.processed_us,
-            ..funnel.numbers()
-        };
-        numbers.causes[cause as usize] += 1;
-        self.hub.publish_funnel(number, id, numbers);
     }
 }
 
