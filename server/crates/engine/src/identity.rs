@@ -84,13 +84,14 @@ struct Parent {
 
 /// The links of one project.
 ///
-/// About 40 bytes a link, and 16 a user that [`IdentityGraph::note_user`] was told of.
+/// About 56 bytes a link, and 16 a user that [`IdentityGraph::note_user`] was told of.
 #[derive(Debug, Clone, Default)]
 pub struct IdentityGraph {
     parents: FxHashMap<ActorKey, Parent>,
     members: FxHashMap<ActorKey, Vec<ActorKey>>,
     users: FxHashSet<ActorKey>,
-    epoch: u64,
+    /// In the order in which they were made; the epoch is their number.
+    links: Vec<(ActorKey, ActorKey)>,
 }
 
 impl IdentityGraph {
@@ -101,7 +102,7 @@ impl IdentityGraph {
 
     /// Counts the links: what changes an answer of [`IdentityGraph::canonical`] makes a new epoch.
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.links.len() as u64
     }
 
     /// Tells that an event was sent with this user id. Must follow the order of the log. An actor that is linked
@@ -144,11 +145,12 @@ impl IdentityGraph {
         if let Some(parent) = self.parents.get(&user) {
             return LinkOutcome::UserIsAnonymous { owner: parent.user };
         }
-        self.epoch += 1;
+        self.links.push((anonymous, user));
+        let epoch = self.epoch();
         self.users.insert(user);
-        self.parents.insert(anonymous, Parent { user, since: self.epoch });
+        self.parents.insert(anonymous, Parent { user, since: epoch });
         self.members.entry(user).or_default().push(anonymous);
-        LinkOutcome::Linked { epoch: self.epoch }
+        LinkOutcome::Linked { epoch }
     }
 
     /// The person an actor is part of, named by its user, or by itself.
@@ -170,10 +172,8 @@ impl IdentityGraph {
 
     /// All links in the order in which they were made, for images: `(anonymous, user)`. Linking them again in this
     /// order gives the same graph and epochs.
-    pub fn links(&self) -> Vec<(ActorKey, ActorKey)> {
-        let mut links: Vec<_> = self.parents.iter().collect();
-        links.sort_unstable_by_key(|(_, parent)| parent.since);
-        links.into_iter().map(|(anonymous, parent)| (*anonymous, parent.user)).collect()
+    pub fn links(&self) -> &[(ActorKey, ActorKey)] {
+        &self.links
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
         }
         let mut again = IdentityGraph::new();
         for (anonymous, user) in graph.links() {
-            again.link(anonymous, user);
+            again.link(*anonymous, *user);
         }
         assert_eq!(again.links(), graph.links());
         assert_eq!(again.epoch(), graph.epoch());

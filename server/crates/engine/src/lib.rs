@@ -27,5 +27,5 @@ mod reference;
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
-pub use link::{IDENTIFY, link_event};
+pub use link::{IDENTIFY, link_event, link_ids};
 pub use person::{Change, NeedsRefold, PersonFunnel};

@@ -15,12 +15,21 @@ pub fn link_event(
     project: &str,
     event: &EventView<'_>,
 ) -> Option<(ActorKey, ActorKey)> {
-    if event.name() != IDENTIFY {
+    if event.name_bytes() != IDENTIFY.as_bytes() {
         return None;
     }
     let spans = event.spans();
+    link_ids(identity, project, text(spans.anonymous_id), text(spans.user_id))
+}
+
+/// Joins the ids that a `$identify` event carried. `Some((loser, winner))` if two actors became one person by it.
+pub fn link_ids(
+    identity: &mut IdentityGraph,
+    project: &str,
+    anonymous: &str,
+    user: &str,
+) -> Option<(ActorKey, ActorKey)> {
     let key = |id: &str| ActorKey(actor_key(project, id.as_bytes()));
-    let (anonymous, user) = (text(spans.anonymous_id), text(spans.user_id));
     let linked = identity.identify(anonymous, user, key);
     matches!(linked, Ok(LinkOutcome::Linked { .. })).then(|| (key(anonymous), key(user)))
 }

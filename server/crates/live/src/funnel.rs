@@ -1,4 +1,4 @@
-//! One funnel's live state: every person's fold, the counts, and who leaves the range next.
+//! One funnel's live state: every person's fold, the counts, who leaves the range next, and who is being folded again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,24 +6,24 @@ use std::collections::BinaryHeap;
 use footpath_engine::{ActorKey, Change, FunnelCounts, NeedsRefold, PersonFunnel, Rules, SlimEvent};
 use footpath_model::control::CountedFunnel;
 use footpath_model::filter::StepMatcher;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::LiveError;
-use crate::hub::{CAUSES, Cause, FunnelNumbers};
+use crate::hub::{CAUSES, Cause, FunnelNumbers, Progress};
+use crate::persons::{Person, Persons};
 
-/// One person in one funnel.
-#[derive(Debug)]
-struct Person {
-    fold: PersonFunnel,
-    depth: usize,
-    /// The entry the person was last queued under.
-    leaves_after: i64,
-}
+/// Persons folded again at a time: bounds the memory of one reading of stored events.
+const REFOLDS_AT_ONCE: usize = 10_000;
 
-impl Person {
-    fn new(rules: &Rules) -> Self {
-        Self { fold: PersonFunnel::new(rules), depth: 0, leaves_after: i64::MIN }
-    }
+/// A person whose fold is wrong until stored events were read.
+#[derive(Debug, Default)]
+struct Stale {
+    /// Where the event stands that could not be placed: answers are complete up to here.
+    since: Progress,
+    /// The reading that will bring the fold, and up to where it reads.
+    reading: Option<(u64, Progress)>,
+    /// Events behind that position.
+    later: Vec<SlimEvent>,
 }
 
 /// One funnel's live state.
@@ -32,14 +32,48 @@ pub struct LiveFunnel {
     counted: CountedFunnel,
     rules: Rules,
     matcher: StepMatcher,
-    persons: HashMap<u64, Person>,
+    persons: Persons,
+    stale: HashMap<u64, Stale>,
+    book: Book,
+}
+
+/// The numbers, and who changes them next.
+#[derive(Debug)]
+struct Book {
     counts: FunnelCounts,
     causes: [u64; CAUSES],
+    /// The range's beginning, and whether it moves.
+    from_us: i64,
+    moves: bool,
     /// (entry time, person): when the range's beginning passes the entry, the person is judged again.
     leaving: BinaryHeap<Reverse<(i64, u64)>>,
-    from_us: i64,
-    refold: HashSet<u64>,
     changed: bool,
+}
+
+impl Book {
+    /// Counts a person at the step they now reach.
+    #[inline]
+    fn judge(&mut self, person: &mut Person, cause: Cause) {
+        let depth = person.fold.depth(self.from_us);
+        if self.moves
+            && let Some(entry) = person.fold.falls_after(self.from_us)
+            && person.leaves_after != entry
+        {
+            person.leaves_after = entry;
+            self.leaving.push(Reverse((entry, person.key)));
+        }
+        if depth != person.depth {
+            self.counts.shift(person.depth, depth);
+            person.depth = depth;
+            self.causes[cause as usize] += 1;
+            self.changed = true;
+        }
+    }
+
+    fn lose(&mut self, person: &Person) {
+        self.counts.shift(person.depth, 0);
+        self.changed |= person.depth > 0;
+    }
 }
 
 impl LiveFunnel {
@@ -52,127 +86,182 @@ impl LiveFunnel {
         let rules = Rules::of(&counted.definition)?.with_entry_before(to_us);
         Ok(Self {
             matcher: StepMatcher::new(&counted.definition),
-            counts: FunnelCounts::new(counted.definition.steps.len()),
             rules,
+            persons: Persons::default(),
+            stale: HashMap::new(),
+            book: Book {
+                counts: FunnelCounts::new(counted.definition.steps.len()),
+                causes: [0; CAUSES],
+                from_us,
+                moves: counted.range.moves(),
+                leaving: BinaryHeap::new(),
+                changed: true,
+            },
             counted,
-            persons: HashMap::new(),
-            causes: [0; CAUSES],
-            leaving: BinaryHeap::new(),
-            from_us,
-            refold: HashSet::new(),
-            changed: true,
         })
     }
 
-    /// The definition's version.
-    pub fn version(&self) -> u64 {
-        self.counted.definition.version
+    /// What is counted.
+    pub fn counted(&self) -> &CountedFunnel {
+        &self.counted
     }
 
-    /// The steps an event matches.
+    /// How a person is folded.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Which events count.
+    pub fn matcher(&self) -> &StepMatcher {
+        &self.matcher
+    }
+
+    /// The persons, for images.
+    pub fn persons(&mut self) -> &mut Persons {
+        &mut self.persons
+    }
+
+    /// How many persons it knows.
+    pub fn person_count(&self) -> usize {
+        self.persons.len()
+    }
+
+    /// Takes one event of one person, stored at `at`.
     #[inline]
-    pub fn mask(&self, name: &str, properties: &[u8]) -> u32 {
-        self.matcher.mask(name, properties)
-    }
-
-    /// Takes one event of one person.
-    pub fn apply(&mut self, person: ActorKey, event: SlimEvent) {
-        let rules = &self.rules;
-        let entry = self.persons.entry(person.0);
-        let state = entry.or_insert_with(|| Person::new(rules));
-        let cause = match state.fold.apply(rules, event) {
-            Change::InOrder => Cause::Event,
-            Change::Late => Cause::LateEvent,
-            Change::Duplicate | Change::Irrelevant => return,
-            Change::NeedsRefold => {
-                self.refold.insert(person.0);
-                return;
+    pub fn apply(&mut self, person: ActorKey, event: SlimEvent, at: Progress) {
+        if !self.stale.is_empty()
+            && let Some(stale) = self.stale.get_mut(&person.0)
+        {
+            if stale.reading.is_some() {
+                stale.later.push(event);
             }
-        };
-        self.judge(person.0, cause);
-    }
-
-    /// Two persons became one: `loser`'s events are `winner`'s now.
-    pub fn merge(&mut self, loser: ActorKey, winner: ActorKey) {
-        let Some(lost) = self.persons.remove(&loser.0) else { return };
-        self.counts.shift(lost.depth, 0);
-        self.changed |= lost.depth > 0;
-        let rules = &self.rules;
-        let entry = self.persons.entry(winner.0);
-        let state = entry.or_insert_with(|| Person::new(rules));
-        match PersonFunnel::merge(rules, &lost.fold, &state.fold) {
-            Ok(joined) => {
-                state.fold = joined;
-                self.judge(winner.0, Cause::Merge);
-            }
-            Err(NeedsRefold) => {
-                self.refold.insert(winner.0);
-            }
+            return;
         }
-        if self.refold.remove(&loser.0) {
-            self.refold.insert(winner.0);
+        let known = self.persons.change(person.0, &self.rules);
+        match known.fold.apply(&self.rules, event) {
+            Change::InOrder => self.book.judge(known, Cause::Event),
+            Change::Late => self.book.judge(known, Cause::LateEvent),
+            Change::Duplicate | Change::Irrelevant => {}
+            Change::NeedsRefold => self.mark_stale(person.0, at),
+        }
+    }
+
+    /// Two persons became one at `at`: `loser`'s events are `winner`'s now.
+    pub fn merge(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
+        let lost = self.persons.remove(loser.0);
+        lost.iter().for_each(|lost| self.book.lose(lost));
+        let waiting = [self.stale.remove(&loser.0), self.stale.remove(&winner.0)];
+        if let Some(since) = waiting.iter().flatten().map(|stale| stale.since).min() {
+            return self.mark_stale(winner.0, since);
+        }
+        let Some(lost) = lost else { return };
+        let winning = self.persons.change(winner.0, &self.rules);
+        match PersonFunnel::merge(&self.rules, &lost.fold, &winning.fold) {
+            Ok(joined) => {
+                winning.fold = joined;
+                self.book.judge(winning, Cause::Merge);
+            }
+            Err(NeedsRefold) => self.mark_stale(winner.0, at),
         }
     }
 
     /// Moves the range to `now_us`; who leaves it, leaves by this.
     pub fn advance(&mut self, now_us: i64) {
-        let Ok((from_us, _)) = self.counted.resolve(now_us) else { return };
-        if from_us <= self.from_us {
+        if !self.book.moves {
             return;
         }
-        self.from_us = from_us;
-        while let Some(Reverse((entry, person))) = self.leaving.peek().copied() {
+        let Ok((from_us, _)) = self.counted.resolve(now_us) else { return };
+        if from_us <= self.book.from_us {
+            return;
+        }
+        self.book.from_us = from_us;
+        while let Some(Reverse((entry, key))) = self.book.leaving.peek().copied() {
             if entry >= from_us {
                 return;
             }
-            self.leaving.pop();
-            self.judge(person, Cause::WindowMoved);
+            self.book.leaving.pop();
+            if let Some(person) = self.persons.get(key) {
+                self.book.judge(person, Cause::WindowMoved);
+            }
         }
     }
 
-    /// Persons whose events are older than what is kept of them: to be rebuilt from stored events.
-    pub fn take_refolds(&mut self) -> HashSet<u64> {
-        std::mem::take(&mut self.refold)
+    /// The fold of `person` over everything stored before this funnel went on, from an image or a back-fill.
+    pub fn restore(&mut self, person: u64, fold: PersonFunnel) {
+        let person = self.persons.change(person, &self.rules);
+        person.fold = fold;
+        self.book.judge(person, Cause::Definition);
     }
 
-    /// Replaces a person's fold by one from all of their stored events, in event order.
-    pub fn rebuild(&mut self, person: u64, events: Vec<SlimEvent>) {
-        let rules = &self.rules;
-        let entry = self.persons.entry(person);
-        let state = entry.or_insert_with(|| Person::new(rules));
-        state.fold = PersonFunnel::rebuild(rules, events);
-        self.judge(person, Cause::LateEvent);
+    /// Says that a person's fold is wrong since then.
+    pub fn mark_stale(&mut self, person: u64, since: Progress) {
+        self.stale.insert(person, Stale { since, ..Stale::default() });
     }
 
-    fn judge(&mut self, person: u64, cause: Cause) {
-        let Some(state) = self.persons.get_mut(&person) else { return };
-        let depth = state.fold.depth(self.from_us);
-        if let Some(entry) = state.fold.falls_after(self.from_us)
-            && state.leaves_after != entry
-        {
-            state.leaves_after = entry;
-            self.leaving.push(Reverse((entry, person)));
+    /// Persons whose fold is wrong, and since when.
+    pub fn stale(&self) -> impl Iterator<Item = (u64, Progress)> + '_ {
+        self.stale.iter().map(|(person, stale)| (*person, stale.since))
+    }
+
+    /// Up to where every event is counted, for a reader that is at `read`.
+    pub fn complete(&self, read: Progress) -> Progress {
+        self.stale.values().map(|stale| stale.since).min().unwrap_or(read)
+    }
+
+    /// Whether a reading of stored events is wanted and none is under way.
+    pub fn wants_reading(&self) -> bool {
+        !self.stale.is_empty() && self.stale.values().all(|stale| stale.reading.is_none())
+    }
+
+    /// Persons to fold again from the events stored below `upto`. Whatever they do from there on is kept for
+    /// [`LiveFunnel::refolded`].
+    pub fn begin_reading(&mut self, reading: u64, upto: Progress) -> Vec<u64> {
+        let chosen = self.stale.iter_mut().take(REFOLDS_AT_ONCE);
+        chosen
+            .map(|(person, stale)| {
+                stale.reading = Some((reading, upto));
+                *person
+            })
+            .collect()
+    }
+
+    /// A reading's result for one person; ignored if the person was merged meanwhile.
+    pub fn refolded(&mut self, reading: u64, person: u64, fold: PersonFunnel) {
+        let Some(stale) = self.stale.get(&person) else { return };
+        let Some((_, upto)) = stale.reading.filter(|(own, _)| *own == reading) else { return };
+        let later = self.stale.remove(&person).map(|stale| stale.later).unwrap_or_default();
+        let known = self.persons.change(person, &self.rules);
+        known.fold = fold;
+        self.book.judge(known, Cause::LateEvent);
+        for event in later {
+            self.apply(ActorKey(person), event, upto);
         }
-        if depth != state.depth {
-            self.counts.shift(state.depth, depth);
-            state.depth = depth;
-            self.causes[cause as usize] += 1;
-            self.changed = true;
+    }
+
+    /// A reading failed: its persons wait for the next.
+    pub fn reading_failed(&mut self, reading: u64) {
+        for stale in self.stale.values_mut().filter(|stale| stale.reading.is_some_and(|r| r.0 == reading)) {
+            *stale = Stale { since: stale.since, ..Stale::default() };
         }
     }
 
     /// Whether numbers changed since the last call.
     pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+        std::mem::take(&mut self.book.changed)
+    }
+
+    /// Makes the next publication send the numbers, changed or not.
+    pub fn touch(&mut self) {
+        self.book.changed = true;
     }
 
     /// The numbers as they stand; the caller fills in position and progress.
     pub fn numbers(&self) -> FunnelNumbers {
         FunnelNumbers {
-            version: self.version(),
+            version: self.counted.definition.version,
             labels: self.counted.definition.steps.iter().map(|step| step.label().to_owned()).collect(),
-            reached: self.counts.reached().to_vec(),
-            causes: self.causes,
+            reached: self.book.counts.reached().to_vec(),
+            causes: self.book.causes,
             live: true,
             percent: 100,
             ..FunnelNumbers::default()

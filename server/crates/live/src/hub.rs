@@ -63,8 +63,8 @@ pub struct TailFrame {
     pub frame: Bytes,
 }
 
-/// Up to where the live state is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A place in the log: up to where something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Progress {
     /// The next log position.
     pub position: u64,

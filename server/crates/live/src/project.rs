@@ -1,11 +1,16 @@
 //! One project's live state: who is who, and its funnels.
 
-use std::collections::BTreeMap;
-
 use footpath_engine::{ActorKey, IdentityGraph, SlimEvent, link_event};
+use footpath_model::filter::NameSteps;
 use footpath_model::record::{EventView, FrameView};
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::funnel::LiveFunnel;
+use crate::hub::Progress;
+
+/// Which funnels an event name touches, and how; most events are done after one look-up.
+type ByName = HashMap<Vec<u8>, Vec<(usize, NameSteps)>, FxBuildHasher>;
 
 /// One project's live state.
 #[derive(Debug, Default)]
@@ -14,8 +19,8 @@ pub struct ProjectLive {
     pub id: String,
     /// Who is who.
     pub identity: IdentityGraph,
-    /// Funnels by id.
-    pub funnels: BTreeMap<String, LiveFunnel>,
+    funnels: Vec<(String, LiveFunnel)>,
+    by_name: ByName,
 }
 
 impl ProjectLive {
@@ -24,35 +29,72 @@ impl ProjectLive {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
-    /// Takes all events of a frame, in order.
-    pub fn apply(&mut self, frame: &FrameView<'_>) {
+    /// One funnel.
+    pub fn funnel(&mut self, id: &str) -> Option<&mut LiveFunnel> {
+        self.funnels.iter_mut().find(|(own, _)| own == id).map(|(_, funnel)| funnel)
+    }
+
+    /// All funnels with their ids.
+    pub fn funnels(&mut self) -> impl Iterator<Item = (&str, &mut LiveFunnel)> {
+        self.funnels.iter_mut().map(|(id, funnel)| (id.as_str(), funnel))
+    }
+
+    /// Adds a funnel, or replaces the one of that id.
+    pub fn put(&mut self, id: &str, funnel: LiveFunnel) {
+        match self.funnel(id) {
+            Some(old) => *old = funnel,
+            None => self.funnels.push((id.to_owned(), funnel)),
+        }
+        self.index();
+    }
+
+    /// Takes a funnel out.
+    pub fn remove(&mut self, id: &str) -> Option<LiveFunnel> {
+        let at = self.funnels.iter().position(|(own, _)| own == id)?;
+        let (_, funnel) = self.funnels.remove(at);
+        self.index();
+        Some(funnel)
+    }
+
+    /// Takes all events of a frame that stands at `at`, in order.
+    pub fn apply(&mut self, frame: &FrameView<'_>, at: Progress) {
         for event in frame.events() {
             if let Some((loser, winner)) = link_event(&mut self.identity, &self.id, &event) {
-                for funnel in self.funnels.values_mut() {
-                    funnel.merge(loser, winner);
+                for (_, funnel) in &mut self.funnels {
+                    funnel.merge(loser, winner, at);
                 }
             }
-            self.apply_event(&event);
+            self.apply_event(&event, at);
         }
     }
 
-    fn apply_event(&mut self, event: &EventView<'_>) {
-        let mut person = None;
-        for funnel in self.funnels.values_mut() {
-            let mask = funnel.mask(event.name(), event.spans().properties);
-            if mask == 0 {
-                continue;
+    #[inline]
+    fn apply_event(&mut self, event: &EventView<'_>, at: Progress) {
+        let Some(touched) = self.by_name.get(event.name_bytes()) else { return };
+        let head = event.head();
+        let person = self.identity.canonical(ActorKey(head.actor_key));
+        for (funnel, steps) in touched {
+            let mask = steps.mask(event.spans().properties);
+            if mask != 0 {
+                let slim = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
+                self.funnels[*funnel].1.apply(person, slim, at);
             }
-            let head = event.head();
-            let key = *person.get_or_insert_with(|| self.identity.canonical(ActorKey(head.actor_key)));
-            funnel.apply(key, SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask });
         }
     }
 
     /// Moves every funnel's range to `now_us`.
     pub fn advance(&mut self, now_us: i64) {
-        for funnel in self.funnels.values_mut() {
+        for (_, funnel) in &mut self.funnels {
             funnel.advance(now_us);
+        }
+    }
+
+    fn index(&mut self) {
+        self.by_name.clear();
+        for (at, (_, funnel)) in self.funnels.iter().enumerate() {
+            for (name, steps) in funnel.matcher().names() {
+                self.by_name.entry(name.as_bytes().to_vec()).or_default().push((at, steps.clone()));
+            }
         }
     }
 }

@@ -8,16 +8,34 @@ use crate::props::{Value, property};
 /// Finds an event's steps: by name first, so that most events are done after one look-up.
 #[derive(Debug, Clone)]
 pub struct StepMatcher {
-    by_name: HashMap<String, Vec<(u32, Vec<Condition>)>>,
+    by_name: HashMap<String, NameSteps>,
+}
+
+/// The steps that one event name can match.
+#[derive(Debug, Clone, Default)]
+pub struct NameSteps(Vec<(u32, Vec<Condition>)>);
+
+impl NameSteps {
+    /// Bit i is set if an event of this name with these properties matches step i.
+    #[inline]
+    pub fn mask(&self, properties: &[u8]) -> u32 {
+        let matching = self.0.iter().filter(|(_, all)| all.iter().all(|c| holds(c, properties)));
+        matching.fold(0, |mask, (bit, _)| mask | bit)
+    }
+
+    /// Whether the properties matter.
+    pub fn has_conditions(&self) -> bool {
+        self.0.iter().any(|(_, conditions)| !conditions.is_empty())
+    }
 }
 
 impl StepMatcher {
     /// The matcher of a definition.
     pub fn new(definition: &FunnelDefinition) -> Self {
-        let mut by_name: HashMap<String, Vec<(u32, Vec<Condition>)>> = HashMap::new();
+        let mut by_name: HashMap<String, NameSteps> = HashMap::new();
         for (i, step) in definition.steps.iter().enumerate() {
             for name in &step.events {
-                by_name.entry(name.clone()).or_default().push((1 << i, step.filters.clone()));
+                by_name.entry(name.clone()).or_default().0.push((1 << i, step.filters.clone()));
             }
         }
         Self { by_name }
@@ -25,9 +43,12 @@ impl StepMatcher {
 
     /// Bit i is set if the event matches step i. `properties` as in a record.
     pub fn mask(&self, name: &str, properties: &[u8]) -> u32 {
-        let Some(steps) = self.by_name.get(name) else { return 0 };
-        let matching = steps.iter().filter(|(_, all)| all.iter().all(|c| holds(c, properties)));
-        matching.fold(0, |mask, (bit, _)| mask | bit)
+        self.by_name.get(name).map_or(0, |steps| steps.mask(properties))
+    }
+
+    /// The names that match at all, each with its steps.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &NameSteps)> {
+        self.by_name.iter().map(|(name, steps)| (name.as_str(), steps))
     }
 }
 

@@ -403,7 +403,13 @@ impl<'a> EventView<'a> {
     /// The event's name.
     #[inline]
     pub fn name(&self) -> &'a str {
-        text(&self.bytes[EVENT_HEADER..EVENT_HEADER + self.short(0)])
+        text(self.name_bytes())
+    }
+
+    /// The event's name as it stands in the record.
+    #[inline]
+    pub fn name_bytes(&self) -> &'a [u8] {
+        &self.bytes[EVENT_HEADER..EVENT_HEADER + self.short(0)]
     }
 }
 

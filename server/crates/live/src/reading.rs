@@ -1,0 +1,264 @@
+//! Readings of stored events, on threads of their own: a person folded again, a new definition folded from the
+//! beginning. The worker never waits for them.
+
+use std::collections::HashSet as StdHashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use footpath_engine::{ActorKey, IDENTIFY, IdentityGraph, PersonFunnel, Rules, SlimEvent, link_ids};
+use footpath_history::{Columns, HistoryError, Pinned, Scan, Stored};
+use footpath_log::Log;
+use footpath_model::control::CountedFunnel;
+use footpath_model::filter::StepMatcher;
+use footpath_model::record::{FrameKind, FrameView};
+use hashbrown::{HashMap, HashSet};
+
+use crate::LiveError;
+use crate::funnel::LiveFunnel;
+use crate::hub::Progress;
+use crate::project::ProjectLive;
+
+/// Bytes read from the log at a time.
+pub const READ_BYTES: usize = 4 << 20;
+
+/// Some persons of one funnel, to be folded from the events stored below a position.
+pub struct Refold {
+    /// The project's number.
+    pub project: u32,
+    /// The funnel's id.
+    pub funnel: String,
+    /// Names the reading in [`LiveFunnel::refolded`].
+    pub reading: u64,
+    /// Events below it are read.
+    pub upto: u64,
+    /// How they are folded.
+    pub rules: Rules,
+    /// Which events count.
+    pub matcher: StepMatcher,
+    /// The persons' actors, each with its person.
+    pub actors: HashMap<u64, u64>,
+}
+
+impl Refold {
+    /// The job for `persons` of a funnel.
+    pub fn new(
+        project: u32,
+        id: &str,
+        funnel: &LiveFunnel,
+        identity: &IdentityGraph,
+        (reading, upto): (u64, u64),
+        persons: &[u64],
+    ) -> Self {
+        let mut actors = HashMap::new();
+        for person in persons {
+            actors.insert(*person, *person);
+            for member in identity.members(ActorKey(*person)) {
+                actors.insert(member.0, *person);
+            }
+        }
+        Self {
+            project,
+            funnel: id.to_owned(),
+            reading,
+            upto,
+            rules: *funnel.rules(),
+            matcher: funnel.matcher().clone(),
+            actors,
+        }
+    }
+
+    /// Reads and folds.
+    ///
+    /// # Errors
+    /// If stored events cannot be read.
+    pub fn run(&self, stored: &Stored) -> Result<Vec<(u64, PersonFunnel)>, HistoryError> {
+        let pinned = stored.pin().upto(self.upto);
+        let actors: StdHashSet<u64> = self.actors.keys().copied().collect();
+        let names = names_of(&self.matcher);
+        let scan = Scan {
+            actors: Some(&actors),
+            names: Some(&names),
+            columns: columns_for(&self.matcher),
+            ..Scan::all(self.project)
+        };
+        let persons: HashSet<u64> = self.actors.values().copied().collect();
+        let mut events: HashMap<u64, Vec<SlimEvent>> = persons.into_iter().map(|p| (p, Vec::new())).collect();
+        pinned.scan(&scan, &mut |row| {
+            let mask = self.matcher.mask(row.name, row.properties);
+            if mask != 0
+                && let Some(person) = self.actors.get(&row.head.actor_key)
+            {
+                let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
+                events.entry(*person).or_default().push(slim);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let fold = |(person, mut own): (u64, Vec<SlimEvent>)| {
+            own.sort_unstable_by_key(SlimEvent::order);
+            (person, PersonFunnel::rebuild(&self.rules, own))
+        };
+        Ok(events.into_iter().map(fold).collect())
+    }
+}
+
+/// A definition to be folded from stored events.
+pub struct Fill {
+    /// The project's number.
+    pub project: u32,
+    /// The project's id.
+    pub project_id: String,
+    /// What is counted.
+    pub counted: CountedFunnel,
+    /// The position of the definition's own record: from here on it follows the log.
+    pub upto: u64,
+    /// The time that ranges begin from.
+    pub now_us: i64,
+    /// Set when nobody wants the result any more.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// A definition folded up to a position.
+pub struct Filled {
+    /// Holds the funnel and who is who.
+    pub scratch: ProjectLive,
+    /// Up to here.
+    pub position: u64,
+    /// Keeps the log from `position` on.
+    pub pinned: Pinned,
+}
+
+impl Fill {
+    /// Folds the events stored below the definition, then follows the log until it is near `live` (the worker's
+    /// position, asked again and again). `None` if it was cancelled.
+    ///
+    /// # Errors
+    /// If stored events cannot be read, or the definition cannot be folded.
+    pub fn run(
+        &self,
+        stored: &Stored,
+        log: &dyn Log,
+        live: &dyn Fn() -> u64,
+        percent: &mut dyn FnMut(u32),
+    ) -> Result<Option<Filled>, LiveError> {
+        let pinned = stored.pin().upto(self.upto);
+        let mut scratch = ProjectLive::new(&self.project_id);
+        scratch.identity = identity(&pinned, self.project, &self.project_id)?;
+        let mut funnel = LiveFunnel::new(self.counted.clone(), self.now_us)?;
+        if !self.fold(&pinned, &scratch.identity, &mut funnel, percent)? {
+            return Ok(None);
+        }
+        self.fold_late(stored, &scratch.identity, &mut funnel)?;
+        let id = self.counted.definition.id.clone();
+        scratch.put(&id, funnel);
+        let mut position = self.upto;
+        while position < live() && !self.cancelled.load(Ordering::Relaxed) {
+            position = follow(log, self.project, &mut scratch, position, live())?;
+        }
+        Ok((!self.cancelled.load(Ordering::Relaxed)).then_some(Filled { scratch, position, pinned }))
+    }
+
+    fn fold(
+        &self,
+        pinned: &Pinned,
+        identity: &IdentityGraph,
+        funnel: &mut LiveFunnel,
+        percent: &mut dyn FnMut(u32),
+    ) -> Result<bool, LiveError> {
+        let matcher = funnel.matcher().clone();
+        let names = names_of(&matcher);
+        let scan =
+            Scan { names: Some(&names), columns: columns_for(&matcher), ..Scan::all(self.project) };
+        let mut told = 0;
+        pinned.scan(&scan, &mut |row| {
+            let mask = matcher.mask(row.name, row.properties);
+            if mask != 0 {
+                let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
+                let at = Progress { position: row.offset, processed_us: 0 };
+                funnel.apply(identity.canonical(ActorKey(row.head.actor_key)), slim, at);
+            }
+            let now = (row.offset * 100 / self.upto.max(1)) as u32;
+            if now != told {
+                told = now;
+                percent(now);
+            }
+            match self.cancelled.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        Ok(!self.cancelled.load(Ordering::Relaxed))
+    }
+
+    /// Persons whose events lie so far out of order that the first pass could not place them.
+    fn fold_late(
+        &self,
+        stored: &Stored,
+        identity: &IdentityGraph,
+        funnel: &mut LiveFunnel,
+    ) -> Result<(), LiveError> {
+        let upto = Progress { position: self.upto, processed_us: 0 };
+        while funnel.wants_reading() && !self.cancelled.load(Ordering::Relaxed) {
+            let persons = funnel.begin_reading(0, upto);
+            let id = &self.counted.definition.id;
+            let job = Refold::new(self.project, id, funnel, identity, (0, self.upto), &persons);
+            for (person, fold) in job.run(stored)? {
+                funnel.refolded(0, person, fold);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Applies what the log holds of a project from `position` to before `upto`, a few megabytes at most; returns the
+/// next position.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn follow(
+    log: &dyn Log,
+    number: u32,
+    project: &mut ProjectLive,
+    position: u64,
+    upto: u64,
+) -> Result<u64, LiveError> {
+    let mut next = position;
+    for record in log.read(position, READ_BYTES)?.iter().take_while(|record| record.offset < upto) {
+        next = record.offset + 1;
+        let Ok(frame) = FrameView::new(&record.payload) else { continue };
+        if frame.head.project == number && frame.head.kind == FrameKind::Events {
+            let at = Progress { position: record.offset, processed_us: record.append_time_us };
+            project.apply(&frame, at);
+        }
+    }
+    Ok(next)
+}
+
+/// Who is who, by the links stored below the pinned position.
+///
+/// # Errors
+/// If stored events cannot be read.
+pub fn identity(pinned: &Pinned, number: u32, project: &str) -> Result<IdentityGraph, HistoryError> {
+    let names = StdHashSet::from([IDENTIFY.to_owned()]);
+    let scan = Scan { names: Some(&names), columns: Columns::IDS, ..Scan::all(number) };
+    let mut links = Vec::new();
+    pinned.scan(&scan, &mut |row| {
+        links.push((row.offset, row.index, row.anonymous_id.to_owned(), row.user_id.to_owned()));
+        ControlFlow::Continue(())
+    })?;
+    links.sort_unstable(); // The first link stands, so the order of the log decides.
+    let mut graph = IdentityGraph::new();
+    for (_, _, anonymous, user) in &links {
+        link_ids(&mut graph, project, anonymous, user);
+    }
+    Ok(graph)
+}
+
+fn names_of(matcher: &StepMatcher) -> StdHashSet<String> {
+    matcher.names().map(|(name, _)| name.to_owned()).collect()
+}
+
+fn columns_for(matcher: &StepMatcher) -> Columns {
+    let conditions = matcher.names().any(|(_, steps)| steps.has_conditions());
+    if conditions { Columns::PROPERTIES } else { Columns::HEAD }
+}
