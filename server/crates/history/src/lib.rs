@@ -1,1 +1,17 @@
-//! History: Parquet chunks in the final schema, their manifest, scans.
+//! History: stored events as Parquet chunks, and scans over chunks and log together.
+//!
+//! [`ChunkWriter`] pulls the log on a thread of its own and turns closed ranges of positions into files: one per
+//! project and UTC day, sorted by actor and time, in the schema of [`schema`]. [`Chunks`] is the list of those files,
+//! the manifest. [`Stored`] is what queries read: [`Stored::pin`] freezes one manifest and one log position, and
+//! [`Pinned::scan`] gives every event below that position once, whatever the writer does meanwhile.
+
+mod chunks;
+mod error;
+mod log_scan;
+mod manifest;
+mod stored;
+
+pub use chunks::{Chunks, Pin};
+pub use error::HistoryError;
+pub use manifest::{ChunkFile, Manifest};
+pub use stored::{Columns, Pinned, Scan, ScanStats, Stored, StoredRow};

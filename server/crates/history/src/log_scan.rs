@@ -1,0 +1,84 @@
+//! The part of a scan that lies above the chunks: straight from the log's frames.
+
+use std::ops::{ControlFlow, Range};
+
+use footpath_log::{Log, Record};
+use footpath_model::record::{EventView, FrameKind, FrameView, text};
+
+use crate::error::HistoryError;
+use crate::stored::{Scan, ScanStats, StoredRow};
+
+/// Bytes read from the log at a time.
+const READ_BYTES: usize = 4 << 20;
+
+/// Gives the wanted events of a range of positions, in log order.
+pub(crate) fn scan(
+    log: &dyn Log,
+    range: Range<u64>,
+    scan: &Scan<'_>,
+    stats: &mut ScanStats,
+    each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, HistoryError> {
+    let mut next = range.start;
+    while next < range.end {
+        let records = log.read(next, READ_BYTES)?;
+        let Some(last) = records.last() else { break };
+        next = last.offset + 1;
+        for record in records.iter().filter(|record| record.offset < range.end) {
+            stats.records += 1;
+            if one_record(record, scan, stats, each).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn one_record(
+    record: &Record,
+    scan: &Scan<'_>,
+    stats: &mut ScanStats,
+    each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    // A damaged frame was reported when it was counted; a reader goes on.
+    let Ok(frame) = FrameView::new(&record.payload) else { return ControlFlow::Continue(()) };
+    if frame.head.kind != FrameKind::Events || frame.head.project != scan.project {
+        return ControlFlow::Continue(());
+    }
+    for event in frame.events().filter(|event| wanted(event, scan)) {
+        stats.rows += 1;
+        each(&StoredRow::of_frame(record, &frame, &event))?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn wanted(event: &EventView<'_>, scan: &Scan<'_>) -> bool {
+    let head = event.head();
+    scan.from_us <= head.time_us
+        && head.time_us < scan.to_us
+        && scan.actors.is_none_or(|actors| actors.contains(&head.actor_key))
+        && scan.names.is_none_or(|names| names.contains(event.name()))
+}
+
+impl<'a> StoredRow<'a> {
+    /// An event as it lies in the log.
+    pub fn of_frame(record: &Record, frame: &FrameView<'a>, event: &EventView<'a>) -> Self {
+        let (head, spans) = (event.head(), event.spans());
+        Self {
+            offset: record.offset,
+            index: head.index,
+            append_us: record.append_time_us,
+            received_us: frame.head.received_us,
+            historical: frame.head.historical,
+            producer: frame.head.producer,
+            head,
+            name: text(spans.name),
+            anonymous_id: text(spans.anonymous_id),
+            user_id: text(spans.user_id),
+            session_id: text(spans.session_id),
+            properties: spans.properties,
+            changes: spans.changes,
+            context: frame.context,
+        }
+    }
+}
