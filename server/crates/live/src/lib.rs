@@ -5,17 +5,23 @@
 
 pub mod funnel;
 pub mod hub;
+pub mod image;
+pub mod imager;
+pub mod persons;
 pub mod project;
+pub mod readers;
+pub mod reading;
 pub mod worker;
 
 pub use hub::{CAUSES, Cause, FunnelNumbers, Hub, Progress, TailFrame};
-pub use worker::{KnownFunnel, Live, ProjectNames};
+pub use imager::ImageOptions;
+pub use worker::{KnownProject, Live, LiveParts, ProjectNames};
 
 /// Why live state cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// The log cannot be read.
-    #[error("stored events cannot be read: {0}")]
+    #[error("the log cannot be read: {0}")]
     Log(#[from] footpath_log::LogError),
     /// The definition cannot be folded.
     #[error("the definition cannot be followed: {0}")]
@@ -23,7 +29,13 @@ pub enum LiveError {
     /// The range does not resolve.
     #[error("the range cannot be resolved: {0}")]
     Range(#[from] footpath_model::range::RangeError),
-    /// A bug: the funnel under construction is gone.
-    #[error("the funnel under construction is gone; please report this with the server's log")]
-    Lost,
+    /// Stored events cannot be read.
+    #[error("stored events cannot be read: {0}")]
+    History(#[from] footpath_history::HistoryError),
+    /// An image cannot be used; the state is folded from stored events instead.
+    #[error("the image cannot be used: {0}")]
+    Image(&'static str),
+    /// Reading or writing an image failed.
+    #[error("image IO: {0}")]
+    Io(#[from] std::io::Error),
 }

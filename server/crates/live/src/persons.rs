@@ -112,6 +112,11 @@ impl Persons {
         self.copy.is_some()
     }
 
+    /// Forgets a copy that is under way.
+    pub fn end_copy(&mut self) {
+        self.copy = None;
+    }
+
     fn slot_count(&self) -> usize {
         self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len())
     }

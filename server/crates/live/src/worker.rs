@@ -1,40 +1,62 @@
 //! The worker: pulls the log, owns the live state, publishes to the hub. One thread; nothing else writes.
 
-use std::collections::HashSet as StdHashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use footpath_engine::{ActorKey, SlimEvent};
+use footpath_history::Stored;
 use footpath_log::{Log, LogError, Record};
 use footpath_model::clock::Clock;
 use footpath_model::control::{Control, CountedFunnel};
 use footpath_model::record::{FrameKind, FrameView};
 use hashbrown::HashMap;
 
-use crate::funnel::LiveFunnel;
+use crate::LiveError;
 use crate::hub::{FunnelNumbers, Hub, Progress, TailFrame};
+use crate::image::load_newest;
+use crate::imager::{ImageOptions, Imager};
 use crate::project::ProjectLive;
+use crate::readers::{Done, Readers};
+use crate::reading::{Fill, Filled, READ_BYTES, Refold, follow, identity};
 
-/// Bytes read from the log at a time.
-const READ_BYTES: usize = 4 << 20;
 /// How long the worker sleeps when nothing new is durable: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
+/// How long it waits before it tries again what failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// A funnel that is known when the worker starts.
+/// A project that is known when the worker starts.
 #[derive(Debug, Clone)]
-pub struct KnownFunnel {
-    /// The project's number.
-    pub project: u32,
-    /// The project's id.
-    pub project_id: String,
-    /// The funnel.
-    pub counted: CountedFunnel,
+pub struct KnownProject {
+    /// Its number.
+    pub number: u32,
+    /// Its id.
+    pub id: String,
+    /// What is counted.
+    pub funnels: Vec<CountedFunnel>,
 }
 
 /// Names projects by number; asked when a frame of an unknown project appears.
 pub type ProjectNames = Box<dyn Fn(u32) -> Option<String> + Send>;
+
+/// What the worker is made of.
+pub struct LiveParts {
+    /// What it follows.
+    pub log: Arc<dyn Log>,
+    /// Where it reads what it no longer remembers.
+    pub stored: Stored,
+    /// Where it publishes.
+    pub hub: Arc<Hub>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Projects and definitions as they stand.
+    pub known: Vec<KnownProject>,
+    /// Names of later projects.
+    pub names: ProjectNames,
+    /// Where images lie; without, every start folds everything.
+    pub images: Option<ImageOptions>,
+}
 
 /// The running worker; stops when dropped.
 #[derive(Debug)]
@@ -44,22 +66,18 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts the worker at the log's first position: the live state is a fold of the log.
+    /// Starts the worker: it goes on from the newest image, or folds the stored events.
     ///
     /// # Errors
-    /// If the thread cannot be started.
-    pub fn start(
-        log: Arc<dyn Log>,
-        hub: Arc<Hub>,
-        clock: Arc<dyn Clock>,
-        known: Vec<KnownFunnel>,
-        names: ProjectNames,
-    ) -> std::io::Result<Self> {
+    /// If a thread cannot be started.
+    pub fn start(parts: LiveParts) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut worker = Worker::new(log, hub, clock, names);
-        worker.adopt(known);
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("live".into()).spawn(move || worker.run(&stopped))?;
+        let mut worker = Worker::new(parts)?;
+        let thread = std::thread::Builder::new().name("live".into()).spawn(move || {
+            worker.run(&stopped);
+            worker.finish();
+        })?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }
@@ -73,12 +91,25 @@ impl Drop for Live {
     }
 }
 
+/// A definition that is being folded, or waits for the worker to come to its position.
+struct Filling {
+    job: Arc<Fill>,
+    filled: Option<Filled>,
+}
+
 struct Worker {
     log: Arc<dyn Log>,
+    stored: Stored,
     hub: Arc<Hub>,
     clock: Arc<dyn Clock>,
+    known: Vec<KnownProject>,
     names: ProjectNames,
+    images: Option<ImageOptions>,
+    imager: Option<Imager>,
+    readers: Readers,
     projects: HashMap<u32, ProjectLive>,
+    filling: HashMap<(u32, String), Filling>,
+    readings: u64,
     progress: Progress,
     /// Numbers are published as live once this position is reached.
     live_from: u64,
@@ -86,28 +117,36 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(log: Arc<dyn Log>, hub: Arc<Hub>, clock: Arc<dyn Clock>, names: ProjectNames) -> Self {
-        let progress = Progress { position: log.first(), processed_us: 0 };
+    fn new(parts: LiveParts) -> std::io::Result<Self> {
+        let LiveParts { log, stored, hub, clock, known, names, images } = parts;
+        let readers = Readers::start(&stored, &log, &hub)?;
         let live_from = log.durable_end();
-        Self { log, hub, clock, names, projects: HashMap::new(), progress, live_from, was_live: false }
-    }
-
-    fn adopt(&mut self, known: Vec<KnownFunnel>) {
-        let now_us = self.clock.now_us();
-        for funnel in known {
-            let id = funnel.counted.definition.id.clone();
-            match LiveFunnel::new(funnel.counted, now_us) {
-                Ok(live) => {
-                    let project = self.projects.entry(funnel.project);
-                    let project = project.or_insert_with(|| ProjectLive::new(&funnel.project_id));
-                    project.funnels.insert(id, live);
-                }
-                Err(error) => tracing::error!(%error, funnel = id, "a stored funnel cannot be followed"),
-            }
-        }
+        Ok(Self {
+            log,
+            stored,
+            hub,
+            clock,
+            known,
+            names,
+            images,
+            imager: None,
+            readers,
+            projects: HashMap::new(),
+            filling: HashMap::new(),
+            readings: 0,
+            progress: Progress { position: live_from, processed_us: 0 },
+            live_from,
+            was_live: false,
+        })
     }
 
     fn run(&mut self, stop: &AtomicBool) {
+        while let Err(error) = self.restore() {
+            tracing::error!(%error, "the live state cannot be built; trying again in a second");
+            if pause(stop) {
+                return;
+            }
+        }
         self.publish(true);
         while !stop.load(Ordering::SeqCst) {
             match self.step() {
@@ -115,29 +154,82 @@ impl Worker {
                 Ok(false) => std::thread::sleep(IDLE),
                 Err(error) => {
                     tracing::error!(%error, "the live worker cannot read the log; trying again in a second");
-                    std::thread::sleep(Duration::from_secs(1));
+                    pause(stop);
                 }
             }
         }
     }
 
+    /// Takes the last image, so that the next start has nothing to replay.
+    fn finish(&mut self) {
+        self.filling.values().for_each(|filling| filling.job.cancelled.store(true, Ordering::Relaxed));
+        if let Some(imager) = self.imager.take() {
+            imager.finish(&mut self.projects, self.progress, self.clock.now_us());
+        }
+    }
+
+    /// State and position: from the newest image, else from stored events. What no image has is back-filled.
+    fn restore(&mut self) -> Result<(), LiveError> {
+        let now_us = self.clock.now_us();
+        if !self.restore_image(now_us) {
+            let pinned = self.stored.pin().upto(self.live_from);
+            for project in &self.known {
+                let mut live = ProjectLive::new(&project.id);
+                live.identity = identity(&pinned, project.number, &project.id)?;
+                self.projects.insert(project.number, live);
+            }
+            self.progress =
+                Progress { position: pinned.position(), processed_us: pinned.processed_us() };
+        }
+        if let Some(options) = &self.images {
+            self.imager = Some(Imager::start(options, now_us)?);
+        }
+        for project in std::mem::take(&mut self.known) {
+            for counted in project.funnels {
+                if self.project(project.number).funnel(&counted.definition.id).is_none() {
+                    self.fill(project.number, counted, self.progress.position);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_image(&mut self, now_us: i64) -> bool {
+        let Some(options) = &self.images else { return false };
+        let wanted = |number: u32, counted: &CountedFunnel| {
+            self.known.iter().any(|project| project.number == number && project.funnels.contains(counted))
+        };
+        let bounds = (self.log.first(), self.live_from);
+        let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, now_us, &wanted);
+        let Some(image) = image else { return false };
+        options.durable.store(image.at.position, Ordering::Release);
+        self.progress = image.at;
+        self.projects = image.projects.into_iter().collect();
+        true
+    }
+
     /// Takes what is new; false if nothing was.
     fn step(&mut self) -> Result<bool, LogError> {
         let records = self.log.read(self.progress.position, READ_BYTES)?;
+        let bytes = records.iter().map(|record| record.payload.len() as u64).sum();
         for record in &records {
             self.apply(record);
         }
         let now_us = self.clock.now_us();
-        for project in self.projects.values_mut() {
-            project.advance(now_us);
-        }
-        self.refold()?;
+        self.projects.values_mut().for_each(|project| project.advance(now_us));
+        self.take_readings();
+        self.join_filled();
+        self.ask_for_refolds();
         self.publish(false);
+        if let Some(imager) = &mut self.imager {
+            imager.step(&mut self.projects, self.progress, now_us, bytes);
+        }
         Ok(!records.is_empty())
     }
 
     fn apply(&mut self, record: &Record) {
-        self.progress = Progress { position: record.offset + 1, processed_us: record.append_time_us };
+        let at = Progress { position: record.offset, processed_us: record.append_time_us };
+        self.progress = Progress { position: record.offset + 1, ..at };
         let frame = match FrameView::new(&record.payload) {
             Ok(frame) => frame,
             Err(error) => {
@@ -150,7 +242,11 @@ impl Worker {
             self.control(number, record.offset, frame.context);
             return;
         }
-        self.project(number).apply(&frame);
+        let project = self.project(number);
+        // A poison event must not stop everybody's numbers.
+        if catch_unwind(AssertUnwindSafe(|| project.apply(&frame, at))).is_err() {
+            tracing::error!(offset = record.offset, "a frame made the live worker fail; the rest of it is left out");
+        }
         self.hub.publish_frame(|| TailFrame {
             offset: record.offset,
             append_us: record.append_time_us,
@@ -172,90 +268,181 @@ impl Worker {
             Ok(Control::DeleteFunnel { id }) => {
                 // A replayed deletion must not take a funnel that was made again later.
                 if offset >= self.live_from {
-                    self.project(number).funnels.remove(&id);
-                    self.hub.end_funnel(number, &id);
+                    self.delete_funnel(number, &id);
                 }
             }
-            Ok(Control::Privacy { .. }) => {}
+            Ok(_) => {}
             Err(error) => tracing::error!(%error, offset, "a control record cannot be read and is left out"),
         }
     }
 
-    /// A new definition: stored events up to here are folded into it, then it joins.
+    /// A new definition: stored events up to its record are folded into it, then it joins.
     fn put_funnel(&mut self, number: u32, offset: u64, counted: CountedFunnel) {
-        let id = counted.definition.id.clone();
-        let known = self.projects.get(&number).and_then(|project| project.funnels.get(&id));
-        if known.is_some_and(|funnel| funnel.version() >= counted.definition.version)
-            || offset < self.live_from
-        {
+        let (id, version) = (&counted.definition.id, counted.definition.version);
+        let live = self.project(number).funnel(id).map(|funnel| funnel.counted().definition.version);
+        let filling = self.filling.get(&(number, id.clone())).map(|f| f.job.counted.definition.version);
+        // A replay brings versions that were followed by others long ago.
+        if offset < self.live_from || live.max(filling) >= Some(version) {
             return;
         }
-        match self.backfill(number, offset, counted) {
-            Ok(funnel) => {
-                self.project(number).funnels.insert(id, funnel);
-            }
-            Err(error) => tracing::error!(%error, funnel = id, "a funnel cannot be back-filled"),
+        self.fill(number, counted, offset);
+    }
+
+    fn delete_funnel(&mut self, number: u32, id: &str) {
+        if let Some(filling) = self.filling.remove(&(number, id.to_owned())) {
+            filling.job.cancelled.store(true, Ordering::Relaxed);
+        }
+        if self.project(number).remove(id).is_some() {
+            self.abort_image();
+        }
+        self.hub.end_funnel(number, id);
+    }
+
+    fn abort_image(&mut self) {
+        if let Some(imager) = &mut self.imager {
+            imager.abort(&mut self.projects);
         }
     }
 
-    fn backfill(
-        &self,
-        number: u32,
-        upto: u64,
-        counted: CountedFunnel,
-    ) -> Result<LiveFunnel, crate::LiveError> {
-        let name = (self.names)(number).unwrap_or_else(|| number.to_string());
-        let (id, version) = (counted.definition.id.clone(), counted.definition.version);
-        let mut scratch = ProjectLive::new(&name);
-        let funnel = LiveFunnel::new(counted, self.clock.now_us())?;
-        let mut progress = FunnelNumbers { version, ..FunnelNumbers::default() };
-        progress.reached.resize(funnel.numbers().reached.len(), 0);
-        scratch.funnels.insert(id.clone(), funnel);
-        let first = self.log.first();
-        let mut next = first;
-        while next < upto {
-            for record in self.log.read(next, READ_BYTES)?.iter().take_while(|r| r.offset < upto) {
-                next = record.offset + 1;
-                if let Ok(frame) = FrameView::new(&record.payload)
-                    && frame.head.project == number
-                    && frame.head.kind == FrameKind::Events
-                {
-                    scratch.apply(&frame);
+    fn fill(&mut self, number: u32, counted: CountedFunnel, upto: u64) {
+        let job = Arc::new(Fill {
+            project: number,
+            project_id: self.project(number).id.clone(),
+            counted,
+            upto,
+            now_us: self.clock.now_us(),
+            cancelled: Arc::new(AtomicBool::new(false)),
+        });
+        self.publish_percent(&job, 0);
+        let key = (number, job.counted.definition.id.clone());
+        let before = self.filling.insert(key, Filling { job: Arc::clone(&job), filled: None });
+        before.iter().for_each(|before| before.job.cancelled.store(true, Ordering::Relaxed));
+        self.readers.fill(job);
+    }
+
+    /// A definition that nobody saw before shows how far it is; one that changed goes on with its old numbers.
+    fn publish_percent(&mut self, job: &Fill, percent: u32) {
+        let definition = &job.counted.definition;
+        if self.project(job.project).funnel(&definition.id).is_some() {
+            return;
+        }
+        let numbers = FunnelNumbers {
+            version: definition.version,
+            labels: definition.steps.iter().map(|step| step.label().to_owned()).collect(),
+            reached: vec![0; definition.steps.len()],
+            percent,
+            ..FunnelNumbers::default()
+        };
+        self.hub.publish_funnel(job.project, &definition.id, numbers);
+    }
+
+    fn take_readings(&mut self) {
+        let done: Vec<_> = self.readers.done().collect();
+        for done in done {
+            match done {
+                Done::Refolded { job, folds } => self.refolded(&job, folds),
+                Done::Percent { job, percent } if self.is_wanted(&job) => self.publish_percent(&job, percent),
+                Done::Filled { job, filled } if self.is_wanted(&job) => self.filled(&job, *filled),
+                Done::Percent { .. } | Done::Filled { .. } => {}
+            }
+        }
+    }
+
+    fn is_wanted(&self, job: &Arc<Fill>) -> bool {
+        let key = (job.project, job.counted.definition.id.clone());
+        self.filling.get(&key).is_some_and(|filling| Arc::ptr_eq(&filling.job, job))
+    }
+
+    fn refolded(&mut self, job: &Refold, folds: Result<Vec<(u64, footpath_engine::PersonFunnel)>, LiveError>) {
+        let Some(funnel) = self.project(job.project).funnel(&job.funnel) else { return };
+        match folds {
+            Ok(folds) => {
+                folds.into_iter().for_each(|(person, fold)| funnel.refolded(job.reading, person, fold));
+            }
+            Err(error) => {
+                tracing::error!(%error, funnel = job.funnel, "persons cannot be folded again; trying again");
+                funnel.reading_failed(job.reading);
+            }
+        }
+    }
+
+    fn filled(&mut self, job: &Arc<Fill>, filled: Result<Option<Filled>, LiveError>) {
+        let key = (job.project, job.counted.definition.id.clone());
+        match filled {
+            Ok(Some(filled)) => {
+                if let Some(filling) = self.filling.get_mut(&key) {
+                    filling.filled = Some(filled);
                 }
             }
-            progress.percent = ((next - first) * 100 / (upto - first).max(1)) as u32;
-            self.hub.publish_funnel(number, &id, progress.clone());
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, funnel = key.1, "a funnel cannot be back-filled; trying again");
+                self.readers.fill(Arc::clone(job));
+            }
         }
-        let mut funnel = scratch.funnels.remove(&id).ok_or(crate::LiveError::Lost)?;
-        rebuild(self.log.as_ref(), number, &scratch, &mut funnel, next)?;
-        Ok(funnel)
     }
 
-    /// Rebuilds the persons whose events came later than what is kept of them.
-    fn refold(&mut self) -> Result<(), LogError> {
-        let upto = self.progress.position;
-        for (number, project) in &mut self.projects {
-            let mut funnels = std::mem::take(&mut project.funnels);
-            let mut done = Ok(());
-            for funnel in funnels.values_mut() {
-                done = done.and(rebuild(self.log.as_ref(), *number, project, funnel, upto));
+    /// What was folded up to a position that the worker has reached joins the others.
+    fn join_filled(&mut self) {
+        let ready = |filling: &Filling| {
+            filling.filled.as_ref().is_some_and(|filled| filled.position <= self.progress.position)
+        };
+        let ready: Vec<_> =
+            self.filling.iter().filter(|(_, filling)| ready(filling)).map(|(key, _)| key.clone()).collect();
+        for (number, id) in ready {
+            let Some(filling) = self.filling.remove(&(number, id.clone())) else { continue };
+            let Some(filled) = filling.filled else { continue };
+            if let Err(error) = self.join(number, &id, filled) {
+                tracing::error!(%error, funnel = id, "a funnel cannot join; folding it again");
+                let again = Filling { job: Arc::clone(&filling.job), filled: None };
+                self.filling.insert((number, id), again);
+                self.readers.fill(filling.job);
             }
-            project.funnels = funnels;
-            done?;
+        }
+    }
+
+    fn join(&mut self, number: u32, id: &str, mut filled: Filled) -> Result<(), LiveError> {
+        while filled.position < self.progress.position {
+            let (log, upto) = (self.log.as_ref(), self.progress.position);
+            filled.position = follow(log, number, &mut filled.scratch, filled.position, upto)?;
+        }
+        if let Some(mut funnel) = filled.scratch.remove(id) {
+            self.abort_image();
+            funnel.advance(self.clock.now_us());
+            funnel.touch();
+            self.project(number).put(id, funnel);
         }
         Ok(())
+    }
+
+    /// Asks for the persons whose events came later than what is kept of them.
+    fn ask_for_refolds(&mut self) {
+        let upto = self.progress;
+        for (number, project) in &mut self.projects {
+            let identity = std::mem::take(&mut project.identity);
+            for (id, funnel) in project.funnels().filter(|(_, funnel)| funnel.wants_reading()) {
+                self.readings += 1;
+                let persons = funnel.begin_reading(self.readings, upto);
+                let reading = (self.readings, upto.position);
+                self.readers.refold(Refold::new(*number, id, funnel, &identity, reading, &persons));
+            }
+            project.identity = identity;
+        }
     }
 
     fn publish(&mut self, all: bool) {
         let live = self.progress.position >= self.live_from;
         let all = all || live != self.was_live;
         self.was_live = live;
+        let mut complete = self.progress;
         for (number, project) in &mut self.projects {
-            for (id, funnel) in &mut project.funnels {
+            for (id, funnel) in project.funnels() {
+                let own = funnel.complete(self.progress);
+                complete = complete.min(own);
                 if funnel.take_changed() || all {
                     let numbers = FunnelNumbers {
-                        position: self.progress.position,
-                        processed_us: self.progress.processed_us,
+                        position: own.position,
+                        processed_us: own.processed_us,
                         live,
                         percent: if live { 100 } else { 0 },
                         ..funnel.numbers()
@@ -264,46 +451,15 @@ impl Worker {
                 }
             }
         }
-        self.hub.publish_progress(self.progress);
+        self.hub.publish_progress(complete);
     }
 }
 
-/// Folds the waiting persons of `funnel` again from stored events below `upto`.
-fn rebuild(
-    log: &dyn Log,
-    number: u32,
-    project: &ProjectLive,
-    funnel: &mut LiveFunnel,
-    upto: u64,
-) -> Result<(), LogError> {
-    let waiting = funnel.take_refolds();
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    let mut events: HashMap<u64, Vec<SlimEvent>> = HashMap::new();
-    let mut seen: StdHashSet<u128> = StdHashSet::new();
-    let mut next = log.first();
-    while next < upto {
-        for record in log.read(next, READ_BYTES)?.iter().take_while(|r| r.offset < upto) {
-            next = record.offset + 1;
-            let Ok(frame) = FrameView::new(&record.payload) else { continue };
-            if frame.head.project != number {
-                continue;
-            }
-            for event in frame.events() {
-                let head = event.head();
-                let person = project.identity.canonical(ActorKey(head.actor_key)).0;
-                let mask = funnel.mask(event.name(), event.spans().properties);
-                if mask != 0 && waiting.contains(&person) && seen.insert(head.id.as_u128()) {
-                    let slim = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
-                    events.entry(person).or_default().push(slim);
-                }
-            }
-        }
-    }
-    for (person, mut own) in events {
-        own.sort_unstable_by_key(SlimEvent::order);
-        funnel.rebuild(person, own);
-    }
-    Ok(())
+/// Waits before something is tried again; true if the worker is to stop.
+fn pause(stop: &AtomicBool) -> bool {
+    std::thread::sleep(PAUSE);
+    stop.load(Ordering::SeqCst)
 }
+
+#[cfg(test)]
+mod tests;

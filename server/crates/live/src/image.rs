@@ -1,0 +1,430 @@
+//! Images: live state as one sequential file with the log position it is of. A start goes on from the newest one
+//! that can be read; without any, everything is folded from stored events.
+//!
+//! ```text
+//! image   magic [8] | version u32 | fold format u16 | incarnation u64 | position u64 | processed_us i64
+//!         projects u32 x (number u32, id, links u64 x (u64, u64), funnels u32 x (id, counted JSON, stale u64 x u64))
+//!         blocks x (index u32, len u32, persons [len]) | END u32 | crc32c u32
+//! ```
+//! All little endian; id and JSON are a u32 length and bytes; a block's index counts the funnels above. A newer
+//! version is not read.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+use footpath_engine::image::FORMAT;
+use footpath_engine::{ActorKey, IdentityGraph};
+use footpath_log::disk::{Disk, DiskFile};
+use footpath_model::control::CountedFunnel;
+
+use crate::hub::Progress;
+use crate::persons::decode;
+use crate::project::ProjectLive;
+use crate::{LiveError, funnel::LiveFunnel};
+
+const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
+const VERSION: u32 = 1;
+const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8;
+const END: u32 = u32::MAX;
+/// Images that are kept: the newest, and the one before it in case the newest cannot be read.
+const KEPT: usize = 2;
+/// Pieces of an image that may wait for the disk before copying pauses.
+const QUEUE: usize = 64;
+
+/// What can be said of an image before its persons follow.
+pub struct Head<'a> {
+    /// The log's incarnation.
+    pub incarnation: u64,
+    /// The position it is of.
+    pub at: Progress,
+    /// Every project's number and state.
+    pub projects: Vec<(u32, &'a mut ProjectLive)>,
+}
+
+impl Head<'_> {
+    /// Encodes it, and names the funnels whose persons are to follow, in the order of their index.
+    pub fn encode(self) -> (Vec<u8>, Vec<(u32, String)>) {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&FORMAT.to_le_bytes());
+        out.extend_from_slice(&self.incarnation.to_le_bytes());
+        out.extend_from_slice(&self.at.position.to_le_bytes());
+        out.extend_from_slice(&self.at.processed_us.to_le_bytes());
+        put_len(&mut out, self.projects.len());
+        let mut funnels = Vec::new();
+        for (number, project) in self.projects {
+            put_project(&mut out, number, project, &mut funnels);
+        }
+        (out, funnels)
+    }
+}
+
+fn put_project(out: &mut Vec<u8>, number: u32, project: &mut ProjectLive, funnels: &mut Vec<(u32, String)>) {
+    out.extend_from_slice(&number.to_le_bytes());
+    put_bytes(out, project.id.as_bytes());
+    let links = project.identity.links();
+    out.extend_from_slice(&(links.len() as u64).to_le_bytes());
+    for (anonymous, user) in links {
+        out.extend_from_slice(&anonymous.0.to_le_bytes());
+        out.extend_from_slice(&user.0.to_le_bytes());
+    }
+    put_len(out, project.funnels().count());
+    for (id, funnel) in project.funnels() {
+        put_bytes(out, id.as_bytes());
+        put_bytes(out, &serde_json::to_vec(funnel.counted()).unwrap_or_default());
+        out.extend_from_slice(&(funnel.stale().count() as u64).to_le_bytes());
+        funnel.stale().for_each(|(person, _)| out.extend_from_slice(&person.to_le_bytes()));
+        funnels.push((number, id.to_owned()));
+    }
+}
+
+/// One funnel's persons as a block.
+pub fn block(index: u32, persons: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(persons.len() + 8);
+    out.extend_from_slice(&index.to_le_bytes());
+    put_bytes(&mut out, persons);
+    out
+}
+
+fn put_len(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(&(len as u32).to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// A whole image, read back.
+pub struct Image {
+    /// The position it is of.
+    pub at: Progress,
+    /// Every project's number and state. Only funnels that are `wanted` are in it.
+    pub projects: Vec<(u32, ProjectLive)>,
+}
+
+/// Which funnels an image is read for: (project, definition).
+pub type Wanted<'a> = &'a dyn Fn(u32, &CountedFunnel) -> bool;
+
+impl Image {
+    /// Reads an image of the log of this `incarnation`.
+    ///
+    /// # Errors
+    /// Why it cannot be used; then everything is folded from stored events.
+    pub fn decode(bytes: &[u8], incarnation: u64, now_us: i64, wanted: Wanted<'_>) -> Result<Self, LiveError> {
+        let (body, crc) = bytes.split_last_chunk().ok_or(LiveError::Image("too short"))?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+            return Err(LiveError::Image("the checksum does not fit"));
+        }
+        let mut reader = Reader(body);
+        let at = head(&mut reader, incarnation)?;
+        let damaged = LiveError::Image("the lengths do not fit");
+        let (projects, slots) = reader.projects(at, now_us, wanted)?.ok_or(damaged)?;
+        let mut image = Self { at, projects };
+        image.persons(&mut reader, &slots).ok_or(LiveError::Image("the persons do not fit"))?;
+        Ok(image)
+    }
+
+    fn persons(&mut self, reader: &mut Reader<'_>, slots: &[Option<(usize, String)>]) -> Option<()> {
+        loop {
+            let index = reader.u32()?;
+            if index == END {
+                return reader.0.is_empty().then_some(());
+            }
+            let persons = reader.bytes()?;
+            let Some((project, id)) = slots.get(index as usize)? else { continue };
+            let funnel = self.projects[*project].1.funnel(id)?;
+            let rules = *funnel.rules();
+            decode(&rules, persons, |person, fold| funnel.restore(person, fold))?;
+        }
+    }
+}
+
+fn head(reader: &mut Reader<'_>, incarnation: u64) -> Result<Progress, LiveError> {
+    let short = || LiveError::Image("too short");
+    let head = reader.take(HEAD).ok_or_else(short)?;
+    let mut head = Reader(head);
+    if head.take(MAGIC.len()) != Some(MAGIC) {
+        return Err(LiveError::Image("it is not an image"));
+    }
+    let (version, format) = (head.u32().ok_or_else(short)?, head.array().ok_or_else(short)?);
+    if version != VERSION || u16::from_le_bytes(format) != FORMAT {
+        return Err(LiveError::Image("it is of another version"));
+    }
+    if head.u64().ok_or_else(short)? != incarnation {
+        return Err(LiveError::Image("it is of another log"));
+    }
+    let position = head.u64().ok_or_else(short)?;
+    let processed_us = head.u64().ok_or_else(short)?.cast_signed();
+    Ok(Progress { position, processed_us })
+}
+
+/// Projects, and where the funnel of each index is; `None` for one that nobody wants.
+type Projects = (Vec<(u32, ProjectLive)>, Vec<Option<(usize, String)>>);
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.u32()?;
+        self.take(len as usize)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    fn projects(
+        &mut self,
+        at: Progress,
+        now_us: i64,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Projects>, LiveError> {
+        let (mut projects, mut slots) = (Vec::new(), Vec::new());
+        let Some(count) = self.u32() else { return Ok(None) };
+        for place in 0..count as usize {
+            let Some((number, mut project)) = self.project() else { return Ok(None) };
+            let Some(funnels) = self.u32() else { return Ok(None) };
+            for _ in 0..funnels {
+                let Some((id, json, stale)) = self.funnel() else { return Ok(None) };
+                let counted = serde_json::from_slice(json).ok();
+                let counted: Option<CountedFunnel> = counted.filter(|counted| wanted(number, counted));
+                slots.push(counted.is_some().then(|| (place, id.to_owned())));
+                if let Some(counted) = counted {
+                    let mut funnel = LiveFunnel::new(counted, now_us)?;
+                    stale.into_iter().for_each(|person| funnel.mark_stale(person, at));
+                    project.put(id, funnel);
+                }
+            }
+            projects.push((number, project));
+        }
+        Ok(Some((projects, slots)))
+    }
+
+    fn project(&mut self) -> Option<(u32, ProjectLive)> {
+        let number = self.u32()?;
+        let mut project = ProjectLive::new(self.text()?);
+        let mut identity = IdentityGraph::new();
+        for _ in 0..self.u64()? {
+            identity.link(ActorKey(self.u64()?), ActorKey(self.u64()?));
+        }
+        project.identity = identity;
+        Some((number, project))
+    }
+
+    fn funnel(&mut self) -> Option<(&'a str, &'a [u8], Vec<u64>)> {
+        let (id, json) = (self.text()?, self.bytes()?);
+        let stale = (0..self.u64()?).map(|_| self.u64()).collect::<Option<Vec<_>>>()?;
+        Some((id, json, stale))
+    }
+}
+
+/// What the image's thread is told.
+enum Piece {
+    Begin(u64),
+    Bytes(Vec<u8>),
+    End,
+    Abort,
+}
+
+/// Writes images on a thread of its own; an image counts once it is on disk.
+pub struct ImageWriter {
+    pieces: Option<Sender<Piece>>,
+    thread: Option<JoinHandle<()>>,
+    durable: Arc<AtomicU64>,
+}
+
+impl ImageWriter {
+    /// Starts the thread. `durable` is told the position of every image that is on disk.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(disk: Arc<dyn Disk>, durable: Arc<AtomicU64>) -> io::Result<Self> {
+        let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
+        let told = Arc::clone(&durable);
+        let work = move || write_all(disk.as_ref(), &receiver, &told);
+        let thread = std::thread::Builder::new().name("images".into()).spawn(work)?;
+        Ok(Self { pieces: Some(sender), thread: Some(thread), durable })
+    }
+
+    /// The position of the newest image on disk.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Whether the disk keeps up.
+    pub fn is_ready(&self) -> bool {
+        self.pieces.as_ref().is_some_and(|pieces| pieces.len() < QUEUE / 2)
+    }
+
+    /// Begins the image of a position.
+    pub fn begin(&self, position: u64, head: Vec<u8>) {
+        self.send(Piece::Begin(position));
+        self.send(Piece::Bytes(head));
+    }
+
+    /// Adds a block.
+    pub fn add(&self, block: Vec<u8>) {
+        self.send(Piece::Bytes(block));
+    }
+
+    /// The image is whole.
+    pub fn end(&self) {
+        self.send(Piece::End);
+    }
+
+    /// The image will not be finished.
+    pub fn abort(&self) {
+        self.send(Piece::Abort);
+    }
+
+    fn send(&self, piece: Piece) {
+        if let Some(pieces) = &self.pieces {
+            let _ = pieces.send(piece); // The thread ends only with the writer.
+        }
+    }
+}
+
+impl Drop for ImageWriter {
+    fn drop(&mut self) {
+        self.pieces = None; // Ends the thread once all is written.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // A panic was reported when it happened.
+        }
+    }
+}
+
+/// One image that is being written.
+struct Open {
+    position: u64,
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    crc: u32,
+}
+
+impl Open {
+    fn create(disk: &dyn Disk, position: u64) -> io::Result<Self> {
+        let _ = disk.remove(PARTIAL); // Left by a crash, if there is one.
+        Ok(Self { position, file: disk.create(PARTIAL)?, at: 0, crc: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        Ok(())
+    }
+
+    fn finish(mut self, disk: &dyn Disk) -> io::Result<u64> {
+        self.write(&END.to_le_bytes())?;
+        let crc = self.crc.to_le_bytes();
+        self.file.write_at(&crc, self.at)?;
+        self.file.sync()?;
+        disk.rename(PARTIAL, &name(self.position))?;
+        disk.sync_dir()?;
+        Ok(self.position)
+    }
+}
+
+const PARTIAL: &str = "live.partial";
+
+fn name(position: u64) -> String {
+    format!("live-{position:020}.img")
+}
+
+fn write_all(disk: &dyn Disk, pieces: &Receiver<Piece>, durable: &AtomicU64) {
+    let mut open: Option<Open> = None;
+    for piece in pieces {
+        let done = match piece {
+            Piece::Begin(position) => Open::create(disk, position).map(|new| open = Some(new)),
+            Piece::Bytes(bytes) => open.as_mut().map_or(Ok(()), |open| open.write(&bytes)),
+            Piece::Abort => {
+                open = None;
+                Ok(())
+            }
+            Piece::End => match open.take() {
+                Some(image) => image.finish(disk).map(|position| {
+                    durable.store(position, Ordering::Release);
+                    remove_older(disk);
+                }),
+                None => Ok(()),
+            },
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "an image of the live state could not be written; the next one is tried");
+            open = None;
+        }
+    }
+}
+
+/// Newest first.
+fn images(disk: &dyn Disk) -> io::Result<Vec<String>> {
+    let mut names = disk.list()?;
+    names.retain(|name| name.starts_with("live-") && name.ends_with(".img"));
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(names)
+}
+
+fn remove_older(disk: &dyn Disk) {
+    for name in images(disk).unwrap_or_default().into_iter().skip(KEPT) {
+        if let Err(error) = disk.remove(&name) {
+            tracing::warn!(%error, name, "an old image could not be removed");
+        }
+    }
+}
+
+/// The newest image that can be read and whose position lies in `first..=end`.
+pub fn load_newest(
+    disk: &dyn Disk,
+    incarnation: u64,
+    (first, end): (u64, u64),
+    now_us: i64,
+    wanted: Wanted<'_>,
+) -> Option<Image> {
+    let names = images(disk).unwrap_or_default();
+    names.into_iter().find_map(|name| {
+        let read = read_whole(disk, &name).map_err(LiveError::from);
+        match read.and_then(|bytes| Image::decode(&bytes, incarnation, now_us, wanted)) {
+            Ok(image) if (first..=end).contains(&image.at.position) => Some(image),
+            Ok(image) => {
+                tracing::warn!(name, position = image.at.position, first, end, "the image is not of this log");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, name, "the image is left aside");
+                None
+            }
+        }
+    })
+}
+
+fn read_whole(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
+    let file = disk.open(name)?;
+    let mut bytes = vec![0; file.len()? as usize];
+    file.read_at(&mut bytes, 0)?;
+    Ok(bytes)
+}

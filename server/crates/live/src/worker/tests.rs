@@ -1,0 +1,340 @@
+//! Live equals batch: whatever order events, links, definitions and restarts come in, the live numbers are those of one
+//! fold over all stored events.
+
+use std::collections::{BTreeMap, HashMap as StdHashMap};
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use footpath_engine::{ActorKey, IdentityGraph, Rules, SlimEvent, fold_person, funnel_counts, link_event};
+use footpath_history::Chunks;
+use footpath_log::{Entry, MemoryLog, SimDisk};
+use footpath_model::clock::ManualClock;
+use footpath_model::definition::{Counting, Entry as FunnelEntry, FunnelDefinition, Order, Step};
+use footpath_model::filter::StepMatcher;
+use footpath_model::id::{EventId, Producer, actor_key};
+use footpath_model::range::{Range, RollingUnit};
+use footpath_model::record::{
+    EventHead, EventSpans, FrameHead, TimeRule, build_frame, control_frame, put_event,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+const PROJECT: &str = "shop";
+const SECOND: i64 = 1_000_000;
+/// When the tests begin: far from 1970, where rolling ranges would end.
+const START: i64 = 1_700_000_000 * SECOND;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Event { anonymous: u8, user: u8, name: u8, second: i64 },
+    Identify { anonymous: u8, user: u8 },
+    Put { funnel: u8, shape: u8 },
+    Delete { funnel: u8 },
+    Wait { seconds: i64 },
+    Step,
+    Stop,
+    Kill,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        40 => (0_u8..5, 0_u8..4, 0_u8..4, 0_i64..400).prop_map(|(anonymous, user, name, second)| {
+            Op::Event { anonymous, user, name, second }
+        }),
+        4 => (0_u8..5, 0_u8..4).prop_map(|(anonymous, user)| Op::Identify { anonymous, user }),
+        2 => (0_u8..3, 0_u8..3).prop_map(|(funnel, shape)| Op::Put { funnel, shape }),
+        1 => (0_u8..3).prop_map(|funnel| Op::Delete { funnel }),
+        2 => (0_i64..120).prop_map(|seconds| Op::Wait { seconds }),
+        12 => Just(Op::Step),
+        1 => Just(Op::Stop),
+        1 => Just(Op::Kill),
+    ]
+}
+
+fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
+    let step = |names: &[&str]| Step {
+        name: String::new(),
+        events: names.iter().map(|name| (*name).to_owned()).collect(),
+        filters: Vec::new(),
+    };
+    let (steps, range) = match shape {
+        0 => (vec![step(&["n0"]), step(&["n1"]), step(&["n2"])], Range::Last { n: 5, unit: RollingUnit::Minutes }),
+        1 => {
+            let fixed = Range::Fixed { from_us: START + 50 * SECOND, to_us: START + 300 * SECOND };
+            (vec![step(&["n0", "n3"]), step(&["n0", "n1"])], fixed)
+        }
+        _ => (vec![step(&["n2"]), step(&["n1"])], Range::Last { n: 3650, unit: RollingUnit::Days }),
+    };
+    let definition = FunnelDefinition {
+        id: format!("f{funnel}"),
+        name: String::new(),
+        version,
+        steps,
+        window_us: 60 * SECOND,
+        entry: FunnelEntry::Latest,
+        order: Order::Ordered,
+        counting: Counting::Persons,
+    };
+    CountedFunnel { definition, range, zone: String::new() }
+}
+
+/// A log, what is defined in it, and a worker on it.
+struct Bench {
+    log: Arc<MemoryLog>,
+    clock: Arc<ManualClock>,
+    now_us: i64,
+    defined: BTreeMap<String, CountedFunnel>,
+    images: Arc<SimDisk>,
+    hub: Arc<Hub>,
+    worker: Worker,
+    events: u128,
+    versions: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let log = Arc::new(MemoryLog::default());
+        let clock = Arc::new(ManualClock::at(START));
+        let images = Arc::new(SimDisk::new(1));
+        let (hub, worker) = worker(&log, &clock, &images, &BTreeMap::new());
+        Self {
+            log,
+            clock,
+            now_us: START,
+            defined: BTreeMap::new(),
+            images,
+            hub,
+            worker,
+            events: 0,
+            versions: 0,
+        }
+    }
+
+    fn append(&self, payload: Vec<u8>) {
+        let entry = Entry { append_time_us: self.now_us, payload: Bytes::from(payload) };
+        self.log.append_group(&[entry]).unwrap();
+    }
+
+    fn event(&mut self, anonymous: &str, user: &str, name: &str, time_us: i64) {
+        self.events += 1;
+        let actor = if user.is_empty() { anonymous } else { user };
+        let head = EventHead {
+            lane: 0,
+            class: 0,
+            time_rule: TimeRule::AsSent,
+            actor_key: actor_key(PROJECT, actor.as_bytes()),
+            id: EventId(self.events.to_be_bytes()),
+            time_us,
+            raw_time_us: time_us,
+            number: 0,
+            index: 0,
+        };
+        let spans = EventSpans {
+            name: name.as_bytes(),
+            anonymous_id: anonymous.as_bytes(),
+            user_id: user.as_bytes(),
+            ..EventSpans::default()
+        };
+        let mut event = Vec::new();
+        put_event(&mut event, &head, &spans);
+        let head = FrameHead {
+            kind: FrameKind::Events,
+            historical: false,
+            project: 1,
+            received_us: self.now_us,
+            producer: Producer::default(),
+        };
+        self.append(build_frame(&head, b"", &[], 1, std::iter::once(&event[..])));
+    }
+
+    fn control(&self, control: &Control) {
+        self.append(control_frame(1, self.now_us, &serde_json::to_vec(control).unwrap()));
+    }
+
+    fn run(&mut self, op: &Op) {
+        match op {
+            Op::Event { anonymous, user, name, second } => {
+                let user = if *user == 0 { String::new() } else { format!("u{user}") };
+                let time_us = START + second * SECOND;
+                self.event(&format!("a{anonymous}"), &user, &format!("n{name}"), time_us);
+            }
+            Op::Identify { anonymous, user } => {
+                self.event(&format!("a{anonymous}"), &format!("u{user}"), "$identify", self.now_us);
+            }
+            Op::Put { funnel, shape } => {
+                self.versions += 1;
+                let counted = counted(*funnel, *shape, self.versions);
+                self.control(&Control::PutFunnel(Box::new(counted.clone())));
+                self.defined.insert(counted.definition.id.clone(), counted);
+            }
+            Op::Delete { funnel } => {
+                let id = format!("f{funnel}");
+                self.control(&Control::DeleteFunnel { id: id.clone() });
+                self.defined.remove(&id);
+            }
+            Op::Wait { seconds } => {
+                self.now_us += seconds * SECOND;
+                self.clock.set(self.now_us);
+            }
+            Op::Step => drop(self.worker.step().unwrap()),
+            Op::Stop => {
+                self.worker.step().unwrap();
+                self.worker.finish();
+                self.restart();
+            }
+            Op::Kill => {
+                self.worker.imager = None;
+                self.restart();
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        (self.hub, self.worker) = worker(&self.log, &self.clock, &self.images, &self.defined);
+    }
+
+    /// Steps until nothing is under way.
+    fn settle(&mut self) {
+        loop {
+            let more = self.worker.step().unwrap();
+            let stale = self.worker.projects.values_mut().flat_map(ProjectLive::funnels);
+            let stale = stale.map(|(_, funnel)| funnel.stale().count()).sum::<usize>();
+            if !more && stale == 0 && self.worker.filling.is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn expected(&self, counted: &CountedFunnel) -> Vec<u64> {
+        let (from_us, to_us) = counted.resolve(self.now_us).unwrap();
+        let rules = Rules::of(&counted.definition).unwrap().with_entry_before(to_us);
+        let matcher = StepMatcher::new(&counted.definition);
+        let mut identity = IdentityGraph::new();
+        let mut events = Vec::new();
+        let records = self.log.read(0, usize::MAX).unwrap();
+        for record in &records {
+            let frame = FrameView::new(&record.payload).unwrap();
+            for event in frame.events() {
+                link_event(&mut identity, PROJECT, &event);
+                let head = event.head();
+                let mask = matcher.mask(event.name(), event.spans().properties);
+                let slim = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
+                events.push((head.actor_key, slim));
+            }
+        }
+        let mut persons: StdHashMap<ActorKey, Vec<SlimEvent>> = StdHashMap::new();
+        for (actor, slim) in events {
+            persons.entry(identity.canonical(ActorKey(actor))).or_default().push(slim);
+        }
+        let depths = persons.into_values().map(|mut own| {
+            own.sort_by_key(SlimEvent::order);
+            fold_person(&rules, own).depth(from_us)
+        });
+        funnel_counts(counted.definition.steps.len(), depths)
+    }
+
+    fn check(&mut self) {
+        self.settle();
+        for (id, counted) in &self.defined {
+            let numbers = self.hub.funnel(1, id).unwrap().borrow().clone();
+            assert!(numbers.live, "{id}: {numbers:?}");
+            assert_eq!(numbers.version, counted.definition.version);
+            assert_eq!(numbers.reached, self.expected(counted), "{id}: {counted:?}");
+        }
+        assert_eq!(self.hub.progress().borrow().position, self.log.durable_end());
+    }
+}
+
+fn worker(
+    log: &Arc<MemoryLog>,
+    clock: &Arc<ManualClock>,
+    images: &Arc<SimDisk>,
+    defined: &BTreeMap<String, CountedFunnel>,
+) -> (Arc<Hub>, Worker) {
+    let log: Arc<dyn Log> = Arc::clone(log) as Arc<dyn Log>;
+    let chunks = Chunks::open(Arc::new(SimDisk::new(2)), 7).unwrap();
+    let hub = Arc::new(Hub::new(16));
+    let known = KnownProject { number: 1, id: PROJECT.into(), funnels: defined.values().cloned().collect() };
+    let images = ImageOptions {
+        disk: Arc::clone(images) as Arc<dyn footpath_log::disk::Disk>,
+        incarnation: 7,
+        every: Duration::from_secs(30),
+        durable: Arc::new(AtomicU64::new(0)),
+    };
+    let mut worker = Worker::new(LiveParts {
+        stored: Stored::new(Arc::clone(&log), Arc::new(chunks)),
+        log,
+        hub: Arc::clone(&hub),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        known: vec![known],
+        names: Box::new(|_| Some(PROJECT.into())),
+        images: Some(images),
+    })
+    .unwrap();
+    worker.restore().unwrap();
+    worker.publish(true);
+    (hub, worker)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn live_equals_batch(ops in prop::collection::vec(op(), 1..250)) {
+        let mut bench = Bench::new();
+        for op in &ops {
+            bench.run(op);
+        }
+        bench.check();
+        // The numbers go on moving without any event.
+        bench.run(&Op::Wait { seconds: 240 });
+        bench.check();
+    }
+}
+
+#[test]
+fn a_restart_goes_on_from_the_image() {
+    let mut bench = Bench::new();
+    bench.run(&Op::Put { funnel: 0, shape: 2 });
+    for second in 0..100 {
+        bench.run(&Op::Event { anonymous: (second % 5) as u8, user: 0, name: (second % 4) as u8, second });
+    }
+    bench.check();
+    let end = bench.log.durable_end();
+    bench.run(&Op::Stop);
+    assert_eq!(bench.worker.progress.position, end);
+    assert!(bench.worker.filling.is_empty(), "nothing has to be folded again");
+    bench.check();
+}
+
+#[test]
+fn a_damaged_image_is_left_aside() {
+    let mut bench = Bench::new();
+    bench.run(&Op::Put { funnel: 0, shape: 2 });
+    bench.run(&Op::Event { anonymous: 1, user: 0, name: 2, second: 1 });
+    bench.check();
+    bench.run(&Op::Stop);
+    for name in footpath_log::disk::Disk::list(bench.images.as_ref()).unwrap() {
+        bench.images.flip_bit(&name, 50);
+    }
+    bench.run(&Op::Kill);
+    assert!(!bench.worker.filling.is_empty(), "it is folded from stored events");
+    bench.check();
+}
+
+#[test]
+fn answers_say_how_complete_they_are_while_a_person_is_folded_again() {
+    let mut bench = Bench::new();
+    bench.run(&Op::Put { funnel: 0, shape: 2 });
+    for second in 100..200 {
+        bench.run(&Op::Event { anonymous: 1, user: 0, name: 1, second });
+    }
+    bench.check();
+    let before = bench.log.durable_end();
+    bench.run(&Op::Event { anonymous: 1, user: 0, name: 2, second: 50 });
+    bench.run(&Op::Event { anonymous: 2, user: 0, name: 2, second: 50 });
+    bench.run(&Op::Step);
+    assert_eq!(bench.hub.progress().borrow().position, before);
+    bench.check();
+}
