@@ -126,7 +126,7 @@ fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>)
         Arc::new(move || now.now_us()),
         footpath_log::Limits::default(),
     )?;
-    let limits = footpath_ingest::limits::Limits::default();
+    let limits = config.limits();
     Ok(Ingest::new(sequencer, Arc::clone(clock), limits, Arc::new(random)))
 }
 
