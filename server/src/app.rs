@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use footpath_api::access::Access;
 use footpath_api::admin::{OneTimeCodes, create_key};
 use footpath_api::layer::AccessLayer;
+use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
 use footpath_ingest::{DedupeJudge, Ingest};
@@ -19,7 +20,7 @@ use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::ledger::Ledger;
+use crate::projector::Projector;
 
 /// Frames that a slow tail may fall behind before it reads from the log again.
 const TAIL_FRAMES: usize = 1024;
@@ -29,7 +30,7 @@ pub struct App {
     context: Arc<Context>,
     log: Arc<EmbeddedLog>,
     live: Live,
-    ledger: Ledger,
+    projector: Projector,
     listen: SocketAddr,
     project: String,
     first_key: Option<String>,
@@ -50,8 +51,11 @@ impl App {
         let log = Arc::new(EmbeddedLog::open(disk, EmbeddedOptions::new(incarnation))?);
         let ingest = start_ingest(config, &log, &clock)?;
         let hub = Arc::new(Hub::new(TAIL_FRAMES));
+        let projection = Arc::new(Projection::default());
+        // Before the live path, which takes the definitions from the store.
+        let projector =
+            Projector::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store), Arc::clone(&projection))?;
         let live = start_live(&store, &log, &hub, &clock)?;
-        let ledger = Ledger::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store))?;
         let secret = token_secret(store.as_ref())?;
         let context = Arc::new(Context {
             access: Access::new(Arc::clone(&store), Arc::clone(&clock), secret),
@@ -59,6 +63,7 @@ impl App {
             ingest,
             hub,
             log: Arc::clone(&log) as Arc<dyn Log>,
+            projection,
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
             watches: footpath_api::live::Watches::default(),
@@ -69,7 +74,7 @@ impl App {
             context,
             log,
             live,
-            ledger,
+            projector,
             listen: config.listen,
             project: config.project.clone(),
             first_key,
@@ -104,11 +109,11 @@ impl App {
             .serve_with_shutdown(listen, stop)
             .await
             .with_context(|| format!("cannot serve on {listen}; is another server running?"))?;
-        let Self { context, log, live, ledger, .. } = self;
+        let Self { context, log, live, projector, .. } = self;
         tokio::task::spawn_blocking(move || {
             context.ingest.stop();
             drop(live);
-            drop(ledger);
+            drop(projector);
             log.seal()
         })
         .await??;

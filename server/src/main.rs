@@ -2,7 +2,7 @@
 
 mod app;
 mod config;
-mod ledger;
+mod projector;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -24,6 +24,8 @@ pub struct Context {
     pub hub: Arc<Hub>,
     /// Stored events.
     pub log: Arc<dyn Log>,
+    /// How far the store follows the log.
+    pub projection: Arc<crate::projection::Projection>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who may call what.

@@ -1,4 +1,4 @@
-//! DefinitionService: a change is a control record in the log first, then a row.
+//! DefinitionService: a change is a control record in the log; the projection makes it a row.
 
 use std::sync::Arc;
 
@@ -39,10 +39,14 @@ impl DefinitionApi {
         let definition = convert::definition(&funnel, version)?;
         let (range, zone) = convert::range(funnel.range.as_ref())?;
         let change = CountedFunnel { definition, range, zone };
-        let control = Control::PutFunnel(Box::new(change.clone()));
-        self.context.ingest.control(project.number, &control).await.map_err(crate::ingest::ingest_error)?;
-        self.context.store.put_funnel(&crate::rows::funnel_row(&project.id, &change)).map_err(store)?;
+        self.record(project, &Control::PutFunnel(Box::new(change.clone()))).await?;
         Ok(message(&change))
+    }
+
+    /// Returns when the change is on disk and in the store.
+    async fn record(&self, project: &ProjectRow, control: &Control) -> Result<(), Status> {
+        let written = self.context.ingest.control(project.number, control).await;
+        self.context.projection.reached(written.map_err(crate::ingest::ingest_error)?).await
     }
 }
 
@@ -162,9 +166,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let id = request.into_inner().funnel_id;
         let _turn = self.turn.lock().await;
         required(&self.context, &project.id, &id)?;
-        let control = Control::DeleteFunnel { id: id.clone() };
-        self.context.ingest.control(project.number, &control).await.map_err(crate::ingest::ingest_error)?;
-        self.context.store.delete_funnel(&project.id, &id).map_err(store)?;
+        self.record(&project, &Control::DeleteFunnel { id }).await?;
         Ok(Response::new(v1::DeleteFunnelResponse {}))
     }
 }

@@ -10,6 +10,7 @@ pub mod http;
 pub mod ingest;
 pub mod layer;
 pub mod live;
+pub mod projection;
 pub mod query;
 pub mod raw;
 pub mod routes;
