@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use footpath_api::access::Access;
 use footpath_api::admin::{OneTimeCodes, create_key};
+use footpath_api::body::BodyLayer;
+use footpath_api::budget::Budget;
 use footpath_api::layer::AccessLayer;
 use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
@@ -67,6 +69,8 @@ impl App {
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
             watches: footpath_api::live::Watches::default(),
+            budget: Budget::new(config.body_memory),
+            metrics: Arc::default(),
             drain: CancellationToken::new(),
         });
         let first_key = first_start(&context, &config.project)?;
@@ -105,6 +109,7 @@ impl App {
             .accept_http1(true)
             .layer(WebLayer)
             .layer(AccessLayer::new(Arc::clone(&self.context)))
+            .layer(BodyLayer::new(Arc::clone(&self.context)))
             .add_routes(routes(&self.context)?)
             .serve_with_shutdown(listen, stop)
             .await

@@ -34,6 +34,10 @@ pub struct Context {
     pub codes: OneTimeCodes,
     /// Open watches, for ChangeWatch.
     pub watches: crate::live::Watches,
+    /// Memory for request bodies.
+    pub budget: crate::budget::Budget,
+    /// What is counted.
+    pub metrics: Arc<crate::metrics::Metrics>,
     /// Cancelled when the server stops.
     pub drain: CancellationToken,
 }

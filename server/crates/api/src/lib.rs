@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod admin;
+pub mod body;
+pub mod budget;
 pub mod context;
 pub mod convert;
 pub mod cursor;
@@ -10,6 +12,7 @@ pub mod http;
 pub mod ingest;
 pub mod layer;
 pub mod live;
+pub mod metrics;
 pub mod projection;
 pub mod query;
 pub mod raw;
