@@ -8,6 +8,7 @@ use footpath_api::access::Access;
 use footpath_api::admin::{OneTimeCodes, create_key};
 use footpath_api::body::BodyLayer;
 use footpath_api::budget::Budget;
+use footpath_api::cursor::Cursors;
 use footpath_api::layer::AccessLayer;
 use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
@@ -59,6 +60,7 @@ impl App {
             Projector::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store), Arc::clone(&projection))?;
         let live = start_live(&store, &log, &hub, &clock)?;
         let secret = token_secret(store.as_ref())?;
+        let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, log.incarnation());
         let context = Arc::new(Context {
             access: Access::new(Arc::clone(&store), Arc::clone(&clock), secret),
             store,
@@ -68,6 +70,7 @@ impl App {
             projection,
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
+            cursors,
             watches: footpath_api::live::Watches::default(),
             budget: Budget::new(config.body_memory),
             metrics: Arc::default(),
@@ -162,11 +165,16 @@ fn start_live(
 
 /// The secret that tokens are signed with, made on the first start.
 fn token_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
-    if let Some(row) = store.secret("jwt")? {
-        return Ok(row.bytes);
+    Ok(secret_named(store, "jwt")?.to_vec())
+}
+
+fn secret_named(store: &dyn Store, name: &str) -> anyhow::Result<[u8; 32]> {
+    if let Some(row) = store.secret(name)? {
+        let bytes = row.bytes.try_into().ok();
+        return bytes.with_context(|| format!("the stored secret {name:?} does not have 32 bytes"));
     }
-    let bytes = random::<32>().to_vec();
-    store.put_secret(&SecretRow { name: "jwt".into(), bytes: bytes.clone() })?;
+    let bytes = random::<32>();
+    store.put_secret(&SecretRow { name: name.into(), bytes: bytes.to_vec() })?;
     Ok(bytes)
 }
 

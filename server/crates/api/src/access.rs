@@ -178,7 +178,7 @@ impl Access {
         if claims.exp > self.clock.now_us() / 1_000_000 {
             return Ok(());
         }
-        Err(unauthenticated("token_expired", "the token has expired; get a new one"))
+        Err(token_expired())
     }
 
     fn key(&self, hash: &[u8; 32]) -> Result<Caller, Status> {
@@ -218,6 +218,11 @@ impl Access {
         jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(&self.secret))
             .map_err(|e| Status::internal(format!("the token could not be signed: {e}")))
     }
+}
+
+/// UNAUTHENTICATED: the token's time is over.
+pub fn token_expired() -> Status {
+    unauthenticated("token_expired", "the token has expired; get a new one")
 }
 
 /// The hash a key's secret is kept as.

@@ -32,6 +32,8 @@ pub struct Context {
     pub access: Access,
     /// Codes of start-up links.
     pub codes: OneTimeCodes,
+    /// Makes and checks cursors and page tokens.
+    pub cursors: crate::cursor::Cursors,
     /// Open watches, for ChangeWatch.
     pub watches: crate::live::Watches,
     /// Memory for request bodies.

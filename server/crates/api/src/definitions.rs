@@ -10,6 +10,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
 use crate::convert;
+use crate::cursor::{Kind, Scope};
 use crate::status::{invalid, not_found, store, with_reason};
 
 /// The service.
@@ -128,11 +129,14 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
         let size = crate::page_size(page.page_size);
-        let mut rows =
-            self.context.store.funnels(&project.id, Some(&page.page_token), size + 1).map_err(store)?;
+        let scope = Scope::new(Kind::Funnels, project.number, &[]);
+        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
+        let mut rows = self.context.store.funnels(&project.id, Some(&after), size + 1).map_err(store)?;
         let more = rows.len() > size;
         rows.truncate(size);
-        let next_page_token = rows.last().filter(|_| more).map(|row| row.id.clone()).unwrap_or_default();
+        let last = rows.last().filter(|_| more);
+        let next_page_token =
+            last.map(|row| self.context.cursors.seal_page(&scope, &row.id)).unwrap_or_default();
         let funnels = rows
             .iter()
             .map(|row| crate::rows::counted_funnel(row).map(|change| message(&change)))

@@ -199,7 +199,8 @@ impl Pump {
     }
 }
 
-async fn until(moment: Option<tokio::time::Instant>) {
+/// Waits for a moment, for ever if there is none.
+pub async fn until(moment: Option<tokio::time::Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,

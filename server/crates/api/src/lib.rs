@@ -8,6 +8,7 @@ pub mod context;
 pub mod convert;
 pub mod cursor;
 pub mod definitions;
+mod funnel_watch;
 pub mod http;
 pub mod ingest;
 pub mod layer;
