@@ -6,7 +6,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use footpath_api::access::Access;
 use footpath_api::admin::{OneTimeCodes, create_key};
+use footpath_api::body::BodyLayer;
+use footpath_api::budget::Budget;
+use footpath_api::cursor::Cursors;
 use footpath_api::layer::AccessLayer;
+use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
 use footpath_ingest::{DedupeJudge, Ingest};
@@ -19,7 +23,7 @@ use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::ledger::Ledger;
+use crate::projector::Projector;
 
 /// Frames that a slow tail may fall behind before it reads from the log again.
 const TAIL_FRAMES: usize = 1024;
@@ -29,7 +33,7 @@ pub struct App {
     context: Arc<Context>,
     log: Arc<EmbeddedLog>,
     live: Live,
-    ledger: Ledger,
+    projector: Projector,
     listen: SocketAddr,
     project: String,
     first_key: Option<String>,
@@ -50,18 +54,26 @@ impl App {
         let log = Arc::new(EmbeddedLog::open(disk, EmbeddedOptions::new(incarnation))?);
         let ingest = start_ingest(config, &log, &clock)?;
         let hub = Arc::new(Hub::new(TAIL_FRAMES));
+        let projection = Arc::new(Projection::default());
+        // Before the live path, which takes the definitions from the store.
+        let projector =
+            Projector::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store), Arc::clone(&projection))?;
         let live = start_live(&store, &log, &hub, &clock)?;
-        let ledger = Ledger::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store))?;
         let secret = token_secret(store.as_ref())?;
+        let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, log.incarnation());
         let context = Arc::new(Context {
             access: Access::new(Arc::clone(&store), Arc::clone(&clock), secret),
             store,
             ingest,
             hub,
             log: Arc::clone(&log) as Arc<dyn Log>,
+            projection,
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
+            cursors,
             watches: footpath_api::live::Watches::default(),
+            budget: Budget::new(config.body_memory),
+            metrics: Arc::default(),
             drain: CancellationToken::new(),
         });
         let first_key = first_start(&context, &config.project)?;
@@ -69,7 +81,7 @@ impl App {
             context,
             log,
             live,
-            ledger,
+            projector,
             listen: config.listen,
             project: config.project.clone(),
             first_key,
@@ -100,15 +112,16 @@ impl App {
             .accept_http1(true)
             .layer(WebLayer)
             .layer(AccessLayer::new(Arc::clone(&self.context)))
+            .layer(BodyLayer::new(Arc::clone(&self.context)))
             .add_routes(routes(&self.context)?)
             .serve_with_shutdown(listen, stop)
             .await
             .with_context(|| format!("cannot serve on {listen}; is another server running?"))?;
-        let Self { context, log, live, ledger, .. } = self;
+        let Self { context, log, live, projector, .. } = self;
         tokio::task::spawn_blocking(move || {
             context.ingest.stop();
             drop(live);
-            drop(ledger);
+            drop(projector);
             log.seal()
         })
         .await??;
@@ -126,7 +139,7 @@ fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>)
         Arc::new(move || now.now_us()),
         footpath_log::Limits::default(),
     )?;
-    let limits = footpath_ingest::limits::Limits::default();
+    let limits = config.limits();
     Ok(Ingest::new(sequencer, Arc::clone(clock), limits, Arc::new(random)))
 }
 
@@ -152,11 +165,16 @@ fn start_live(
 
 /// The secret that tokens are signed with, made on the first start.
 fn token_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
-    if let Some(row) = store.secret("jwt")? {
-        return Ok(row.bytes);
+    Ok(secret_named(store, "jwt")?.to_vec())
+}
+
+fn secret_named(store: &dyn Store, name: &str) -> anyhow::Result<[u8; 32]> {
+    if let Some(row) = store.secret(name)? {
+        let bytes = row.bytes.try_into().ok();
+        return bytes.with_context(|| format!("the stored secret {name:?} does not have 32 bytes"));
     }
-    let bytes = random::<32>().to_vec();
-    store.put_secret(&SecretRow { name: "jwt".into(), bytes: bytes.clone() })?;
+    let bytes = random::<32>();
+    store.put_secret(&SecretRow { name: name.into(), bytes: bytes.to_vec() })?;
     Ok(bytes)
 }
 

@@ -1,18 +1,245 @@
-//! Settings: flags and environment variables.
+//! Settings: one struct. A flag wins over the environment, the environment over the file, the file over the default.
+//! docs/configuration.md is the table of them; a test holds it against this file.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// What the server needs to know. Every flag has an environment variable.
+use anyhow::Context as _;
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Command};
+use footpath_ingest::limits::Limits;
+
+/// What the server needs to know. The key in the file is the flag without its dashes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
+    /// TOML file with the settings of this table; its keys are the flags without dashes in front.
+    #[arg(long, env = "FOOTPATH_CONFIG")]
+    pub config: Option<PathBuf>,
     /// Folder that holds everything; made on the first start.
     #[arg(long, env = "FOOTPATH_DATA", default_value = "data")]
     pub data: PathBuf,
-    /// Address of gRPC, gRPC-Web and the page.
+    /// Address of gRPC, gRPC-Web, POST /v1/ingest and the page.
     #[arg(long, env = "FOOTPATH_LISTEN", default_value = "127.0.0.1:7400")]
     pub listen: SocketAddr,
+    /// Address of /livez, /readyz, /metrics and gRPC health, in plain text and without access control: keep it on loopback.
+    #[arg(long, env = "FOOTPATH_ADMIN_LISTEN", default_value = "127.0.0.1:7401")]
+    pub admin_listen: SocketAddr,
     /// Id of the project that the first start makes.
     #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default")]
     pub project: String,
+    /// PEM file with the certificate chain of the main port; needs tls-key.
+    #[arg(long, env = "FOOTPATH_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of tls-cert.
+    #[arg(long, env = "FOOTPATH_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Whether gRPC reflection answers on the main port.
+    #[arg(long, env = "FOOTPATH_REFLECTION", default_value = "true", action = ArgAction::Set)]
+    pub reflection: bool,
+    /// Connections open at a time on the main port; more wait until one closes.
+    #[arg(long, env = "FOOTPATH_MAX_CONNECTIONS", default_value = "4096")]
+    pub max_connections: usize,
+    /// Calls and streams open at a time on one connection.
+    #[arg(long, env = "FOOTPATH_MAX_STREAMS", default_value = "256")]
+    pub max_streams: u32,
+    /// Memory that all request bodies together may take; a request waits a little for its share, then is told to come back.
+    #[arg(long, env = "FOOTPATH_BODY_MEMORY", default_value = "256MiB", value_parser = bytes)]
+    pub body_memory: usize,
+    /// Bytes of a batch, decompressed.
+    #[arg(long, env = "FOOTPATH_LIMIT_BATCH_BYTES", default_value = "4MiB", value_parser = bytes)]
+    pub limit_batch_bytes: usize,
+    /// Bytes of an event.
+    #[arg(long, env = "FOOTPATH_LIMIT_EVENT_BYTES", default_value = "32KiB", value_parser = bytes)]
+    pub limit_event_bytes: usize,
+    /// Events of a batch.
+    #[arg(long, env = "FOOTPATH_LIMIT_EVENTS", default_value = "10000")]
+    pub limit_events: usize,
+    /// Bytes of an event's name.
+    #[arg(long, env = "FOOTPATH_LIMIT_NAME_BYTES", default_value = "255")]
+    pub limit_name_bytes: u16,
+    /// Properties of an event.
+    #[arg(long, env = "FOOTPATH_LIMIT_PROPERTIES", default_value = "256")]
+    pub limit_properties: usize,
+    /// Levels of lists and maps in a property's value.
+    #[arg(long, env = "FOOTPATH_LIMIT_DEPTH", default_value = "5")]
+    pub limit_depth: u32,
+    /// Age at which the newest stored events are written to Parquet at the latest.
+    #[arg(long, env = "FOOTPATH_CHUNK_AGE", default_value = "60s", value_parser = duration)]
+    pub chunk_age: Duration,
+    /// Time between two images of the live state.
+    #[arg(long, env = "FOOTPATH_IMAGE_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub image_interval: Duration,
+    /// What is logged, as tracing's directives: a level, or target=level pairs.
+    #[arg(long, env = "FOOTPATH_LOG", default_value = "info")]
+    pub log_filter: String,
+    /// How log lines look.
+    #[arg(long, env = "FOOTPATH_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// OTLP endpoint (gRPC) for traces and metrics, for example http://127.0.0.1:4317; unset, nothing is recorded.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Config {
+    /// What is too much in a batch.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            batch_bytes: self.limit_batch_bytes,
+            batch_events: self.limit_events,
+            event_bytes: self.limit_event_bytes,
+            name_bytes: self.limit_name_bytes,
+            properties: self.limit_properties,
+            depth: self.limit_depth,
+            ..Limits::default()
+        }
+    }
+}
+
+/// Parses a command line. Where its subcommand takes `--config`, what neither a flag nor the environment sets
+/// comes from that file. Errors of the command line itself end the process, as clap does.
+///
+/// # Errors
+/// If the file cannot be read, has an unknown key (the nearest known one is named) or a value that does not fit.
+pub fn parse(command: Command, args: Vec<OsString>) -> anyhow::Result<ArgMatches> {
+    let matches = command.clone().get_matches_from(&args);
+    let Some((name, given)) = matches.subcommand() else { return Ok(matches) };
+    let Some(path) = given.try_get_one::<PathBuf>("config").ok().flatten() else { return Ok(matches) };
+    let subcommand = command.find_subcommand(name).context("clap lost a subcommand")?;
+    let more = from_file(subcommand, given, path)?;
+    let args = args.into_iter().chain(more);
+    command.try_get_matches_from(args).with_context(|| format!("in {}", path.display()))
+}
+
+/// The file's settings as flags, without those that are set already.
+fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Result<Vec<OsString>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+    let mut flags = Vec::new();
+    for (key, value) in &table {
+        let known = command.get_arguments().find(|arg| key != "config" && arg.get_long() == Some(key));
+        let Some(known) = known else { anyhow::bail!("{}: {}", path.display(), unknown(command, key)) };
+        let source = given.value_source(known.get_id().as_str());
+        if matches!(source, None | Some(ValueSource::DefaultValue)) {
+            let value = match value {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Integer(_) | toml::Value::Boolean(_) => value.to_string(),
+                _ => anyhow::bail!("{}: {key:?} must be a string, a number or a boolean", path.display()),
+            };
+            flags.push(format!("--{key}={value}").into());
+        }
+    }
+    Ok(flags)
+}
+
+fn unknown(command: &Command, key: &str) -> String {
+    let known = command.get_arguments().filter_map(clap::Arg::get_long).filter(|long| *long != "config");
+    let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+    format!("unknown key {key:?}; did you mean {:?}?", nearest.unwrap_or_default())
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("write bytes as a number, or with KiB, MiB or GiB".into()),
+    };
+    let number: usize = digits.trim().parse().map_err(|_| "write bytes as in 4MiB".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "that is more than this machine can address".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|e| format!("write a duration as in 60s: {e}"))?;
+    Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn command() -> Command {
+        Command::new("footpath").subcommand(Config::augment_args(Command::new("serve")))
+    }
+
+    fn serve(file: &str, flags: &[&str]) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("footpath.toml");
+        std::fs::write(&path, file)?;
+        let mut args: Vec<OsString> = vec!["footpath".into(), "serve".into(), "--config".into(), path.into()];
+        args.extend(flags.iter().map(OsString::from));
+        let matches = parse(command(), args)?;
+        let (_, matches) = matches.subcommand().context("no subcommand")?;
+        Ok(Config::from_arg_matches(matches)?)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = "listen = \"127.0.0.1:1\"\nproject = \"shop\"\nlimit-events = 7\nreflection = false\n";
+        let config = serve(file, &["--listen", "127.0.0.1:2"]).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!((config.project.as_str(), config.limits().batch_events), ("shop", 7));
+        assert!(!config.reflection);
+        assert_eq!(config.admin_listen.port(), 7401);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let error = serve("admin_listen = \"127.0.0.1:1\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("\"admin_listen\"") && error.contains("\"admin-listen\""), "{error}");
+        assert!(serve("config = \"x\"", &[]).unwrap_err().to_string().contains("unknown key"));
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_refused_by_name() {
+        let error = format!("{:#}", serve("listen = \"somewhere\"", &[]).unwrap_err());
+        assert!(error.contains("--listen") && error.contains("footpath.toml"), "{error}");
+        assert!(serve("limit-batch-bytes = \"4 parsecs\"", &[]).is_err());
+        assert!(serve("[listen]\nport = 1", &[]).is_err());
+    }
+
+    #[test]
+    fn defaults_are_the_ingest_crates_own() {
+        let config = serve("", &[]).unwrap();
+        assert_eq!(config.limits(), Limits::default());
+        assert_eq!(
+            (config.chunk_age, config.image_interval),
+            (Duration::from_secs(60), Duration::from_secs(60))
+        );
+        assert_eq!(bytes("256MiB"), Ok(256 << 20));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn the_page_is_this_table() {
+        let page = include_str!("../../docs/configuration.md");
+        let on_page: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let command = Config::augment_args(Command::new("serve"));
+        let rows: Vec<_> = command.get_arguments().map(row).collect();
+        assert_eq!(on_page, rows, "docs/configuration.md should hold:\n{}", rows.join("\n"));
+    }
+
+    fn row(arg: &clap::Arg) -> String {
+        let default = arg.get_default_values().first().map(|v| v.to_string_lossy().into_owned());
+        let key = arg.get_long().unwrap_or_default();
+        let env = arg.get_env().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+        let default = default.map_or_else(|| "none".to_owned(), |text| format!("`{text}`"));
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        format!("| `{key}` | `{env}` | {default} | {help} |")
+    }
 }

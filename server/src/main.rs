@@ -2,11 +2,12 @@
 
 mod app;
 mod config;
-mod ledger;
+mod projector;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,11 +26,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FOOTPATH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let Command::Serve(config) = Cli::parse().command;
-    match run(config) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("footpath: {error:#}");
@@ -38,11 +35,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: config::Config) -> anyhow::Result<()> {
+fn run() -> anyhow::Result<()> {
+    let matches = config::parse(Cli::command(), std::env::args_os().collect())?;
+    match Cli::from_arg_matches(&matches)?.command {
+        Command::Serve(config) => serve(&config),
+    }
+}
+
+/// What is still running this long after the drain is cut off.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+fn serve(config: &config::Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let app = app::App::open(&config)?;
+    let served = runtime.block_on(async {
+        let app = app::App::open(config)?;
         app.announce();
         app.serve(config.listen).await
-    })
+    });
+    runtime.shutdown_timeout(LEFTOVERS);
+    served
 }

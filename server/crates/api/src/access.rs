@@ -88,6 +88,17 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// Checks that the caller has at least `role`, where a call's content needs more than the call.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED if not.
+    pub fn at_least(&self, role: Role) -> Result<(), Status> {
+        match self {
+            Self::Token(claims) if claims.role >= role => Ok(()),
+            _ => Err(denied("role_too_low", "ask an admin for a token with a higher role")),
+        }
+    }
+
     /// Checks that the caller may see `project`.
     ///
     /// # Errors
@@ -148,11 +159,30 @@ impl Access {
         else {
             return Err(unauthenticated("credential_missing", "send `authorization: Bearer <key or token>`"));
         };
-        if secret.starts_with("fp_") { self.key(secret) } else { self.token(secret) }
+        if secret.starts_with("fp_") { self.key(&hash_secret(secret)) } else { self.token(secret) }
     }
 
-    fn key(&self, secret: &str) -> Result<Caller, Status> {
-        let found = self.store.key_by_hash(&hash_secret(secret)).map_err(crate::status::store)?;
+    /// Decides whether a caller who was let in may go on: a stream outlives its check.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED once the key is revoked or the token has expired.
+    pub fn still(&self, caller: &Caller) -> Result<(), Status> {
+        match caller {
+            Caller::Anyone => Ok(()),
+            Caller::Key(key) => self.key(&key.hash).map(|_| ()),
+            Caller::Token(claims) => self.not_expired(claims),
+        }
+    }
+
+    fn not_expired(&self, claims: &Claims) -> Result<(), Status> {
+        if claims.exp > self.clock.now_us() / 1_000_000 {
+            return Ok(());
+        }
+        Err(token_expired())
+    }
+
+    fn key(&self, hash: &[u8; 32]) -> Result<Caller, Status> {
+        let found = self.store.key_by_hash(hash).map_err(crate::status::store)?;
         let now = self.clock.now_us();
         match found {
             Some(key) if key.revoked_at_us.is_none_or(|at| at > now) => {
@@ -176,9 +206,7 @@ impl Access {
                 unauthenticated("token_invalid", "the token is not one of this server; get a new one")
             })?
             .claims;
-        if claims.exp <= self.clock.now_us() / 1_000_000 {
-            return Err(unauthenticated("token_expired", "the token has expired; get a new one"));
-        }
+        self.not_expired(&claims)?;
         Ok(Caller::Token(Arc::new(claims)))
     }
 
@@ -190,6 +218,11 @@ impl Access {
         jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(&self.secret))
             .map_err(|e| Status::internal(format!("the token could not be signed: {e}")))
     }
+}
+
+/// UNAUTHENTICATED: the token's time is over.
+pub fn token_expired() -> Status {
+    unauthenticated("token_expired", "the token has expired; get a new one")
 }
 
 /// The hash a key's secret is kept as.

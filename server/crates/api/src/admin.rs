@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::access::{Claims, Role, hash_secret};
 use crate::context::Context;
 use crate::convert::timestamp;
+use crate::cursor::{Kind, Scope};
 use crate::status::{denied, invalid, not_found, store};
 
 /// Twelve hours.
@@ -173,12 +174,16 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let caller = self.context.caller(&request);
         let page = request.into_inner();
         let size = crate::page_size(page.page_size);
+        let scope = Scope::new(Kind::Projects, 0, &[]);
+        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
         let mut projects: Vec<_> = self.context.store.projects().map_err(store)?;
-        projects.retain(|row| caller.for_project(&row.id).is_ok() && row.id > page.page_token);
+        projects.retain(|row| caller.for_project(&row.id).is_ok() && row.id > after);
         projects.sort_by(|a, b| a.id.cmp(&b.id));
         let more = projects.len() > size;
         projects.truncate(size);
-        let next_page_token = projects.last().filter(|_| more).map(|row| row.id.clone()).unwrap_or_default();
+        let last = projects.last().filter(|_| more);
+        let next_page_token =
+            last.map(|row| self.context.cursors.seal_page(&scope, &row.id)).unwrap_or_default();
         let projects = projects.into_iter().map(project_message).collect();
         Ok(Response::new(v1::ListProjectsResponse { projects, next_page_token }))
     }

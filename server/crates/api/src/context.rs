@@ -24,14 +24,22 @@ pub struct Context {
     pub hub: Arc<Hub>,
     /// Stored events.
     pub log: Arc<dyn Log>,
+    /// How far the store follows the log.
+    pub projection: Arc<crate::projection::Projection>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who may call what.
     pub access: Access,
     /// Codes of start-up links.
     pub codes: OneTimeCodes,
+    /// Makes and checks cursors and page tokens.
+    pub cursors: crate::cursor::Cursors,
     /// Open watches, for ChangeWatch.
     pub watches: crate::live::Watches,
+    /// Memory for request bodies.
+    pub budget: crate::budget::Budget,
+    /// What is counted.
+    pub metrics: Arc<crate::metrics::Metrics>,
     /// Cancelled when the server stops.
     pub drain: CancellationToken,
 }

@@ -1,4 +1,4 @@
-//! DefinitionService: a change is a control record in the log first, then a row.
+//! DefinitionService: a change is a control record in the log; the projection makes it a row.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
 use crate::convert;
+use crate::cursor::{Kind, Scope};
 use crate::status::{invalid, not_found, store, with_reason};
 
 /// The service.
@@ -39,10 +40,14 @@ impl DefinitionApi {
         let definition = convert::definition(&funnel, version)?;
         let (range, zone) = convert::range(funnel.range.as_ref())?;
         let change = CountedFunnel { definition, range, zone };
-        let control = Control::PutFunnel(Box::new(change.clone()));
-        self.context.ingest.control(project.number, &control).await.map_err(crate::ingest::ingest_error)?;
-        self.context.store.put_funnel(&crate::rows::funnel_row(&project.id, &change)).map_err(store)?;
+        self.record(project, &Control::PutFunnel(Box::new(change.clone()))).await?;
         Ok(message(&change))
+    }
+
+    /// Returns when the change is on disk and in the store.
+    async fn record(&self, project: &ProjectRow, control: &Control) -> Result<(), Status> {
+        let written = self.context.ingest.control(project.number, control).await;
+        self.context.projection.reached(written.map_err(crate::ingest::ingest_error)?).await
     }
 }
 
@@ -124,11 +129,14 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
         let size = crate::page_size(page.page_size);
-        let mut rows =
-            self.context.store.funnels(&project.id, Some(&page.page_token), size + 1).map_err(store)?;
+        let scope = Scope::new(Kind::Funnels, project.number, &[]);
+        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
+        let mut rows = self.context.store.funnels(&project.id, Some(&after), size + 1).map_err(store)?;
         let more = rows.len() > size;
         rows.truncate(size);
-        let next_page_token = rows.last().filter(|_| more).map(|row| row.id.clone()).unwrap_or_default();
+        let last = rows.last().filter(|_| more);
+        let next_page_token =
+            last.map(|row| self.context.cursors.seal_page(&scope, &row.id)).unwrap_or_default();
         let funnels = rows
             .iter()
             .map(|row| crate::rows::counted_funnel(row).map(|change| message(&change)))
@@ -162,9 +170,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let id = request.into_inner().funnel_id;
         let _turn = self.turn.lock().await;
         required(&self.context, &project.id, &id)?;
-        let control = Control::DeleteFunnel { id: id.clone() };
-        self.context.ingest.control(project.number, &control).await.map_err(crate::ingest::ingest_error)?;
-        self.context.store.delete_funnel(&project.id, &id).map_err(store)?;
+        self.record(&project, &Control::DeleteFunnel { id }).await?;
         Ok(Response::new(v1::DeleteFunnelResponse {}))
     }
 }

@@ -7,55 +7,72 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use tonic::{Code, Status};
 
-use crate::status::{invalid, reason_of};
+use crate::status::{invalid, reason_of, retry_after};
 
-/// A gRPC status as an HTTP answer with a JSON body.
+/// A gRPC status as an HTTP answer with a JSON body, and `Retry-After` where it says when.
 pub fn error_response(status: &Status) -> Response {
+    let reason = reason_of(status).unwrap_or_default();
     let code = match status.code() {
+        Code::InvalidArgument if reason == "batch_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let body = serde_json::json!({
         "code": status.code() as i32,
-        "reason": reason_of(status).unwrap_or_default(),
+        "reason": reason,
         "message": status.message(),
     });
-    (code, axum::Json(body)).into_response()
+    let mut response = (code, axum::Json(body)).into_response();
+    if let Some(delay) = retry_after(status) {
+        let seconds = delay.as_secs_f64().ceil() as u64;
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
-/// Undoes `Content-Encoding`; the limit holds for what comes out.
+/// What came out of compressed bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Inflated {
+    /// All of it.
+    Fits(Bytes),
+    /// The beginning of more than the limit.
+    TooLarge(Vec<u8>),
+}
+
+/// A zstd frame may ask for a window of this many bytes (as a power of two) and no more: 8 MiB, the most that any
+/// of its ordinary levels uses.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Inflates at most `limit` bytes. Memory stays below twice the limit and the window, whatever the bytes claim.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for an unknown encoding, damaged data, or more than `limit` bytes.
-pub fn decompress(body: Bytes, encoding: Option<&str>, limit: usize) -> Result<Bytes, Status> {
+/// INVALID_ARGUMENT for an unknown encoding or damaged data.
+pub fn inflate(packed: &[u8], encoding: &str, limit: usize) -> Result<Inflated, Status> {
     let damaged =
-        |e: std::io::Error| invalid("compression_damaged", &format!("the body does not decompress: {e}"));
-    let mut out = Vec::new();
+        |e: std::io::Error| invalid("compression_damaged", &format!("the data does not inflate: {e}"));
+    let mut out = Vec::with_capacity(limit.min(4 * packed.len()));
     let cap = limit as u64 + 1;
     match encoding {
-        None | Some("identity" | "") => return Ok(body),
-        Some("gzip") => {
-            flate2::read::GzDecoder::new(&body[..]).take(cap).read_to_end(&mut out).map_err(damaged)?;
+        "gzip" => {
+            flate2::read::GzDecoder::new(packed).take(cap).read_to_end(&mut out).map_err(damaged)?;
         }
-        Some("zstd") => {
-            let decoder = zstd::stream::read::Decoder::new(&body[..]).map_err(damaged)?;
+        "zstd" => {
+            let mut decoder = zstd::stream::read::Decoder::new(packed).map_err(damaged)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(damaged)?;
             decoder.take(cap).read_to_end(&mut out).map_err(damaged)?;
         }
-        Some(other) => {
-            let message = format!("content-encoding {other:?} is not known; use gzip, zstd or none");
+        other => {
+            let message = format!("encoding {other:?} is not known; use gzip, zstd or none");
             return Err(invalid("compression_unknown", &message));
         }
     }
-    if out.len() > limit {
-        let message = format!("a batch may hold {limit} bytes uncompressed; send smaller batches");
-        return Err(invalid("batch_too_large", &message));
-    }
-    Ok(out.into())
+    if out.len() > limit { Ok(Inflated::TooLarge(out)) } else { Ok(Inflated::Fits(out.into())) }
 }
 
 /// A file of the page.
@@ -81,4 +98,49 @@ pub fn asset(path: &str) -> Response {
 /// The API's descriptors, for the page's codec.
 pub fn descriptors() -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], footpath_proto::DESCRIPTORS).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let zeros = vec![0; 64 << 20];
+        for (packed, encoding) in
+            [(gzip(&zeros), "gzip"), (zstd::encode_all(&zeros[..], 19).unwrap(), "zstd")]
+        {
+            let Inflated::TooLarge(out) = inflate(&packed, encoding, 1 << 20).unwrap() else {
+                panic!("{encoding} went through")
+            };
+            assert_eq!(out.len(), (1 << 20) + 1);
+            assert!(out.capacity() <= 2 << 20, "{encoding} took {} bytes", out.capacity());
+        }
+    }
+
+    #[test]
+    fn what_fits_comes_out_and_damage_is_named() {
+        assert_eq!(inflate(&gzip(b"abc"), "gzip", 3).unwrap(), Inflated::Fits("abc".into()));
+        let reason = |bytes: &[u8], encoding| reason_of(&inflate(bytes, encoding, 9).unwrap_err()).unwrap();
+        assert_eq!(reason(b"abc", "gzip"), "compression_damaged");
+        assert_eq!(reason(b"abc", "zstd"), "compression_damaged");
+        assert_eq!(reason(b"abc", "br"), "compression_unknown");
+    }
+
+    #[test]
+    fn a_window_larger_than_any_batch_is_refused() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(&vec![7; 1 << 20]).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert!(inflate(&packed, "zstd", 4 << 20).is_err());
+    }
 }

@@ -2,24 +2,28 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use footpath_ingest::{Accepted, Ingest, IngestError, Source};
 use footpath_model::clock::Clock;
 use footpath_model::wire::Fields;
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use futures_util::{Stream, StreamExt as _};
+use http_body_util::BodyExt as _;
 use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use crate::access::Caller;
+use crate::budget::{Held, Share};
 use crate::context::Context;
 use crate::convert::timestamp;
-use crate::status::{denied, invalid, reason_of, unavailable, with_reason};
+use crate::http::{Inflated, inflate};
+use crate::status::{denied, invalid, reason_of, retry_after, unavailable, with_reason};
 
 /// The generated server side, over bytes.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
@@ -50,7 +54,13 @@ pub async fn ingest(
     bytes: Bytes,
 ) -> Result<v1::IngestResponse, Status> {
     let source = Source { project: project.number, project_id: &project.id };
-    let accepted = context.ingest.accept(source, bytes).await.map_err(ingest_error)?;
+    context.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    let accepted = context.ingest.accept(source, bytes).await.map_err(|error| {
+        let status = ingest_error(error);
+        context.metrics.batches_refused.add(reason_of(&status).as_deref());
+        status
+    })?;
+    context.metrics.accepted(&accepted, context.clock.now_us() - accepted.received_us);
     Ok(answer(accepted, context.clock.as_ref(), &context.ingest))
 }
 
@@ -120,72 +130,101 @@ impl generated::ingest_service_server::IngestService for IngestApi {
     async fn ingest_stream(&self, request: Request<Streaming<Bytes>>) -> Result<Response<AckStream>, Status> {
         let project = self.context.project_of(&request)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(16);
-        let pump = pump(
-            Arc::clone(&self.context),
+        let pump = Pump {
+            caller: self.context.caller(&request),
+            held: request.extensions().get::<Arc<Held>>().cloned().unwrap_or_default(),
+            context: Arc::clone(&self.context),
             project,
-            request.into_inner(),
             sender,
-            self.context.drain.clone(),
-        );
-        tokio::spawn(pump);
+        };
+        tokio::spawn(pump.run(request.into_inner()).in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
 
-type AckSender = tokio::sync::mpsc::Sender<Result<v1::IngestStreamResponse, Status>>;
-
 /// Takes batch after batch off one stream; a bad batch is an ack with a status and never ends the stream.
-async fn pump(
+struct Pump {
     context: Arc<Context>,
     project: Arc<ProjectRow>,
-    mut batches: Streaming<Bytes>,
-    sender: AckSender,
-    drain: CancellationToken,
-) {
-    let mut ends_at = None;
-    loop {
-        let next = tokio::select! {
-            () = drain.cancelled(), if ends_at.is_none() => {
-                ends_at = Some(tokio::time::Instant::now() + GRACE);
-                if sender.send(Ok(ending(context.clock.now_us()))).await.is_err() { return; }
-                continue;
-            }
-            () = until(ends_at) => return,
-            next = batches.next() => next,
-        };
-        let ack = match next {
-            None => return,
-            Some(Err(status)) => {
-                let _ = sender.send(Err(status)).await; // The transport is broken; nothing more can follow.
+    caller: Caller,
+    held: Arc<Held>,
+    sender: tokio::sync::mpsc::Sender<Result<v1::IngestStreamResponse, Status>>,
+}
+
+impl Pump {
+    async fn run(self, mut batches: Streaming<Bytes>) {
+        use v1::ingest_stream_response::Message;
+        let mut ends_at = None;
+        loop {
+            let next = tokio::select! {
+                () = self.context.drain.cancelled(), if ends_at.is_none() => {
+                    ends_at = Some(tokio::time::Instant::now() + GRACE);
+                    let ending = self.ending("drain", GRACE);
+                    if self.send(Message::Ending(ending)).await { continue } else { return }
+                }
+                () = until(ends_at) => return,
+                next = batches.next() => next,
+            };
+            let bytes = match next {
+                None => return,
+                Some(Ok(bytes)) => bytes,
+                Some(Err(status)) => return self.end(status).await, // The framing is lost; nothing can follow.
+            };
+            // The message's memory is given back when its ack is on its way.
+            let slot = self.held.next();
+            let revoked = self.context.access.still(&self.caller).err();
+            let refusal = revoked.clone().or(slot.refusal);
+            let ack = one_ack(&self.context, &self.project, &bytes, refusal).await;
+            if !self.send(Message::Ack(ack)).await {
                 return;
             }
-            Some(Ok(bytes)) => one_ack(&context, &project, &bytes).await,
-        };
-        let message = v1::ingest_stream_response::Message::Ack(ack);
-        if sender.send(Ok(v1::IngestStreamResponse { message: Some(message) })).await.is_err() {
-            return;
+            if let Some(status) = revoked {
+                let reason = reason_of(&status).unwrap_or_default();
+                self.send(Message::Ending(self.ending(&reason, Duration::ZERO))).await;
+                return self.end(status).await;
+            }
         }
+    }
+
+    async fn send(&self, message: v1::ingest_stream_response::Message) -> bool {
+        self.sender.send(Ok(v1::IngestStreamResponse { message: Some(message) })).await.is_ok()
+    }
+
+    async fn end(&self, status: Status) {
+        let _ = self.sender.send(Err(status)).await; // The client may be gone already.
+    }
+
+    fn ending(&self, reason: &str, grace: Duration) -> v1::StreamEnding {
+        stream_ending(reason, self.context.clock.now_us() + grace.as_micros() as i64)
     }
 }
 
-async fn until(moment: Option<tokio::time::Instant>) {
+/// Waits for a moment, for ever if there is none.
+pub async fn until(moment: Option<tokio::time::Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }
 
-fn ending(now_us: i64) -> v1::IngestStreamResponse {
-    let ending =
-        v1::StreamEnding { reason: "drain".into(), at: Some(timestamp(now_us + GRACE.as_micros() as i64)) };
-    v1::IngestStreamResponse { message: Some(v1::ingest_stream_response::Message::Ending(ending)) }
+/// The announcement that a stream will be closed at `at_us`.
+pub fn stream_ending(reason: &str, at_us: i64) -> v1::StreamEnding {
+    v1::StreamEnding { reason: reason.to_owned(), at: Some(timestamp(at_us)) }
 }
 
-async fn one_ack(context: &Context, project: &ProjectRow, bytes: &Bytes) -> v1::BatchAck {
+async fn one_ack(
+    context: &Context,
+    project: &ProjectRow,
+    bytes: &Bytes,
+    refusal: Option<Status>,
+) -> v1::BatchAck {
     let (sequence, batch) = split(bytes);
-    let result = match batch {
-        Some(batch) => ingest(context, project, batch).await,
-        None => Err(invalid("batch_malformed", "the message is not an IngestStreamRequest with a batch")),
+    let result = match (refusal, batch) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some(batch)) => ingest(context, project, batch).await,
+        (None, None) => {
+            Err(invalid("batch_malformed", "the message is not an IngestStreamRequest with a batch"))
+        }
     };
     match result {
         Ok(response) => v1::BatchAck { sequence, response: Some(response), error: None },
@@ -194,13 +233,13 @@ async fn one_ack(context: &Context, project: &ProjectRow, bytes: &Bytes) -> v1::
 }
 
 fn batch_error(status: &Status) -> v1::BatchError {
-    let retryable = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+    let delay = retry_after(status);
     v1::BatchError {
         code: status.code() as u32,
         reason: reason_of(status).unwrap_or_default(),
         message: status.message().to_owned(),
-        retryable,
-        retry_after: retryable.then_some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        retryable: delay.is_some(),
+        retry_after: delay.and_then(|delay| delay.try_into().ok()),
     }
 }
 
@@ -237,13 +276,58 @@ async fn http_ingest_inner(
     let caller = context.access.check("/footpath.v1.IngestService/Ingest", &parts.headers)?;
     let Caller::Key(key) = caller else { return Err(denied("key_needed", "send with a project key")) };
     let project = context.project(&key.project)?;
-    let limit = context.ingest.limits().batch_bytes;
-    let body = axum::body::to_bytes(body, limit).await.map_err(|_| {
-        invalid("batch_too_large", &format!("a batch may hold {limit} bytes; send smaller batches"))
-    })?;
     let encoding = parts.headers.get(http::header::CONTENT_ENCODING).and_then(|v| v.to_str().ok());
-    let body = crate::http::decompress(body, encoding, limit)?;
+    let encoding = encoding.filter(|name| !matches!(*name, "" | "identity"));
+    let declared =
+        parts.headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let collecting = collect(context, body, declared.unwrap_or(0), encoding.is_some());
+    let collected = tokio::time::timeout(crate::body::PATIENCE, collecting).await;
+    // The share is held until the batch is answered.
+    let (packed, _share) = collected
+        .map_err(|_| crate::body::too_slow())
+        .and_then(|done| done)
+        .inspect_err(|status| context.metrics.batches_refused.add(reason_of(status).as_deref()))?;
+    let body = match encoding {
+        None => packed,
+        Some(encoding) => match inflate(&packed, encoding, context.ingest.limits().batch_bytes)? {
+            Inflated::Fits(body) => body,
+            Inflated::TooLarge(_) => return Err(too_large(context.ingest.limits().batch_bytes)),
+        },
+    };
     ingest(context, &project, body).await
+}
+
+/// Reads a body whose memory is taken from the budget before it is read: what is declared at once, more as it comes.
+async fn collect(
+    context: &Context,
+    mut body: axum::body::Body,
+    declared: usize,
+    inflates: bool,
+) -> Result<(Bytes, Share), Status> {
+    let limit = context.ingest.limits().batch_bytes;
+    if declared > limit {
+        return Err(too_large(limit));
+    }
+    let mut share = context.budget.take(declared + if inflates { limit } else { 0 }).await?;
+    let mut bytes = BytesMut::with_capacity(declared);
+    while let Some(frame) = body.frame().await {
+        let broken = |_| invalid("body_broken", "the body ended too early; send the same batch again");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(too_large(limit));
+        }
+        if bytes.len() + data.len() > bytes.capacity() {
+            let more = data.len().max(bytes.capacity()).max(64 << 10);
+            share.merge(context.budget.take(more).await?);
+            bytes.reserve(more);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok((bytes.freeze(), share))
+}
+
+fn too_large(limit: usize) -> Status {
+    invalid("batch_too_large", &format!("a batch may hold {limit} bytes, decompressed; send smaller ones"))
 }
 
 fn protobuf_response(answer: &v1::IngestResponse) -> axum::response::Response {

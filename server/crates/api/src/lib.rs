@@ -2,14 +2,19 @@
 
 pub mod access;
 pub mod admin;
+pub mod body;
+pub mod budget;
 pub mod context;
 pub mod convert;
 pub mod cursor;
 pub mod definitions;
+mod funnel_watch;
 pub mod http;
 pub mod ingest;
 pub mod layer;
 pub mod live;
+pub mod metrics;
+pub mod projection;
 pub mod query;
 pub mod raw;
 pub mod routes;

@@ -5,26 +5,32 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::{FunnelNumbers, Progress, TailFrame};
-use footpath_model::record::{FrameView, text};
+use footpath_live::Progress;
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use footpath_store::ProjectRow;
 use futures_util::Stream;
 use parking_lot::Mutex;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::access::{Caller, Role};
 use crate::context::Context;
-use crate::convert::{stored_event, timestamp};
-use crate::cursor::Cursor;
-use crate::status::{invalid, not_found};
+use crate::convert::timestamp;
+use crate::cursor::{Kind, Scope};
+use crate::ingest::{stream_ending, until};
+use crate::metrics::Metrics;
+use crate::status::{invalid, not_found, unavailable};
 
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long before its token expires a watch says so.
+const WARNING: Duration = Duration::from_secs(60);
+/// A reader that does not take the last message in this time does not get it.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Messages that may wait for a slow reader before its subscriptions wait too.
 const QUEUE: usize = 64;
 /// Subscriptions one watch may carry.
@@ -39,6 +45,7 @@ pub struct WatchState {
     sender: mpsc::Sender<Result<v1::WatchResponse, Status>>,
     running: Mutex<HashMap<String, CancellationToken>>,
     closed: CancellationToken,
+    metrics: Arc<Metrics>,
 }
 
 /// The service.
@@ -62,21 +69,22 @@ impl v1::live_service_server::LiveService for LiveApi {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<WatchStream>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let caller = self.context.caller(&request);
         let (sender, receiver) = mpsc::channel(QUEUE);
         let state = Arc::new(WatchState {
             project,
             sender,
             running: Mutex::default(),
             closed: self.context.drain.child_token(),
+            metrics: Arc::clone(&self.context.metrics),
         });
         let watch_id = self.context.codes.random_text(12);
-        let started = Message::Started(v1::WatchStarted { watch_id: watch_id.clone() });
-        send(&state, started).await;
+        state.send(Message::Started(v1::WatchStarted { watch_id: watch_id.clone() })).await;
         for subscription in request.into_inner().subscriptions {
-            subscribe(&self.context, &state, subscription)?;
+            subscribe(&self.context, &state, &caller, subscription).inspect_err(|_| state.closed.cancel())?;
         }
         self.context.watches.lock().insert(watch_id.clone(), Arc::clone(&state));
-        tokio::spawn(heartbeats(Arc::clone(&self.context), state, watch_id));
+        tokio::spawn(keep(Arc::clone(&self.context), state, watch_id, expiry(&caller)));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -85,6 +93,7 @@ impl v1::live_service_server::LiveService for LiveApi {
         request: Request<v1::ChangeWatchRequest>,
     ) -> Result<Response<v1::ChangeWatchResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let caller = self.context.caller(&request);
         let request = request.into_inner();
         let state = self.context.watches.lock().get(&request.watch_id).cloned();
         let state = state
@@ -96,158 +105,86 @@ impl v1::live_service_server::LiveService for LiveApi {
             }
         }
         for subscription in request.add {
-            subscribe(&self.context, &state, subscription)?;
+            subscribe(&self.context, &state, &caller, subscription)?;
         }
         Ok(Response::new(v1::ChangeWatchResponse {}))
     }
 }
 
-/// Keeps a watch alive and cleans up when its reader is gone or the server drains.
-async fn heartbeats(context: Arc<Context>, state: Arc<WatchState>, id: String) {
-    let mut every = tokio::time::interval(HEARTBEAT);
-    loop {
-        tokio::select! {
-            () = state.sender.closed() => break,
-            () = state.closed.cancelled() => break,
-            _ = every.tick() => {
-                let watermark = Some(watermark(*context.hub.progress().borrow()));
-                let at = Some(timestamp(context.clock.now_us()));
-                send(&state, Message::Heartbeat(v1::Heartbeat { at, watermark })).await;
-            }
-        }
-    }
-    context.watches.lock().remove(&id);
-    state.closed.cancel();
-    if context.drain.is_cancelled() {
-        let end = crate::status::unavailable("draining", "the server is stopping; connect again and resume");
-        let _ = state.sender.send(Err(end)).await; // The reader may be gone already.
+/// When the caller's credential ends, microseconds since 1970.
+fn expiry(caller: &Caller) -> Option<i64> {
+    match caller {
+        Caller::Token(claims) => Some(claims.exp.saturating_mul(1_000_000)),
+        _ => None,
     }
 }
 
-async fn send(state: &WatchState, message: Message) -> bool {
-    state.sender.send(Ok(v1::WatchResponse { message: Some(message) })).await.is_ok()
+/// Keeps a watch alive, announces its end, and cleans up when its reader is gone.
+async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires_us: Option<i64>) {
+    let left =
+        expires_us.map(|at| Duration::from_micros((at - context.clock.now_us()).max(0).cast_unsigned()));
+    let ends_at = left.map(|left| Instant::now() + left);
+    let mut warn_at = left.map(|left| Instant::now() + left.saturating_sub(WARNING));
+    let mut every = tokio::time::interval(HEARTBEAT);
+    let why = loop {
+        tokio::select! {
+            () = state.sender.closed() => break None,
+            () = context.drain.cancelled() => {
+                state.announce("drain", context.clock.now_us()).await;
+                break Some(unavailable("draining", "the server is stopping; connect again and resume"));
+            }
+            () = until(warn_at) => {
+                warn_at = None;
+                state.announce("token_expired", expires_us.unwrap_or_default()).await;
+            }
+            () = until(ends_at) => break Some(crate::access::token_expired()),
+            _ = every.tick() => {
+                let watermark = Some(watermark(*context.hub.progress().borrow()));
+                let at = Some(timestamp(context.clock.now_us()));
+                // A reader that is behind has no need of a heartbeat, and must not delay the end.
+                state.offer(Message::Heartbeat(v1::Heartbeat { at, watermark }));
+            }
+        }
+    };
+    context.watches.lock().remove(&id);
+    state.closed.cancel();
+    if let Some(status) = why {
+        let _ = tokio::time::timeout(FAREWELL, state.sender.send(Err(status))).await; // It may be gone already.
+    }
 }
 
 fn subscribe(
     context: &Arc<Context>,
     state: &Arc<WatchState>,
+    caller: &Caller,
     wanted: v1::Subscription,
 ) -> Result<(), Status> {
     use v1::subscription::Target;
-    let stop = state.closed.child_token();
-    {
-        let mut running = state.running.lock();
-        if wanted.id.is_empty() || running.contains_key(&wanted.id) {
-            return Err(invalid("subscription_id_invalid", "subscriptions: each needs an id of its own"));
-        }
-        if running.len() >= MAX_SUBSCRIPTIONS {
-            return Err(invalid("too_many_subscriptions", "a watch carries 100 subscriptions; open another"));
-        }
-        running.insert(wanted.id.clone(), stop.clone());
-    }
-    let cursor = Cursor::parse(&wanted.cursor)?;
+    let project = state.project.number;
     let (context, state, id) = (Arc::clone(context), Arc::clone(state), wanted.id);
     match wanted.target {
         Some(Target::Funnel(target)) => {
-            let interval_ms = if target.interval_ms == 0 { 100 } else { target.interval_ms.clamp(20, 1000) };
-            let interval = Duration::from_millis(u64::from(interval_ms));
+            let scope = Scope::new(Kind::Funnel, project, &[&target.funnel_id]);
+            let from = context.cursors.open(&scope, &wanted.cursor)?;
+            let stop = state.begin(&id)?;
             tokio::spawn(async move {
-                let work = follow_funnel(&context, &state, &id, &target.funnel_id, interval);
+                let work = crate::funnel_watch::follow_funnel(&context, &state, &id, &target, &scope, from);
                 tokio::select! { () = stop.cancelled() => {}, () = work => {} }
             });
         }
         Some(Target::Events(target)) => {
+            caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
+            let scope = crate::tail::scope(project, &target);
+            let from = context.cursors.open(&scope, &wanted.cursor)?;
+            let stop = state.begin(&id)?;
             tokio::spawn(async move {
-                let work = crate::tail::follow_events(&context, &state, &id, &target, cursor);
+                let work = crate::tail::follow_events(&context, &state, &id, &target, &scope, from);
                 tokio::select! { () = stop.cancelled() => {}, () = work => {} }
             });
         }
         None => return Err(invalid("subscription_target_missing", "subscriptions: name a funnel or events")),
     }
     Ok(())
-}
-
-/// Sends a funnel's numbers: whole at first, then what changed, at most once per interval, the first change
-/// at once.
-async fn follow_funnel(context: &Context, state: &WatchState, id: &str, funnel: &str, interval: Duration) {
-    // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
-    let defined_by = context.log.durable_end();
-    let _ = context.hub.progress().wait_for(|progress| progress.position >= defined_by).await;
-    let Some(mut cell) = context.hub.funnel(state.project.number, funnel) else {
-        end(state, id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
-        return;
-    };
-    let mut last = cell.borrow_and_update().clone();
-    if !send(state, Message::FunnelSnapshot(snapshot(id, funnel, &last))).await {
-        return;
-    }
-    while cell.changed().await.is_ok() {
-        let now = cell.borrow_and_update().clone();
-        if now.deleted {
-            break;
-        }
-        if let Some(message) = difference(id, funnel, &last, &now) {
-            if !send(state, message).await {
-                return;
-            }
-            last = now;
-            tokio::time::sleep(interval).await;
-        }
-    }
-    end(state, id, "funnel_deleted", "the funnel was deleted").await;
-}
-
-async fn end(state: &WatchState, id: &str, reason: &str, message: &str) {
-    state.running.lock().remove(id);
-    let ended = v1::SubscriptionEnded {
-        subscription_id: id.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    };
-    send(state, Message::Ended(ended)).await;
-}
-
-/// What a subscriber has to hear to get from `last` to `now`; nothing if no number changed.
-fn difference(id: &str, funnel: &str, last: &FunnelNumbers, now: &FunnelNumbers) -> Option<Message> {
-    if last.version != now.version || last.live != now.live || last.percent != now.percent {
-        return Some(Message::FunnelSnapshot(snapshot(id, funnel, now)));
-    }
-    if last.reached == now.reached && last.causes == now.causes {
-        return None;
-    }
-    let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
-    let causes = now.causes.iter().zip(&last.causes).enumerate();
-    let causes = causes
-        .filter(|(_, (n, l))| n > l)
-        .map(|(i, (n, l))| v1::CauseCount { cause: i as i32 + 1, persons: n - l })
-        .collect();
-    Some(Message::FunnelDelta(v1::FunnelDelta {
-        subscription_id: id.to_owned(),
-        change,
-        reached: now.reached.clone(),
-        causes,
-        watermark: Some(watermark(progress(now))),
-        cursor: Cursor { offset: now.position, index: 0 }.to_string(),
-    }))
-}
-
-fn snapshot(id: &str, funnel: &str, numbers: &FunnelNumbers) -> v1::FunnelSnapshot {
-    let state = if numbers.live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
-    v1::FunnelSnapshot {
-        subscription_id: id.to_owned(),
-        funnel_id: funnel.to_owned(),
-        version: numbers.version,
-        state: state.into(),
-        backfill_percent: numbers.percent,
-        reached: numbers.reached.clone(),
-        watermark: Some(watermark(progress(numbers))),
-        cursor: Cursor { offset: numbers.position, index: 0 }.to_string(),
-        labels: numbers.labels.clone(),
-    }
-}
-
-fn progress(numbers: &FunnelNumbers) -> Progress {
-    Progress { position: numbers.position, processed_us: numbers.processed_us }
 }
 
 /// How complete an answer is.
@@ -259,48 +196,61 @@ pub fn watermark(progress: Progress) -> v1::Watermark {
     }
 }
 
-/// The events of one frame that a subscription wants, from `cursor` on.
-pub fn wanted_events(
-    frame: &TailFrame,
-    target: &v1::EventSubscription,
-    cursor: Cursor,
-) -> Vec<v1::StoredEvent> {
-    let Ok(view) = FrameView::new(&frame.frame) else { return Vec::new() };
-    let after = |index: u32| frame.offset > cursor.offset || index >= cursor.index;
-    let events = view.events().filter(|event| {
-        let spans = event.spans();
-        let named = target.names.is_empty() || target.names.iter().any(|n| n == event.name());
-        let actor = if spans.user_id.is_empty() { spans.anonymous_id } else { spans.user_id };
-        let acted = target.actor.is_empty() || target.actor == text(actor);
-        named && acted && after(event.head().index)
-    });
-    events.map(|event| stored_event(&view, &event, frame.offset, frame.append_us)).collect()
-}
-
 impl WatchState {
     /// The project it watches.
     pub fn project(&self) -> u32 {
         self.project.number
     }
 
+    /// How many subscriptions it carries.
+    pub fn subscriptions(&self) -> usize {
+        self.running.lock().len()
+    }
+
+    fn begin(&self, id: &str) -> Result<CancellationToken, Status> {
+        let mut running = self.running.lock();
+        if id.is_empty() || running.contains_key(id) {
+            return Err(invalid("subscription_id_invalid", "subscriptions: each needs an id of its own"));
+        }
+        if running.len() >= MAX_SUBSCRIPTIONS {
+            return Err(invalid("too_many_subscriptions", "a watch carries 100 subscriptions; open another"));
+        }
+        let stop = self.closed.child_token();
+        running.insert(id.to_owned(), stop.clone());
+        Ok(stop)
+    }
+
+    /// Sends a message; false when the reader is gone.
+    pub async fn send(&self, message: Message) -> bool {
+        self.sender.send(Ok(v1::WatchResponse { message: Some(message) })).await.is_ok()
+    }
+
+    /// Sends a message if the reader has room for it.
+    fn offer(&self, message: Message) {
+        let _ = self.sender.try_send(Ok(v1::WatchResponse { message: Some(message) })); // Full or gone.
+    }
+
+    async fn announce(&self, reason: &str, at_us: i64) {
+        let ending = Message::Ending(stream_ending(reason, at_us));
+        let _ = tokio::time::timeout(FAREWELL, self.send(ending)).await; // The status says the same.
+    }
+
+    /// Ends a subscription and says why.
+    pub async fn end(&self, id: &str, reason: &str, message: &str) {
+        self.running.lock().remove(id);
+        let (subscription_id, reason, message) = (id.to_owned(), reason.to_owned(), message.to_owned());
+        self.send(Message::Ended(v1::SubscriptionEnded { subscription_id, reason, message })).await;
+    }
+
     /// Sends a page of events; false when the reader is gone.
-    pub async fn send_events(&self, id: &str, events: Vec<v1::StoredEvent>, cursor: Cursor) -> bool {
-        let page = v1::EventPage { subscription_id: id.to_owned(), events, cursor: cursor.to_string() };
-        send(self, Message::Events(page)).await
+    pub async fn send_events(&self, id: &str, events: Vec<v1::StoredEvent>, cursor: String) -> bool {
+        self.send(Message::Events(v1::EventPage { subscription_id: id.to_owned(), events, cursor })).await
     }
 
     /// Says that something was left out; false when the reader is gone.
     pub async fn send_gap(&self, id: &str, reason: &str, count: u64) -> bool {
-        let gap = v1::Gap { subscription_id: id.to_owned(), reason: reason.to_owned(), count };
-        send(self, Message::Gap(gap)).await
-    }
-}
-
-/// What a tail's receiver gave.
-pub fn tail_result(result: Result<Arc<TailFrame>, RecvError>) -> Option<Result<Arc<TailFrame>, u64>> {
-    match result {
-        Ok(frame) => Some(Ok(frame)),
-        Err(RecvError::Lagged(count)) => Some(Err(count)),
-        Err(RecvError::Closed) => None,
+        self.metrics.gaps.add([reason]);
+        self.send(Message::Gap(v1::Gap { subscription_id: id.to_owned(), reason: reason.to_owned(), count }))
+            .await
     }
 }

@@ -12,9 +12,9 @@ use tonic::{Request, Response, Status};
 
 use crate::context::Context;
 use crate::convert::{self, micros, timestamp};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Kind, Scope};
 use crate::live::watermark;
-use crate::status::{query, store};
+use crate::status::{invalid, query, store};
 
 /// Microseconds in a minute.
 const MINUTE_US: i64 = 60_000_000;
@@ -78,12 +78,23 @@ impl v1::query_service_server::QueryService for QueryApi {
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let request = request.into_inner();
-        let cursor = Cursor::parse(&request.page_token)?.unwrap_or_default();
+        let (from_us, to_us) =
+            (request.from.as_ref().map_or(i64::MIN, micros), request.to.as_ref().map_or(i64::MAX, micros));
+        let asked = [request.actor.as_str(), &from_us.to_string(), &to_us.to_string()];
+        let scope = Scope::new(Kind::EventPages, project.number, &asked);
+        let opened = self.context.cursors.open(&scope, &request.page_token)?;
+        if opened.as_ref().is_some_and(|opened| opened.other_log) {
+            return Err(invalid(
+                "cursor_stale",
+                "the server was restored since; start again at the first page",
+            ));
+        }
+        let cursor = opened.map(|opened| opened.at).unwrap_or_default();
         let wanted = EventQuery {
             project: project.number,
             actor: request.actor,
-            from_us: request.from.as_ref().map_or(i64::MIN, micros),
-            to_us: request.to.as_ref().map_or(i64::MAX, micros),
+            from_us,
+            to_us,
             from_position: (cursor.offset, cursor.index),
             limit: crate::page_size(request.page_size),
         };
@@ -93,7 +104,8 @@ impl v1::query_service_server::QueryService for QueryApi {
             let (frame, event) = found.view()?;
             Some(convert::stored_event(&frame, &event, found.offset, found.append_us))
         });
-        let next = page.next.map(|(offset, index)| Cursor { offset, index }.to_string());
+        let next =
+            page.next.map(|(offset, index)| self.context.cursors.seal(&scope, 0, Cursor { offset, index }));
         Ok(Response::new(v1::ListEventsResponse {
             events: events.collect(),
             next_page_token: next.unwrap_or_default(),

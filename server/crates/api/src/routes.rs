@@ -9,15 +9,13 @@ use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 
 use crate::admin::AdminApi;
+use crate::body::ENVELOPE;
 use crate::context::Context;
 use crate::definitions::DefinitionApi;
 use crate::http::{asset, descriptors};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::query::QueryApi;
-
-/// Bytes around a batch on a stream.
-const ENVELOPE: usize = 64;
 
 /// gRPC, gRPC-Web and HTTP services, without the access layer.
 ///

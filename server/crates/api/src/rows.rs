@@ -8,14 +8,14 @@ use footpath_proto::v1;
 use footpath_store::{FunnelRow, RefusedRow};
 use tonic::Status;
 
-/// A funnel as a row.
-pub fn funnel_row(project: &str, funnel: &CountedFunnel) -> FunnelRow {
+/// A funnel as a row; `position` is its control record's in the log.
+pub fn funnel_row(project: &str, funnel: &CountedFunnel, position: u64) -> FunnelRow {
     FunnelRow {
         project: project.to_owned(),
         id: funnel.definition.id.clone(),
         json: serde_json::to_string(funnel).unwrap_or_default(),
         version: funnel.definition.version,
-        position: funnel.definition.version, // Versions of one funnel are written one after another.
+        position,
     }
 }
 

@@ -43,6 +43,11 @@ pub fn reason_of(status: &Status) -> Option<String> {
     status.get_error_details().error_info().map(|info| info.reason.clone())
 }
 
+/// When to try again, where a status says so.
+pub fn retry_after(status: &Status) -> Option<Duration> {
+    status.get_error_details().retry_info().and_then(|info| info.retry_delay)
+}
+
 /// A store's error.
 pub fn store(error: footpath_store::StoreError) -> Status {
     use footpath_store::StoreError as E;

@@ -4,17 +4,38 @@ use std::sync::Arc;
 
 use footpath_live::TailFrame;
 use footpath_log::LogError;
-use footpath_model::record::FrameView;
+use footpath_model::record::{FrameView, text};
 use footpath_proto::v1;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::context::Context;
-use crate::cursor::Cursor;
-use crate::live::{WatchState, tail_result, wanted_events};
+use crate::convert::stored_event;
+use crate::cursor::{Cursor, Kind, Opened, Scope};
+use crate::live::WatchState;
 
 /// Bytes read from the log at a time when a tail catches up.
 const READ_BYTES: usize = 1 << 20;
 /// Events in one message.
 const PAGE: usize = 500;
+
+/// What a cursor of this tail is good for.
+pub fn scope(project: u32, target: &v1::EventSubscription) -> Scope {
+    let mut names: Vec<_> = target.names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.insert(0, &target.actor);
+    Scope::new(Kind::Events, project, &names)
+}
+
+/// One tail.
+struct Tail<'a> {
+    context: &'a Context,
+    state: &'a WatchState,
+    id: &'a str,
+    target: &'a v1::EventSubscription,
+    scope: &'a Scope,
+    next: Cursor,
+}
 
 /// Follows a project's events until the reader is gone.
 pub async fn follow_events(
@@ -22,90 +43,112 @@ pub async fn follow_events(
     state: &WatchState,
     id: &str,
     target: &v1::EventSubscription,
-    cursor: Option<Cursor>,
+    scope: &Scope,
+    from: Option<Opened<Cursor>>,
 ) {
-    let mut tail = context.hub.tail(); // Before the position is read, so that nothing falls between.
-    let mut next = cursor.unwrap_or(Cursor { offset: context.hub.progress().borrow().position, index: 0 });
-    if !catch_up(context, state, id, target, &mut next).await {
-        return;
-    }
-    while let Some(received) = tail_result(tail.recv().await) {
-        match received {
-            Ok(frame) if frame.offset < next.offset => {}
-            Ok(frame) => {
-                if !send_frame(state, id, target, &frame, &mut next).await {
-                    return;
-                }
+    let frames = context.hub.tail(); // Before the position is read, so that nothing falls between.
+    let now = Cursor { offset: context.hub.progress().borrow().position, index: 0 };
+    let next = match from {
+        Some(cursor) if cursor.other_log => {
+            // How many were left out cannot be known: positions of another log mean nothing in this one.
+            if !state.send_gap(id, "other_log", 0).await {
+                return;
             }
-            Err(_) => {
+            now
+        }
+        Some(cursor) => cursor.at,
+        None => now,
+    };
+    let mut tail = Tail { context, state, id, target, scope, next };
+    if tail.follow(frames).await.is_err() {
+        state.end(id, "storage_failed", "stored events cannot be read; the server's log says why").await;
+    }
+}
+
+impl Tail<'_> {
+    async fn follow(&mut self, mut frames: Receiver<Arc<TailFrame>>) -> Result<(), LogError> {
+        if !self.catch_up().await? {
+            return Ok(());
+        }
+        loop {
+            let goes_on = match frames.recv().await {
+                Ok(frame) if frame.offset < self.next.offset => true,
+                Ok(frame) => self.send_frame(&frame).await,
                 // Too slow for the tail in memory; the log still has what was dropped.
-                if !catch_up(context, state, id, target, &mut next).await {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn catch_up(
-    context: &Context,
-    state: &WatchState,
-    id: &str,
-    target: &v1::EventSubscription,
-    next: &mut Cursor,
-) -> bool {
-    loop {
-        let records = match context.log.read(next.offset, READ_BYTES) {
-            Ok(records) => records,
-            Err(LogError::Trimmed { first }) => {
-                if !state.send_gap(id, "trimmed", first - next.offset).await {
-                    return false;
-                }
-                *next = Cursor { offset: first, index: 0 };
-                continue;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a tail cannot read the log");
-                return false;
-            }
-        };
-        if records.is_empty() {
-            return true;
-        }
-        for record in records {
-            let Ok(view) = FrameView::new(&record.payload) else { continue };
-            let frame = TailFrame {
-                offset: record.offset,
-                append_us: record.append_time_us,
-                project: view.head.project,
-                frame: record.payload.clone(),
+                Err(RecvError::Lagged(_)) => self.catch_up().await?,
+                Err(RecvError::Closed) => false,
             };
-            if !send_frame(state, id, target, &frame, next).await {
-                return false;
+            if !goes_on {
+                return Ok(());
             }
         }
     }
-}
 
-async fn send_frame(
-    state: &WatchState,
-    id: &str,
-    target: &v1::EventSubscription,
-    frame: &TailFrame,
-    next: &mut Cursor,
-) -> bool {
-    let events =
-        if frame.project == state.project() { wanted_events(frame, target, *next) } else { Vec::new() };
-    let after = Cursor { offset: frame.offset + 1, index: 0 };
-    let mut events = events.into_iter().peekable();
-    while events.peek().is_some() {
-        let page: Vec<_> = events.by_ref().take(PAGE).collect();
-        let last = page.last().map_or(0, |e| e.index + 1);
-        let at = if events.peek().is_some() { Cursor { offset: frame.offset, index: last } } else { after };
-        if !state.send_events(id, page, at).await {
-            return false;
+    /// Sends what is in the log from `next` on; false when the reader is gone.
+    async fn catch_up(&mut self) -> Result<bool, LogError> {
+        loop {
+            let records = match self.context.log.read(self.next.offset, READ_BYTES) {
+                Ok(records) => records,
+                Err(LogError::Trimmed { first }) => {
+                    if !self.state.send_gap(self.id, "trimmed", first - self.next.offset).await {
+                        return Ok(false);
+                    }
+                    self.next = Cursor { offset: first, index: 0 };
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a tail cannot read the log");
+                    return Err(error);
+                }
+            };
+            if records.is_empty() {
+                return Ok(true);
+            }
+            for record in records {
+                let Ok(view) = FrameView::new(&record.payload) else { continue };
+                let frame = TailFrame {
+                    offset: record.offset,
+                    append_us: record.append_time_us,
+                    project: view.head.project,
+                    frame: record.payload.clone(),
+                };
+                if !self.send_frame(&frame).await {
+                    return Ok(false);
+                }
+            }
         }
     }
-    *next = after;
-    true
+
+    async fn send_frame(&mut self, frame: &TailFrame) -> bool {
+        let wanted = frame.project == self.state.project();
+        let events = if wanted { self.wanted(frame) } else { Vec::new() };
+        let after = Cursor { offset: frame.offset + 1, index: 0 };
+        let mut events = events.into_iter().peekable();
+        while events.peek().is_some() {
+            let page: Vec<_> = events.by_ref().take(PAGE).collect();
+            let last = page.last().map_or(0, |e| e.index + 1);
+            let more = events.peek().is_some();
+            let at = if more { Cursor { offset: frame.offset, index: last } } else { after };
+            let cursor = self.context.cursors.seal(self.scope, 0, at);
+            if !self.state.send_events(self.id, page, cursor).await {
+                return false;
+            }
+        }
+        self.next = after;
+        true
+    }
+
+    /// The events of one frame that the subscription wants, from `next` on.
+    fn wanted(&self, frame: &TailFrame) -> Vec<v1::StoredEvent> {
+        let Ok(view) = FrameView::new(&frame.frame) else { return Vec::new() };
+        let after = |index: u32| frame.offset > self.next.offset || index >= self.next.index;
+        let events = view.events().filter(|event| {
+            let spans = event.spans();
+            let named = self.target.names.is_empty() || self.target.names.iter().any(|n| n == event.name());
+            let actor = if spans.user_id.is_empty() { spans.anonymous_id } else { spans.user_id };
+            let acted = self.target.actor.is_empty() || self.target.actor == text(actor);
+            named && acted && after(event.head().index)
+        });
+        events.map(|event| stored_event(&view, &event, frame.offset, frame.append_us)).collect()
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use footpath_log::dedupe::{Dedupe, EventKey, Verdict};
-use footpath_log::{CommitError, Judge, Judged, Log, LogError, SequencerHandle};
+use footpath_log::{CommitError, Committed, Judge, Judged, Log, LogError, SequencerHandle};
 use footpath_model::clock::Clock;
 use footpath_model::control::Control;
 use footpath_model::id::EventId;
@@ -19,6 +19,10 @@ use crate::privacy::MaskPolicy;
 use crate::reason::BatchError;
 use crate::time_rule::ClockOffsets;
 use crate::walk::{Entry, IdKind, WalkContext, Walked, walk_batch};
+use tracing::Instrument as _;
+
+/// The target of the spans that follow a batch; nothing is recorded unless a subscriber asks for it by name.
+pub const TRACE: &str = "footpath::trace";
 
 /// What enters the sequencer.
 #[derive(Debug)]
@@ -318,7 +322,8 @@ impl Ingest {
         let wishes = self.record_wishes(source.project, &walked, received_us).await?;
         let weight = walked.records.len() + walked.context.len() + 256;
         let batch = Batch { project: source.project, received_us, walked };
-        let judgement = self.commit(source.project, Submission::Batch(Box::new(batch)), weight).await?;
+        let submission = Submission::Batch(Box::new(batch));
+        let judgement = self.commit(source.project, submission, weight).await?.verdict;
         Ok(Accepted {
             batch_id,
             stored: judgement.stored,
@@ -331,6 +336,7 @@ impl Ingest {
     }
 
     fn walk(&self, source: Source<'_>, bytes: &[u8], received_us: i64) -> Result<Walked, BatchError> {
+        let _span = tracing::debug_span!(target: TRACE, "walk", bytes = bytes.len()).entered();
         let context = WalkContext {
             project_id: source.project_id,
             received_us,
@@ -358,19 +364,20 @@ impl Ingest {
         Ok(walked.privacy_requests.len() as u32)
     }
 
-    /// Writes a control record and returns when it is on disk.
+    /// Writes a control record and returns its log position once it is on disk.
     ///
     /// # Errors
     /// If it could not be written.
-    pub async fn control(&self, project: u32, control: &Control) -> Result<(), IngestError> {
+    pub async fn control(&self, project: u32, control: &Control) -> Result<u64, IngestError> {
         self.control_at(project, control, self.clock.now_us()).await
     }
 
-    async fn control_at(&self, project: u32, control: &Control, now_us: i64) -> Result<(), IngestError> {
+    async fn control_at(&self, project: u32, control: &Control, now_us: i64) -> Result<u64, IngestError> {
         let json = serde_json::to_vec(control).map_err(|e| IngestError::NotDurable(e.to_string()))?;
         let frame = control_frame(project, now_us, &json);
         let weight = frame.len();
-        self.commit(project, Submission::Control(frame.into()), weight).await.map(|_| ())
+        let committed = self.commit(project, Submission::Control(frame.into()), weight).await?;
+        committed.offset.ok_or_else(|| IngestError::NotDurable("the control record was not written".into()))
     }
 
     async fn commit(
@@ -378,10 +385,16 @@ impl Ingest {
         project: u32,
         submission: Submission,
         weight: usize,
-    ) -> Result<Judgement, IngestError> {
-        let answer = self.sequencer.submit(project, submission, weight)?.await;
+    ) -> Result<Committed<Judgement>, IngestError> {
+        let empty = tracing::field::Empty;
+        let span = tracing::debug_span!(target: TRACE, "commit", bytes = weight, queue_us = empty);
+        let submitted_us = if span.is_disabled() { 0 } else { self.clock.now_us() };
+        let waiting = self.sequencer.submit(project, submission, weight)?.instrument(span.clone());
+        let answer = waiting.await;
         let answer =
             answer.map_err(|_| IngestError::NotDurable("the sequencer ended; restart the server".into()))?;
-        Ok(answer?.verdict)
+        let committed = answer?;
+        span.record("queue_us", (committed.append_time_us - submitted_us).max(0));
+        Ok(committed)
     }
 }

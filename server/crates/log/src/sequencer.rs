@@ -139,6 +139,9 @@ impl From<LogError> for CommitError {
 pub const SYNC_BUCKETS_US: [u64; 10] =
     [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 200_000, 1_000_000];
 
+/// Upper bounds in submissions of [`Metrics::group_size`]; the last bucket has none.
+pub const GROUP_BUCKETS: [u64; 8] = [1, 2, 4, 8, 16, 64, 256, 1_024];
+
 /// Counters of a sequencer; all only grow, except the queue's two and `healthy`.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -156,6 +159,8 @@ pub struct Metrics {
     pub sync_time: [AtomicU64; SYNC_BUCKETS_US.len() + 1],
     /// Microseconds spent writing and syncing.
     pub sync_time_us: AtomicU64,
+    /// Durable groups by their submissions, see [`GROUP_BUCKETS`]; the sum of sizes is `committed`.
+    pub group_size: [AtomicU64; GROUP_BUCKETS.len() + 1],
     /// Submissions waiting now.
     pub queue_depth: AtomicU64,
     /// Bytes waiting now.
@@ -166,10 +171,13 @@ pub struct Metrics {
 
 impl Metrics {
     fn record_sync(&self, micros: u64) {
-        let bucket = SYNC_BUCKETS_US.partition_point(|&bound| bound < micros);
-        self.sync_time[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sync_time[bucket(&SYNC_BUCKETS_US, micros)].fetch_add(1, Ordering::Relaxed);
         self.sync_time_us.fetch_add(micros, Ordering::Relaxed);
     }
+}
+
+fn bucket(bounds: &[u64], value: u64) -> usize {
+    bounds.partition_point(|&bound| bound < value)
 }
 
 type Answer<J> = Result<Committed<<J as Judge>::Verdict>, CommitError>;
@@ -354,7 +362,9 @@ impl<J: Judge> Sequencer<J> {
         self.judge.committed(self.log.durable_end());
         let metrics = &self.shared.metrics;
         metrics.groups.fetch_add(1, Ordering::Relaxed);
-        metrics.committed.fetch_add(answers.len() as u64, Ordering::Relaxed);
+        let size = answers.len() as u64;
+        metrics.committed.fetch_add(size, Ordering::Relaxed);
+        metrics.group_size[bucket(&GROUP_BUCKETS, size)].fetch_add(1, Ordering::Relaxed);
         let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
         metrics.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         for (committed, sender) in answers {

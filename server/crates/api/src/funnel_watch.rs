@@ -1,0 +1,108 @@
+//! A funnel on a watch: snapshot, then deltas.
+
+use std::time::Duration;
+
+use footpath_live::{FunnelNumbers, Progress};
+use footpath_proto::v1;
+use footpath_proto::v1::watch_response::Message;
+
+use crate::context::Context;
+use crate::cursor::{Cursor, Opened, Scope};
+use crate::live::{WatchState, watermark};
+
+fn interval(asked_ms: u32) -> Duration {
+    let ms = if asked_ms == 0 { 100 } else { asked_ms.clamp(20, 1000) };
+    Duration::from_millis(u64::from(ms))
+}
+
+/// Sends a funnel's numbers: whole at first, then what changed, at most once per interval, the first change
+/// at once. A cursor only says how new the first snapshot has to be.
+pub async fn follow_funnel(
+    context: &Context,
+    state: &WatchState,
+    id: &str,
+    target: &v1::FunnelSubscription,
+    scope: &Scope,
+    from: Option<Opened<Cursor>>,
+) {
+    let interval = interval(target.interval_ms);
+    let funnel = target.funnel_id.as_str();
+    let seal = |numbers: &FunnelNumbers| {
+        context.cursors.seal(scope, numbers.version, Cursor { offset: numbers.position, index: 0 })
+    };
+    // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
+    let seen = from.filter(|cursor| !cursor.other_log).map_or(0, |cursor| cursor.at.offset);
+    let wanted = context.log.durable_end().max(seen);
+    let _ = context.hub.progress().wait_for(|progress| progress.position >= wanted).await;
+    let Some(mut cell) = context.hub.funnel(state.project(), funnel) else {
+        state.end(id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
+        return;
+    };
+    let mut last = cell.borrow_and_update().clone();
+    if !state.send(Message::FunnelSnapshot(snapshot(id, funnel, &last, seal(&last)))).await {
+        return;
+    }
+    while cell.changed().await.is_ok() {
+        let now = cell.borrow_and_update().clone();
+        if now.deleted {
+            break;
+        }
+        if let Some(message) = difference(id, funnel, &last, &now, seal(&now)) {
+            if !state.send(message).await {
+                return;
+            }
+            last = now;
+            tokio::time::sleep(interval).await;
+        }
+    }
+    state.end(id, "funnel_deleted", "the funnel was deleted").await;
+}
+
+/// What a subscriber has to hear to get from `last` to `now`; nothing if no number changed.
+fn difference(
+    id: &str,
+    funnel: &str,
+    last: &FunnelNumbers,
+    now: &FunnelNumbers,
+    cursor: String,
+) -> Option<Message> {
+    if last.version != now.version || last.live != now.live || last.percent != now.percent {
+        return Some(Message::FunnelSnapshot(snapshot(id, funnel, now, cursor)));
+    }
+    if last.reached == now.reached && last.causes == now.causes {
+        return None;
+    }
+    let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
+    let causes = now.causes.iter().zip(&last.causes).enumerate();
+    let causes = causes
+        .filter(|(_, (n, l))| n > l)
+        .map(|(i, (n, l))| v1::CauseCount { cause: i as i32 + 1, persons: n - l })
+        .collect();
+    Some(Message::FunnelDelta(v1::FunnelDelta {
+        subscription_id: id.to_owned(),
+        change,
+        reached: now.reached.clone(),
+        causes,
+        watermark: Some(watermark(progress(now))),
+        cursor,
+    }))
+}
+
+fn snapshot(id: &str, funnel: &str, numbers: &FunnelNumbers, cursor: String) -> v1::FunnelSnapshot {
+    let state = if numbers.live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
+    v1::FunnelSnapshot {
+        subscription_id: id.to_owned(),
+        funnel_id: funnel.to_owned(),
+        version: numbers.version,
+        state: state.into(),
+        backfill_percent: numbers.percent,
+        reached: numbers.reached.clone(),
+        watermark: Some(watermark(progress(numbers))),
+        cursor,
+        labels: numbers.labels.clone(),
+    }
+}
+
+fn progress(numbers: &FunnelNumbers) -> Progress {
+    Progress { position: numbers.position, processed_us: numbers.processed_us }
+}
