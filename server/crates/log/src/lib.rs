@@ -16,6 +16,7 @@ pub mod disk;
 pub mod embedded;
 mod gaps;
 pub mod ids;
+mod keeper;
 pub mod memory;
 mod recovery;
 pub mod segment;
@@ -26,6 +27,7 @@ pub use background::{Background, Job, background_thread};
 pub use disk::{RealDisk, SimDisk, WriteMode};
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use gaps::Missing;
+pub use keeper::SpareKeeper;
 pub use memory::MemoryLog;
 pub use sequencer::{CommitError, Committed, Judge, Judged, Limits, Metrics, Sequencer, SequencerHandle};
 

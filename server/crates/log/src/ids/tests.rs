@@ -88,8 +88,7 @@ impl World {
 
     fn check(&mut self, project: u32, id: EventId) {
         let hour = self.now / HOUR_US;
-        let recent =
-            |&(p, i, at): &(u32, EventId, i64)| (p, i) == (project, id) && hour - at / HOUR_US <= 72;
+        let recent = |&(p, i, at): &(u32, EventId, i64)| (p, i) == (project, id) && hour - at / HOUR_US <= 72;
         let known = self.stored.get(&(project, id)).is_some_and(|stored| hour - stored <= 72)
             || self.group.iter().any(recent);
         match self.index.check_and_stage(project, id, self.now).unwrap() {
