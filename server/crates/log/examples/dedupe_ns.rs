@@ -1,11 +1,14 @@
 //! Nanoseconds per event of the duplicate judges: `cargo run --release -p footpath-log --example dedupe_ns`.
-//! Groups of 2,000 events, each kind alone; the median and the worst of the groups.
+//! Groups of 2,000 events, each kind alone; the median and the worst of the groups. Then how long a snapshot holds
+//! up the sequencer (`encode`), and what the background does with it (`write`).
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)] // A measurement asks the machine's clock.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use footpath_log::dedupe::{Dedupe, DedupeConfig, EventKey, Verdict};
+use footpath_log::{RealDisk, WriteMode, background_thread};
 use footpath_model::id::EventId;
 
 const GROUP: u64 = 2_000;
@@ -31,11 +34,23 @@ fn id(n: u64, time_us: Option<i64>) -> EventId {
 
 fn measure(name: &str, groups: u64, expected: Verdict, mut key: impl FnMut(&mut Dedupe, u64) -> EventKey) {
     let dir = tempfile::tempdir().unwrap();
-    let mut dedupe = Dedupe::create(DedupeConfig::new(dir.path())).unwrap();
+    let disk = Arc::new(RealDisk::open(dir.path(), WriteMode::Buffered).unwrap());
+    let background = background_thread("runs").unwrap();
+    let mut dedupe = Dedupe::create(DedupeConfig::new(disk, background)).unwrap();
     run(name, &mut dedupe, groups, Verdict::Fresh, &mut key);
     if expected == Verdict::Duplicate {
         run(&format!("{name}, again"), &mut dedupe, groups, expected, &mut key);
     }
+    let start = Instant::now();
+    let snapshot = dedupe.snapshot().unwrap();
+    let (encode, bytes, start) = (start.elapsed(), snapshot.bytes(), Instant::now());
+    snapshot.write().unwrap();
+    println!(
+        "    snapshot of {} KiB: encode {} us, write {} us",
+        bytes / 1024,
+        encode.as_micros(),
+        start.elapsed().as_micros()
+    );
     let ids = dedupe.ids();
     println!(
         "    {} runs, {} ids in memory, filters {} KiB, {} producers",

@@ -1,8 +1,9 @@
 //! One suite over every [`Log`], then what only a disk can do to one.
 
 use crate::disk::{Disk, SimDisk};
-use crate::sequencer::{Judge, Judged, Limits, Sequencer};
-use crate::{EmbeddedLog, EmbeddedOptions, Entry, Log, LogError, MemoryLog, RealDisk, Record, WriteMode};
+use crate::{
+    EmbeddedLog, EmbeddedOptions, Entry, Log, LogError, MemoryLog, RealDisk, Record, SpareKeeper, WriteMode,
+};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,7 +17,7 @@ fn entry(number: u64, len: usize) -> Entry {
     Entry { append_time_us: number as i64, payload: payload.into() }
 }
 
-fn open(disk: &SimDisk) -> Result<EmbeddedLog, LogError> {
+pub(crate) fn open(disk: &SimDisk) -> Result<EmbeddedLog, LogError> {
     EmbeddedLog::open(Arc::new(disk.clone()), SMALL)
 }
 
@@ -201,46 +202,77 @@ fn a_failed_sync_stops_the_log_until_it_moves_to_a_fresh_segment() {
     }
 }
 
-/// Stores each number once.
-#[derive(Default)]
-struct Once {
-    seen: Vec<u64>,
-    pending: Vec<u64>,
+#[test]
+fn a_group_of_the_files_earlier_life_is_not_believed() {
+    let earlier = SimDisk::new(6);
+    let name = three_groups(&earlier);
+    let disk = SimDisk::new(6);
+    let log = open(&disk).unwrap();
+    // The next generation begins with offset 0 as well, so that only the generation tells the two lives apart.
+    disk.fail_syncs(1);
+    assert!(log.append_group(&[entry(0, 100)]).is_err());
+    log.recover().unwrap();
+    log.append_group(&[entry(0, 100)]).unwrap();
+    let recycled = "segment-0000000000000002.log";
+    let mut stale = vec![0; 4096];
+    earlier.open(&name).unwrap().read_at(&mut stale, 8192).unwrap();
+    disk.overwrite(recycled, 8192, &stale);
+    assert_eq!(open(&disk).unwrap().durable_end(), 1);
+    let mut own = vec![0; 4096];
+    log.append_group(&[entry(1, 100)]).unwrap();
+    disk.open(recycled).unwrap().read_at(&mut own, 8192).unwrap();
+    assert_ne!(own, stale, "the same record of this life differs");
+    assert_eq!(open(&disk).unwrap().durable_end(), 2, "and is believed");
 }
 
-impl Judge for Once {
-    type Batch = u64;
-    type Verdict = bool;
-
-    fn judge(&mut self, batch: u64, _: i64, _: u64) -> Judged<bool> {
-        let fresh = !self.seen.contains(&batch) && !self.pending.contains(&batch);
-        self.pending.extend(fresh.then_some(batch));
-        Judged { payload: fresh.then(|| entry(batch, 10).payload), verdict: fresh }
-    }
-
-    fn committed(&mut self, _: u64) {
-        self.seen.append(&mut self.pending);
-    }
-
-    fn aborted(&mut self) {
-        self.pending.clear();
+#[test]
+fn a_start_reads_only_the_newest_segment_and_damage_elsewhere_is_found_by_its_reader() {
+    let disk = SimDisk::new(7);
+    let log = open(&disk).unwrap();
+    (0..40).for_each(|number| assert_eq!(log.append_group(&[entry(number, 3000)]).unwrap(), number));
+    let all = read_all(&log);
+    let again = open(&disk).unwrap();
+    assert_eq!((again.durable_end(), again.last_append_time_us()), (40, 39));
+    assert_eq!(read_all(&again), all);
+    for at in [2 * 4096 + 30, 2 * 4096 + 100] {
+        disk.flip_bit("segment-0000000000000001.log", at);
+        let damaged = open(&disk).unwrap();
+        let refused = damaged.read(1, 1);
+        assert!(
+            matches!(&refused, Err(LogError::Corrupt { file, position: 8192 }) if file.ends_with("1.log")),
+            "{refused:?}"
+        );
+        assert_eq!(damaged.read(39, 1).unwrap(), all[39..]);
+        disk.flip_bit("segment-0000000000000001.log", at);
     }
 }
 
 #[test]
-fn the_sequencer_judges_in_order_rolls_back_recovers_and_drains() {
-    let disk = SimDisk::new(5);
-    let log: Arc<dyn Log> = Arc::new(open(&disk).unwrap());
-    let handle =
-        Sequencer::start(Arc::clone(&log), Once::default(), Arc::new(|| 5), Limits::default()).unwrap();
+fn time_does_not_fall_when_the_newest_segments_are_empty() {
+    let disk = SimDisk::new(8);
+    let log = open(&disk).unwrap();
+    log.append_group(&[entry(77, 10)]).unwrap();
+    log.seal().unwrap();
     disk.fail_syncs(1);
-    assert!(handle.submit(1, 1, 10).unwrap().blocking_recv().unwrap().is_err());
-    let stored = handle.submit(1, 1, 10).unwrap().blocking_recv().unwrap().unwrap();
-    assert_eq!((stored.offset, stored.verdict), (Some(0), true), "the failed attempt left no trace");
-    let waiting: Vec<_> = (0..500).map(|n| handle.submit((n % 3) as u32, n / 2, 10).unwrap()).collect();
-    handle.stop();
-    let fresh = waiting.into_iter().filter_map(|w| w.blocking_recv().ok()?.ok());
-    assert_eq!(fresh.filter(|c| c.verdict).count(), 249);
-    assert_eq!(log.durable_end(), 250);
-    assert!(handle.submit(1, 1, 1).is_err());
+    assert!(log.append_group(&[entry(99, 10)]).is_err());
+    log.recover().unwrap();
+    disk.power_loss();
+    let again = open(&disk).unwrap();
+    assert_eq!((again.durable_end(), again.last_append_time_us()), (1, 77));
+}
+
+#[test]
+fn the_keeper_has_a_segment_ready() {
+    let disk = SimDisk::new(9);
+    let log = Arc::new(open(&disk).unwrap());
+    let keeper = SpareKeeper::start(Arc::clone(&log)).unwrap();
+    let ready = |disk: &SimDisk| disk.list().unwrap().iter().any(|name| name.starts_with("free-"));
+    for number in 0..40 {
+        while !ready(&disk) {
+            std::thread::yield_now();
+        }
+        assert_eq!(log.append_group(&[entry(number, 3000)]).unwrap(), number);
+    }
+    drop(keeper);
+    assert_eq!(read_all(log.as_ref()).len(), 40);
 }

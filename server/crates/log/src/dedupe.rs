@@ -8,30 +8,37 @@
 //! 72 hours of log time. Ids of numbered events are not kept.
 //!
 //! A snapshot holds the streams, the ids that are not in runs yet, the names of the runs, and the log
-//! position it covers. After a start the log behind that position is replayed, so the log must not be
-//! trimmed beyond [`Dedupe::snapshot_position`]. Streams are not a cache: a trimmed log cannot bring them
-//! back, so a damaged snapshot is refused by name and never replaced by an empty one.
+//! position it covers. It is encoded between two groups and written elsewhere. After a start the log behind
+//! that position is replayed, so the log must not be trimmed beyond [`Dedupe::snapshot_position`]. Streams are
+//! not a cache: a trimmed log cannot bring them back, so a damaged or missing snapshot is refused by name and
+//! never replaced by an empty one.
 //!
 //! ```text
 //! snapshot  magic [8] | version u32 | position u64 | ids | producers u64 x (project u32, install [16],
 //!           epoch u64, streams u32 x (slot u16, stream)) | crc32c u32      all little endian
 //! ```
 
-use std::path::Path;
+use std::ops::Range as Offsets;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use footpath_model::id::EventId;
 
+use crate::background::Background;
+use crate::disk::Disk;
+use crate::gaps::{Gaps, Missing};
 pub use crate::ids::{DedupeError, IdConfig};
-use crate::ids::{IdIndex, IdVerdict, io};
+use crate::ids::{Garbage, IdIndex, IdVerdict, io};
 use crate::streams::{
     Delivered, MAX_INTERVALS, ProducerHandle, Range, StreamError, StreamHandle, StreamKey, StreamTable,
 };
 
 const MAGIC: &[u8; 8] = b"FPDEDUP\0";
 const VERSION: u32 = 1;
+const SNAPSHOT: &str = "snapshot";
 
 /// Where duplicates are remembered, and how much.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DedupeConfig {
     /// The ids' part.
     pub ids: IdConfig,
@@ -40,9 +47,9 @@ pub struct DedupeConfig {
 }
 
 impl DedupeConfig {
-    /// The normal bounds, with runs in `run_dir`.
-    pub fn new(run_dir: impl Into<std::path::PathBuf>) -> Self {
-        Self { ids: IdConfig::new(run_dir), max_intervals: MAX_INTERVALS }
+    /// The normal bounds; `disk` holds nothing else.
+    pub fn new(disk: Arc<dyn Disk>, background: Background) -> Self {
+        Self { ids: IdConfig::new(disk, background), max_intervals: MAX_INTERVALS }
     }
 }
 
@@ -117,45 +124,59 @@ struct StagedNumbers {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Dedupe {
+    disk: Arc<dyn Disk>,
     streams: StreamTable,
     ids: IdIndex,
+    gaps: Gaps,
     staged: Vec<StagedNumbers>,
     position: u64,
-    snapshot_position: u64,
+    snapshot_position: Arc<AtomicU64>,
 }
 
 impl Dedupe {
     /// Remembers nothing, and removes runs of an earlier life in the same folder: for a new log.
     ///
     /// # Errors
-    /// `Io` if the folder of the runs cannot be made.
+    /// `Io` if the folder of the runs cannot be read.
     pub fn create(config: DedupeConfig) -> Result<Self, DedupeError> {
+        let disk = Arc::clone(&config.ids.disk);
         let streams = StreamTable::new(config.max_intervals);
         let ids = IdIndex::create(config.ids)?;
-        Ok(Self { streams, ids, staged: Vec::new(), position: 0, snapshot_position: 0 })
+        Ok(Self::assemble(disk, streams, ids, 0))
     }
 
-    /// Reads the snapshot at `path`; without one, as [`Self::create`]. Then replay the log from behind
+    /// Reads the snapshot; without one, as [`Self::create`]. Then replay the log, which holds the offsets `log`, from
     /// [`Self::position`] to its end: for each stored event `replay`, now and then `commit`.
     ///
     /// # Errors
-    /// `Corrupt`, `NewerVersion`, `Io` for the snapshot or a run it names, and `AheadOfLog` if they cover more
-    /// than `log_end`. Do not go on with an empty index then: it would take stored events again.
-    pub fn load(path: &Path, config: DedupeConfig, log_end: u64) -> Result<Self, DedupeError> {
-        let Some(bytes) = io::read_whole(path)? else { return Self::create(config) };
-        let corrupt = |what| DedupeError::Corrupt { path: path.to_owned(), what };
-        let position = check_envelope(path, &bytes)?;
-        if position > log_end {
-            return Err(DedupeError::AheadOfLog { path: path.to_owned(), covers: position, log_end });
+    /// `Corrupt`, `NewerVersion`, `Io` for the snapshot or a run it names, `AheadOfLog` if they cover more than the
+    /// log holds, `BehindLog` if the log was trimmed beyond them. Do not go on with an empty index then: it would take
+    /// stored events again.
+    pub fn load(config: DedupeConfig, log: Offsets<u64>) -> Result<Self, DedupeError> {
+        let disk = Arc::clone(&config.ids.disk);
+        let bytes = io::read_whole(disk.as_ref(), SNAPSHOT)?;
+        let position = bytes.as_ref().map_or(Ok(0), |bytes| check_envelope(bytes))?;
+        if position < log.start {
+            return Err(DedupeError::BehindLog { covers: position, log_first: log.start });
+        }
+        let Some(bytes) = bytes else { return Self::create(config) };
+        if position > log.end {
+            let file = SNAPSHOT.to_owned();
+            return Err(DedupeError::AheadOfLog { file, covers: position, log_end: log.end });
         }
         let mut reader = io::Reader(&bytes[MAGIC.len() + 12..bytes.len() - 4]);
-        let ids = IdIndex::decode(&mut reader, config.ids, position, log_end)?;
-        let ids = ids.ok_or_else(|| corrupt("ids"))?;
+        let ids = IdIndex::decode(&mut reader, config.ids, position, log.end)?;
+        let ids = ids.ok_or_else(|| DedupeError::corrupt(SNAPSHOT, "ids"))?;
         let streams = StreamTable::decode(&mut reader, config.max_intervals);
-        let streams = streams.ok_or_else(|| corrupt("streams"))?;
-        Ok(Self { streams, ids, staged: Vec::new(), position, snapshot_position: position })
+        let streams = streams.ok_or_else(|| DedupeError::corrupt(SNAPSHOT, "streams"))?;
+        Ok(Self::assemble(disk, streams, ids, position))
+    }
+
+    fn assemble(disk: Arc<dyn Disk>, streams: StreamTable, ids: IdIndex, position: u64) -> Self {
+        let gaps = Gaps::of(&streams);
+        let snapshot_position = Arc::new(AtomicU64::new(position));
+        Self { disk, streams, ids, gaps, staged: Vec::new(), position, snapshot_position }
     }
 
     /// Looks a producer up, once per batch. The handle is good until the process ends.
@@ -188,7 +209,10 @@ impl Dedupe {
     /// `Io` if ids could not be moved to disk. The group is committed all the same and remembered in memory;
     /// report the error, do not refuse the group.
     pub fn commit(&mut self, position: u64) -> Result<(), DedupeError> {
-        self.staged.clear();
+        for staged in self.staged.drain(..) {
+            self.gaps.touch(&self.streams, staged.stream);
+        }
+        self.gaps.count(&self.streams);
         self.position = self.position.max(position);
         self.ids.commit(position)
     }
@@ -206,7 +230,9 @@ impl Dedupe {
         match key {
             EventKey::Numbered { producer, class, lane, number } => {
                 // What is stored is a member, even if the bound was lowered since.
-                let _ = self.streams.insert_at(producer, class, lane, number, usize::MAX);
+                if let Ok((_, stream)) = self.streams.insert_at(producer, class, lane, number, usize::MAX) {
+                    self.gaps.touch(&self.streams, stream);
+                }
             }
             EventKey::Id(id) => self.ids.replay(project, id, log_time_us),
         }
@@ -225,7 +251,15 @@ impl Dedupe {
         (from, to): Range,
     ) -> Result<(), StreamError> {
         let max_intervals = self.streams.max_intervals();
-        self.streams.stream_mut(producer, class, lane).explain_loss(from, to, max_intervals)
+        let stream = self.streams.handle(producer, class, lane);
+        self.streams.stream_at_mut(stream).explain_loss(from, to, max_intervals)?;
+        self.gaps.touch(&self.streams, stream);
+        Ok(())
+    }
+
+    /// Events known to be missing, by project, as of the last commit; a shared counter, cheap to ask.
+    pub fn missing(&self) -> Missing {
+        self.gaps.missing()
     }
 
     /// The first `limit` ranges missing in each stream of a project; streams without holes are left out.
@@ -251,32 +285,30 @@ impl Dedupe {
         self.position
     }
 
-    /// The position of the last snapshot: the log is needed from behind it.
-    pub fn snapshot_position(&self) -> u64 {
-        self.snapshot_position
+    /// The position of the last durable snapshot, shared: the log is needed from there on.
+    pub fn snapshot_position(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.snapshot_position)
     }
 
-    /// Writes a snapshot beside `path`, syncs it, and puts it in place by a rename. Always use the same path:
-    /// runs that the new snapshot does not name are removed.
+    /// Encodes a snapshot, to be written by [`Snapshot::write`] on whatever thread may wait for the disk. Write one
+    /// at a time, in order.
     ///
     /// # Errors
-    /// `GroupStaged` between a check and its commit or rollback; `Io`, and the old snapshot still stands.
-    pub fn snapshot_to(&mut self, path: &Path) -> Result<(), DedupeError> {
+    /// `GroupStaged` between a check and its commit or rollback.
+    pub fn snapshot(&self) -> Result<Snapshot, DedupeError> {
         if !self.staged.is_empty() || self.ids.has_staged() {
             return Err(DedupeError::GroupStaged);
         }
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(self.ids.encoded_bytes() + self.streams.encoded_bytes() + 64);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&self.position.to_le_bytes());
         self.ids.encode(&mut bytes);
         self.streams.encode(&mut bytes);
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        io::write_whole(path, &bytes)?;
-        self.snapshot_position = self.position;
-        self.ids.remove_garbage();
-        Ok(())
+        let garbage = Arc::clone(self.ids.garbage());
+        let unnamed = garbage.lock().clone();
+        let (disk, written) = (Arc::clone(&self.disk), self.snapshot_position());
+        Ok(Snapshot { disk, bytes, position: self.position, written, garbage, unnamed })
     }
 
     fn check_number(&mut self, producer: ProducerHandle, class: u8, lane: u8, number: u64) -> Verdict {
@@ -302,16 +334,57 @@ impl Dedupe {
     }
 }
 
+/// A snapshot that is not on disk yet.
+pub struct Snapshot {
+    disk: Arc<dyn Disk>,
+    bytes: Vec<u8>,
+    position: u64,
+    written: Arc<AtomicU64>,
+    garbage: Garbage,
+    /// Expired runs that it no longer names.
+    unnamed: Vec<String>,
+}
+
+impl Snapshot {
+    /// Its size.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Makes it durable in place of the last one, then removes the runs that it no longer names.
+    ///
+    /// # Errors
+    /// `Io`, and the old snapshot still stands.
+    pub fn write(mut self) -> Result<(), DedupeError> {
+        let crc = crc32c::crc32c(&self.bytes);
+        self.bytes.extend_from_slice(&crc.to_le_bytes());
+        io::replace(self.disk.as_ref(), SNAPSHOT, &self.bytes).map_err(io::named(SNAPSHOT))?;
+        self.written.fetch_max(self.position, Ordering::Release);
+        self.remove_unnamed();
+        Ok(())
+    }
+
+    /// What cannot be removed now is removed at the next start.
+    fn remove_unnamed(&self) {
+        for name in &self.unnamed {
+            if let Err(error) = self.disk.remove(name) {
+                tracing::warn!(%error, "an expired run of ids could not be removed");
+            }
+        }
+        self.garbage.lock().retain(|name| !self.unnamed.contains(name));
+    }
+}
+
 /// The position a snapshot covers, if it is whole and of a known version.
-fn check_envelope(path: &Path, bytes: &[u8]) -> Result<u64, DedupeError> {
-    let corrupt = |what| DedupeError::Corrupt { path: path.to_owned(), what };
+fn check_envelope(bytes: &[u8]) -> Result<u64, DedupeError> {
+    let corrupt = |what| DedupeError::corrupt(SNAPSHOT, what);
     let mut reader = io::Reader(bytes);
     if reader.take(MAGIC.len()) != Some(MAGIC) {
         return Err(corrupt("not a snapshot of duplicates"));
     }
     let found = reader.u32().ok_or_else(|| corrupt("too short"))?;
     if found > VERSION {
-        return Err(DedupeError::NewerVersion { path: path.to_owned(), found, known: VERSION });
+        return Err(DedupeError::NewerVersion { file: SNAPSHOT.to_owned(), found, known: VERSION });
     }
     let position = reader.u64().ok_or_else(|| corrupt("too short"))?;
     let body = reader.0.len().checked_sub(4).ok_or_else(|| corrupt("too short"))?;

@@ -27,7 +27,7 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Renames a file; the new name must be free.
+    /// Renames a file; one that has the new name already is replaced.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes every create, remove and rename so far durable.
     fn sync_dir(&self) -> io::Result<()>;

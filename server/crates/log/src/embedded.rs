@@ -1,15 +1,15 @@
 //! The log of a single machine: segments on a [`Disk`], written by one writer, read by many.
 
 use crate::disk::{AlignedBuf, BLOCK, Disk, DiskFile};
-use crate::recovery::{self, GroupAt, Segment};
+use crate::recovery::{self, GroupAt, Segment, Unlisted};
 use crate::segment::{self, Place, SegmentHeader};
 use crate::{Entry, Log, LogError, Record};
-use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Trimmed segments kept for reuse; more are given back to the file system.
@@ -42,6 +42,8 @@ pub struct EmbeddedLog {
     /// Never empty; the last one is being written. Holds durable groups only.
     segments: RwLock<VecDeque<Segment>>,
     spares: Mutex<Spares>,
+    /// Told whenever a spare was taken.
+    spare_taken: Condvar,
     end: watch::Sender<u64>,
     last_append_time_us: AtomicI64,
 }
@@ -67,7 +69,7 @@ struct Active {
 }
 
 impl EmbeddedLog {
-    /// Opens the log, verifies all of it and cuts a torn tail.
+    /// Opens the log, verifies its newest segment and cuts a torn tail.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] and [`LogError::NewerFormat`] name the file; [`LogError::Full`] when a first segment
@@ -95,6 +97,7 @@ impl EmbeddedLog {
             }),
             segments: RwLock::new(found.segments),
             spares: Mutex::new(Spares { free: found.free, next: found.next_free }),
+            spare_taken: Condvar::new(),
             end: watch::Sender::new(end),
             last_append_time_us: AtomicI64::new(found.last_append_time_us.unwrap_or(i64::MIN)),
         };
@@ -109,8 +112,8 @@ impl EmbeddedLog {
         self.incarnation
     }
 
-    /// Makes sure a zero-filled segment is ready, so that the next roll costs one small write. Call it now and then
-    /// from a thread that may wait for the disk; without it the roll fills the segment itself.
+    /// Makes sure a zero-filled segment is ready, so that the next roll costs one small write. A
+    /// [`SpareKeeper`](crate::SpareKeeper) calls it; without it the roll fills the segment itself.
     ///
     /// # Errors
     /// [`LogError::Full`] or [`LogError::Io`]; the log itself is not affected.
@@ -147,8 +150,23 @@ impl EmbeddedLog {
         filled.map(|()| name)
     }
 
+    /// Waits until there is no spare, or for `at_most`.
+    pub(crate) fn wait_until_spare_taken(&self, at_most: Duration) {
+        let mut spares = self.spares.lock();
+        if !spares.free.is_empty() {
+            self.spare_taken.wait_for(&mut spares, at_most);
+        }
+    }
+
+    /// Ends the waits of [`Self::wait_until_spare_taken`] early.
+    pub(crate) fn wake_keeper(&self) {
+        self.spare_taken.notify_all();
+    }
+
     fn take_spare(&self) -> io::Result<String> {
-        match self.spares.lock().free.pop() {
+        let spare = self.spares.lock().free.pop();
+        self.spare_taken.notify_all();
+        match spare {
             Some(name) => return Ok(name),
             None => tracing::debug!("no spare segment was ready, filling one now"),
         }
@@ -272,7 +290,7 @@ impl EmbeddedLog {
     }
 
     /// The groups that hold `from` and what follows, `max_bytes` of them, with the file they lie in.
-    fn plan(&self, from: u64, max_bytes: usize) -> Result<Option<Plan>, LogError> {
+    fn plan(&self, from: u64, max_bytes: usize) -> Result<Planned, LogError> {
         let segments = self.segments.read();
         let first = segments.front().map_or(0, |s| s.header.first_offset);
         let end = *self.end.borrow();
@@ -283,20 +301,48 @@ impl EmbeddedLog {
             return Err(LogError::Beyond { from, end });
         }
         let index = segments.partition_point(|s| s.end_offset <= from);
-        let Some(segment) = segments.get(index) else { return Ok(None) };
-        let start = segment.groups.partition_point(|g| g.first_offset <= from).saturating_sub(1);
+        let Some(segment) = segments.get(index) else { return Ok(Planned::Nothing) };
+        let Some(groups) = &segment.groups else { return Ok(Planned::List(segment.unlisted())) };
+        let start = groups.partition_point(|g| g.first_offset <= from).saturating_sub(1);
         let mut bytes = 0;
-        let taken = segment.groups[start..].iter().take_while(|group| {
+        let taken = groups[start..].iter().take_while(|group| {
             let room = bytes < max_bytes || bytes == 0;
             bytes += group.len as usize;
             room
         });
-        Ok(Some(Plan {
+        Ok(Planned::Read(Plan {
             name: segment.name.clone(),
             file: Arc::clone(&segment.file),
             place: segment.place(0),
             groups: taken.copied().collect(),
         }))
+    }
+
+    /// Lists the groups of a segment of an earlier process, without holding up the writer.
+    fn list(&self, unlisted: &Unlisted) -> Result<(), LogError> {
+        let groups = unlisted.list()?;
+        let mut segments = self.segments.write();
+        let found = segments.iter_mut().find(|s| s.header.generation == unlisted.header.generation);
+        if let Some(segment) = found {
+            segment.groups.get_or_insert(groups);
+        }
+        Ok(())
+    }
+
+    fn read_planned(&self, plan: &Plan, from: u64, max_bytes: usize) -> Result<Vec<Record>, LogError> {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        for group in &plan.groups {
+            let read = recovery::read_group(&plan.name, plan.file.as_ref(), plan.place, group)?;
+            for record in read.into_iter().filter(|record| record.offset >= from) {
+                bytes += record.payload.len();
+                if bytes > max_bytes && !records.is_empty() {
+                    return Ok(records);
+                }
+                records.push(record);
+            }
+        }
+        Ok(records)
     }
 
     fn forget(&self, segment: Segment) -> io::Result<()> {
@@ -319,23 +365,21 @@ impl EmbeddedLog {
     }
 }
 
+/// What a read has to do.
+enum Planned {
+    /// The end is reached.
+    Nothing,
+    /// Read these groups.
+    Read(Plan),
+    /// List the groups of this segment first.
+    List(Unlisted),
+}
+
 struct Plan {
     name: String,
     file: Arc<dyn DiskFile>,
     place: Place,
     groups: Vec<GroupAt>,
-}
-
-impl Plan {
-    fn read(&self, group: &GroupAt) -> Result<Vec<Record>, LogError> {
-        let position = u64::from(group.position);
-        let mut bytes = vec![0; group.len as usize];
-        self.file.read_at(&mut bytes, position)?;
-        match segment::decode_group(Place { position, ..self.place }, &Bytes::from(bytes)) {
-            Ok((_, records)) => Ok(records),
-            Err(_) => Err(LogError::Corrupt { file: self.name.clone(), position }),
-        }
-    }
 }
 
 fn fill_with_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
@@ -369,25 +413,20 @@ impl Log for EmbeddedLog {
     }
 
     fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<Record>, LogError> {
-        let Some(plan) = self.plan(from, max_bytes)? else { return Ok(Vec::new()) };
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        for group in &plan.groups {
-            let read = match plan.read(group) {
-                Ok(read) => read,
+        loop {
+            let step = match self.plan(from, max_bytes)? {
+                Planned::Nothing => return Ok(Vec::new()),
+                Planned::Read(plan) => self.read_planned(&plan, from, max_bytes).map(Some),
+                Planned::List(unlisted) => self.list(&unlisted).map(|()| None),
+            };
+            match step {
+                Ok(Some(records)) => return Ok(records),
+                Ok(None) => {}
                 // A trim may have recycled the file under this reader.
                 Err(_) if self.first() > from => return Err(LogError::Trimmed { first: self.first() }),
                 Err(error) => return Err(error),
-            };
-            for record in read.into_iter().filter(|record| record.offset >= from) {
-                bytes += record.payload.len();
-                if bytes > max_bytes && !records.is_empty() {
-                    return Ok(records);
-                }
-                records.push(record);
             }
         }
-        Ok(records)
     }
 
     fn durable_end(&self) -> u64 {

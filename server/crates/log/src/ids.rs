@@ -7,23 +7,28 @@
 //! A UUIDv7 names its own hour, which keeps its search to one partition. Ids whose hour is far from the
 //! log's (a phone that was off for a month, a clock in the future) and ids of other kinds share one
 //! partition with one filter per day; otherwise a sender could open a partition for each hour there ever
-//! was. Newest ids lie in memory; large memtables become sorted runs on disk behind a filter.
+//! was. Newest ids lie in memory; a large memtable is frozen and becomes a sorted run on disk behind a
+//! filter. That happens in the background; the frozen table answers until the run does.
 
 mod bloom;
+mod flush;
 pub(crate) mod io;
 mod memtable;
 mod partition;
 mod run;
+mod snapshot;
 
-use std::fs;
 use std::hash::BuildHasher;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use footpath_model::id::EventId;
-use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
+use hashbrown::{DefaultHashBuilder, HashMap};
+use parking_lot::Mutex;
 
+use crate::background::Background;
+use crate::disk::Disk;
+use flush::{FlushPlace, Progress};
 pub use io::DedupeError;
-use io::{Reader, named};
 use memtable::{Entry, Key};
 use partition::Partition;
 
@@ -34,12 +39,18 @@ const BITS_NEAR: usize = 20;
 const BITS_OTHER: usize = 12;
 /// A memtable that cannot be flushed grows to this many times its normal size, then ids are refused.
 const FULL_AT: usize = 4;
+/// Ids that filters are told in one commit: about half a millisecond, so that no group waits longer for it.
+const ADOPTED_AT_ONCE: usize = 16_384;
+/// A run that could not be written is tried again after this much log time.
+const RETRY_US: i64 = 1_000_000;
 
 /// Where and how ids are kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct IdConfig {
-    /// The folder of the runs; nothing else may lie in it.
-    pub run_dir: PathBuf,
+    /// The folder of the runs, and of the snapshot that names them.
+    pub disk: Arc<dyn Disk>,
+    /// Where runs are sorted and written.
+    pub background: Background,
     /// Ids in a memtable at which it becomes a run.
     pub flush_at: usize,
     /// The same for hours that are over, so that 146 of them do not fill the memory.
@@ -50,8 +61,8 @@ pub struct IdConfig {
 
 impl IdConfig {
     /// One million ids (about 30 MB) a memtable, 72 hours.
-    pub fn new(run_dir: impl Into<PathBuf>) -> Self {
-        Self { run_dir: run_dir.into(), flush_at: 1_000_000, flush_cold_at: 16_384, horizon_hours: 72 }
+    pub fn new(disk: Arc<dyn Disk>, background: Background) -> Self {
+        Self { disk, background, flush_at: 1_000_000, flush_cold_at: 16_384, horizon_hours: 72 }
     }
 }
 
@@ -66,7 +77,7 @@ pub enum IdVerdict {
     Full,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Hour(u32),
     Other,
@@ -79,12 +90,15 @@ struct Undo {
     before: Option<u32>,
 }
 
+/// Names of expired runs whose files the last durable snapshot may still name.
+pub(crate) type Garbage = Arc<Mutex<Vec<String>>>;
+
 /// See the module.
-#[derive(Debug)]
 pub struct IdIndex {
     config: IdConfig,
     seed: u64,
     now: u32,
+    now_us: i64,
     position: u64,
     next_run: u64,
     by_hour: HashMap<u32, Partition>,
@@ -94,18 +108,20 @@ pub struct IdIndex {
     undo: Vec<Undo>,
     /// Partitions that want a flush, looked at when a group commits.
     large: Vec<Place>,
+    /// Partitions with a frozen memtable.
+    flushing: Vec<Place>,
+    retry_at_us: i64,
     hour_turned: bool,
-    /// Files of expired runs: the last snapshot still names them.
-    garbage: Vec<PathBuf>,
+    garbage: Garbage,
 }
 
 impl IdIndex {
-    /// An empty index. Creates the folder and removes the runs in it.
+    /// An empty index. Removes the runs in its folder.
     ///
     /// # Errors
-    /// `Io` if the folder cannot be made or read.
+    /// `Io` if the folder cannot be read.
     pub fn create(config: IdConfig) -> Result<Self, DedupeError> {
-        let index = Self::empty(config)?;
+        let index = Self::empty(config);
         index.remove_strays()?;
         Ok(index)
     }
@@ -121,6 +137,7 @@ impl IdIndex {
         id: EventId,
         log_time_us: i64,
     ) -> Result<IdVerdict, DedupeError> {
+        self.now_us = self.now_us.max(log_time_us);
         self.advance(hour_of_us(log_time_us));
         let key = Key::new(project, id.0);
         let hash = key.hash(self.seed);
@@ -148,7 +165,7 @@ impl IdIndex {
         self.enter(self.place(own_hour), own_hour, key.hash(self.seed), Entry { key, hour });
     }
 
-    /// The staged ids are in the log, which now reaches `position`. Flushes what is large.
+    /// The staged ids are in the log, which now reaches `position`. Has written what is large.
     ///
     /// # Errors
     /// `Io` if a run could not be written. The ids are committed all the same and stay in memory; a later
@@ -159,11 +176,8 @@ impl IdIndex {
         if std::mem::take(&mut self.hour_turned) {
             self.find_cold();
         }
-        let mut result = Ok(());
-        while let Some(place) = self.large.pop() {
-            result = result.and(self.flush(place));
-        }
-        result
+        self.flush_large();
+        self.proceed()
     }
 
     /// The staged ids did not reach the log: forgets them.
@@ -176,12 +190,12 @@ impl IdIndex {
 
     /// Ids held in memory.
     pub fn in_memory(&self) -> usize {
-        self.partitions().map(|(_, partition)| partition.memtable.len()).sum()
+        self.partitions().map(|(_, partition)| partition.in_memory()).sum()
     }
 
     /// Runs on disk that are in use.
     pub fn runs(&self) -> usize {
-        self.partitions().map(|(_, partition)| partition.run_files().count()).sum()
+        self.partitions().map(|(_, partition)| partition.run_names().count()).sum()
     }
 
     /// Bytes of all filters.
@@ -189,26 +203,32 @@ impl IdIndex {
         self.partitions().map(|(_, partition)| partition.filter_bytes()).sum()
     }
 
+    pub(crate) fn garbage(&self) -> &Garbage {
+        &self.garbage
+    }
+
     pub(crate) fn has_staged(&self) -> bool {
         !self.undo.is_empty()
     }
 
-    fn empty(config: IdConfig) -> Result<Self, DedupeError> {
-        fs::create_dir_all(&config.run_dir).map_err(named(&config.run_dir))?;
-        Ok(Self {
+    fn empty(config: IdConfig) -> Self {
+        Self {
             seed: DefaultHashBuilder::default().hash_one(0),
             now: 0,
+            now_us: 0,
             position: 0,
             next_run: 0,
             by_hour: HashMap::new(),
-            other: Partition::new(0, config.flush_at, BITS_OTHER),
+            other: Partition::new(0, BITS_OTHER),
             latest_ahead: None,
             undo: Vec::new(),
             large: Vec::new(),
+            flushing: Vec::new(),
+            retry_at_us: 0,
             hour_turned: false,
-            garbage: Vec::new(),
+            garbage: Garbage::default(),
             config,
-        })
+        }
     }
 
     /// The first log hour that still counts.
@@ -239,10 +259,9 @@ impl IdIndex {
     fn partition_mut(&mut self, place: Place) -> &mut Partition {
         match place {
             Place::Other => &mut self.other,
-            Place::Hour(hour) => self
-                .by_hour
-                .entry(hour)
-                .or_insert_with(|| Partition::new(self.position, self.config.flush_at, BITS_NEAR)),
+            Place::Hour(hour) => {
+                self.by_hour.entry(hour).or_insert_with(|| Partition::new(self.position, BITS_NEAR))
+            }
         }
     }
 
@@ -250,10 +269,10 @@ impl IdIndex {
         if matches!(place, Place::Other) && own_hour.is_some_and(|hour| hour > self.now) {
             self.latest_ahead = self.latest_ahead.max(own_hour);
         }
-        let seed = self.seed;
+        let (seed, flush_at) = (self.seed, self.config.flush_at);
         let partition = self.partition_mut(place);
         let before = partition.enter(hash, entry, seed);
-        if before.is_none() && partition.memtable.len() == partition.flush_at {
+        if before.is_none() && partition.memtable.len() == flush_at {
             self.large.push(place);
         }
         before
@@ -267,7 +286,7 @@ impl IdIndex {
         self.now = hour;
         self.hour_turned = true;
         let since = self.since();
-        let garbage = &mut self.garbage;
+        let garbage = &mut *self.garbage.lock();
         self.by_hour.retain(|_, partition| {
             partition.expire(since, garbage);
             !partition.is_empty()
@@ -286,121 +305,74 @@ impl IdIndex {
         large.extend(cold.map(|(hour, _)| Place::Hour(*hour)));
     }
 
-    fn flush(&mut self, place: Place) -> Result<(), DedupeError> {
-        let path = self.run_path(self.next_run);
-        self.next_run += 1;
-        let (to, now, seed, step) = (self.position, self.now, self.seed, self.config.flush_at);
-        let (hour, partition) = match place {
-            Place::Other => (None, &mut self.other),
-            Place::Hour(hour) => match self.by_hour.get_mut(&hour) {
-                Some(partition) => (Some(hour), partition),
-                None => return Ok(()),
-            },
-        };
-        let result = partition.flush(path, hour, to, now, seed);
-        // After a failure, not at every commit: sorting a million ids takes its time.
-        partition.flush_at = partition.memtable.len() + if result.is_ok() { step } else { step / 4 + 1 };
+    /// Freezes what is large. What has a frozen memtable already waits for a later commit.
+    fn flush_large(&mut self) {
+        for place in std::mem::take(&mut self.large) {
+            let (position, least) = (self.position, self.config.flush_cold_at.min(self.config.flush_at));
+            let Some((partition, order)) = self.order(place) else { continue };
+            if partition.memtable.len() < least {
+                continue; // Rolled back, expired, or flushed meanwhile.
+            }
+            let waits = !partition.flush(position, order);
+            if waits { self.large.push(place) } else { self.flushing.push(place) }
+        }
+    }
+
+    /// Lets every frozen memtable come further.
+    fn proceed(&mut self) -> Result<(), DedupeError> {
+        let mut budget = ADOPTED_AT_ONCE;
+        let mut result = Ok(());
+        for place in std::mem::take(&mut self.flushing) {
+            let proceeded = self.proceed_one(place, &mut budget);
+            if proceeded.is_err() {
+                self.retry_at_us = self.now_us.saturating_add(RETRY_US);
+            }
+            if !matches!(proceeded, Ok(true)) {
+                self.flushing.push(place);
+            }
+            result = result.and(proceeded.map(|_| ()));
+        }
         result
+    }
+
+    /// `Ok(true)` when nothing is frozen any more.
+    fn proceed_one(&mut self, place: Place, budget: &mut usize) -> Result<bool, DedupeError> {
+        let (retry, garbage) = (self.now_us >= self.retry_at_us, Arc::clone(&self.garbage));
+        let background = Arc::clone(&self.config.background);
+        let Some((partition, order)) = self.order(place) else { return Ok(true) };
+        match &mut partition.frozen {
+            Some(frozen) if retry && matches!(frozen.progress, Progress::Failed) => frozen.write(order),
+            _ => {}
+        }
+        if let Some(table) = partition.proceed(budget, &mut garbage.lock())? {
+            // Giving tens of megabytes back to the system takes its time as well.
+            background(Box::new(move || drop(table)));
+        }
+        Ok(partition.frozen.is_none())
+    }
+
+    /// A partition, and what a flush of it needs.
+    fn order(&mut self, place: Place) -> Option<(&mut Partition, FlushPlace<'_>)> {
+        let name = run_name(self.next_run);
+        let (day, seed) = (self.now / 24, self.seed);
+        let Self { by_hour, other, config, next_run, .. } = self;
+        let (hour, partition) = match place {
+            Place::Other => (None, other),
+            Place::Hour(hour) => (Some(hour), by_hour.get_mut(&hour)?),
+        };
+        *next_run += 1;
+        let (disk, background) = (&config.disk, &config.background);
+        Some((partition, FlushPlace { disk, background, name, hour, day, seed }))
     }
 
     fn partitions(&self) -> impl Iterator<Item = (Option<u32>, &Partition)> {
         let by_hour = self.by_hour.iter().map(|(hour, partition)| (Some(*hour), partition));
         by_hour.chain([(None, &self.other)])
     }
+}
 
-    fn run_path(&self, number: u64) -> PathBuf {
-        self.config.run_dir.join(format!("{number:016x}.ids"))
-    }
-
-    /// Removes files that no snapshot names: the log's tail is replayed and brings their ids back.
-    fn remove_strays(&self) -> Result<(), DedupeError> {
-        let dir = &self.config.run_dir;
-        let used: HashSet<&PathBuf> = self.partitions().flat_map(|(_, one)| one.run_files()).collect();
-        for file in fs::read_dir(dir).map_err(named(dir))? {
-            let path = file.map_err(named(dir))?.path();
-            let is_ours = path.extension().is_some_and(|name| name == "ids" || name == "tmp");
-            if is_ours && !used.contains(&path) {
-                fs::remove_file(&path).map_err(named(&path))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A snapshot that no longer names the expired runs is on disk: removes their files. What cannot be
-    /// removed now is removed at the next start.
-    pub(crate) fn remove_garbage(&mut self) {
-        for path in self.garbage.drain(..) {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(%error, "an expired run of ids could not be removed");
-            }
-        }
-    }
-
-    /// Appends everything that is not in runs, and the names of the runs.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.now.to_le_bytes());
-        out.extend_from_slice(&self.latest_ahead.map_or(0, |hour| hour + 1).to_le_bytes());
-        out.extend_from_slice(&self.next_run.to_le_bytes());
-        out.extend_from_slice(&(self.partitions().count() as u32).to_le_bytes());
-        for (hour, partition) in self.partitions() {
-            out.push(u8::from(hour.is_some()));
-            out.extend_from_slice(&hour.unwrap_or(0).to_le_bytes());
-            out.extend_from_slice(&partition.from.to_le_bytes());
-            out.extend_from_slice(&(partition.run_files().count() as u32).to_le_bytes());
-            for path in partition.run_files() {
-                let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-                out.extend_from_slice(&u64::from_str_radix(stem, 16).unwrap_or(u64::MAX).to_le_bytes());
-            }
-            out.extend_from_slice(&(partition.memtable.len() as u64).to_le_bytes());
-            for entry in partition.memtable.iter() {
-                out.extend_from_slice(&entry.key.0);
-                out.extend_from_slice(&entry.hour.to_le_bytes());
-            }
-        }
-    }
-
-    /// Reads what [`Self::encode`] wrote and opens the runs it names. `Ok(None)` if the bytes make no sense.
-    pub(crate) fn decode(
-        reader: &mut Reader<'_>,
-        config: IdConfig,
-        position: u64,
-        log_end: u64,
-    ) -> Result<Option<Self>, DedupeError> {
-        let mut index = Self::empty(config)?;
-        index.position = position;
-        let mut head = || Some((reader.u32()?, reader.u32()?, reader.u64()?, reader.u32()?));
-        let Some((now, latest_ahead, next_run, partitions)) = head() else { return Ok(None) };
-        (index.now, index.next_run) = (now, next_run);
-        index.latest_ahead = latest_ahead.checked_sub(1);
-        for _ in 0..partitions {
-            let Some((place, runs)) = index.decode_partition(reader) else { return Ok(None) };
-            for number in runs {
-                let path = index.run_path(number);
-                let seed = index.seed;
-                index.partition_mut(place).reopen(path, seed, log_end)?;
-            }
-        }
-        index.remove_strays()?;
-        Ok(Some(index))
-    }
-
-    fn decode_partition(&mut self, reader: &mut Reader<'_>) -> Option<(Place, Vec<u64>)> {
-        let kept_by_hour = reader.u8()? == 1;
-        let hour = reader.u32()?;
-        let place = if kept_by_hour { Place::Hour(hour) } else { Place::Other };
-        let from = reader.u64()?;
-        let runs = reader.u32()?;
-        let runs = (0..runs).map(|_| reader.u64()).collect::<Option<Vec<_>>>()?;
-        let ids = reader.u64()?;
-        self.partition_mut(place).from = from;
-        for _ in 0..ids {
-            let entry = Entry { key: Key(reader.array()?), hour: reader.u32()? };
-            // `latest_ahead` is already what it was; only the memtable is filled here.
-            let hash = entry.key.hash(self.seed);
-            self.enter(place, None, hash, entry);
-        }
-        Some((place, runs))
-    }
+fn run_name(number: u64) -> String {
+    format!("{number:016x}.ids")
 }
 
 /// The hour of log time, counted from 1970.

@@ -8,20 +8,26 @@ use bytes::Bytes;
 use std::io;
 use tokio::sync::watch;
 
+pub mod background;
 #[cfg(test)]
 mod conformance;
 pub mod dedupe;
 pub mod disk;
 pub mod embedded;
+mod gaps;
 pub mod ids;
+mod keeper;
 pub mod memory;
 mod recovery;
 pub mod segment;
 pub mod sequencer;
 pub mod streams;
 
+pub use background::{Background, Job, background_thread};
 pub use disk::{RealDisk, SimDisk, WriteMode};
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
+pub use gaps::Missing;
+pub use keeper::SpareKeeper;
 pub use memory::MemoryLog;
 pub use sequencer::{CommitError, Committed, Judge, Judged, Limits, Metrics, Sequencer, SequencerHandle};
 

@@ -1,22 +1,27 @@
 //! What a start finds on disk, and what of it is believed.
 //!
+//! Only the newest segment is read: everything in the others was durable before the next one began, so their headers
+//! say where they end. Damage in them is found by whoever reads them.
+//!
 //! Segments form a chain: each header names its predecessor and where the durable part of that one ended. Below that
 //! point, and below the floor that any valid group header announces, damage is corruption and refused by name.
 //! Above it, damage is the torn tail of the one group that was in flight, and is cut.
 
-use crate::LogError;
 use crate::disk::{BLOCK, Disk, DiskFile};
-use crate::segment::{self, Damage, FORMAT_VERSION, GROUP_HEADER, Place, SegmentHeader};
+use crate::segment::{self, Damage, FORMAT_VERSION, GROUP_HEADER, GroupHeader, Place, SegmentHeader};
+use crate::{LogError, Record};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// A segment in use. `groups` lists every durable group: 16 bytes for at least 4 KiB of log.
+/// A segment in use.
 pub(crate) struct Segment {
     pub name: String,
     pub header: SegmentHeader,
     pub file: Arc<dyn DiskFile>,
-    pub groups: Vec<GroupAt>,
+    /// Every durable group, 16 bytes for at least 4 KiB of log; `None` until somebody reads a segment of an earlier
+    /// process, then [`Unlisted::list`] finds them.
+    pub groups: Option<Vec<GroupAt>>,
     pub end_offset: u64,
     pub end_position: u64,
     /// A sync failed on it: it is never recycled.
@@ -38,7 +43,7 @@ impl Segment {
             name,
             header,
             file,
-            groups: Vec::new(),
+            groups: Some(Vec::new()),
             end_offset,
             end_position: BLOCK as u64,
             poisoned: false,
@@ -46,26 +51,69 @@ impl Segment {
     }
 
     pub fn place(&self, position: u64) -> Place {
-        Place { incarnation: self.header.incarnation, generation: self.header.generation, position }
+        self.header.place(position)
     }
 
     fn corrupt(&self, position: u64) -> LogError {
-        LogError::Corrupt { file: self.name.clone(), position }
-    }
-
-    fn refuse(&self, damage: Damage, position: u64) -> LogError {
-        match damage {
-            Damage::Invalid => self.corrupt(position),
-            Damage::Newer(version) => newer(&self.name, version),
-        }
+        corrupt(&self.name, position)
     }
 
     pub fn push_group(&mut self, count: u64, stored_len: usize) {
         let (first_offset, position) = (self.end_offset, self.end_position as u32);
-        self.groups.push(GroupAt { first_offset, position, len: stored_len as u32 });
+        let group = GroupAt { first_offset, position, len: stored_len as u32 };
+        self.groups.get_or_insert_default().push(group);
         self.end_offset += count;
         self.end_position += stored_len as u64;
     }
+
+    /// What its groups can be listed from without holding on to it.
+    pub fn unlisted(&self) -> Unlisted {
+        Unlisted {
+            name: self.name.clone(),
+            file: Arc::clone(&self.file),
+            header: self.header,
+            end_offset: self.end_offset,
+            end_position: self.end_position,
+        }
+    }
+}
+
+/// A segment whose end is known and whose groups are not.
+pub(crate) struct Unlisted {
+    pub name: String,
+    pub file: Arc<dyn DiskFile>,
+    pub header: SegmentHeader,
+    end_offset: u64,
+    end_position: u64,
+}
+
+impl Unlisted {
+    /// Steps from header to header; payloads are checked when they are read.
+    pub fn list(&self) -> Result<Vec<GroupAt>, LogError> {
+        let (mut offset, mut position) = (self.header.first_offset, BLOCK as u64);
+        let mut groups = Vec::new();
+        while position < self.end_position {
+            let place = self.header.place(position);
+            let header = read_header(self.file.as_ref(), place, self.end_position, offset)?
+                .map_err(|damage| refuse(&self.name, damage, position))?;
+            let len = header.stored_len();
+            groups.push(GroupAt { first_offset: offset, position: position as u32, len: len as u32 });
+            offset += u64::from(header.count);
+            position += len as u64;
+        }
+        if offset == self.end_offset { Ok(groups) } else { Err(corrupt(&self.name, position)) }
+    }
+}
+
+pub(crate) fn refuse(file: &str, damage: Damage, position: u64) -> LogError {
+    match damage {
+        Damage::Invalid => corrupt(file, position),
+        Damage::Newer(version) => newer(file, version),
+    }
+}
+
+fn corrupt(file: &str, position: u64) -> LogError {
+    LogError::Corrupt { file: file.to_owned(), position }
 }
 
 fn newer(file: &str, version: u16) -> LogError {
@@ -109,11 +157,54 @@ pub(crate) fn scan(disk: &dyn Disk, segment_bytes: u64) -> Result<Found, LogErro
     }
     found.segments = chain(disk, by_generation)?;
     for index in 0..found.segments.len() {
-        let next = found.segments.get(index + 1).map(|next| next.header);
-        let last_time = fill(&mut found.segments[index], next.as_ref())?;
-        found.last_append_time_us = last_time.or(found.last_append_time_us);
+        match found.segments.get(index + 1).map(|next| next.header) {
+            Some(next) => believe(&mut found.segments[index], &next)?,
+            None => fill(&mut found.segments[index])?,
+        }
     }
+    found.last_append_time_us = last_time(&mut found.segments)?;
     Ok(found)
+}
+
+/// Takes the end of a segment from the header of the next one.
+fn believe(segment: &mut Segment, next: &SegmentHeader) -> Result<(), LogError> {
+    let len = segment.file.len()?;
+    if next.previous_end > len || next.first_offset < segment.header.first_offset {
+        return Err(segment.corrupt(len));
+    }
+    (segment.end_offset, segment.end_position) = (next.first_offset, next.previous_end);
+    segment.groups = None;
+    Ok(())
+}
+
+/// The append time of the last record; segments and groups without records lie behind it.
+fn last_time(segments: &mut VecDeque<Segment>) -> Result<Option<i64>, LogError> {
+    for segment in segments.iter_mut().rev() {
+        if segment.groups.is_none() {
+            segment.groups = Some(segment.unlisted().list()?);
+        }
+        for group in segment.groups.iter().flatten().rev() {
+            let records = read_group(&segment.name, segment.file.as_ref(), segment.place(0), group)?;
+            if let Some(last) = records.last() {
+                return Ok(Some(last.append_time_us));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The records of a listed group; `place` is any of its segment.
+pub(crate) fn read_group(
+    name: &str,
+    file: &dyn DiskFile,
+    place: Place,
+    group: &GroupAt,
+) -> Result<Vec<Record>, LogError> {
+    let position = u64::from(group.position);
+    let mut bytes = vec![0; group.len as usize];
+    file.read_at(&mut bytes, position)?;
+    let decoded = segment::decode_group(Place { position, ..place }, &Bytes::from(bytes));
+    decoded.map(|(_, records)| records).map_err(|damage| refuse(name, damage, position))
 }
 
 /// A spare that was not filled to its full length is of no use.
@@ -171,56 +262,48 @@ fn chain(disk: &dyn Disk, mut by_generation: BTreeMap<u64, Segment>) -> Result<V
     Ok(segments)
 }
 
-/// Lists the groups of a segment and returns the append time of its last record.
-fn fill(segment: &mut Segment, next: Option<&SegmentHeader>) -> Result<Option<i64>, LogError> {
+/// Verifies the newest segment group by group up to where it was torn.
+fn fill(segment: &mut Segment) -> Result<(), LogError> {
     let len = segment.file.len()?;
-    let limit = next.map_or(len, |next| next.previous_end);
-    if limit > len {
-        return Err(segment.corrupt(len));
-    }
-    if next.is_none() {
-        // After a killed process the page cache may hold groups that never reached the disk. They are about to be
-        // believed, so they must be durable first.
-        segment.file.sync()?;
-    }
-    let mut last_time = None;
-    while segment.end_position < limit {
-        match read_group(segment, limit)? {
-            Ok((count, stored_len, time)) => {
-                segment.push_group(count, stored_len);
-                last_time = time.or(last_time);
-            }
-            Err(Damage::Invalid) if next.is_none() => break,
-            Err(damage) => return Err(segment.refuse(damage, segment.end_position)),
+    // After a killed process the page cache may hold groups that never reached the disk. They are about to be believed,
+    // so they must be durable first.
+    segment.file.sync()?;
+    while segment.end_position < len {
+        match verify_next(segment, len)? {
+            Ok(header) => segment.push_group(u64::from(header.count), header.stored_len()),
+            Err(Damage::Invalid) => break,
+            Err(damage) => return Err(refuse(&segment.name, damage, segment.end_position)),
         }
     }
-    match next {
-        Some(next) if next.first_offset != segment.end_offset => Err(segment.corrupt(segment.end_position)),
-        Some(_) => Ok(last_time),
-        None => check_tail(segment, len).map(|()| last_time),
-    }
+    check_tail(segment, len)
 }
 
-type GroupSummary = (u64, usize, Option<i64>);
-
-/// The group at the segment's end, if a valid one that continues the offsets lies there.
-fn read_group(segment: &Segment, limit: u64) -> Result<Result<GroupSummary, Damage>, LogError> {
-    let place = segment.place(segment.end_position);
+/// The header of the group at `place`, if it is one that continues the offsets and fits.
+fn read_header(
+    file: &dyn DiskFile,
+    place: Place,
+    limit: u64,
+    offset: u64,
+) -> Result<Result<GroupHeader, Damage>, LogError> {
     let mut head = [0; GROUP_HEADER];
-    segment.file.read_at(&mut head, place.position)?;
-    let header = match segment::decode_group_header(place, &head) {
+    file.read_at(&mut head, place.position)?;
+    let header = segment::decode_group_header(place, &head);
+    Ok(header.and_then(|header| {
+        let fits = place.position + header.stored_len() as u64 <= limit;
+        if fits && header.first_offset == offset { Ok(header) } else { Err(Damage::Invalid) }
+    }))
+}
+
+/// The group at the segment's end, payload and all, if a valid one lies there.
+fn verify_next(segment: &Segment, limit: u64) -> Result<Result<GroupHeader, Damage>, LogError> {
+    let place = segment.place(segment.end_position);
+    let header = match read_header(segment.file.as_ref(), place, limit, segment.end_offset)? {
         Ok(header) => header,
         Err(damage) => return Ok(Err(damage)),
     };
-    let fits = place.position + header.stored_len() as u64 <= limit;
-    if !fits || header.first_offset != segment.end_offset {
-        return Ok(Err(Damage::Invalid));
-    }
     let mut bytes = vec![0; header.stored_len()];
     segment.file.read_at(&mut bytes, place.position)?;
-    Ok(segment::decode_group(place, &Bytes::from(bytes)).map(|(header, records)| {
-        (u64::from(header.count), header.stored_len(), records.last().map(|r| r.append_time_us))
-    }))
+    Ok(segment::decode_group(place, &Bytes::from(bytes)).map(|(header, _)| header))
 }
 
 /// Looks behind the cut for a header that proves the damage lies below the durable floor.
@@ -247,12 +330,8 @@ fn check_tail(segment: &Segment, len: u64) -> Result<(), LogError> {
 
 /// Reads every durable group of a segment again; for a log that is about to leave it after a failed sync.
 pub(crate) fn verify(segment: &Segment) -> Result<(), LogError> {
-    for group in &segment.groups {
-        let mut bytes = vec![0; group.len as usize];
-        segment.file.read_at(&mut bytes, u64::from(group.position))?;
-        let place = segment.place(u64::from(group.position));
-        segment::decode_group(place, &Bytes::from(bytes))
-            .map_err(|damage| segment.refuse(damage, place.position))?;
+    for group in segment.groups.iter().flatten() {
+        read_group(&segment.name, segment.file.as_ref(), segment.place(0), group)?;
     }
     Ok(())
 }

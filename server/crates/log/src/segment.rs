@@ -27,6 +27,13 @@ pub struct SegmentHeader {
     pub previous_end: u64,
 }
 
+impl SegmentHeader {
+    /// Where a group at `position` lies.
+    pub fn place(&self, position: u64) -> Place {
+        Place { incarnation: self.incarnation, generation: self.generation, position }
+    }
+}
+
 /// What the header of a group says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupHeader {
@@ -217,4 +224,45 @@ pub fn decode_group(place: Place, bytes: &Bytes) -> Result<(GroupHeader, Vec<Rec
         at = next;
     }
     Ok((header, records))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_valid_only_where_it_was_written() {
+        let entries = [Entry { append_time_us: 1, payload: Bytes::from_static(b"payload") }];
+        let place = Place { incarnation: 7, generation: 3, position: 4096 };
+        let mut bytes = vec![0; stored_len(&entries)];
+        encode_group(place, 5, 5, &entries, &mut bytes);
+        assert!(decode_group(place, &bytes.clone().into()).is_ok());
+        let elsewhere = [
+            Place { incarnation: 8, ..place },
+            Place { generation: 4, ..place },
+            Place { position: 8192, ..place },
+        ];
+        for place in elsewhere {
+            assert_eq!(decode_group(place, &bytes.clone().into()), Err(Damage::Invalid), "{place:?}");
+            // The fields beside the checksums are for people; forging them must not help.
+            let mut forged = bytes.clone();
+            put(&mut forged, 8, &place.generation.to_le_bytes());
+            put(&mut forged, 16, &place.position.to_le_bytes());
+            assert_eq!(decode_group(place, &forged.into()), Err(Damage::Invalid), "forged {place:?}");
+        }
+    }
+
+    #[test]
+    fn the_payloads_checksum_knows_its_place_too() {
+        let entries = [Entry { append_time_us: 1, payload: Bytes::from_static(b"payload") }];
+        let [here, there] = [3, 4].map(|generation| Place { incarnation: 7, generation, position: 4096 });
+        let mut groups = [here, there].map(|place| {
+            let mut bytes = vec![0; stored_len(&entries)];
+            encode_group(place, 5, 5, &entries, &mut bytes);
+            bytes
+        });
+        let [old, new] = &mut groups;
+        assert_eq!(old[GROUP_HEADER..], new[GROUP_HEADER..], "the same payload");
+        assert_ne!(old[48..52], new[48..52], "another checksum");
+    }
 }

@@ -18,14 +18,15 @@ use queue::{Item, Queue};
 /// Microseconds since 1970; the composition root passes the machine's clock, tests their own.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// How often an unhealthy log is tried again while nobody sends: readiness must come back without traffic.
-const RECOVERY_PAUSE: Duration = Duration::from_millis(500);
+/// How often, while nobody sends, an unhealthy log is tried again (readiness must come back without traffic) and the
+/// judge is asked for a last word.
+const IDLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the judge makes of a batch.
 #[derive(Debug)]
 pub struct Judged<V> {
-    /// What to write; `None` when nothing of the batch is to be stored.
-    pub payload: Option<Bytes>,
+    /// What to write, one record each; empty when nothing of the batch is to be stored.
+    pub payloads: Vec<Bytes>,
     /// What to tell the sender once the group is durable.
     pub verdict: V,
 }
@@ -40,14 +41,27 @@ pub trait Judge: Send + 'static {
     /// What the sender is told.
     type Verdict: Send + 'static;
 
-    /// Judges one batch. `offset` is where its payload will lie when one is returned and the group commits.
+    /// Judges one batch. `offset` is where its first payload will lie when one is returned and the group commits.
     fn judge(&mut self, batch: Self::Batch, append_time_us: i64, offset: u64) -> Judged<Self::Verdict>;
 
-    /// The group's last word: a record of its own (outcome counts), written under the same sync. None by default.
-    fn close_group(&mut self, append_time_us: i64, offset: u64) -> Option<Bytes> {
-        let _ = (append_time_us, offset);
-        None
+    /// The group's last word: records of its own (outcome counts), written under the same sync. None by default.
+    fn close_group(&mut self, append_time_us: i64) -> Vec<Bytes> {
+        let _ = append_time_us;
+        Vec::new()
     }
+
+    /// A batch that was queued is refused without being judged: the log does not take groups.
+    fn turned_away(&mut self, batch: Self::Batch) {
+        drop(batch);
+    }
+
+    /// Whether there is a last word although nobody sends: asked while the queue is empty.
+    fn wants_group(&self) -> bool {
+        false
+    }
+
+    /// The last group is done; nothing follows. The sequencer's stop waits for this.
+    fn stopping(&mut self) {}
 
     /// The group is durable up to `durable_end` (exclusive).
     fn committed(&mut self, durable_end: u64);
@@ -89,7 +103,7 @@ impl Default for Limits {
 /// A batch is judged, and what it stored is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed<V> {
-    /// Where its payload lies; `None` when nothing of it was stored.
+    /// Where its first payload lies; `None` when nothing of it was stored.
     pub offset: Option<u64>,
     /// Microseconds since 1970.
     pub append_time_us: i64,
@@ -284,15 +298,19 @@ impl<J: Judge> Sequencer<J> {
         let closing = CloseOnExit(Arc::clone(&self.shared));
         while let Some(group) = self.next_group() {
             if !self.recovered() {
-                refuse_all::<J>(group, &CommitError::Failed("the log is not ready yet".into()));
-            } else if !group.is_empty() {
+                self.turn_away(group);
+            } else if !group.is_empty() || self.judge.wants_group() {
                 self.commit(group);
             }
         }
+        if self.judge.wants_group() && self.recovered() {
+            self.commit(Vec::new());
+        }
+        self.judge.stopping();
         drop(closing);
     }
 
-    /// Waits for work; an empty group asks to look after an unhealthy log, `None` ends the thread.
+    /// Waits for work; an empty group asks to look after what needs no traffic, `None` ends the thread.
     fn next_group(&self) -> Option<Vec<Waiting<J>>> {
         let SharedState { queue, wake, limits, metrics } = self.shared.as_ref();
         let mut queue = queue.lock();
@@ -305,9 +323,7 @@ impl<J: Judge> Sequencer<J> {
             if queue.stopped() {
                 return None;
             }
-            if metrics.healthy.load(Ordering::Relaxed) {
-                wake.wait(&mut queue);
-            } else if wake.wait_for(&mut queue, RECOVERY_PAUSE).timed_out() {
+            if wake.wait_for(&mut queue, IDLE_PAUSE).timed_out() {
                 return Some(Vec::new());
             }
         }
@@ -325,6 +341,13 @@ impl<J: Judge> Sequencer<J> {
         healthy.load(Ordering::Relaxed)
     }
 
+    fn turn_away(&mut self, group: Vec<Waiting<J>>) {
+        for (batch, sender) in group {
+            self.judge.turned_away(batch);
+            sender.send(Err(CommitError::Failed("the log is not ready yet".into()))).ok();
+        }
+    }
+
     fn commit(&mut self, group: Vec<Waiting<J>>) {
         // Timers run on append time, so it never falls, whatever the machine's clock does.
         let now = (self.clock)().max(self.last_time_us);
@@ -333,12 +356,12 @@ impl<J: Judge> Sequencer<J> {
         let mut answers = Vec::with_capacity(group.len());
         for (batch, sender) in group {
             let offset = first + entries.len() as u64;
-            let Judged { payload, verdict } = self.judge.judge(batch, now, offset);
-            let offset = payload.is_some().then_some(offset);
-            entries.extend(payload.map(|payload| Entry { append_time_us: now, payload }));
+            let Judged { payloads, verdict } = self.judge.judge(batch, now, offset);
+            let offset = (!payloads.is_empty()).then_some(offset);
+            entries.extend(payloads.into_iter().map(|payload| Entry { append_time_us: now, payload }));
             answers.push((Committed { offset, append_time_us: now, verdict }, sender));
         }
-        let last_word = self.judge.close_group(now, first + entries.len() as u64);
+        let last_word = self.judge.close_group(now).into_iter();
         entries.extend(last_word.map(|payload| Entry { append_time_us: now, payload }));
         match self.append(&entries) {
             Ok(()) => self.confirm(now, &entries, answers),
@@ -389,12 +412,6 @@ impl<J: Judge> Sequencer<J> {
 
 type Answered<J> = (Committed<<J as Judge>::Verdict>, oneshot::Sender<Answer<J>>);
 
-fn refuse_all<J: Judge>(group: Vec<Waiting<J>>, error: &CommitError) {
-    for (_, sender) in group {
-        sender.send(Err(error.clone())).ok();
-    }
-}
-
 /// However the thread ends, also by a panic of the judge, nobody is left waiting for ever.
 struct CloseOnExit<T>(Arc<SharedState<T>>);
 
@@ -406,3 +423,6 @@ impl<T> Drop for CloseOnExit<T> {
         self.0.metrics.healthy.store(false, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

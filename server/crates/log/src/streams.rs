@@ -196,6 +196,18 @@ impl Stream {
         holes
     }
 
+    /// Whether numbers may be missing; quick, and exact for a stream that was only ever sent in order.
+    #[inline]
+    pub(crate) fn may_have_holes(&self) -> bool {
+        self.top.1 != 0 || self.rest.is_some()
+    }
+
+    /// How many numbers were given out, not delivered, and not explained.
+    pub fn missing(&self) -> u64 {
+        let holes = self.holes(usize::MAX);
+        holes.iter().map(|(from, to)| to - from + 1).fold(0, u64::saturating_add)
+    }
+
     /// Marks `from..=to` as lost for good: no hole any more. A number of it that is delivered after all is
     /// fresh, once.
     ///
@@ -369,7 +381,7 @@ fn decode_ranges(reader: &mut Reader<'_>) -> Option<Vec<Range>> {
 pub struct ProducerHandle(u32);
 
 /// One stream of a [`StreamTable`], in the same sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StreamHandle {
     producer: u32,
     stream: u32,
@@ -463,6 +475,36 @@ impl StreamTable {
     /// The bound of intervals per stream.
     pub fn max_intervals(&self) -> usize {
         self.max_intervals
+    }
+
+    /// The stream's handle; entered if it is new.
+    pub(crate) fn handle(&mut self, producer: ProducerHandle, class: u8, lane: u8) -> StreamHandle {
+        let stream = self.producers[producer.0 as usize].find_or_enter(class, lane);
+        StreamHandle { producer: producer.0, stream }
+    }
+
+    /// A stream and the project it belongs to.
+    pub(crate) fn stream_at(&self, at: StreamHandle) -> (u32, &Stream) {
+        let producer = &self.producers[at.producer as usize];
+        (producer.project, &producer.streams[at.stream as usize].1)
+    }
+
+    /// A stream to change.
+    pub(crate) fn stream_at_mut(&mut self, at: StreamHandle) -> &mut Stream {
+        &mut self.producers[at.producer as usize].streams[at.stream as usize].1
+    }
+
+    /// The handles of all streams.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = StreamHandle> {
+        (0_u32..).zip(&self.producers).flat_map(|(producer, one)| {
+            (0..one.streams.len() as u32).map(move |stream| StreamHandle { producer, stream })
+        })
+    }
+
+    /// Bytes of [`Self::encode`], roughly.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        // One stream a producer is the normal case.
+        self.producers.len() * (28 + 4 + 27 + 16)
     }
 
     /// A stream, if anything is known about it.

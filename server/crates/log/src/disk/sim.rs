@@ -13,14 +13,23 @@ const SECTOR: usize = 512;
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    folder: usize,
+}
+
+type Names = BTreeMap<String, usize>;
+
+/// The names of one folder: as they are, as they are on disk, and the changes between the two.
+#[derive(Default)]
+struct Folder {
+    names: Names,
+    durable: Names,
+    pending: Vec<Names>,
 }
 
 struct State {
     random: u64,
     files: Vec<Content>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    pending_names: Vec<BTreeMap<String, usize>>,
+    folders: Vec<Folder>,
     capacity: u64,
     failing_syncs: u32,
     power_left: Option<u64>,
@@ -40,15 +49,20 @@ impl SimDisk {
         let state = State {
             random: seed,
             files: Vec::new(),
-            names: BTreeMap::new(),
-            durable_names: BTreeMap::new(),
-            pending_names: Vec::new(),
+            folders: vec![Folder::default()],
             capacity: u64::MAX,
             failing_syncs: 0,
             power_left: None,
             boots: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), folder: 0 }
+    }
+
+    /// Another folder of the same machine, empty: they lose power together.
+    pub fn new_folder(&self) -> Self {
+        let mut state = self.state.lock();
+        state.folders.push(Folder::default());
+        Self { state: Arc::clone(&self.state), folder: state.folders.len() - 1 }
     }
 
     /// From now on files together may hold `bytes`; growing beyond that is `StorageFull`.
@@ -78,18 +92,15 @@ impl SimDisk {
         for file in &mut state.files {
             lose_sectors(file, &mut state.random, share);
         }
-        let kept = (next(&mut state.random) % (state.pending_names.len() as u64 + 1)) as usize;
-        if kept > 0 {
-            state.durable_names = state.pending_names[kept - 1].clone();
+        for folder in &mut state.folders {
+            lose_names(folder, &mut state.random);
         }
-        state.pending_names.clear();
-        state.names = state.durable_names.clone();
     }
 
     /// Flips one bit of durable data, as a rotting medium would.
     pub fn flip_bit(&self, name: &str, at: usize) {
         let mut state = self.state.lock();
-        if let Some(&id) = state.names.get(name) {
+        if let Some(&id) = state.folders[self.folder].names.get(name) {
             let file = &mut state.files[id];
             for bytes in [&mut file.current, &mut file.durable] {
                 if let Some(byte) = <[u8]>::get_mut(bytes, at) {
@@ -102,23 +113,28 @@ impl SimDisk {
     /// Overwrites durable bytes behind the log's back; for tests of damage and of newer formats.
     pub fn overwrite(&self, name: &str, at: usize, data: &[u8]) {
         let mut state = self.state.lock();
-        if let Some(&id) = state.names.get(name) {
+        if let Some(&id) = state.folders[self.folder].names.get(name) {
             let file = &mut state.files[id];
             file.current[at..at + data.len()].copy_from_slice(data);
             file.durable[at..at + data.len()].copy_from_slice(data);
         }
     }
 
-    fn change_names<T>(&self, change: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.state.lock();
+    fn change_names<T>(
+        &self,
+        change: impl FnOnce(&mut Names, &mut Vec<Content>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         state.spend_power()?;
-        let result = change(&mut state)?;
-        let names = state.names.clone();
-        state.pending_names.push(names);
+        let folder = &mut state.folders[self.folder];
+        let result = change(&mut folder.names, &mut state.files)?;
+        folder.pending.push(folder.names.clone());
         Ok(result)
     }
 
-    fn handle(&self, id: usize, boot: u64) -> Arc<dyn DiskFile> {
+    fn handle(&self, id: usize) -> Arc<dyn DiskFile> {
+        let boot = self.state.lock().boots;
         Arc::new(SimFile { state: Arc::clone(&self.state), id, boot })
     }
 }
@@ -135,13 +151,24 @@ impl State {
         }
     }
 
-    fn find(&self, name: &str) -> io::Result<usize> {
-        self.names.get(name).copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
-    }
-
     fn used(&self) -> u64 {
-        self.names.values().map(|&id| self.files[id].current.len() as u64).sum()
+        let names = self.folders.iter().flat_map(|folder| folder.names.values());
+        names.map(|&id| self.files[id].current.len() as u64).sum()
     }
+}
+
+fn find(names: &Names, name: &str) -> io::Result<usize> {
+    names.get(name).copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+}
+
+/// File systems journal names in order, so a prefix of the changes is kept.
+fn lose_names(folder: &mut Folder, random: &mut u64) {
+    let kept = (next(random) % (folder.pending.len() as u64 + 1)) as usize;
+    if kept > 0 {
+        folder.durable = folder.pending[kept - 1].clone();
+    }
+    folder.pending.clear();
+    folder.names = folder.durable.clone();
 }
 
 /// Keeps each dirty sector with a chance of `share` quarters (0: none, 4: all).
@@ -174,43 +201,39 @@ fn next(state: &mut u64) -> u64 {
 
 impl Disk for SimDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let (id, boot) = self.change_names(|state| {
-            if state.names.contains_key(name) {
+        let id = self.change_names(|names, files| {
+            if names.contains_key(name) {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, name.to_owned()));
             }
-            state.files.push(Content::default());
-            let id = state.files.len() - 1;
-            state.names.insert(name.to_owned(), id);
-            Ok((id, state.boots))
+            files.push(Content::default());
+            names.insert(name.to_owned(), files.len() - 1);
+            Ok(files.len() - 1)
         })?;
-        Ok(self.handle(id, boot))
+        Ok(self.handle(id))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let (id, boot) = {
-            let state = self.state.lock();
-            (state.find(name)?, state.boots)
-        };
-        Ok(self.handle(id, boot))
+        let id = find(&self.state.lock().folders[self.folder].names, name)?;
+        Ok(self.handle(id))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.state.lock().names.keys().cloned().collect())
+        Ok(self.state.lock().folders[self.folder].names.keys().cloned().collect())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.change_names(|state| {
-            state.find(name)?;
-            state.names.remove(name);
+        self.change_names(|names, _| {
+            find(names, name)?;
+            names.remove(name);
             Ok(())
         })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.change_names(|state| {
-            let id = state.find(from)?;
-            state.names.remove(from);
-            state.names.insert(to.to_owned(), id);
+        self.change_names(|names, _| {
+            let id = find(names, from)?;
+            names.remove(from);
+            names.insert(to.to_owned(), id);
             Ok(())
         })
     }
@@ -218,8 +241,9 @@ impl Disk for SimDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         state.spend_power()?;
-        state.durable_names = state.names.clone();
-        state.pending_names.clear();
+        let folder = &mut state.folders[self.folder];
+        folder.durable = folder.names.clone();
+        folder.pending.clear();
         Ok(())
     }
 }

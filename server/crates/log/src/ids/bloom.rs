@@ -4,10 +4,9 @@
 const PROBES: u32 = 7;
 const BLOCK_BITS: usize = 512;
 
-/// One cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Block([u64; 8]);
+/// One cache line. A plain array, because only then a new layer is memory that the system zeroes page by page when
+/// it is touched, and not tens of megabytes written at once.
+type Block = [u64; 8];
 
 #[derive(Debug)]
 struct Layer {
@@ -32,7 +31,7 @@ impl Bloom {
     pub(crate) fn insert(&mut self, hash: u64) {
         if self.layers.last().is_none_or(|layer| layer.room == 0) {
             let keys = self.first << self.layers.len().min(20);
-            let blocks = vec![Block([0; 8]); (keys * self.bits_per_key).div_ceil(BLOCK_BITS)];
+            let blocks: Vec<Block> = vec![[0; 8]; (keys * self.bits_per_key).div_ceil(BLOCK_BITS)];
             self.layers.push(Layer { blocks, room: keys });
         }
         if let Some(layer) = self.layers.last_mut() {
@@ -40,7 +39,7 @@ impl Bloom {
             let at = block_of(hash, layer.blocks.len());
             let block = &mut layer.blocks[at];
             for (word, bit) in probes(hash) {
-                block.0[word] |= bit;
+                block[word] |= bit;
             }
         }
     }
@@ -48,7 +47,7 @@ impl Bloom {
     pub(crate) fn contains(&self, hash: u64) -> bool {
         self.layers.iter().any(|layer| {
             let block = &layer.blocks[block_of(hash, layer.blocks.len())];
-            probes(hash).all(|(word, bit)| block.0[word] & bit != 0)
+            probes(hash).all(|(word, bit)| block[word] & bit != 0)
         })
     }
 

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::background::Manual;
+use crate::disk::SimDisk;
 
 const START: i64 = 1_800_000_000_000_000;
 
@@ -19,6 +21,7 @@ enum Step {
     Send(Key),
     Commit,
     Rollback,
+    Work,
     Snapshot,
     Crash,
 }
@@ -31,7 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
         20 => any::<u8>().prop_map(|id| Step::Send(Key::Id(id % 40))),
         8 => Just(Step::Commit),
         3 => Just(Step::Rollback),
-        1 => Just(Step::Snapshot),
+        4 => Just(Step::Work),
+        2 => Just(Step::Snapshot),
         1 => Just(Step::Crash),
     ]
 }
@@ -46,19 +50,22 @@ fn event_key(dedupe: &mut Dedupe, key: Key) -> EventKey {
     }
 }
 
-fn config(dir: &Path) -> DedupeConfig {
-    let mut config = DedupeConfig::new(dir.join("ids"));
+fn config(disk: &SimDisk, jobs: &Manual) -> DedupeConfig {
+    let mut config = DedupeConfig::new(Arc::new(disk.clone()), jobs.background());
     config.ids.flush_at = 7;
     config
+}
+
+fn new(disk: &SimDisk) -> Dedupe {
+    Dedupe::create(config(disk, &Manual::default())).unwrap()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     #[test]
     fn stored_once_and_never_called_stored_when_it_is_not(steps in prop::collection::vec(step(), 0..400)) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("snapshot");
-        let mut dedupe = Dedupe::create(config(dir.path())).unwrap();
+        let (disk, jobs) = (SimDisk::new(1), Manual::default());
+        let mut dedupe = Dedupe::create(config(&disk, &jobs)).unwrap();
         let (mut log, mut group) = (Vec::<Key>::new(), Vec::new());
         let mut stored = HashSet::new();
         for step in steps {
@@ -81,13 +88,22 @@ proptest! {
                     dedupe.rollback();
                     group.clear();
                 }
-                Step::Snapshot if group.is_empty() => dedupe.snapshot_to(&path).unwrap(),
+                Step::Work => {
+                    jobs.run_one();
+                }
+                Step::Snapshot if group.is_empty() => {
+                    let snapshot = dedupe.snapshot().unwrap();
+                    jobs.background()(Box::new(move || snapshot.write().unwrap()));
+                }
                 Step::Snapshot => {
-                    prop_assert!(matches!(dedupe.snapshot_to(&path), Err(DedupeError::GroupStaged)));
+                    prop_assert!(matches!(dedupe.snapshot(), Err(DedupeError::GroupStaged)));
                 }
                 Step::Crash => {
                     group.clear();
-                    dedupe = Dedupe::load(&path, config(dir.path()), log.len() as u64).unwrap();
+                    jobs.forget();
+                    let kept = dedupe.snapshot_position().load(Ordering::Acquire);
+                    dedupe = Dedupe::load(config(&disk, &jobs), kept..log.len() as u64).unwrap();
+                    prop_assert_eq!(dedupe.position(), kept);
                     for &key in &log[dedupe.position() as usize..] {
                         let event = event_key(&mut dedupe, key);
                         dedupe.replay(1, event, START);
@@ -95,14 +111,17 @@ proptest! {
                     dedupe.commit(log.len() as u64).unwrap();
                 }
             }
+            if group.is_empty() {
+                let holes = dedupe.holes(1, usize::MAX).flat_map(|(_, holes)| holes);
+                prop_assert_eq!(dedupe.missing().of(1), holes.map(|(from, to)| to - from + 1).sum::<u64>());
+            }
         }
     }
 }
 
 #[test]
 fn two_phones_restored_from_one_backup_do_not_shadow_each_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut dedupe = Dedupe::create(config(dir.path())).unwrap();
+    let mut dedupe = new(&SimDisk::new(1));
     for epoch in [11, 12] {
         for number in 1..100 {
             let key = Key::Number { install: 1, epoch, lane: 3, number };
@@ -113,44 +132,81 @@ fn two_phones_restored_from_one_backup_do_not_shadow_each_other() {
 }
 
 #[test]
-fn holes_are_named_until_explained_also_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("snapshot");
-    let mut dedupe = Dedupe::create(config(dir.path())).unwrap();
+fn holes_are_named_and_counted_until_explained_also_after_a_restart() {
+    let disk = SimDisk::new(1);
+    let mut dedupe = new(&disk);
     let producer = dedupe.producer(1, [1; 16], 1);
     for number in [1, 2, 5, 9] {
         dedupe.check_and_stage(1, EventKey::Numbered { producer, class: 1, lane: 3, number }, START);
     }
     dedupe.commit(4).unwrap();
+    let missing = dedupe.missing();
+    assert_eq!(missing.of(1), 5);
     dedupe.explain_loss(producer, 1, 3, (3, 3)).unwrap();
-    dedupe.snapshot_to(&path).unwrap();
-    let again = Dedupe::load(&path, config(dir.path()), 4).unwrap();
+    dedupe.commit(4).unwrap();
+    assert_eq!((missing.of(1), missing.of(2)), (4, 0));
+    dedupe.snapshot().unwrap().write().unwrap();
+    let mut again = Dedupe::load(config(&disk, &Manual::default()), 4..4).unwrap();
     let holes: Vec<_> = again.holes(1, 10).map(|(key, holes)| (key.lane, holes)).collect();
     assert_eq!(holes, [(3, vec![(4, 4), (6, 8)])]);
     assert_eq!(again.holes(2, 10).count(), 0);
+    assert_eq!(again.missing().of(1), 4);
+    let producer = again.producer(1, [1; 16], 1);
+    for number in [4, 6, 7, 8, 3] {
+        again.check_and_stage(1, EventKey::Numbered { producer, class: 1, lane: 3, number }, START);
+    }
+    again.commit(5).unwrap();
+    assert_eq!(again.missing().of(1), 0);
+}
+
+#[test]
+fn a_hole_of_any_size_is_counted_and_goes_again() {
+    let mut dedupe = new(&SimDisk::new(1));
+    let missing = dedupe.missing();
+    for install in [1, 2] {
+        let producer = dedupe.producer(1, [install; 16], 1);
+        let key = EventKey::Numbered { producer, class: 1, lane: 3, number: u64::MAX };
+        dedupe.check_and_stage(1, key, START);
+        dedupe.commit(1).unwrap();
+        assert_eq!(missing.of(1), if install == 1 { u64::MAX - 1 } else { u64::MAX });
+    }
+    for install in [1, 2] {
+        let producer = dedupe.producer(1, [install; 16], 1);
+        dedupe.explain_loss(producer, 1, 3, (1, u64::MAX)).unwrap();
+    }
+    dedupe.commit(1).unwrap();
+    assert_eq!(missing.of(1), 0);
+}
+
+#[test]
+fn without_the_snapshot_a_trimmed_log_is_refused() {
+    let disk = SimDisk::new(1);
+    let load = |log| Dedupe::load(config(&disk, &Manual::default()), log).map(|_| ());
+    assert!(load(0..9).is_ok());
+    assert!(matches!(load(1..9), Err(DedupeError::BehindLog { covers: 0, log_first: 1 })));
 }
 
 #[test]
 fn a_snapshot_that_is_not_ours_is_refused_by_name() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("snapshot");
-    let mut dedupe = Dedupe::create(config(dir.path())).unwrap();
+    let disk = SimDisk::new(1);
+    let mut dedupe = new(&disk);
     let producer = dedupe.producer(1, [1; 16], 1);
     dedupe.check_and_stage(1, EventKey::Numbered { producer, class: 1, lane: 3, number: 1 }, START);
     dedupe.commit(9).unwrap();
-    dedupe.snapshot_to(&path).unwrap();
-    let load = |log_end| Dedupe::load(&path, config(dir.path()), log_end).map(|_| ());
-    assert!(load(9).is_ok());
-    assert!(matches!(load(8), Err(DedupeError::AheadOfLog { covers: 9, log_end: 8, .. })));
-    let sound = std::fs::read(&path).unwrap();
+    dedupe.snapshot().unwrap().write().unwrap();
+    let load = |log| Dedupe::load(config(&disk, &Manual::default()), log).map(|_| ());
+    assert!(load(0..9).is_ok());
+    assert!(matches!(load(0..8), Err(DedupeError::AheadOfLog { covers: 9, log_end: 8, .. })));
+    assert!(matches!(load(10..11), Err(DedupeError::BehindLog { covers: 9, log_first: 10 })));
+    let sound = io::read_whole(&disk, SNAPSHOT).unwrap().unwrap();
     for at in 0..sound.len() {
         let mut damaged = sound.clone();
         damaged[at] ^= 16;
-        std::fs::write(&path, &damaged).unwrap();
-        let refused = load(9);
+        io::replace(&disk, SNAPSHOT, &damaged).unwrap();
+        let refused = load(0..9);
         let newer = matches!(refused, Err(DedupeError::NewerVersion { .. }));
         assert!(newer || matches!(refused, Err(DedupeError::Corrupt { .. })), "byte {at}: {refused:?}");
-        std::fs::write(&path, &sound[..at]).unwrap();
-        assert!(matches!(load(9), Err(DedupeError::Corrupt { .. })), "cut at {at}");
+        io::replace(&disk, SNAPSHOT, &sound[..at]).unwrap();
+        assert!(matches!(load(0..9), Err(DedupeError::Corrupt { .. })), "cut at {at}");
     }
 }

@@ -1,88 +1,119 @@
-//! The few file operations of snapshots and runs, in one place: everything is written whole, beside its
-//! final name, and becomes visible by a rename after it is on disk.
+//! The few file operations of snapshots and runs, in one place. Runs have names of their own and count only once
+//! a snapshot names them; a snapshot is written whole, beside its final name, and becomes visible by a rename.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
 
 /// Why a file of the duplicate index could not be used. None of these is ever taken for "not seen".
 #[derive(Debug, thiserror::Error)]
 pub enum DedupeError {
     /// The operating system refused; the same call may succeed once the cause is gone.
-    #[error("{}: {source}: make the file accessible or free space, then retry", path.display())]
+    #[error("{file} of the duplicate index: {source}: make it accessible or free space, then retry")]
     Io {
-        /// The file.
-        path: PathBuf,
+        /// The file's name.
+        file: String,
         /// What the system said.
         source: io::Error,
     },
     /// A checksum or a length does not fit: the file was damaged after it was written.
-    #[error("{} is damaged ({what}): restore it from a backup", path.display())]
+    #[error("{file} of the duplicate index is damaged ({what}): restore it from a backup")]
     Corrupt {
-        /// The file.
-        path: PathBuf,
+        /// The file's name.
+        file: String,
         /// What does not fit.
         what: &'static str,
     },
     /// A newer release wrote the file.
-    #[error("{} has format version {found}, this release reads up to {known}: use the newer release", path.display())]
+    #[error(
+        "{file} of the duplicate index has format version {found}, this release reads up to {known}: upgrade footpath"
+    )]
     NewerVersion {
-        /// The file.
-        path: PathBuf,
+        /// The file's name.
+        file: String,
         /// Its version.
         found: u32,
         /// The newest version this release reads.
         known: u32,
     },
     /// The file covers more of the log than there is: it belongs to another log.
-    #[error("{} covers the log up to {covers}, which ends at {log_end}: restore log and index together", path.display())]
+    #[error(
+        "{file} of the duplicate index covers the log up to {covers}, which ends at {log_end}: restore log and index together"
+    )]
     AheadOfLog {
-        /// The file.
-        path: PathBuf,
+        /// The file's name.
+        file: String,
         /// The position it covers.
         covers: u64,
         /// Where the log ends.
         log_end: u64,
     },
+    /// The log has been trimmed beyond what is remembered: what lies between is unknown.
+    #[error(
+        "the duplicate index covers the log up to {covers}, which now begins at {log_first}: restore log and index together"
+    )]
+    BehindLog {
+        /// The position it covers; 0 without a snapshot.
+        covers: u64,
+        /// Where the log begins.
+        log_first: u64,
+    },
     /// A snapshot was asked for in the middle of a group.
     #[error("a group is staged: commit or roll it back, then take the snapshot")]
     GroupStaged,
+    /// The thread that should have written a run ended.
+    #[error("the background thread has ended; restart the server")]
+    Abandoned,
 }
 
-/// Turns an IO error into one that names the file.
-pub(crate) fn named(path: &Path) -> impl FnOnce(io::Error) -> DedupeError + '_ {
-    move |source| DedupeError::Io { path: path.to_owned(), source }
-}
-
-/// Replaces `path` by `bytes`, durably: after an `Ok` it survives a power loss, after an error or a crash
-/// the old content is still there.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DedupeError> {
-    let beside = path.with_extension("tmp");
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path))
-        .and_then(|()| sync_folder(path));
-    written.map_err(named(path))
-}
-
-/// The content of a file, `None` if there is none.
-pub(crate) fn read_whole(path: &Path) -> Result<Option<Vec<u8>>, DedupeError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(named(path)(error)),
+impl DedupeError {
+    pub(crate) fn corrupt(file: &str, what: &'static str) -> Self {
+        Self::Corrupt { file: file.to_owned(), what }
     }
 }
 
-/// Fills `bytes` from `offset` on.
-pub(crate) fn read_at(file: &File, path: &Path, bytes: &mut [u8], offset: u64) -> Result<(), DedupeError> {
-    file.read_exact_at(bytes, offset).map_err(named(path))
+/// Turns an IO error into one that names the file.
+pub(crate) fn named(file: &str) -> impl FnOnce(io::Error) -> DedupeError + '_ {
+    move |source| DedupeError::Io { file: file.to_owned(), source }
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+/// Writes a new file; it and its name are durable after an `Ok`.
+pub(crate) fn create(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.create(name)?;
+    let written = file.write_at(bytes, 0).and_then(|()| file.sync()).and_then(|()| disk.sync_dir());
+    if written.is_err() {
+        // What it takes is needed elsewhere; if removing fails too, the next start does it.
+        disk.remove(name).ok();
+    }
+    written.map(|()| file)
+}
+
+/// Replaces `name` by `bytes`, durably: after an `Ok` it survives a power loss, after an error or a crash the old
+/// content is still there.
+pub(crate) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = format!("{name}.tmp");
+    match disk.remove(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create(disk, &beside, bytes)?;
+    disk.rename(&beside, name)?;
+    disk.sync_dir()
+}
+
+/// The content of a file, `None` if there is none.
+pub(crate) fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, DedupeError> {
+    let file = match disk.open(name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(named(name)(error)),
+    };
+    let read = file.len().and_then(|len| {
+        let mut bytes = vec![0; len as usize];
+        file.read_at(&mut bytes, 0).map(|()| bytes)
+    });
+    read.map(Some).map_err(named(name))
 }
 
 /// A reader over bytes whose lengths cannot be trusted; each read is `None` past the end.

@@ -72,7 +72,9 @@ impl Memtable {
         entries
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.table = HashTable::new();
+    /// Takes everything out and leaves room for as much again: growing a large table in steps would stall.
+    pub(crate) fn take(&mut self) -> Self {
+        let next = HashTable::with_capacity(self.table.len());
+        Self { table: std::mem::replace(&mut self.table, next) }
     }
 }

@@ -8,11 +8,11 @@
 //! Blocks of 4096 bytes, integers little endian. A reader refuses a newer version. The first key of each
 //! block is held in memory (0.5 % of the file), so that a confirmation is one read of one block.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::io::{self, DedupeError, Reader};
 use super::memtable::{Entry, Key};
+use crate::disk::{Disk, DiskFile};
 
 const MAGIC: &[u8; 8] = b"FPIDRUN\0";
 const VERSION: u32 = 1;
@@ -38,17 +38,21 @@ pub(crate) struct RunMeta {
 }
 
 /// An open run.
-#[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) meta: RunMeta,
-    pub(crate) path: PathBuf,
-    file: File,
+    pub(crate) name: String,
+    file: Arc<dyn DiskFile>,
     fences: Vec<Key>,
 }
 
 impl Run {
     /// Writes sorted `entries` durably and opens them.
-    pub(crate) fn write(path: &Path, meta: RunMeta, entries: &[Entry]) -> Result<Self, DedupeError> {
+    pub(crate) fn write(
+        disk: &dyn Disk,
+        name: String,
+        meta: RunMeta,
+        entries: &[Entry],
+    ) -> Result<Self, DedupeError> {
         let mut bytes = Vec::with_capacity((1 + entries.len().div_ceil(PER_BLOCK)) * BLOCK);
         put_head(&mut bytes, &meta);
         for chunk in entries.chunks(PER_BLOCK) {
@@ -59,19 +63,22 @@ impl Run {
             }
             seal_block(&mut bytes, start);
         }
-        io::write_whole(path, &bytes)?;
-        let file = File::open(path).map_err(io::named(path))?;
+        let file = io::create(disk, &name, &bytes).map_err(io::named(&name))?;
         let fences = entries.chunks(PER_BLOCK).map(|chunk| chunk[0].key).collect();
-        Ok(Self { meta, path: path.to_owned(), file, fences })
+        Ok(Self { meta, name, file, fences })
     }
 
     /// Opens a run, verifies all of it, and shows each id to `each`.
-    pub(crate) fn open(path: &Path, mut each: impl FnMut(Entry)) -> Result<Self, DedupeError> {
-        let file = File::open(path).map_err(io::named(path))?;
-        let bytes = io::read_whole(path)?.unwrap_or_default();
-        let corrupt = |what| DedupeError::Corrupt { path: path.to_owned(), what };
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        name: String,
+        mut each: impl FnMut(Entry),
+    ) -> Result<Self, DedupeError> {
+        let file = disk.open(&name).map_err(io::named(&name))?;
+        let bytes = io::read_whole(disk, &name)?.unwrap_or_default();
+        let corrupt = |what| DedupeError::corrupt(&name, what);
         let (head, body) = bytes.split_at_checked(BLOCK).ok_or_else(|| corrupt("too short"))?;
-        let meta = read_head(path, head)?;
+        let meta = read_head(&name, head)?;
         if body.len() as u64 != meta.ids.div_ceil(PER_BLOCK as u64).saturating_mul(BLOCK as u64) {
             return Err(corrupt("length"));
         }
@@ -86,7 +93,7 @@ impl Run {
             fences.push(entry_at(block, 0).key);
             (0..count).for_each(|at| each(entry_at(block, at)));
         }
-        Ok(Self { meta, path: path.to_owned(), file, fences })
+        Ok(Self { meta, name, file, fences })
     }
 
     /// The log hour in which `key` was stored, if the run holds it.
@@ -94,9 +101,10 @@ impl Run {
         let after = self.fences.partition_point(|fence| fence <= key);
         let Some(block_index) = after.checked_sub(1) else { return Ok(None) };
         let mut block = [0_u8; BLOCK];
-        io::read_at(&self.file, &self.path, &mut block, ((1 + block_index) * BLOCK) as u64)?;
+        let read = self.file.read_at(&mut block, ((1 + block_index) * BLOCK) as u64);
+        read.map_err(io::named(&self.name))?;
         if !is_sound(&block) {
-            return Err(DedupeError::Corrupt { path: self.path.clone(), what: "checksum" });
+            return Err(DedupeError::corrupt(&self.name, "checksum"));
         }
         let before = block_index * PER_BLOCK;
         let (mut low, mut high) = (0, (self.meta.ids as usize - before).min(PER_BLOCK));
@@ -127,15 +135,15 @@ fn put_head(bytes: &mut Vec<u8>, meta: &RunMeta) {
     seal_block(bytes, start);
 }
 
-fn read_head(path: &Path, head: &[u8]) -> Result<RunMeta, DedupeError> {
-    let corrupt = |what| DedupeError::Corrupt { path: path.to_owned(), what };
+fn read_head(name: &str, head: &[u8]) -> Result<RunMeta, DedupeError> {
+    let corrupt = |what| DedupeError::corrupt(name, what);
     let mut reader = Reader(head);
     if reader.take(MAGIC.len()) != Some(MAGIC) {
         return Err(corrupt("not a run of ids"));
     }
     let found = reader.u32().unwrap_or(0);
     if found > VERSION {
-        return Err(DedupeError::NewerVersion { path: path.to_owned(), found, known: VERSION });
+        return Err(DedupeError::NewerVersion { file: name.to_owned(), found, known: VERSION });
     }
     if !is_sound(head) {
         return Err(corrupt("checksum of the header"));

@@ -4,12 +4,16 @@ use std::collections::HashMap as Plain;
 
 use proptest::prelude::*;
 
+use super::io::Reader;
 use super::*;
+use crate::background::Manual;
+use crate::disk::SimDisk;
 
 const START: i64 = 500_000 * HOUR_US;
 
-fn config(dir: &std::path::Path, flush_at: usize) -> IdConfig {
-    IdConfig { flush_at, flush_cold_at: flush_at / 2 + 1, ..IdConfig::new(dir) }
+fn config(disk: &SimDisk, jobs: &Manual, flush_at: usize) -> IdConfig {
+    let flush_cold_at = flush_at / 2 + 1;
+    IdConfig { flush_at, flush_cold_at, ..IdConfig::new(Arc::new(disk.clone()), jobs.background()) }
 }
 
 /// Ids from a small space, so that they repeat: UUIDv4, or UUIDv7 of an hour relative to `START`.
@@ -32,6 +36,8 @@ enum Step {
     Hours(i64),
     Commit,
     Rollback,
+    Work,
+    Snapshot,
     Restart,
 }
 
@@ -50,13 +56,16 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop_oneof![4 => 1..4_i64, 1 => 60..80_i64].prop_map(Step::Hours),
         6 => Just(Step::Commit),
         2 => Just(Step::Rollback),
+        4 => Just(Step::Work),
+        1 => Just(Step::Snapshot),
         1 => Just(Step::Restart),
     ]
 }
 
 /// What the log, a snapshot and the index would be.
 struct World {
-    dir: tempfile::TempDir,
+    disk: SimDisk,
+    jobs: Manual,
     index: IdIndex,
     now: i64,
     position: u64,
@@ -69,27 +78,27 @@ struct World {
 
 impl World {
     fn new(flush_at: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let index = IdIndex::create(config(dir.path(), flush_at)).unwrap();
+        let (disk, jobs) = (SimDisk::new(1), Manual::default());
+        let index = IdIndex::create(config(&disk, &jobs, flush_at)).unwrap();
         let mut snapshot = Vec::new();
         index.encode(&mut snapshot);
-        let (stored, group, tail) = (Plain::new(), Vec::new(), Vec::new());
-        Self { dir, index, now: START, position: 0, stored, group, tail, snapshot: (0, snapshot), flush_at }
+        let (stored, group, tail, snapshot) = (Plain::new(), Vec::new(), Vec::new(), (0, snapshot));
+        Self { disk, jobs, index, now: START, position: 0, stored, group, tail, snapshot, flush_at }
     }
 
     fn check(&mut self, project: u32, id: EventId) {
         let hour = self.now / HOUR_US;
-        let recent = |&&(p, i, _): &&(u32, EventId, i64)| (p, i) == (project, id);
+        let recent = |&(p, i, at): &(u32, EventId, i64)| (p, i) == (project, id) && hour - at / HOUR_US <= 72;
         let known = self.stored.get(&(project, id)).is_some_and(|stored| hour - stored <= 72)
-            || self.group.iter().find(recent).is_some_and(|(_, _, at)| hour - at / HOUR_US <= 72);
+            || self.group.iter().any(recent);
         match self.index.check_and_stage(project, id, self.now).unwrap() {
             IdVerdict::Fresh => {
                 assert!(!known, "{id} was stored");
                 self.group.push((project, id, self.now));
             }
             IdVerdict::Duplicate => assert!(known, "{id} was not stored"),
-            // The group alone fills a tiny memtable.
-            IdVerdict::Full => assert!(!known && self.group.len() >= FULL_AT),
+            // A group, or a run that is not written yet, fills a tiny memtable.
+            IdVerdict::Full => assert!(!known && self.index.in_memory() >= FULL_AT * self.flush_at),
         }
     }
 
@@ -105,7 +114,7 @@ impl World {
     fn take_snapshot(&mut self) {
         let mut bytes = Vec::new();
         self.index.encode(&mut bytes);
-        self.index.remove_garbage();
+        self.index.garbage().lock().drain(..).for_each(|name| self.disk.remove(&name).unwrap());
         self.snapshot = (self.position, bytes);
         self.tail.clear();
     }
@@ -113,8 +122,9 @@ impl World {
     /// A crash: the open group is gone, the snapshot is read, the tail replayed.
     fn restart(&mut self) {
         self.group.clear();
+        self.jobs.forget();
         let (position, bytes) = &self.snapshot;
-        let config = config(self.dir.path(), self.flush_at);
+        let config = config(&self.disk, &self.jobs, self.flush_at);
         let read = IdIndex::decode(&mut Reader(bytes), config, *position, self.position);
         self.index = read.unwrap().unwrap();
         for &(project, id, at) in &self.tail {
@@ -133,6 +143,11 @@ impl World {
                     self.index.rollback();
                     self.group.clear();
                 }
+                Step::Work => {
+                    self.jobs.run_one();
+                }
+                Step::Snapshot if self.group.is_empty() => self.take_snapshot(),
+                Step::Snapshot => {}
                 Step::Restart => self.restart(),
             }
             if at % 50 == 49 {
@@ -163,13 +178,15 @@ fn fresh(index: &mut IdIndex, id: EventId, at: i64) -> bool {
 
 #[test]
 fn many_ids_go_through_runs_and_whole_files_expire() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut index = IdIndex::create(config(dir.path(), 1000)).unwrap();
+    let (disk, jobs) = (SimDisk::new(1), Manual::default());
+    let mut index = IdIndex::create(config(&disk, &jobs, 1000)).unwrap();
     let ids = |n: u32| [v4(n), EventId::v7(START, v4(n).0[6..].try_into().unwrap())];
     for n in 0..5_000 {
         assert!(ids(n).iter().all(|&id| fresh(&mut index, id, START)));
         index.commit(u64::from(n)).unwrap();
+        jobs.run_all();
     }
+    index.commit(5_000).unwrap();
     assert_eq!((index.runs(), index.in_memory()), (10, 0));
     let after_72 = START + 72 * HOUR_US;
     assert!((0..5_000).all(|n| ids(n).iter().all(|&id| !fresh(&mut index, id, after_72))));
@@ -177,47 +194,87 @@ fn many_ids_go_through_runs_and_whole_files_expire() {
     index.rollback();
     assert!((0..1_500).all(|n| ids(n).iter().all(|&id| fresh(&mut index, id, after_72 + HOUR_US))));
     assert_eq!((index.runs(), index.in_memory()), (0, 3_000));
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 10);
-    index.remove_garbage();
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(index.garbage().lock().len(), 10, "the last snapshot may name them");
+    assert_eq!(disk.list().unwrap().len(), 10);
+}
+
+#[test]
+fn a_frozen_memtable_answers_until_its_filter_knows_every_id() {
+    let (disk, jobs) = (SimDisk::new(1), Manual::default());
+    let ids = ADOPTED_AT_ONCE as u32 * 5 / 2;
+    let mut index = IdIndex::create(config(&disk, &jobs, ids as usize)).unwrap();
+    (0..ids).for_each(|n| assert!(fresh(&mut index, v4(n), START)));
+    let (mut commits, mut ran) = (0, 0);
+    while index.runs() == 0 {
+        index.commit(commits).unwrap();
+        assert_eq!(index.in_memory(), if index.runs() == 0 { ids as usize } else { 0 });
+        assert!((0..ids).step_by(1001).all(|n| !fresh(&mut index, v4(n), START)), "commit {commits}");
+        assert!(fresh(&mut index, v4(ids + commits as u32), START), "and the new one goes on");
+        index.rollback();
+        ran += usize::from(commits == 3 && jobs.run_one());
+        commits += 1;
+    }
+    assert_eq!((ran, commits), (1, 7), "frozen, three commits of waiting, three steps of the filter");
+    assert!((0..ids).all(|n| !fresh(&mut index, v4(n), START)));
 }
 
 #[test]
 fn any_flipped_bit_of_a_run_is_named_and_never_answers() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut index = IdIndex::create(config(dir.path(), 400)).unwrap();
+    let (disk, jobs) = (SimDisk::new(1), Manual::default());
+    let mut index = IdIndex::create(config(&disk, &jobs, 400)).unwrap();
     (0..400).for_each(|n| assert!(fresh(&mut index, v4(n), START)));
     index.commit(1).unwrap();
-    let path = dir.path().join("0000000000000000.ids");
-    let sound = fs::read(&path).unwrap();
-    for at in (0..sound.len()).step_by(97) {
-        let mut damaged = sound.clone();
-        damaged[at] ^= 4;
-        fs::write(&path, &damaged).unwrap();
-        assert!(run::Run::open(&path, |_| ()).is_err(), "byte {at}");
+    jobs.run_all();
+    index.commit(2).unwrap();
+    let name = disk.list().unwrap().remove(0);
+    let len = disk.open(&name).unwrap().len().unwrap();
+    for at in (0..len as usize).step_by(97) {
+        disk.flip_bit(&name, at);
+        assert!(run::Run::open(&disk, name.clone(), |_| ()).is_err(), "byte {at}");
         let answers = (0..400).map(|n| index.check_and_stage(1, v4(n), START));
         assert!(answers.into_iter().all(|answer| matches!(answer, Ok(IdVerdict::Duplicate) | Err(_))));
+        disk.flip_bit(&name, at);
     }
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_refuses_only_when_memory_is_full() {
-    let dir = tempfile::tempdir().unwrap();
-    let runs = dir.path().join("runs");
-    let mut index = IdIndex::create(config(&runs, 10)).unwrap();
-    fs::remove_dir(&runs).unwrap();
-    let mut failed = 0;
-    for n in 0..40 {
-        assert!(fresh(&mut index, v4(n), START));
+fn a_disk_that_cannot_be_written_refuses_only_when_memory_is_full_and_heals() {
+    let (disk, jobs) = (SimDisk::new(1), Manual::default());
+    let mut index = IdIndex::create(config(&disk, &jobs, 10)).unwrap();
+    disk.set_capacity(100);
+    let (mut failed, mut now) = (0, START);
+    for n in 0..50 {
+        assert!(fresh(&mut index, v4(n), now));
         failed += usize::from(index.commit(u64::from(n)).is_err());
+        jobs.run_all();
+        now += RETRY_US / 4;
     }
-    assert!((1..=12).contains(&failed));
-    assert!(matches!(index.check_and_stage(1, v4(99), START), Ok(IdVerdict::Full)));
-    assert!(!fresh(&mut index, v4(3), START));
-    fs::create_dir(&runs).unwrap();
-    index.commit(50).unwrap();
-    index.large.push(Place::Other);
-    index.commit(51).unwrap();
-    assert!(fresh(&mut index, v4(99), START));
-    assert!(!fresh(&mut index, v4(3), START));
+    assert!((2..=12).contains(&failed), "{failed}: now and then, not at each commit");
+    assert!(matches!(index.check_and_stage(1, v4(99), now), Ok(IdVerdict::Full)));
+    assert!(!fresh(&mut index, v4(3), now));
+    disk.set_capacity(u64::MAX);
+    for _ in 0..4 {
+        now += RETRY_US;
+        assert!(!fresh(&mut index, v4(49), now));
+        index.commit(50).ok();
+        jobs.run_all();
+    }
+    assert!(fresh(&mut index, v4(99), now));
+    assert!((0..50).all(|n| !fresh(&mut index, v4(n), now)));
+}
+
+#[test]
+fn a_job_that_was_lost_is_begun_again() {
+    let (disk, jobs) = (SimDisk::new(1), Manual::default());
+    let mut index = IdIndex::create(config(&disk, &jobs, 10)).unwrap();
+    (0..10).for_each(|n| assert!(fresh(&mut index, v4(n), START)));
+    index.commit(1).unwrap();
+    jobs.forget();
+    assert!(matches!(index.commit(2), Err(DedupeError::Abandoned)));
+    assert!(!fresh(&mut index, v4(3), START + RETRY_US));
+    index.commit(3).unwrap();
+    jobs.run_all();
+    index.commit(4).unwrap();
+    assert_eq!((index.runs(), index.in_memory()), (1, 0));
+    assert!(!fresh(&mut index, v4(3), START + RETRY_US));
 }
