@@ -15,4 +15,7 @@ pub struct Config {
     /// Id of the project that the first start makes.
     #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default")]
     pub project: String,
+    /// Stops cleanly when standard input ends: a server started by another program ends with it.
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }

@@ -2,7 +2,9 @@
 
 mod app;
 mod config;
+mod demo;
 mod ledger;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -22,27 +24,39 @@ struct Cli {
 enum Command {
     /// Runs the server with everything embedded.
     Serve(config::Config),
+    Demo(demo::Args),
+    Token(tools::token::Args),
 }
 
 fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    // A server tells what it does; a tool says what its user asked for, and errors.
+    let level = if matches!(command, Command::Serve(_)) { "info" } else { "off" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("FOOTPATH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let Command::Serve(config) = Cli::parse().command;
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("footpath: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(command).unwrap_or_else(|error| {
+        eprintln!("footpath: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-fn run(config: config::Config) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let app = app::App::open(&config)?;
-        app.announce();
-        app.serve(config.listen).await
-    })
+    let exit = runtime.block_on(async {
+        match command {
+            Command::Serve(config) => serve(config).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Token(args) => tools::token::run(&args).await,
+        }
+    });
+    runtime.shutdown_background(); // Simulated visitors may still be asleep.
+    exit
+}
+
+async fn serve(config: config::Config) -> anyhow::Result<ExitCode> {
+    let app = app::App::open(&config)?;
+    app.announce();
+    app.serve(config.listen).await?;
+    Ok(ExitCode::SUCCESS)
 }
