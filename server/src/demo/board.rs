@@ -17,8 +17,10 @@ pub struct Board {
     pub seconds: u64,
     /// The page, and how to get in.
     pub link: String,
-    /// What the clients say.
+    /// What the clients say; of what waits, only what could be sent.
     pub sums: Sums,
+    /// Events that wait on offline phones.
+    pub offline: u64,
     /// Events a second, over the last seconds.
     pub rate: f64,
     /// Open installs, and those of them that are offline.
@@ -46,12 +48,13 @@ impl Board {
             reached.iter().map(u64::to_string).collect::<Vec<_>>().join("/")
         };
         format!(
-            "{:>4} s  rate {:.1}/s  acked {}  waiting {}  stored {}  duplicate {}  refused {}  lag {}  {CHECKOUT} {}  \
+            "{:>4} s  rate {:.1}/s  acked {}  waiting {}  offline {}  stored {}  duplicate {}  refused {}  lag {}  {CHECKOUT} {}  \
              {FAILURES} {}  {ALL} {}",
             self.seconds,
             self.rate,
             self.sums.acked,
             self.sums.waiting,
+            self.offline,
             self.ledger.stored,
             self.ledger.duplicate,
             self.ledger.refused,
@@ -73,8 +76,12 @@ impl Board {
             format!("traffic   {:.1} events/s from {open} installs, {offline} of them offline", self.rate),
             format!("history   {} of {} events back-filled", self.history.0, self.history.1),
             format!(
-                "outcomes  stored {}  duplicate {}  refused {}  waiting at the clients {}",
-                self.ledger.stored, self.ledger.duplicate, self.ledger.refused, self.sums.waiting
+                "outcomes  stored {}  duplicate {}  refused {}  on their way {}  on offline phones {}",
+                self.ledger.stored,
+                self.ledger.duplicate,
+                self.ledger.refused,
+                self.sums.waiting,
+                self.offline
             ),
             format!("lag       {} from disk to funnel", self.lag_text()),
         ];

@@ -43,7 +43,11 @@ impl Server {
     /// # Errors
     /// If it does not start; the message holds the end of its log.
     pub async fn start(setup: Setup) -> anyhow::Result<Self> {
-        let log = std::fs::File::create(&setup.log)
+        let mut options = std::fs::OpenOptions::new();
+        let log = options
+            .create(true)
+            .append(true)
+            .open(&setup.log)
             .with_context(|| format!("cannot write {}", setup.log.display()))?;
         let mut child = command(&setup, log).spawn().context("cannot start the server")?;
         let Some(stdout) = child.stdout.take() else { bail!("the server's output cannot be read") };

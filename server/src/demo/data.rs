@@ -48,6 +48,11 @@ impl Visit {
         !self.steps.iter().any(|step| matches!(step.name.as_str(), PAYMENT_ERROR | "checkout_bug"))
     }
 
+    /// Whether something is put into the basket.
+    pub fn fills_basket(&self) -> bool {
+        self.steps.iter().any(|step| BASKET.contains(&step.name.as_str()))
+    }
+
     /// The index of the first purchase that has something put into the basket before it.
     pub fn purchase(&self) -> Option<usize> {
         let filled = self.steps.iter().position(|step| BASKET.contains(&step.name.as_str()))?;

@@ -19,12 +19,19 @@ pub fn funnels() -> Vec<v1::Funnel> {
     let minute = v1::RollingRange { count: 1, unit: v1::TimeUnit::Minute.into() };
     let year = v1::RollingRange { count: 366, unit: v1::TimeUnit::Day.into() };
     let basket = || step("Basket", &BASKET);
+    let checkout = || step("Checkout", &["shipping_details", "payment_details"]);
     vec![
-        funnel(CHECKOUT, "Checkout, last minute", vec![basket(), step("Paid", &[PURCHASE])], HOUR_S, minute),
+        funnel(
+            CHECKOUT,
+            "Checkout, last minute",
+            vec![basket(), checkout(), step("Paid", &[PURCHASE])],
+            HOUR_S,
+            minute,
+        ),
         funnel(
             FAILURES,
             "Payment failures, last minute",
-            vec![basket(), step("Payment failed", &[PAYMENT_ERROR])],
+            vec![basket(), checkout(), step("Payment failed", &[PAYMENT_ERROR])],
             HOUR_S,
             minute,
         ),

@@ -40,7 +40,6 @@ pub async fn backfill(
     history: &History,
 ) -> anyhow::Result<()> {
     let events = events(visits, ends_us);
-    history.total.store(events.len() as u64, Ordering::Relaxed);
     let mut ingest = IngestServiceClient::new(channel);
     for (index, part) in events.chunks(BATCH).enumerate() {
         let batch = v1::IngestRequest {

@@ -71,9 +71,9 @@ pub struct Args {
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if (0.1..=50.0).contains(&rate) => Ok(rate),
+        Ok(rate) if (0.1..=15.0).contains(&rate) => Ok(rate),
         _ => {
-            Err("between 0.1 and 50 visits a second; each visitor is a client with a thread of its own"
+            Err("between 0.1 and 15 visits a second; each visitor is a client with a thread of its own"
                 .into())
         }
     }

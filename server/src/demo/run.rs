@@ -28,7 +28,7 @@ use super::notes::{Notes, print};
 use super::panel::{Panel, read_keys};
 use super::script::Action;
 use super::shop::Shop;
-use super::visits::Visitors;
+use super::visits::{Visitors, WARM_UP};
 use super::watch::{Seen, follow};
 use crate::tools::remote::{Bearer, SignedChannel};
 use crate::tools::token::by_folder;
@@ -116,7 +116,8 @@ async fn compose(
     notes: Arc<Notes>,
 ) -> anyhow::Result<Demo> {
     let key = project_key(&mut folder, &api).await?;
-    let before = Before { outcomes: api.outcomes().await?, from_us: SystemClock.now_us() };
+    let from_us = SystemClock.now_us() - WARM_UP.as_micros() as i64;
+    let before = Before { outcomes: api.outcomes().await?, from_us };
     for funnel in funnels() {
         api.define(funnel).await?;
     }
@@ -126,11 +127,12 @@ async fn compose(
     tokio::spawn(remember(visits.clone(), folder, sender, Arc::clone(&history), Arc::clone(&notes)));
     let seen = Arc::new(Seen::default());
     let watched = funnels().into_iter().map(|funnel| funnel.id).collect();
-    tokio::spawn(follow(api.channel(), watched, Arc::clone(&seen), Arc::clone(&notes)));
+    tokio::spawn(follow(api.channel(), watched, Arc::clone(&seen)));
     let shop = Arc::new(Shop::new(channel, key));
     let run = format!("{:x}", before.from_us / 1_000_000);
     let seed = args.seed.unwrap_or(before.from_us.cast_unsigned());
-    let visitors = Arc::new(Visitors::new(Arc::clone(&shop), Arc::clone(&notes), &visits, run, seed));
+    let visitors =
+        Arc::new(Visitors::new(Arc::clone(&shop), Arc::clone(&notes), Arc::clone(&seen), &visits, run, seed));
     tokio::spawn(Arc::clone(&visitors).come(args.rate));
     tokio::spawn(Arc::clone(&visitors).tunnel());
     Ok(Demo {
@@ -186,7 +188,9 @@ async fn remember(
     history: Arc<History>,
     notes: Arc<Notes>,
 ) {
+    history.total.store(visits.iter().map(|visit| visit.steps.len() as u64).sum(), Ordering::Relaxed);
     if folder.memory.history_done {
+        history.done.store(history.total.load(Ordering::Relaxed), Ordering::Relaxed);
         notes.say("the history is there from an earlier start");
         return;
     }
@@ -268,7 +272,10 @@ async fn act(demo: &Arc<Demo>, action: Action, killing: &Arc<AtomicBool>) {
             demo.shop.set_outage(false);
             demo.notes.say("fixed: payments succeed again");
         }
-        Action::Return => demo.visitors.come_back().await,
+        Action::Return => {
+            let visitors = Arc::clone(&demo.visitors);
+            tokio::spawn(async move { visitors.come_back().await });
+        }
         Action::Kill if killing.swap(true, Ordering::SeqCst) => {
             demo.notes.say("one kill at a time: the books are still being checked");
         }
@@ -288,7 +295,7 @@ async fn close(demo: &Demo) -> bool {
     demo.notes.say("closing: visitors leave, phones come back, the books are checked");
     demo.shop.closing.cancel();
     let mut server = demo.server.lock().await; // A kill that still runs comes to its end first.
-    demo.visitors.come_back().await;
+    demo.shop.bring_back().await;
     if server.has_ended() {
         demo.notes.say("the server has ended by itself; server.log in the demo's folder says why");
         return false;
@@ -357,7 +364,7 @@ impl Demo {
     }
 
     fn board(&self) -> Board {
-        let sums = self.shop.sums();
+        let (sums, offline) = self.shop.sums();
         let numbers = |funnel: footpath_proto::v1::Funnel| {
             let numbers = self.seen.funnel(&funnel.id);
             (funnel.id, funnel.title, numbers)
@@ -366,6 +373,7 @@ impl Demo {
             seconds: self.notes.seconds(),
             link: self.link.lock().clone(),
             sums,
+            offline,
             rate: self.rate(sums.tracked),
             installs: self.shop.open_installs(),
             history: (self.history.done.load(Ordering::Relaxed), self.history.total.load(Ordering::Relaxed)),

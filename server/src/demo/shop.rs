@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use super::api::PROJECT;
 
 /// Installs open at the same time, at most: each has a thread.
-const MAX_OPEN: usize = 600;
+const MAX_OPEN: usize = 1_000;
 /// Events between `track` and the queue; a visitor makes one every few seconds.
 const BUFFER: usize = 64;
 /// An event waits at most this long for company, so that the page moves smoothly.
@@ -148,12 +148,17 @@ impl Shop {
         (books.open.len(), books.open.values().filter(|open| open.offline).count())
     }
 
-    /// What the clients say by now.
-    pub fn sums(&self) -> Sums {
+    /// What the clients say by now, and how many events wait on offline ones.
+    pub fn sums(&self) -> (Sums, u64) {
         let books = self.books.lock();
-        let mut sums = books.closed;
-        books.open.values().for_each(|open| sums.add(&open.client.stats()));
-        sums
+        let (mut sums, mut offline) = (books.closed, 0);
+        for open in books.open.values() {
+            let stats = open.client.stats();
+            offline += if open.offline { stats.pending } else { 0 };
+            sums.add(&stats);
+        }
+        sums.waiting -= offline;
+        (sums, offline)
     }
 
     /// Stops the trade until the guard is dropped.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use footpath_model::clock::{Clock, SystemClock};
@@ -11,7 +12,7 @@ use v1::live_service_client::LiveServiceClient;
 use v1::watch_response::Message;
 
 use super::api::PROJECT;
-use super::notes::Notes;
+use super::funnels::CHECKOUT;
 use crate::tools::remote::SignedChannel;
 
 /// The wait before a broken watch is opened again.
@@ -31,12 +32,18 @@ pub struct Numbers {
 pub struct Seen {
     funnels: Mutex<HashMap<String, Numbers>>,
     lag_us: Mutex<Option<i64>>,
+    corrected: AtomicU64,
 }
 
 impl Seen {
     /// The newest numbers of a funnel.
     pub fn funnel(&self, id: &str) -> Numbers {
         self.funnels.lock().get(id).cloned().unwrap_or_default()
+    }
+
+    /// How many results of the checkout funnel late events have corrected.
+    pub fn corrected(&self) -> u64 {
+        self.corrected.load(Ordering::Relaxed)
     }
 
     /// From "on disk" to "seen here", of the newest change.
@@ -47,21 +54,16 @@ impl Seen {
 }
 
 /// Watches `funnels` for ever; opens the watch again when it breaks.
-pub async fn follow(channel: SignedChannel, funnels: Vec<String>, seen: Arc<Seen>, notes: Arc<Notes>) {
+pub async fn follow(channel: SignedChannel, funnels: Vec<String>, seen: Arc<Seen>) {
     loop {
-        if let Err(status) = watch(channel.clone(), &funnels, &seen, &notes).await {
+        if let Err(status) = watch(channel.clone(), &funnels, &seen).await {
             tracing::info!(%status, "the watch ended; opening it again");
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn watch(
-    channel: SignedChannel,
-    funnels: &[String],
-    seen: &Seen,
-    notes: &Notes,
-) -> Result<(), tonic::Status> {
+async fn watch(channel: SignedChannel, funnels: &[String], seen: &Seen) -> Result<(), tonic::Status> {
     let subscription = |id: &String| v1::Subscription {
         id: id.clone(),
         target: Some(v1::subscription::Target::Funnel(v1::FunnelSubscription {
@@ -79,26 +81,23 @@ async fn watch(
                 let numbers = Numbers { labels: snapshot.labels, reached: snapshot.reached };
                 seen.funnels.lock().insert(snapshot.funnel_id, numbers);
             }
-            Some(Message::FunnelDelta(delta)) => take(seen, notes, delta),
+            Some(Message::FunnelDelta(delta)) => take(seen, delta),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn take(seen: &Seen, notes: &Notes, delta: v1::FunnelDelta) {
+fn take(seen: &Seen, delta: v1::FunnelDelta) {
     let mut funnels = seen.funnels.lock();
     let numbers = funnels.entry(delta.subscription_id.clone()).or_default();
     numbers.reached = delta.reached;
-    let label = numbers.labels.last().cloned().unwrap_or_default();
     drop(funnels);
     if let Some(processed) = delta.watermark.and_then(|watermark| watermark.processed) {
         *seen.lag_us.lock() = Some(SystemClock.now_us() - footpath_api::convert::micros(&processed));
     }
     let late = delta.causes.iter().find(|cause| cause.cause() == v1::Cause::LateEvent);
-    let last = delta.change.last().copied().unwrap_or_default();
-    if let Some(late) = late.filter(|late| late.persons > 1) {
-        let who = &delta.subscription_id;
-        notes.say(format!("corrected: {} persons of {who} by late events, {last:+} {label}", late.persons));
+    if let Some(late) = late.filter(|_| delta.subscription_id == CHECKOUT) {
+        seen.corrected.fetch_add(late.persons, Ordering::Relaxed);
     }
 }
