@@ -35,6 +35,7 @@ pub struct App {
     live: Live,
     projector: Projector,
     listen: SocketAddr,
+    until_stdin_closes: bool,
     project: String,
     first_key: Option<String>,
 }
@@ -83,6 +84,7 @@ impl App {
             live,
             projector,
             listen: config.listen,
+            until_stdin_closes: config.until_stdin_closes,
             project: config.project.clone(),
             first_key,
         })
@@ -104,8 +106,12 @@ impl App {
     /// If the address cannot be listened on.
     pub async fn serve(self, listen: SocketAddr) -> anyhow::Result<()> {
         let drain = self.context.drain.clone();
+        let until_stdin_closes = self.until_stdin_closes;
         let stop = async move {
-            stop_signal().await;
+            tokio::select! {
+                () = stop_signal() => {}
+                () = stdin_closed(), if until_stdin_closes => {}
+            }
             drain.cancel();
         };
         tonic::transport::Server::builder()
@@ -164,7 +170,7 @@ fn start_live(
 }
 
 /// The secret that tokens are signed with, made on the first start.
-fn token_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
+pub fn token_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
     Ok(secret_named(store, "jwt")?.to_vec())
 }
 
@@ -218,4 +224,15 @@ async fn stop_signal() {
         () = terminate => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+/// Ends when whoever started this process is gone or closes its end.
+async fn stdin_closed() {
+    let (told, closed) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read that blocks for ever would hold up the runtime's end.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink()); // An error is an end as well.
+        let _ = told.send(());
+    });
+    let _ = closed.await;
 }

@@ -1,0 +1,98 @@
+//! A connection to a server, and errors that say what to do next.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status};
+
+/// A channel whose every call carries a credential.
+pub type SignedChannel = InterceptedService<Channel, Bearer>;
+
+/// Where the server is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Server {
+    /// The server's address.
+    #[arg(long, env = "FOOTPATH_URL", default_value = "http://127.0.0.1:7400", value_name = "URL")]
+    pub url: String,
+    /// The certificate authority (PEM) that signed the server's certificate; needed for https.
+    #[arg(long, env = "FOOTPATH_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+impl Server {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the address or the authority cannot be used, or nothing answers.
+    pub async fn connect(&self) -> anyhow::Result<Channel> {
+        let endpoint = self.endpoint()?;
+        endpoint.connect().await.with_context(|| {
+            format!(
+                "no server answers at {}; start one with `footpath serve`, or name it with --url",
+                self.url
+            )
+        })
+    }
+
+    fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        let endpoint = Endpoint::from_shared(self.url.clone())
+            .with_context(|| format!("{:?} is no address; write it like http://127.0.0.1:7400", self.url))?
+            .connect_timeout(Duration::from_secs(10))
+            .tcp_nodelay(true);
+        let Some(file) = &self.ca else {
+            if self.url.starts_with("https:") {
+                bail!("for https, name the authority that signed the server's certificate with --ca FILE");
+            }
+            return Ok(endpoint);
+        };
+        let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(endpoint.tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))?)
+    }
+}
+
+/// Adds `authorization: Bearer` to every call.
+#[derive(Debug, Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    /// A key or a token.
+    ///
+    /// # Errors
+    /// If it has characters that no header can carry.
+    pub fn new(secret: &str) -> anyhow::Result<Self> {
+        let mut value: MetadataValue<Ascii> = format!("Bearer {}", secret.trim())
+            .parse()
+            .context("the key or token has characters that cannot be sent; copy it again")?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+
+    /// Signs every call of `channel`.
+    pub fn sign(self, channel: Channel) -> SignedChannel {
+        InterceptedService::new(channel, self)
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A status in words, with what to do next.
+pub fn explain(status: &Status) -> anyhow::Error {
+    let next = match status.code() {
+        Code::Unauthenticated => {
+            ": make a new one with `footpath token`, or take a project key from the page"
+        }
+        Code::Unavailable => ": is the server running? Try again, or name another with --url",
+        _ => "",
+    };
+    anyhow::anyhow!("{}{next}", status.message())
+}
