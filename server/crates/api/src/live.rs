@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::{FunnelNumbers, Progress, TailFrame};
+use footpath_live::{CauseTotal, FunnelNumbers, Progress, TailFrame};
 use footpath_model::record::{FrameView, text};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
@@ -110,7 +110,7 @@ async fn heartbeats(context: Arc<Context>, state: Arc<WatchState>, id: String) {
             () = state.sender.closed() => break,
             () = state.closed.cancelled() => break,
             _ = every.tick() => {
-                let watermark = Some(watermark(*context.hub.progress().borrow()));
+                let watermark = Some(current_watermark(&context));
                 let at = Some(timestamp(context.clock.now_us()));
                 send(&state, Message::Heartbeat(v1::Heartbeat { at, watermark })).await;
             }
@@ -122,6 +122,18 @@ async fn heartbeats(context: Arc<Context>, state: Arc<WatchState>, id: String) {
         let end = crate::status::unavailable("draining", "the server is stopping; connect again and resume");
         let _ = state.sender.send(Err(end)).await; // The reader may be gone already.
     }
+}
+
+/// How complete every answer is by now. Where nothing durable is left to read, that is the present: whatever was
+/// acknowledged before the clock was read lies below the end that is read after it.
+fn current_watermark(context: &Context) -> v1::Watermark {
+    let now_us = context.clock.now_us();
+    let end = context.log.durable_end();
+    let mut progress = *context.hub.progress().borrow();
+    if progress.position >= end {
+        progress.processed_us = progress.processed_us.max(now_us);
+    }
+    watermark(progress)
 }
 
 async fn send(state: &WatchState, message: Message) -> bool {
@@ -216,19 +228,29 @@ fn difference(id: &str, funnel: &str, last: &FunnelNumbers, now: &FunnelNumbers)
         return None;
     }
     let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
-    let causes = now.causes.iter().zip(&last.causes).enumerate();
-    let causes = causes
-        .filter(|(_, (n, l))| n > l)
-        .map(|(i, (n, l))| v1::CauseCount { cause: i as i32 + 1, persons: n - l })
-        .collect();
     Some(Message::FunnelDelta(v1::FunnelDelta {
         subscription_id: id.to_owned(),
         change,
         reached: now.reached.clone(),
-        causes,
+        causes: causes(last, now),
         watermark: Some(watermark(progress(now))),
         cursor: Cursor { offset: now.position, index: 0 }.to_string(),
     }))
+}
+
+/// What each cause brought between `last` and `now`, steps included: their sum is the whole change.
+fn causes(last: &FunnelNumbers, now: &FunnelNumbers) -> Vec<v1::CauseCount> {
+    let steps = now.reached.len();
+    let at = |total: &CauseTotal, step: usize| total.steps.get(step).copied().unwrap_or_default();
+    let pairs = now.causes.iter().zip(&last.causes).enumerate();
+    pairs
+        .filter(|(_, (now, last))| now.persons > last.persons)
+        .map(|(i, (now, last))| v1::CauseCount {
+            cause: i as i32 + 1,
+            persons: now.persons - last.persons,
+            change: (0..steps).map(|step| at(now, step) - at(last, step)).collect(),
+        })
+        .collect()
 }
 
 fn snapshot(id: &str, funnel: &str, numbers: &FunnelNumbers) -> v1::FunnelSnapshot {

@@ -9,7 +9,7 @@ use footpath_model::filter::StepMatcher;
 use hashbrown::{HashMap, HashSet};
 
 use crate::LiveError;
-use crate::hub::{CAUSES, Cause, FunnelNumbers};
+use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers};
 
 /// One person in one funnel.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct LiveFunnel {
     matcher: StepMatcher,
     persons: HashMap<u64, Person>,
     counts: FunnelCounts,
-    causes: [u64; CAUSES],
+    causes: [CauseTotal; CAUSES],
     /// (entry time, person): when the range's beginning passes the entry, the person is judged again.
     leaving: BinaryHeap<Reverse<(i64, u64)>>,
     from_us: i64,
@@ -56,7 +56,7 @@ impl LiveFunnel {
             rules,
             counted,
             persons: HashMap::new(),
-            causes: [0; CAUSES],
+            causes: Default::default(),
             leaving: BinaryHeap::new(),
             from_us,
             refold: HashSet::new(),
@@ -95,8 +95,9 @@ impl LiveFunnel {
     /// Two persons became one: `loser`'s events are `winner`'s now.
     pub fn merge(&mut self, loser: ActorKey, winner: ActorKey) {
         let Some(lost) = self.persons.remove(&loser.0) else { return };
-        self.counts.shift(lost.depth, 0);
-        self.changed |= lost.depth > 0;
+        if lost.depth > 0 {
+            self.count(Cause::Merge, lost.depth, 0);
+        }
         let rules = &self.rules;
         let entry = self.persons.entry(winner.0);
         let state = entry.or_insert_with(|| Person::new(rules));
@@ -153,12 +154,17 @@ impl LiveFunnel {
             state.leaves_after = entry;
             self.leaving.push(Reverse((entry, person)));
         }
-        if depth != state.depth {
-            self.counts.shift(state.depth, depth);
-            state.depth = depth;
-            self.causes[cause as usize] += 1;
-            self.changed = true;
+        let before = std::mem::replace(&mut state.depth, depth);
+        if before != depth {
+            self.count(cause, before, depth);
         }
+    }
+
+    /// One person went from depth `before` to depth `after`.
+    fn count(&mut self, cause: Cause, before: usize, after: usize) {
+        self.counts.shift(before, after);
+        self.causes[cause as usize].count(before, after);
+        self.changed = true;
     }
 
     /// Whether numbers changed since the last call.
@@ -172,7 +178,7 @@ impl LiveFunnel {
             version: self.version(),
             labels: self.counted.definition.steps.iter().map(|step| step.label().to_owned()).collect(),
             reached: self.counts.reached().to_vec(),
-            causes: self.causes,
+            causes: self.causes.clone(),
             live: true,
             percent: 100,
             ..FunnelNumbers::default()

@@ -8,7 +8,7 @@ pub mod hub;
 pub mod project;
 pub mod worker;
 
-pub use hub::{CAUSES, Cause, FunnelNumbers, Hub, Progress, TailFrame};
+pub use hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, Progress, TailFrame};
 pub use worker::{KnownFunnel, Live, ProjectNames};
 
 /// Why live state cannot be built.
