@@ -13,6 +13,8 @@ export class FirstEvent {
   #journey = null;
   #actor = '';
   #keyAsked = false;
+  /** The funnel whose first event is filled in. */
+  #named = null;
   #since = new Date();
 
   constructor({ client, project, watch, funnels, header }) {
@@ -88,10 +90,9 @@ export class FirstEvent {
   /** Makes ready for the next event, whoever sends it: an actor of its own, watched for. */
   #begin() {
     const step = this.#funnel?.definition.steps[0];
-    if ($('event-name').dataset.of !== this.#funnel?.id) {
-      $('event-name').value = step?.events[0] ?? 'hello';
-      $('event-name').dataset.of = this.#funnel?.id ?? '';
-    }
+    const of = this.#funnel?.id ?? '';
+    if (this.#named !== of) $('event-name').value = step?.events[0] ?? 'hello';
+    this.#named = of;
     this.#watchFor(`first-${randomHex(4)}`);
     this.#snippets();
   }

@@ -2,15 +2,17 @@
 
 import { $, el, restart, setText } from './dom.js';
 import { definitionText, integer, percent, signed } from './format.js';
-import { BUCKETS, causeOf, SAMPLES } from './funnel.js';
+import { BUCKETS, causeOf, MOST_MINUTES, SAMPLE_MS } from './funnel.js';
 import { bars, line } from './trend.js';
 
 const MINUTE_MS = 60_000;
+/** A number that stood still this long lights up when it moves; in a busy stream the bars move enough. */
+const QUIET_MS = 1_500;
 
 export class FunnelView {
   #funnel = null;
   #rows = [];
-  #trend = line('trend', SAMPLES);
+  #trend = line('trend');
 
   constructor() {
     $('trend').append(this.#trend.scale, this.#trend.root);
@@ -48,8 +50,12 @@ export class FunnelView {
   /** Every few seconds. */
   drawTrend() {
     if (!this.#funnel) return;
-    this.#trend.draw(this.#funnel.samples);
-    this.#rows.forEach((row, step) => row.spark.draw(this.#funnel.arrivals[step]));
+    const { samples, arrivals, minutes } = this.#funnel;
+    const span = minutes === 1 ? 'minute' : `${minutes} minutes`;
+    setText($('trend-caption'), `Conversion over the last ${span}`);
+    setText($('arrivals-head'), `Last ${minutes} min`);
+    this.#trend.draw(samples, Math.max(2, (minutes * MINUTE_MS) / SAMPLE_MS));
+    this.#rows.forEach((row, step) => row.spark.draw(arrivals[step], (BUCKETS / MOST_MINUTES) * minutes));
   }
 }
 
@@ -62,6 +68,7 @@ function stepRow(label, step) {
   const [reached, share, kept, minute] = ['reached', 'share', 'kept', 'minute'].map((name) => cell(`${name} num`));
   const root = el('li', { className: 'step' }, bar, reached, share, kept, spark.root, minute);
   let shown;
+  let movedAt = -Infinity;
 
   function draw(funnel, at, now) {
     const count = funnel.reached[at];
@@ -74,8 +81,10 @@ function stepRow(label, step) {
     const lately = funnel.arrived(at, MINUTE_MS);
     setText(minute, lately > 0 ? `+${integer(lately)}` : '0');
     drawMark(mark, funnel.markAt(at, now));
-    if (shown !== undefined && shown !== count) restart(reached, count > shown ? 'up' : 'down', ['up', 'down']);
+    if (shown === count) return;
+    if (shown !== undefined && now - movedAt > QUIET_MS) restart(reached, count > shown ? 'up' : 'down', ['up', 'down']);
     shown = count;
+    movedAt = now;
   }
 
   return { root, spark, draw };

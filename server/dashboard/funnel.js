@@ -14,12 +14,14 @@ const UNNAMED = { one: 'unnamed cause', many: 'unnamed causes', badge: 'correcte
 
 export const causeOf = (cause) => CAUSES[cause] ?? UNNAMED;
 
+/** How far back the small charts reach. */
+export const MOST_MINUTES = 5;
 /** Persons who reached a step lately, in buckets. */
 export const BUCKET_MS = 5_000;
-export const BUCKETS = 60;
+export const BUCKETS = (MOST_MINUTES * 60_000) / BUCKET_MS;
 /** The overall conversion, sampled. */
 export const SAMPLE_MS = 2_000;
-export const SAMPLES = 150;
+export const SAMPLES = (MOST_MINUTES * 60_000) / SAMPLE_MS;
 /** A step's mark stays this long after the last correction of its kind. */
 export const MARK_MS = 15_000;
 
@@ -63,6 +65,11 @@ export class Funnel {
   get conversion() {
     const first = Number(this.reached[0] ?? 0);
     return first > 0 ? (100 * Number(this.reached.at(-1))) / first : null;
+  }
+
+  /** How many minutes the small charts should show: a young page would else show stubs in a corner. */
+  get minutes() {
+    return Math.min(MOST_MINUTES, Math.max(1, Math.ceil((this.samples.length * SAMPLE_MS) / 60_000)));
   }
 
   /** Takes the whole numbers; returns what is worth a line in the feed. */

@@ -10,14 +10,15 @@ function chart(className, height, label) {
   });
 }
 
-/** Bars, one a bucket, the newest at the right. */
+/** Bars, one a bucket, the newest at the right; `shown` of them fill the width. */
 export function bars(className, count) {
   const height = 30;
   const root = chart(className, height);
   const pitch = WIDTH / count;
   const rects = Array.from({ length: count }, (_, i) => svg('rect', { x: i * pitch, width: pitch * 0.7, y: height, height: 0 }));
   root.append(...rects);
-  function draw(values) {
+  function draw(values, shown) {
+    setAttributes(root, { viewBox: `${(count - shown) * pitch} 0 ${shown * pitch} ${height}` });
     const highest = Math.max(1, ...values);
     values.forEach((value, i) => {
       const high = value === 0 ? 0 : Math.max(1.5, (height * value) / highest);
@@ -35,7 +36,7 @@ export function stackedBars(className, count, kinds) {
   const columns = Array.from({ length: count }, (_, i) => kinds.map((kind) => svg('rect', { class: kind, x: i * pitch, width: pitch * 0.75, y: height, height: 0 })));
   root.append(...columns.flat());
   function draw(minutes, label) {
-    const highest = Math.max(1, ...minutes.map((parts) => parts.reduce((sum, n) => sum + n, 0)));
+    const highest = Math.max(...minutes.map((parts) => parts.reduce((sum, n) => sum + n, 0)));
     minutes.forEach((parts, i) => {
       let y = height;
       parts.forEach((value, kind) => {
@@ -50,8 +51,8 @@ export function stackedBars(className, count, kinds) {
   return { root, draw };
 }
 
-/** A line of samples, the newest at the right; a null is a break in it. */
-export function line(className, count) {
+/** A line of samples, the newest at the right, `shown` of them over the width; a null is a break in it. */
+export function line(className) {
   const height = 60;
   const path = svg('path', { class: 'line', d: '' });
   const area = svg('path', { class: 'area', d: '' });
@@ -61,11 +62,11 @@ export function line(className, count) {
   const bottom = el('span', { className: 'num' });
   const scale = el('div', { className: 'scale' }, top, bottom);
 
-  function draw(samples) {
+  function draw(samples, shown) {
     const known = samples.filter((v) => v !== null);
     if (known.length === 0) return;
     const { low, high } = bounds(known);
-    const x = (i) => WIDTH - ((samples.length - 1 - i) * WIDTH) / (count - 1);
+    const x = (i) => WIDTH - ((samples.length - 1 - i) * WIDTH) / (shown - 1);
     const y = (v) => height - 2 - ((height - 4) * (v - low)) / (high - low);
     const runs = runsOf(samples);
     const points = (run) => run.map(([i, v]) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join('L');
