@@ -1,6 +1,6 @@
 // gRPC-Web over fetch: unary calls and server streams, with trailers and google.rpc error reasons.
 
-import { Reader } from './codec.js';
+import { Reader } from './wire.js';
 
 const PACKAGE = 'footpath.v1';
 const TRAILERS = 0x80;
@@ -166,18 +166,21 @@ export function createClient(codec, token, origin = '') {
     }
   }
 
+  /** True if the trailers came. The body is read to its end, or the connection could not be used again. */
   async function readFrames(response, signal, onPayload) {
     const reader = response.body.getReader();
     const frames = new Frames();
+    let ended = false;
     try {
       for (;;) {
         const { done, value } = await guarded(signal, () => reader.read());
-        if (done) return false;
+        if (done) return ended;
         for (const { flags, payload } of frames.push(value)) {
           if (flags & TRAILERS) {
             const trailers = parseTrailers(payload);
             check((key) => trailers.get(key));
-            return true;
+            ended = true;
+            continue;
           }
           if (flags & COMPRESSED) throw new RpcError('INTERNAL', 'the answer is compressed, which was not asked for');
           onPayload(payload);

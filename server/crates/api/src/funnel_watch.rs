@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use footpath_live::{FunnelNumbers, Progress};
+use footpath_live::{CauseTotal, FunnelNumbers, Progress};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 
 use crate::context::Context;
 use crate::cursor::{Cursor, Opened, Scope};
 use crate::live::{WatchState, watermark};
+
+/// How long a first snapshot waits for what was acknowledged before it was asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn interval(asked_ms: u32) -> Duration {
     let ms = if asked_ms == 0 { 100 } else { asked_ms.clamp(20, 1000) };
@@ -33,7 +36,9 @@ pub async fn follow_funnel(
     // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
     let seen = from.filter(|cursor| !cursor.other_log).map_or(0, |cursor| cursor.at.offset);
     let wanted = context.log.durable_end().max(seen);
-    let _ = context.hub.progress().wait_for(|progress| progress.position >= wanted).await;
+    let mut progress = context.hub.progress();
+    let caught_up = progress.wait_for(|progress| progress.position >= wanted);
+    let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
     let Some(mut cell) = context.hub.funnel(state.project(), funnel) else {
         state.end(id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
         return;
@@ -73,19 +78,29 @@ fn difference(
         return None;
     }
     let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
-    let causes = now.causes.iter().zip(&last.causes).enumerate();
-    let causes = causes
-        .filter(|(_, (n, l))| n > l)
-        .map(|(i, (n, l))| v1::CauseCount { cause: i as i32 + 1, persons: n - l })
-        .collect();
     Some(Message::FunnelDelta(v1::FunnelDelta {
         subscription_id: id.to_owned(),
         change,
         reached: now.reached.clone(),
-        causes,
+        causes: causes(last, now),
         watermark: Some(watermark(progress(now))),
         cursor,
     }))
+}
+
+/// What each cause brought between `last` and `now`, steps included: their sum is the whole change.
+fn causes(last: &FunnelNumbers, now: &FunnelNumbers) -> Vec<v1::CauseCount> {
+    let steps = now.reached.len();
+    let at = |total: &CauseTotal, step: usize| total.steps.get(step).copied().unwrap_or_default();
+    let pairs = now.causes.iter().zip(&last.causes).enumerate();
+    pairs
+        .filter(|(_, (now, last))| now.persons > last.persons)
+        .map(|(i, (now, last))| v1::CauseCount {
+            cause: i as i32 + 1,
+            persons: now.persons - last.persons,
+            change: (0..steps).map(|step| at(now, step) - at(last, step)).collect(),
+        })
+        .collect()
 }
 
 fn snapshot(id: &str, funnel: &str, numbers: &FunnelNumbers, cursor: String) -> v1::FunnelSnapshot {

@@ -139,7 +139,7 @@ async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires
             }
             () = until(ends_at) => break Some(crate::access::token_expired()),
             _ = every.tick() => {
-                let watermark = Some(watermark(*context.hub.progress().borrow()));
+                let watermark = Some(current_watermark(&context));
                 let at = Some(timestamp(context.clock.now_us()));
                 // A reader that is behind has no need of a heartbeat, and must not delay the end.
                 state.offer(Message::Heartbeat(v1::Heartbeat { at, watermark }));
@@ -151,6 +151,18 @@ async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires
     if let Some(status) = why {
         let _ = tokio::time::timeout(FAREWELL, state.sender.send(Err(status))).await; // It may be gone already.
     }
+}
+
+/// How complete every answer is by now. Where nothing durable is left to read, that is the present: whatever was
+/// acknowledged before the clock was read lies below the end that is read after it.
+fn current_watermark(context: &Context) -> v1::Watermark {
+    let now_us = context.clock.now_us();
+    let end = context.log.durable_end();
+    let mut progress = *context.hub.progress().borrow();
+    if progress.position >= end {
+        progress.processed_us = progress.processed_us.max(now_us);
+    }
+    watermark(progress)
 }
 
 fn subscribe(

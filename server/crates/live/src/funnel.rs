@@ -9,7 +9,7 @@ use footpath_model::filter::StepMatcher;
 use hashbrown::HashMap;
 
 use crate::LiveError;
-use crate::hub::{CAUSES, Cause, FunnelNumbers, Progress};
+use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Progress};
 use crate::persons::{Person, Persons};
 
 /// Persons folded again at a time: bounds the memory of one reading of stored events.
@@ -41,7 +41,7 @@ pub struct LiveFunnel {
 #[derive(Debug)]
 struct Book {
     counts: FunnelCounts,
-    causes: [u64; CAUSES],
+    causes: [CauseTotal; CAUSES],
     /// The range's beginning, and whether it moves.
     from_us: i64,
     moves: bool,
@@ -62,17 +62,17 @@ impl Book {
             person.leaves_after = entry;
             self.leaving.push(Reverse((entry, person.key)));
         }
-        if depth != person.depth {
-            self.counts.shift(person.depth, depth);
-            person.depth = depth;
-            self.causes[cause as usize] += 1;
-            self.changed = true;
+        let before = std::mem::replace(&mut person.depth, depth);
+        if before != depth {
+            self.count(cause, before, depth);
         }
     }
 
-    fn lose(&mut self, person: &Person) {
-        self.counts.shift(person.depth, 0);
-        self.changed |= person.depth > 0;
+    /// One person went from depth `before` to depth `after`.
+    fn count(&mut self, cause: Cause, before: usize, after: usize) {
+        self.counts.shift(before, after);
+        self.causes[cause as usize].count(before, after);
+        self.changed = true;
     }
 }
 
@@ -91,7 +91,7 @@ impl LiveFunnel {
             stale: HashMap::new(),
             book: Book {
                 counts: FunnelCounts::new(counted.definition.steps.len()),
-                causes: [0; CAUSES],
+                causes: Default::default(),
                 from_us,
                 moves: counted.range.moves(),
                 leaving: BinaryHeap::new(),
@@ -149,7 +149,9 @@ impl LiveFunnel {
     /// Two persons became one at `at`: `loser`'s events are `winner`'s now.
     pub fn merge(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
         let lost = self.persons.remove(loser.0);
-        lost.iter().for_each(|lost| self.book.lose(lost));
+        if let Some(lost) = lost.as_ref().filter(|lost| lost.depth > 0) {
+            self.book.count(Cause::Merge, lost.depth, 0);
+        }
         let waiting = [self.stale.remove(&loser.0), self.stale.remove(&winner.0)];
         if let Some(since) = waiting.iter().flatten().map(|stale| stale.since).min() {
             return self.mark_stale(winner.0, since);
@@ -261,7 +263,7 @@ impl LiveFunnel {
             version: self.counted.definition.version,
             labels: self.counted.definition.steps.iter().map(|step| step.label().to_owned()).collect(),
             reached: self.book.counts.reached().to_vec(),
-            causes: self.book.causes,
+            causes: self.book.causes.clone(),
             live: true,
             percent: 100,
             ..FunnelNumbers::default()

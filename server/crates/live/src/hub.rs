@@ -27,6 +27,28 @@ pub enum Cause {
 /// How many causes there are.
 pub const CAUSES: usize = 5;
 
+/// What one cause has changed since the worker started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CauseTotal {
+    /// Persons' results.
+    pub persons: u64,
+    /// The sum of its changes at each step; steps it never touched may be left out at the end.
+    pub steps: Vec<i64>,
+}
+
+impl CauseTotal {
+    /// Counts one person who went from depth `before` to depth `after`.
+    pub fn count(&mut self, before: usize, after: usize) {
+        self.persons += 1;
+        let deepest = before.max(after);
+        if self.steps.len() < deepest {
+            self.steps.resize(deepest, 0);
+        }
+        let sign = if after > before { 1 } else { -1 };
+        self.steps[before.min(after)..deepest].iter_mut().for_each(|step| *step += sign);
+    }
+}
+
 /// A funnel's numbers at a position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FunnelNumbers {
@@ -36,8 +58,8 @@ pub struct FunnelNumbers {
     pub labels: Vec<String>,
     /// Persons who reached each step.
     pub reached: Vec<u64>,
-    /// Persons' results changed by each cause since the worker started: differences name a delta's causes.
-    pub causes: [u64; CAUSES],
+    /// What each cause changed since the worker started: differences name a delta's causes.
+    pub causes: [CauseTotal; CAUSES],
     /// The log position (exclusive) they hold for.
     pub position: u64,
     /// Every event acknowledged before this append time is in.
@@ -130,5 +152,19 @@ impl Hub {
 
     pub(crate) fn publish_progress(&self, progress: Progress) {
         self.progress.send_replace(progress);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_knows_what_it_changed_at_each_step() {
+        let mut total = CauseTotal::default();
+        total.count(0, 3);
+        total.count(1, 2);
+        total.count(2, 0);
+        assert_eq!(total, CauseTotal { persons: 3, steps: vec![0, 1, 1] });
     }
 }

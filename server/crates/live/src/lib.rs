@@ -13,7 +13,7 @@ pub mod readers;
 pub mod reading;
 pub mod worker;
 
-pub use hub::{CAUSES, Cause, FunnelNumbers, Hub, Progress, TailFrame};
+pub use hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, Progress, TailFrame};
 pub use imager::ImageOptions;
 pub use worker::{KnownProject, Live, LiveParts, ProjectNames};
 

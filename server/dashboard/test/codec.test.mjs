@@ -1,4 +1,3 @@
-// node --test server/dashboard/   (needs node 20.19 and `cargo build -p footpath-proto`; ./test.sh does both)
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -6,12 +5,13 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { Codec, Reader } from './codec.js';
-import { Frames, createClient } from './grpcweb.js';
+import { Codec } from '../codec.js';
+import { Reader } from '../wire.js';
+import { Frames, createClient } from '../grpcweb.js';
 
 /** The newest descriptor set that cargo built. */
 function descriptors() {
-  const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
   const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
   const list = (path) => { try { return readdirSync(path); } catch { return []; } };
   const found = [];
@@ -50,10 +50,10 @@ test('writes the bytes that protobuf prescribes', () => {
 
 test('a watch message comes back as it went, defaults filled in', () => {
   const message = again('WatchResponse', {
-    funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3 }], cursor: 'c' },
+    funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3, change: [0, -2] }], cursor: 'c' },
   });
   assert.deepEqual(message, {
-    funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3 }], cursor: 'c' },
+    funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3, change: [0, -2] }], cursor: 'c' },
   });
   assert.deepEqual(again('FunnelSnapshot', {}).reached, []);
   assert.equal(again('FunnelSnapshot', {}).state, 'FUNNEL_STATE_UNSPECIFIED');

@@ -1,0 +1,55 @@
+// Numbers and times as people read them.
+
+const grouped = new Intl.NumberFormat('en');
+
+export const integer = (n) => grouped.format(n);
+
+export const signed = (n) => (Number(n) < 0 ? `−${integer(-Number(n))}` : `+${integer(n)}`);
+
+/** A share in per cent, or a dash where there is nothing to divide by. */
+export function percent(part, whole, digits = 1) {
+  if (!(Number(whole) > 0)) return '–';
+  return `${((100 * Number(part)) / Number(whole)).toFixed(digits)} %`;
+}
+
+export const plural = (n, one, many = `${one}s`) => `${integer(n)} ${Number(n) === 1 ? one : many}`;
+
+/** Local wall-clock time, hh:mm:ss. */
+export const clockTime = (date) => date.toTimeString().slice(0, 8);
+
+/** A short span of time: "3.4 ms", "120 ms", "2.5 s", "4 min". */
+export function span(ms) {
+  if (ms < 10) return `${Math.max(0, ms).toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return `${Math.round(ms / 3_600_000)} h`;
+}
+
+/** A Timestamp in ms since 1970 with its fraction: a Date alone stops at whole milliseconds. */
+export const preciseMs = (date) => Math.floor(date.getTime() / 1000) * 1000 + (date.nanos ?? 0) / 1e6;
+
+function durationText(seconds) {
+  for (const [size, name] of [[86_400, 'd'], [3600, 'h'], [60, 'min']]) {
+    if (seconds >= size && seconds % size === 0) return `${seconds / size} ${name}`;
+  }
+  return `${seconds} s`;
+}
+
+function rangeText(range) {
+  if (range?.last) {
+    const { count, unit } = range.last;
+    const name = unit.replace('TIME_UNIT_', '').toLowerCase();
+    return count === 1 ? `last ${name}` : `last ${count} ${name}s`;
+  }
+  if (range?.current) return range.current === 'CALENDAR_RANGE_TODAY' ? 'today' : 'this week';
+  if (range?.fixed) return `${range.fixed.from} to ${range.fixed.to}`;
+  return '';
+}
+
+/** What a funnel counts, in a few words: "last 7 days, within 1 h of the first step". */
+export function definitionText({ range, window }) {
+  const parts = [rangeText(range)];
+  if (window) parts.push(`within ${durationText(window)} of the first step`);
+  return parts.filter(Boolean).join(', ');
+}

@@ -1,0 +1,101 @@
+// The chosen funnel's card: built once per definition, then only its changed parts are touched.
+
+import { $, el, restart, setText } from './dom.js';
+import { definitionText, integer, percent, signed } from './format.js';
+import { BUCKETS, causeOf, MOST_MINUTES, SAMPLE_MS } from './funnel.js';
+import { bars, line } from './trend.js';
+
+const MINUTE_MS = 60_000;
+/** A number that stood still this long lights up when it moves; in a busy stream the bars move enough. */
+const QUIET_MS = 1_500;
+
+export class FunnelView {
+  #funnel = null;
+  #rows = [];
+  #trend = line('trend');
+
+  constructor() {
+    $('trend').append(this.#trend.scale, this.#trend.root);
+  }
+
+  /** Shows another funnel, or the same one anew. */
+  show(funnel) {
+    this.#funnel = funnel;
+    $('funnel').hidden = !funnel;
+    if (!funnel) return;
+    setText($('funnel-title'), funnel.title);
+    setText($('funnel-note'), definitionText(funnel.definition));
+    this.#rows = funnel.labels.map(stepRow);
+    $('steps').replaceChildren(...this.#rows.map((row) => row.root));
+    this.draw(performance.now());
+    this.drawTrend();
+  }
+
+  draw(now) {
+    const funnel = this.#funnel;
+    if (!funnel) return;
+    const { reached } = funnel;
+    const counting = !funnel.live && !funnel.ended;
+    $('funnel').classList.toggle('pale', counting || Boolean(funnel.ended));
+    $('backfill').hidden = !counting || reached.length === 0;
+    $('backfill-bar').value = funnel.percent;
+    setText($('backfill-text'), `Backfilling from stored events: ${funnel.percent} %`);
+    setText($('funnel-ended'), funnel.ended && `This funnel ended: ${funnel.ended}`);
+    setText($('overall'), funnel.conversion === null ? '–' : `${funnel.conversion.toFixed(1)} %`);
+    const whole = reached.length > 0 ? `${integer(reached.at(-1))} of ${integer(reached[0])} went through` : ' ';
+    setText($('overall-note'), whole);
+    this.#rows.forEach((row, step) => row.draw(funnel, step, now));
+  }
+
+  /** Every few seconds. */
+  drawTrend() {
+    if (!this.#funnel) return;
+    const { samples, arrivals, minutes } = this.#funnel;
+    const span = minutes === 1 ? 'minute' : `${minutes} minutes`;
+    setText($('trend-caption'), `Conversion over the last ${span}`);
+    setText($('arrivals-head'), `Last ${minutes} min`);
+    this.#trend.draw(samples, Math.max(2, (minutes * MINUTE_MS) / SAMPLE_MS));
+    this.#rows.forEach((row, step) => row.spark.draw(arrivals[step], (BUCKETS / MOST_MINUTES) * minutes));
+  }
+}
+
+function stepRow(label, step) {
+  const cell = (className, textContent = '') => el('span', { className, textContent });
+  const fill = el('span', { className: 'fill' });
+  const mark = cell('mark');
+  const bar = el('span', { className: 'track' }, fill, cell('index', String(step + 1)), el('span', { className: 'label', textContent: label, title: label }), mark);
+  const spark = bars('spark', BUCKETS);
+  const [reached, share, kept, minute] = ['reached', 'share', 'kept', 'minute'].map((name) => cell(`${name} num`));
+  const root = el('li', { className: 'step' }, bar, reached, share, kept, spark.root, minute);
+  let shown;
+  let movedAt = -Infinity;
+
+  function draw(funnel, at, now) {
+    const count = funnel.reached[at];
+    if (count === undefined) return;
+    const [first] = funnel.reached;
+    fill.style.width = Number(first) > 0 ? `${(100 * Number(count)) / Number(first)}%` : '0';
+    setText(reached, integer(count));
+    setText(share, percent(count, first));
+    setText(kept, at === 0 ? '' : percent(count, funnel.reached[at - 1]));
+    const lately = funnel.arrived(at, MINUTE_MS);
+    setText(minute, lately > 0 ? `+${integer(lately)}` : '0');
+    drawMark(mark, funnel.markAt(at, now));
+    if (shown === count) return;
+    if (shown !== undefined && now - movedAt > QUIET_MS) restart(reached, count > shown ? 'up' : 'down', ['up', 'down']);
+    shown = count;
+    movedAt = now;
+  }
+
+  return { root, spark, draw };
+}
+
+/** The pill at a step: what a correction brought, distinct from ordinary movement. */
+function drawMark(node, mark) {
+  const text = mark ? `${signed(mark.amount)} ${causeOf(mark.cause).badge}` : '';
+  if (node.textContent === text) return;
+  const correction = mark && causeOf(mark.cause).correction;
+  setText(node, text);
+  node.classList.toggle('correction', Boolean(correction));
+  if (correction) restart(node, 'new');
+}

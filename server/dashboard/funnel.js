@@ -1,0 +1,158 @@
+// One funnel as the watch tells it: pure state, no DOM. Time comes in as an argument, in ms.
+
+import { integer } from './format.js';
+
+/** What is not an event in its turn, and how it is named. */
+export const CAUSES = {
+  CAUSE_LATE_EVENT: { one: 'late event', many: 'late events', badge: 'late', correction: true },
+  CAUSE_MERGE: { one: 'merge', many: 'merges', badge: 'merged', correction: true },
+  CAUSE_ERASURE: { one: 'erasure', many: 'erasures', badge: 'erased', correction: true },
+  CAUSE_DEFINITION: { one: 'change of the definition', many: 'changes of the definition', badge: 'redefined', correction: true },
+  CAUSE_WINDOW_MOVED: { one: 'person left the range', many: 'persons left the range', badge: 'left range', correction: false },
+};
+const UNNAMED = { one: 'unnamed cause', many: 'unnamed causes', badge: 'corrected', correction: true };
+
+export const causeOf = (cause) => CAUSES[cause] ?? UNNAMED;
+
+/** How far back the small charts reach. */
+export const MOST_MINUTES = 5;
+/** Persons who reached a step lately, in buckets. */
+export const BUCKET_MS = 5_000;
+export const BUCKETS = (MOST_MINUTES * 60_000) / BUCKET_MS;
+/** The overall conversion, sampled. */
+export const SAMPLE_MS = 2_000;
+export const SAMPLES = (MOST_MINUTES * 60_000) / SAMPLE_MS;
+/** A step's mark stays this long after the last correction of its kind. */
+export const MARK_MS = 15_000;
+
+export class Funnel {
+  constructor(definition) {
+    this.id = definition.id;
+    this.live = false;
+    this.percent = 0;
+    this.ended = '';
+    /** Persons at each step; empty until the first snapshot. */
+    this.reached = [];
+    /** Per step: {cause, amount, at} of the last corrections, or null. */
+    this.marks = [];
+    this.correctedAt = -Infinity;
+    /** Conversion in per cent, one a sample; null where the page was not connected. */
+    this.samples = [];
+    this.define(definition);
+  }
+
+  get title() {
+    return this.definition.title || this.id;
+  }
+
+  /** Takes a definition; true if the steps may look different now. */
+  define(definition) {
+    if (this.definition?.version === definition.version) return false;
+    this.definition = definition;
+    this.labels = definition.steps.map((step) => step.label || step.events[0] || 'step');
+    this.#forget(definition.steps.length);
+    return true;
+  }
+
+  #forget(steps) {
+    this.reached = [];
+    this.marks = new Array(steps).fill(null);
+    this.arrivals = Array.from({ length: steps }, () => new Array(BUCKETS).fill(0));
+    this.bucket = null;
+  }
+
+  /** The share of those who entered that went through, in per cent; null while there is none. */
+  get conversion() {
+    const first = Number(this.reached[0] ?? 0);
+    return first > 0 ? (100 * Number(this.reached.at(-1))) / first : null;
+  }
+
+  /** How many minutes the small charts should show: a young page would else show stubs in a corner. */
+  get minutes() {
+    return Math.min(MOST_MINUTES, Math.max(1, Math.ceil((this.samples.length * SAMPLE_MS) / 60_000)));
+  }
+
+  /** Takes the whole numbers; returns what is worth a line in the feed. */
+  snapshot({ version, state, backfillPercent, reached }) {
+    const redefined = this.version !== undefined && this.version !== version;
+    this.version = version;
+    this.live = state === 'FUNNEL_STATE_LIVE';
+    this.percent = backfillPercent;
+    this.ended = '';
+    this.reached = reached;
+    return redefined ? [{ cause: 'CAUSE_DEFINITION', persons: 0, change: [] }] : [];
+  }
+
+  /** Takes a change; returns what of it is not an event in its turn. */
+  delta({ reached, change, causes }, now) {
+    this.reached = reached;
+    this.#turn(now);
+    const named = causes.length > 0 ? causes : [{ cause: 'CAUSE_UNSPECIFIED', persons: 0, change }];
+    const notices = [];
+    for (const { cause, persons, change: steps } of named) {
+      const own = steps.map(Number);
+      if (cause === 'CAUSE_EVENT') own.forEach((n, step) => this.#arrive(step, n));
+      else notices.push({ cause, persons: Number(persons), change: own });
+    }
+    for (const { cause, change: own } of notices) this.#mark(cause, own, now);
+    return notices;
+  }
+
+  #arrive(step, persons) {
+    if (persons > 0 && this.arrivals[step]) this.arrivals[step][BUCKETS - 1] += persons;
+  }
+
+  #mark(cause, change, now) {
+    if (causeOf(cause).correction) this.correctedAt = now;
+    change.forEach((amount, step) => {
+      if (amount === 0 || step >= this.marks.length) return;
+      const mark = this.marks[step];
+      const goesOn = mark?.cause === cause && now - mark.at < MARK_MS;
+      // A range that moves on must not hide the correction beside it.
+      if (!causeOf(cause).correction && mark && causeOf(mark.cause).correction && now - mark.at < MARK_MS) return;
+      this.marks[step] = { cause, amount: amount + (goesOn ? mark.amount : 0), at: now };
+    });
+  }
+
+  /** The step's mark, while it is fresh. */
+  markAt(step, now) {
+    const mark = this.marks[step];
+    return mark && mark.amount !== 0 && now - mark.at < MARK_MS ? mark : null;
+  }
+
+  /** Moves the buckets on to `now`. */
+  #turn(now) {
+    const bucket = Math.floor(now / BUCKET_MS);
+    const steps = Math.min(bucket - (this.bucket ?? bucket), BUCKETS);
+    this.bucket = bucket;
+    if (steps <= 0) return;
+    for (const row of this.arrivals) {
+      row.splice(0, steps);
+      row.push(...new Array(steps).fill(0));
+    }
+  }
+
+  /** Called every second: lets the buckets age. */
+  tick(now) {
+    this.#turn(now);
+  }
+
+  /** Called every SAMPLE_MS: takes a sample of the conversion, or marks that there is none. */
+  sample(connected) {
+    this.samples.push(connected && this.live ? this.conversion : null);
+    if (this.samples.length > SAMPLES) this.samples.shift();
+  }
+
+  /** Persons who reached the step within the last `ms`. */
+  arrived(step, ms) {
+    const buckets = Math.ceil(ms / BUCKET_MS);
+    return (this.arrivals[step] ?? []).slice(-buckets).reduce((sum, n) => sum + n, 0);
+  }
+}
+
+/** "12 late events", "3 persons left the range": a notice's amount in words. */
+export function amountOf({ cause, persons }) {
+  const { one, many } = causeOf(cause);
+  if (!persons) return `a ${one}`;
+  return `${integer(persons)} ${persons === 1 ? one : many}`;
+}
