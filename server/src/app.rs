@@ -14,10 +14,11 @@ use footpath_api::layer::AccessLayer;
 use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
+use footpath_history::{Chunks, Stored};
 use footpath_ingest::{DedupeJudge, Ingest};
-use footpath_live::{Hub, KnownFunnel, Live};
+use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
-use footpath_log::{EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, WriteMode};
+use footpath_log::{EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, WriteMode, background_thread};
 use footpath_model::clock::{Clock, SystemClock};
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
@@ -82,7 +83,7 @@ impl App {
         // Before the live path, which takes the definitions from the store.
         let projector =
             Projector::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store), Arc::clone(&projection))?;
-        let live = start_live(&store, &log, &hub, &clock)?;
+        let live = start_live(config, &store, &log, &hub, &clock)?;
         let secret = token_secret(store.as_ref())?;
         let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, log.incarnation());
         let context = Arc::new(Context {
@@ -201,7 +202,9 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>) -> anyhow::Result<Ingest> {
-    let dedupe = Dedupe::create(DedupeConfig::new(config.data.join("ids")))?;
+    let background = background_thread("dedupe")?;
+    let disk = Arc::new(RealDisk::open(&config.data.join("ids"), WriteMode::Buffered)?);
+    let dedupe = Dedupe::load(DedupeConfig::new(disk, background), log.first()..log.durable_end())?;
     let judge = DedupeJudge::replayed(dedupe, log.as_ref())?;
     let now = Arc::clone(clock);
     let sequencer = Sequencer::start(
@@ -215,23 +218,43 @@ fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>)
 }
 
 fn start_live(
+    config: &Config,
     store: &Arc<dyn Store>,
     log: &Arc<EmbeddedLog>,
     hub: &Arc<Hub>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Live> {
-    let mut known = Vec::new();
-    for project in store.projects()? {
-        for row in store.funnels(&project.id, None, usize::MAX)? {
-            let counted = serde_json::from_str(&row.json)
-                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))?;
-            known.push(KnownFunnel { project: project.number, project_id: project.id.clone(), counted });
-        }
-    }
     let names = Arc::clone(store);
     let name = move |number| names.projects().ok()?.into_iter().find(|p| p.number == number).map(|p| p.id);
-    let log = Arc::clone(log) as Arc<dyn Log>;
-    Ok(Live::start(log, Arc::clone(hub), Arc::clone(clock), known, Box::new(name))?)
+    let chunk_disk = RealDisk::open(&config.data.join("chunks"), WriteMode::Buffered)?;
+    let chunks = Chunks::open(Arc::new(chunk_disk), log.incarnation())?;
+    let images = ImageOptions {
+        disk: Arc::new(RealDisk::open(&config.data.join("images"), WriteMode::Buffered)?),
+        incarnation: log.incarnation(),
+        every: config.image_interval,
+        durable: Arc::default(),
+    };
+    let known = known_projects(store.as_ref())?;
+    let (log, hub) = (Arc::clone(log) as Arc<dyn Log>, Arc::clone(hub));
+    let stored = Stored::new(Arc::clone(&log), Arc::new(chunks));
+    let clock = Arc::clone(clock);
+    let names = Box::new(name);
+    Ok(Live::start(LiveParts { log, stored, hub, clock, known, names, images: Some(images) })?)
+}
+
+/// What was defined before.
+fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
+    let mut known = Vec::new();
+    for project in store.projects()? {
+        let rows = store.funnels(&project.id, None, usize::MAX)?;
+        let funnels = rows.iter().map(|row| {
+            serde_json::from_str(&row.json)
+                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))
+        });
+        let funnels = funnels.collect::<anyhow::Result<_>>()?;
+        known.push(KnownProject { number: project.number, id: project.id, funnels });
+    }
+    Ok(known)
 }
 
 /// The secret that tokens are signed with, made on the first start.
