@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use footpath_api::access::Access;
@@ -13,21 +14,39 @@ use footpath_api::layer::AccessLayer;
 use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
-use footpath_ingest::{DedupeJudge, Ingest};
 use footpath_history::{Chunks, Stored};
+use footpath_ingest::{DedupeJudge, Ingest};
 use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
-use footpath_log::{EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, WriteMode};
+use footpath_log::{EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, WriteMode, background_thread};
 use footpath_model::clock::{Clock, SystemClock};
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::admin::{self, Readiness};
 use crate::config::Config;
+use crate::listener;
 use crate::projector::Projector;
+use crate::readings::{Consumer, Readings};
+use crate::telemetry::{Telemetry, TraceLayer};
 
 /// Frames that a slow tail may fall behind before it reads from the log again.
 const TAIL_FRAMES: usize = 1024;
+
+/// How long open calls and streams may take to end after the stop signal. Orchestrators kill after 10 s at the
+/// earliest; what follows takes well below two.
+const DRAIN: Duration = Duration::from_secs(8);
+/// A connection whose peer is gone without a word is noticed after these two.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// Our headers are an authorization and a few words.
+const HEADER_BYTES: u32 = 16 << 10;
 
 /// The server, composed.
 pub struct App {
@@ -35,18 +54,22 @@ pub struct App {
     log: Arc<EmbeddedLog>,
     live: Live,
     projector: Projector,
-    listen: SocketAddr,
-    until_stdin_closes: bool,
-    project: String,
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     first_key: Option<String>,
 }
 
 impl App {
-    /// Opens the data folder and starts the threads.
+    /// Opens the data folder, takes the ports and starts the threads. Inside a runtime.
     ///
     /// # Errors
-    /// If the folder cannot be used; the message says what to do.
+    /// If the folder, a port or the certificate cannot be used; the message says what to do.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
+        config.check()?;
+        let tls = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
+        let tls = tls.map(|(cert, key)| listener::tls(cert, key)).transpose()?;
+        let (listener, admin_listener) = (listen(config.listen)?, listen(config.admin_listen)?);
         std::fs::create_dir_all(&config.data)
             .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -79,65 +102,109 @@ impl App {
             drain: CancellationToken::new(),
         });
         let first_key = first_start(&context, &config.project)?;
-        Ok(Self {
-            context,
-            log,
-            live,
-            projector,
-            listen: config.listen,
-            until_stdin_closes: config.until_stdin_closes,
-            project: config.project.clone(),
-            first_key,
-        })
+        Ok(Self { context, log, live, projector, listener, admin_listener, tls, first_key })
     }
 
     /// Prints how to get in.
-    pub fn announce(&self) {
+    ///
+    /// # Errors
+    /// If a port is gone already.
+    pub fn announce(&self, config: &Config) -> anyhow::Result<()> {
         if let Some(key) = &self.first_key {
-            println!("project: {}", self.project);
+            println!("project: {}", config.project);
             println!("project key: {key}");
         }
-        let code = self.context.codes.issue(&self.project, self.context.clock.now_us());
-        println!("open: http://{}/?code={code}", self.listen);
+        println!("admin: http://{}", self.admin_listener.local_addr()?);
+        let code = self.context.codes.issue(&config.project, self.context.clock.now_us());
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        println!("open: {scheme}://{}/?code={code}", self.listener.local_addr()?);
+        Ok(())
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
-    pub async fn serve(self, listen: SocketAddr) -> anyhow::Result<()> {
-        let drain = self.context.drain.clone();
-        let until_stdin_closes = self.until_stdin_closes;
-        let stop = async move {
-            tokio::select! {
-                () = stop_signal() => {}
-                () = stdin_closed(), if until_stdin_closes => {}
-            }
-            drain.cancel();
-        };
-        tonic::transport::Server::builder()
+    /// If a part cannot be started or the log cannot be closed.
+    pub async fn serve(self, config: &Config, mut telemetry: Telemetry) -> anyhow::Result<()> {
+        let Self { context, log, live, projector, listener, admin_listener, tls, .. } = self;
+        let room = Arc::new(Semaphore::new(config.max_connections));
+        let readings = Readings::new(
+            Arc::clone(&context),
+            consumers(&context),
+            Arc::clone(&room),
+            config.max_connections,
+        );
+        let readings = Arc::new(readings);
+        telemetry.measure(config, &readings)?;
+        let health = HealthReporter::new();
+        let readiness = Readiness::new(Arc::clone(&context));
+        tokio::spawn(readiness.clone().report(health.clone()));
+        let admin = tokio::spawn(admin::serve(admin_listener, readiness, readings, health.clone()));
+        let serving = tonic::transport::Server::builder()
             .accept_http1(true)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+            .http2_max_header_list_size(HEADER_BYTES)
+            .max_concurrent_streams(config.max_streams)
+            .layer(TraceLayer)
             .layer(WebLayer)
-            .layer(AccessLayer::new(Arc::clone(&self.context)))
-            .layer(BodyLayer::new(Arc::clone(&self.context)))
-            .add_routes(routes(&self.context)?)
-            .serve_with_shutdown(listen, stop)
-            .await
-            .with_context(|| format!("cannot serve on {listen}; is another server running?"))?;
-        let Self { context, log, live, projector, .. } = self;
+            .layer(AccessLayer::new(Arc::clone(&context)))
+            .layer(BodyLayer::new(Arc::clone(&context)))
+            .add_routes(routes(&context, config.reflection)?)
+            .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+            .serve_with_incoming_shutdown(
+                listener::connections(listener, tls, room),
+                context.drain.clone().cancelled_owned(),
+            );
+        tokio::select! {
+            served = serving => served?,
+            () = drained(&context.drain, config.until_stdin_closes) => tracing::warn!("some calls did not end in time and are cut off"),
+        }
         tokio::task::spawn_blocking(move || {
             context.ingest.stop();
             drop(live);
             drop(projector);
-            log.seal()
+            let sealed = log.seal();
+            telemetry.stop();
+            sealed
         })
         .await??;
+        admin.abort(); // Last: until here it says "draining".
         Ok(())
     }
 }
 
+/// Waits for the stop signal, tells everybody, and returns when the time to end is over.
+async fn drained(drain: &CancellationToken, until_stdin_closes: bool) {
+    tokio::select! {
+        () = stop_signal() => {}
+        () = stdin_closed(), if until_stdin_closes => {}
+    }
+    tracing::info!("stopping: open calls may end, streams are told");
+    drain.cancel();
+    tokio::time::sleep(DRAIN).await;
+}
+
+/// Whoever reads the log.
+fn consumers(context: &Arc<Context>) -> Vec<Consumer> {
+    let (hub, projection) = (Arc::clone(&context.hub), Arc::clone(&context.projection));
+    vec![
+        Consumer::new("live", move || *hub.progress().borrow()),
+        Consumer::new("ledger", move || projection.progress()),
+    ]
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .and_then(TcpListener::from_std);
+    listener.with_context(|| format!("cannot serve on {address}; is another server running?"))
+}
+
 fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>) -> anyhow::Result<Ingest> {
-    let dedupe = Dedupe::create(DedupeConfig::new(config.data.join("ids")))?;
+    let background = background_thread("dedupe")?;
+    let disk = Arc::new(RealDisk::open(&config.data.join("ids"), WriteMode::Buffered)?);
+    let dedupe = Dedupe::load(DedupeConfig::new(disk, background), log.first()..log.durable_end())?;
     let judge = DedupeJudge::replayed(dedupe, log.as_ref())?;
     let now = Arc::clone(clock);
     let sequencer = Sequencer::start(

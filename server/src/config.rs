@@ -95,6 +95,22 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Checks what no single setting can tell.
+    ///
+    /// # Errors
+    /// If settings do not fit together; the message says which.
+    pub fn check(&self) -> anyhow::Result<()> {
+        // A compressed batch is there as it came, inflated, and once more in the transport's buffer.
+        let least = 3 * self.limit_batch_bytes;
+        anyhow::ensure!(
+            self.body_memory >= least,
+            "body-memory has {} bytes; at this limit-batch-bytes it needs {least}",
+            self.body_memory
+        );
+        anyhow::ensure!(self.max_connections > 0, "max-connections must be at least 1");
+        Ok(())
+    }
+
     /// What is too much in a batch.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -130,7 +146,7 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
     let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
     let mut flags = Vec::new();
     for (key, value) in &table {
-        let known = command.get_arguments().find(|arg| key != "config" && arg.get_long() == Some(key));
+        let known = command.get_arguments().find(|arg| in_file(arg) && arg.get_long() == Some(key));
         let Some(known) = known else { anyhow::bail!("{}: {}", path.display(), unknown(command, key)) };
         let source = given.value_source(known.get_id().as_str());
         if matches!(source, None | Some(ValueSource::DefaultValue)) {
@@ -145,8 +161,13 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
     Ok(flags)
 }
 
+/// Not where the file is, nor what only another program passes.
+fn in_file(arg: &clap::Arg) -> bool {
+    arg.get_long() != Some("config") && !arg.is_hide_set()
+}
+
 fn unknown(command: &Command, key: &str) -> String {
-    let known = command.get_arguments().filter_map(clap::Arg::get_long).filter(|long| *long != "config");
+    let known = command.get_arguments().filter(|arg| in_file(arg)).filter_map(clap::Arg::get_long);
     let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
     format!("unknown key {key:?}; did you mean {:?}?", nearest.unwrap_or_default())
 }
@@ -224,6 +245,8 @@ mod tests {
             (config.chunk_age, config.image_interval),
             (Duration::from_secs(60), Duration::from_secs(60))
         );
+        assert!(config.check().is_ok());
+        assert!(serve("body-memory = \"4MiB\"", &[]).unwrap().check().is_err());
         assert_eq!(bytes("256MiB"), Ok(256 << 20));
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
     }

@@ -1,9 +1,13 @@
 //! `footpath`: the server and its tools. This file parses, builds, runs and drains.
 
+mod admin;
 mod app;
 mod config;
 mod demo;
+mod listener;
 mod projector;
+mod readings;
+mod telemetry;
 mod tools;
 
 use std::process::ExitCode;
@@ -42,7 +46,9 @@ const LEFTOVERS: Duration = Duration::from_secs(1);
 fn run() -> anyhow::Result<ExitCode> {
     let matches = config::parse(Cli::command(), std::env::args_os().collect())?;
     let command = Cli::from_arg_matches(&matches)?.command;
-    start_logging(&command)?;
+    if !matches!(command, Command::Serve(_)) {
+        telemetry::for_a_tool()?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         match command {
@@ -55,20 +61,10 @@ fn run() -> anyhow::Result<ExitCode> {
     exit
 }
 
-/// A server tells what it does; a tool says what its user asked for, and errors.
-fn start_logging(command: &Command) -> anyhow::Result<()> {
-    let filter = match command {
-        Command::Serve(config) => tracing_subscriber::EnvFilter::try_new(&config.log_filter)?,
-        _ => tracing_subscriber::EnvFilter::try_from_env("FOOTPATH_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off")),
-    };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
-}
-
 async fn serve(config: &config::Config) -> anyhow::Result<ExitCode> {
+    let telemetry = telemetry::Telemetry::start(config)?;
     let app = app::App::open(config)?;
-    app.announce();
-    app.serve(config.listen).await?;
+    app.announce(config)?;
+    app.serve(config, telemetry).await?;
     Ok(ExitCode::SUCCESS)
 }

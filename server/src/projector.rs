@@ -15,7 +15,7 @@ use footpath_live::Progress;
 use footpath_log::{Log, Record};
 use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
-use footpath_store::{LedgerCell, PrivacyRow, Store};
+use footpath_store::{LedgerCell, PrivacyRow, Store, StoreError};
 
 /// How often outcomes become visible to queries; one store transaction each. A definition does not wait for it.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -135,9 +135,13 @@ impl Work {
             Control::Privacy { id, kind, actor } => {
                 let received_at_us = frame.head.received_us;
                 let row = PrivacyRow { project, id, kind, actor, received_at_us };
-                // A second request under the same id is the client's mistake; the first one stands.
-                if let Err(error) = self.store.put_privacy(&row) {
-                    tracing::warn!(%error, "a privacy request was not taken");
+                match self.store.put_privacy(&row) {
+                    // The client's mistake; the first one stands.
+                    Err(StoreError::Conflict { .. }) => tracing::warn!(
+                        offset = record.offset,
+                        "a privacy request has the id of another one and is left out"
+                    ),
+                    put => put?,
                 }
             }
         }

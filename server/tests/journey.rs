@@ -29,7 +29,7 @@ fn start(data: &Path) -> Server {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let mut child = Command::new(env!("CARGO_BIN_EXE_footpath"))
-        .args(["serve", "--listen", &address, "--data"])
+        .args(["serve", "--listen", &address, "--admin-listen", "127.0.0.1:0", "--data"])
         .arg(data)
         .stdout(Stdio::piped())
         .spawn()

@@ -17,11 +17,11 @@ use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::query::QueryApi;
 
-/// gRPC, gRPC-Web and HTTP services, without the access layer.
+/// gRPC, gRPC-Web and HTTP services, without layers; gRPC reflection where it is wanted.
 ///
 /// # Errors
 /// If the descriptors for reflection cannot be read.
-pub fn routes(context: &Arc<Context>) -> Result<Routes, tonic_reflection::server::Error> {
+pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_reflection::server::Error> {
     let limit = context.ingest.limits().batch_bytes + ENVELOPE;
     let ingest =
         generated::ingest_service_server::IngestServiceServer::new(IngestApi::new(Arc::clone(context)))
@@ -33,15 +33,15 @@ pub fn routes(context: &Arc<Context>) -> Result<Routes, tonic_reflection::server
     let definitions =
         v1::definition_service_server::DefinitionServiceServer::new(DefinitionApi::new(Arc::clone(context)));
     let admin = v1::admin_service_server::AdminServiceServer::new(AdminApi::new(Arc::clone(context)));
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)
-        .build_v1()?;
-    let mut routes = Routes::new(ingest)
-        .add_service(live)
-        .add_service(query)
-        .add_service(definitions)
-        .add_service(admin)
-        .add_service(reflection);
+    let mut routes =
+        Routes::new(ingest).add_service(live).add_service(query).add_service(definitions).add_service(admin);
+    if reflection {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        routes = routes.add_service(reflection);
+    }
     let http = axum::Router::new()
         .route("/", get(async || asset("index.html")))
         .route("/assets/{file}", get(async |Path(file): Path<String>| asset(&file)))

@@ -137,7 +137,10 @@ impl DedupeJudge {
         let outcomes = outcomes(&judgement);
         let records = fresh.into_iter().map(|entry| walked.record(entry));
         let frame = build_frame(&head, &walked.context, &outcomes, judgement.stored, records);
-        Judged { payload: (!outcomes.is_empty()).then(|| frame.into()), verdict: judgement }
+        Judged {
+            payloads: if outcomes.is_empty() { Vec::new() } else { vec![frame.into()] },
+            verdict: judgement,
+        }
     }
 }
 
@@ -148,7 +151,7 @@ impl Judge for DedupeJudge {
     fn judge(&mut self, batch: Submission, append_time_us: i64, _offset: u64) -> Judged<Judgement> {
         match batch {
             Submission::Batch(batch) => self.judge_batch(&batch, append_time_us),
-            Submission::Control(payload) => Judged { payload: Some(payload), verdict: Judgement::default() },
+            Submission::Control(payload) => Judged { payloads: vec![payload], verdict: Judgement::default() },
         }
     }
 

@@ -115,7 +115,12 @@ impl Image {
     ///
     /// # Errors
     /// Why it cannot be used; then everything is folded from stored events.
-    pub fn decode(bytes: &[u8], incarnation: u64, now_us: i64, wanted: Wanted<'_>) -> Result<Self, LiveError> {
+    pub fn decode(
+        bytes: &[u8],
+        incarnation: u64,
+        now_us: i64,
+        wanted: Wanted<'_>,
+    ) -> Result<Self, LiveError> {
         let (body, crc) = bytes.split_last_chunk().ok_or(LiveError::Image("too short"))?;
         if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
             return Err(LiveError::Image("the checksum does not fit"));
@@ -411,7 +416,13 @@ pub fn load_newest(
         match read.and_then(|bytes| Image::decode(&bytes, incarnation, now_us, wanted)) {
             Ok(image) if (first..=end).contains(&image.at.position) => Some(image),
             Ok(image) => {
-                tracing::warn!(name, position = image.at.position, first, end, "the image is not of this log");
+                tracing::warn!(
+                    name,
+                    position = image.at.position,
+                    first,
+                    end,
+                    "the image is not of this log"
+                );
                 None
             }
             Err(error) => {

@@ -167,8 +167,7 @@ impl Fill {
     ) -> Result<bool, LiveError> {
         let matcher = funnel.matcher().clone();
         let names = names_of(&matcher);
-        let scan =
-            Scan { names: Some(&names), columns: columns_for(&matcher), ..Scan::all(self.project) };
+        let scan = Scan { names: Some(&names), columns: columns_for(&matcher), ..Scan::all(self.project) };
         let mut told = 0;
         pinned.scan(&scan, &mut |row| {
             let mask = matcher.mask(row.name, row.properties);

@@ -178,8 +178,7 @@ impl Worker {
                 live.identity = identity(&pinned, project.number, &project.id)?;
                 self.projects.insert(project.number, live);
             }
-            self.progress =
-                Progress { position: pinned.position(), processed_us: pinned.processed_us() };
+            self.progress = Progress { position: pinned.position(), processed_us: pinned.processed_us() };
         }
         if let Some(options) = &self.images {
             self.imager = Some(Imager::start(options, now_us)?);
@@ -245,7 +244,10 @@ impl Worker {
         let project = self.project(number);
         // A poison event must not stop everybody's numbers.
         if catch_unwind(AssertUnwindSafe(|| project.apply(&frame, at))).is_err() {
-            tracing::error!(offset = record.offset, "a frame made the live worker fail; the rest of it is left out");
+            tracing::error!(
+                offset = record.offset,
+                "a frame made the live worker fail; the rest of it is left out"
+            );
         }
         self.hub.publish_frame(|| TailFrame {
             offset: record.offset,
@@ -353,7 +355,11 @@ impl Worker {
         self.filling.get(&key).is_some_and(|filling| Arc::ptr_eq(&filling.job, job))
     }
 
-    fn refolded(&mut self, job: &Refold, folds: Result<Vec<(u64, footpath_engine::PersonFunnel)>, LiveError>) {
+    fn refolded(
+        &mut self,
+        job: &Refold,
+        folds: Result<Vec<(u64, footpath_engine::PersonFunnel)>, LiveError>,
+    ) {
         let Some(funnel) = self.project(job.project).funnel(&job.funnel) else { return };
         match folds {
             Ok(folds) => {

@@ -59,7 +59,10 @@ fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
         filters: Vec::new(),
     };
     let (steps, range) = match shape {
-        0 => (vec![step(&["n0"]), step(&["n1"]), step(&["n2"])], Range::Last { n: 5, unit: RollingUnit::Minutes }),
+        0 => (
+            vec![step(&["n0"]), step(&["n1"]), step(&["n2"])],
+            Range::Last { n: 5, unit: RollingUnit::Minutes },
+        ),
         1 => {
             let fixed = Range::Fixed { from_us: START + 50 * SECOND, to_us: START + 300 * SECOND };
             (vec![step(&["n0", "n3"]), step(&["n0", "n1"])], fixed)

@@ -1,0 +1,136 @@
+//! The admin port: /livez, /readyz, /metrics and gRPC health, in plain text, for the machine's own eyes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use footpath_api::Context;
+use http::{StatusCode, header};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::readings::Readings;
+
+/// How often gRPC health follows readiness.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Whether the server should be sent traffic.
+#[derive(Clone)]
+pub struct Readiness {
+    context: Arc<Context>,
+    /// Live numbers hold from this log position on.
+    live_from: u64,
+}
+
+impl Readiness {
+    /// Ready once the live path has read what was stored before the start.
+    pub fn new(context: Arc<Context>) -> Self {
+        let live_from = context.log.durable_end();
+        Self { context, live_from }
+    }
+
+    /// Whether it is ready.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn check(&self) -> Result<(), String> {
+        if self.context.drain.is_cancelled() {
+            return Err("draining: the server is stopping".into());
+        }
+        if !self.context.ingest.metrics().healthy.load(Ordering::Relaxed) {
+            return Err(
+                "the log takes nothing: its disk is full or failed; the server's log says which".into()
+            );
+        }
+        let position = self.context.hub.progress().borrow().position;
+        if position < self.live_from {
+            return Err(format!("live numbers are catching up: at record {position} of {}", self.live_from));
+        }
+        Ok(())
+    }
+
+    /// Keeps gRPC health up to date, for the server and each of its services; on the way down says so, then ends the
+    /// streams that watch it.
+    pub async fn report(self, mut reporter: HealthReporter) {
+        let names: Vec<_> = services().chain([String::new()]).collect();
+        while !self.context.drain.is_cancelled() {
+            let ready = self.check().is_ok();
+            set(&reporter, &names, if ready { ServingStatus::Serving } else { ServingStatus::NotServing })
+                .await;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.context.drain.cancelled() => {}
+            }
+        }
+        set(&reporter, &names, ServingStatus::NotServing).await;
+        tokio::time::sleep(PAUSE).await;
+        for name in &names {
+            reporter.clear_service_status(name).await;
+        }
+    }
+}
+
+async fn set(reporter: &HealthReporter, names: &[String], status: ServingStatus) {
+    for name in names {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+/// The API's services.
+fn services() -> impl Iterator<Item = String> {
+    let mut names: Vec<_> = footpath_api::access::TABLE
+        .iter()
+        .filter_map(|(path, _)| path.split('/').nth(1))
+        .map(str::to_owned)
+        .collect();
+    names.dedup();
+    names.into_iter()
+}
+
+/// Serves the admin port until the task is dropped.
+///
+/// # Errors
+/// If the port cannot be used any more.
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    readings: Arc<Readings>,
+    health: HealthReporter,
+) -> anyhow::Result<()> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(readings));
+    let registry = Arc::new(registry);
+    let http = Router::new()
+        .route("/livez", get(async || "ok"))
+        .route("/readyz", get(async move || ready(&readiness)))
+        .route("/metrics", get(async move || metrics(&registry)));
+    let health =
+        tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(health));
+    let mut routes = tonic::service::Routes::new(health);
+    let grpc = std::mem::take(routes.axum_router_mut());
+    axum::serve(listener, grpc.merge(http)).await?;
+    Ok(())
+}
+
+fn ready(readiness: &Readiness) -> Response {
+    match readiness.check() {
+        Ok(()) => "ok".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
+}
+
+fn metrics(registry: &Registry) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
