@@ -6,12 +6,23 @@
 //! [`Pinned::scan`] gives every event below that position once, whatever the writer does meanwhile.
 
 mod chunks;
+mod columns;
+mod context;
+mod encode;
 mod error;
+mod file;
+mod gather;
+mod json;
 mod log_scan;
 mod manifest;
+mod read;
+pub mod schema;
 mod stored;
+mod tree;
+mod values;
 
 pub use chunks::{Chunks, Pin};
 pub use error::HistoryError;
 pub use manifest::{ChunkFile, Manifest};
 pub use stored::{Columns, Pinned, Scan, ScanStats, Stored, StoredRow};
+pub use tree::TreeDisk;

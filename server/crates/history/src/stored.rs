@@ -1,7 +1,7 @@
 //! Stored events: chunks and the log above them, read as one.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use footpath_log::Log;
@@ -11,6 +11,7 @@ use footpath_model::record::EventHead;
 use crate::chunks::{Chunks, Pin};
 use crate::error::HistoryError;
 use crate::log_scan;
+use crate::read::Wanted;
 
 /// All stored events. A clone is cheap and shows the same.
 #[derive(Clone)]
@@ -74,9 +75,42 @@ impl Pinned {
         each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
     ) -> Result<ScanStats, HistoryError> {
         let mut stats = ScanStats::default();
-        let from = scan.from_position.max(self.pin.manifest().upto);
-        let _ = log_scan::scan(self.log.as_ref(), from..self.position, scan, &mut stats, each)?;
+        if self.scan_chunks(scan, &mut stats, each)?.is_continue() {
+            let from = scan.from_position.max(self.pin.manifest().upto);
+            let _ = log_scan::scan(self.log.as_ref(), from..self.position, scan, &mut stats, each)?;
+        }
         Ok(stats)
+    }
+
+    fn scan_chunks(
+        &self,
+        scan: &Scan<'_>,
+        stats: &mut ScanStats,
+        each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        let wanted = Wanted::new(scan, self.position);
+        for file in &self.pin.manifest().files {
+            if !wanted.may_hold(file) {
+                stats.files_skipped += 1;
+                continue;
+            }
+            stats.files += 1;
+            if self.pin.read(file, &wanted, stats, each)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The closed ranges of log positions, from `position` on, whose events of a project lie in chunks, in order and
+    /// apart from each other. What is above the last one is in the log.
+    pub fn ranges(&self, project: u32, position: u64) -> Vec<Range<u64>> {
+        let files = self.pin.manifest().files.iter();
+        let own = files.filter(|file| file.project == project && file.to > position);
+        let mut ranges: Vec<_> = own.map(|file| file.from..file.to).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup();
+        ranges
     }
 }
 
