@@ -198,10 +198,11 @@ impl<'b> Rest<'b> {
         row.received_us = self.receive_time.value(i);
         row.append_us = self.append_time.value(i);
         row.historical = self.historical.value(i);
-        // A null value of these is zero or empty.
-        row.producer.install = sixteen(self.install.value(i));
-        row.producer.epoch = self.stream_epoch.value(i).cast_unsigned();
-        row.changes = self.changes.value(i);
+        row.producer.install = sixteen(bytes(self.install, i));
+        if self.stream_epoch.is_valid(i) {
+            row.producer.epoch = self.stream_epoch.value(i).cast_unsigned();
+        }
+        row.changes = bytes(self.changes, i);
         match text(self.context, i) {
             "" => Ok(()),
             json => context::from_json(context, json),
@@ -212,6 +213,11 @@ impl<'b> Rest<'b> {
 /// Text, empty where it is null.
 fn text(column: &StringArray, i: usize) -> &str {
     if column.is_null(i) { "" } else { column.value(i) }
+}
+
+/// Bytes, empty where they are null.
+fn bytes(column: &BinaryArray, i: usize) -> &[u8] {
+    if column.is_null(i) { &[] } else { column.value(i) }
 }
 
 fn sixteen(bytes: &[u8]) -> [u8; 16] {
