@@ -9,6 +9,8 @@ mod builder;
 mod chunks;
 mod columns;
 mod context;
+#[cfg(test)]
+mod duckdb;
 mod encode;
 mod error;
 mod file;

@@ -218,3 +218,6 @@ pub struct ScanStats {
     /// Log records looked at.
     pub records: u64,
 }
+
+#[cfg(test)]
+mod tests;

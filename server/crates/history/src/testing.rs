@@ -15,7 +15,7 @@ use prost::Message;
 use crate::builder::Builder;
 use crate::chunks::Chunks;
 use crate::schema::Promoted;
-use crate::stored::{Columns, Pinned, Scan, StoredRow};
+use crate::stored::{Columns, Pinned, Scan, Stored, StoredRow};
 use crate::writer::{ChunkCounters, WriterOptions};
 
 /// A moment in 2023, and how long its day is.
@@ -173,6 +173,9 @@ pub(crate) fn chunks(disk: impl Disk) -> Arc<Chunks> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) place: (u64, u32),
+    pub(crate) time_us: i64,
+    pub(crate) actor: u64,
+    pub(crate) name: String,
     pub(crate) text: String,
 }
 
@@ -181,11 +184,17 @@ impl Row {
         let mut found: Vec<_> = properties(row.properties).map(|entry| format!("{entry:?}")).collect();
         found.sort();
         let rest = StoredRow { properties: &[], ..*row };
-        Self { place: (row.offset, row.index), text: format!("{rest:?} {found:?}") }
+        Self {
+            place: (row.offset, row.index),
+            time_us: row.head.time_us,
+            actor: row.head.actor_key,
+            name: row.name.to_owned(),
+            text: format!("{rest:?} {found:?}"),
+        }
     }
 }
 
-/// What a scan gives, by position.
+/// All that a scan gives, in full, by position.
 pub(crate) fn rows(pinned: &Pinned, scan: &Scan<'_>) -> Vec<Row> {
     let mut found = Vec::new();
     let scan = Scan { columns: Columns::ALL, ..*scan };
@@ -196,4 +205,9 @@ pub(crate) fn rows(pinned: &Pinned, scan: &Scan<'_>) -> Vec<Row> {
     assert_eq!(stats.unwrap().rows, found.len() as u64);
     found.sort_by_key(|row| row.place);
     found
+}
+
+/// The log alone, as if there were no chunks.
+pub(crate) fn log_only(log: &Arc<MemoryLog>) -> Stored {
+    Stored::new(Arc::clone(log) as Arc<dyn Log>, chunks(footpath_log::SimDisk::new(0)))
 }
