@@ -10,7 +10,7 @@ use footpath_model::record::RecordError;
 use crate::chunks::Chunks;
 use crate::error::HistoryError;
 use crate::file::{Encoded, Layout};
-use crate::gather::{Gathered, Key, Part};
+use crate::gather::{Closed, Gathered, Key, Part};
 use crate::manifest::ChunkFile;
 use crate::writer::{ChunkCounters, WriterOptions};
 
@@ -200,8 +200,8 @@ impl Builder {
     }
 
     fn encode(&self, part: Part, keys: &mut [Key]) -> Result<Encoded, HistoryError> {
-        let range = self.from..self.next;
-        let work = || self.layout.encode(&self.gathered, part, keys, range, &std::thread::yield_now);
+        let range = Closed { positions: self.from..self.next, append_us: self.last_append_us };
+        let work = || self.layout.encode(&self.gathered, part, keys, &range, &std::thread::yield_now);
         // One event must not end the thread, whatever the encoder thinks of it.
         catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(HistoryError::encode("the encoder panicked")))

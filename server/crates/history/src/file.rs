@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::RowColumns;
 use crate::error::HistoryError;
-use crate::gather::{DAY_US, Gathered, Key, Part};
+use crate::gather::{Closed, DAY_US, Gathered, Key, Part};
 use crate::manifest::ChunkFile;
 use crate::schema::{self, Kind, Promoted};
 
@@ -53,7 +53,7 @@ impl Layout {
         gathered: &Gathered,
         part: Part,
         keys: &mut [Key],
-        range: std::ops::Range<u64>,
+        range: &Closed,
         pause: &dyn Fn(),
     ) -> Result<Encoded, HistoryError> {
         keys.sort_unstable();
@@ -89,20 +89,15 @@ fn gather(gathered: &Gathered, keys: &[Key], columns: &mut RowColumns) -> u64 {
     identifies
 }
 
-fn describe(
-    part: Part,
-    keys: &[Key],
-    range: std::ops::Range<u64>,
-    bytes: &[u8],
-    identifies: u64,
-) -> ChunkFile {
+fn describe(part: Part, keys: &[Key], range: &Closed, bytes: &[u8], identifies: u64) -> ChunkFile {
     let times = || keys.iter().map(|key| key.time_us);
     ChunkFile {
-        path: path(part, &range),
+        path: path(part, &range.positions),
         project: part.project,
         day: part.day,
-        from: range.start,
-        to: range.end,
+        from: range.positions.start,
+        to: range.positions.end,
+        append_us: range.append_us,
         rows: keys.len() as u64,
         min_time_us: times().min().unwrap_or_default(),
         max_time_us: times().max().unwrap_or_default(),

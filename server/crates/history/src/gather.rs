@@ -40,6 +40,14 @@ pub(crate) struct Part {
     pub(crate) day: i32,
 }
 
+/// A range of log positions that is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) positions: std::ops::Range<u64>,
+    /// Append time of its last record.
+    pub(crate) append_us: i64,
+}
+
 /// What became of a frame.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {

@@ -19,6 +19,8 @@ pub struct ChunkFile {
     pub from: u64,
     /// The log position after the range.
     pub to: u64,
+    /// Append time of the last record of the range, microseconds since 1970.
+    pub append_us: i64,
     /// Events in it; never 0.
     pub rows: u64,
     /// The earliest event time, microseconds since 1970.

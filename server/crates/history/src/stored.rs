@@ -54,12 +54,21 @@ impl Pinned {
         Self { position: position.min(self.position), ..self }
     }
 
-    /// Append time of the last record below the position, microseconds since 1970. Where the log no longer has that
-    /// record, it is the append time of an earlier or later one of the same chunk; 0 when nothing is stored.
+    /// Append time of the last record below the position, microseconds since 1970; 0 when there is none. Where the log
+    /// no longer has that record, it is the last one that is known to lie below it: never too late.
     pub fn processed_us(&self) -> i64 {
-        let last = self.position.checked_sub(1);
-        let record = last.and_then(|last| self.log.read(last, 1).ok()?.into_iter().next());
-        record.map_or(self.pin.manifest().upto_append_us, |record| record.append_time_us)
+        let Some(last) = self.position.checked_sub(1) else { return 0 };
+        let record = self.log.read(last, 1).ok().and_then(|records| records.into_iter().next());
+        record.map_or_else(|| self.processed_by_chunks(), |record| record.append_time_us)
+    }
+
+    fn processed_by_chunks(&self) -> i64 {
+        let manifest = self.pin.manifest();
+        if self.position >= manifest.upto {
+            return manifest.upto_append_us;
+        }
+        let below = manifest.files.iter().filter(|file| file.to <= self.position);
+        below.map(|file| file.append_us).max().unwrap_or_default()
     }
 
     /// Calls `each` for every event that the scan asks for, exactly once, until it breaks.

@@ -181,4 +181,9 @@ fn processed_is_the_append_time_of_the_last_record() {
     testing::flush(&mut testing::builder(&log, &chunks, &[]), &log);
     log.trim(5).unwrap();
     assert_eq!(stored.pin().processed_us(), NOW_US + 4);
+    testing::fill(&log, &mut Rng(2), 5);
+    testing::flush(&mut testing::builder(&log, &chunks, &[]), &log);
+    log.trim(10).unwrap();
+    assert_eq!(stored.pin().upto(8).processed_us(), NOW_US + 4);
+    assert_eq!(stored.pin().upto(0).processed_us(), 0);
 }
