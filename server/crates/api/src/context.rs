@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_history::Stored;
 use footpath_ingest::Ingest;
 use footpath_live::Hub;
 use footpath_log::Log;
@@ -22,8 +23,10 @@ pub struct Context {
     pub ingest: Ingest,
     /// Live numbers.
     pub hub: Arc<Hub>,
-    /// Stored events.
+    /// The log, for tails.
     pub log: Arc<dyn Log>,
+    /// Stored events, for queries.
+    pub stored: Stored,
     /// How far the store follows the log.
     pub projection: Arc<crate::projection::Projection>,
     /// Time.

@@ -54,11 +54,11 @@ impl v1::query_service_server::QueryService for QueryApi {
     ) -> Result<Response<v1::QueryFunnelResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let asked = self.asked(&project.id, request.get_ref())?;
-        let (log, now_us) = (Arc::clone(&self.context.log), self.context.clock.now_us());
+        let (stored, now_us) = (self.context.stored.clone(), self.context.clock.now_us());
         let version = asked.definition.version;
         let work = move || {
             let project = footpath_query::Project { number: project.number, id: &project.id };
-            footpath_query::funnel(log.as_ref(), project, &asked, now_us)
+            footpath_query::funnel(&stored.pin(), project, &asked, now_us)
         };
         let answer = blocking(work).await?.map_err(query)?;
         Ok(Response::new(v1::QueryFunnelResponse {
@@ -92,14 +92,15 @@ impl v1::query_service_server::QueryService for QueryApi {
         let cursor = opened.map(|opened| opened.at).unwrap_or_default();
         let wanted = EventQuery {
             project: project.number,
+            project_id: project.id.clone(),
             actor: request.actor,
             from_us,
             to_us,
             from_position: (cursor.offset, cursor.index),
             limit: crate::page_size(request.page_size),
         };
-        let log = Arc::clone(&self.context.log);
-        let page = blocking(move || footpath_query::events(log.as_ref(), &wanted)).await?.map_err(query)?;
+        let stored = self.context.stored.clone();
+        let page = blocking(move || footpath_query::events(&stored.pin(), &wanted)).await?.map_err(query)?;
         let events = page.events.iter().filter_map(|found| {
             let (frame, event) = found.view()?;
             Some(convert::stored_event(&frame, &event, found.offset, found.append_us))

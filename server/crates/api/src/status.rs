@@ -65,7 +65,7 @@ pub fn store(error: footpath_store::StoreError) -> Status {
 /// A query's error.
 pub fn query(error: footpath_query::QueryError) -> Status {
     match &error {
-        footpath_query::QueryError::Log(_) => {
+        footpath_query::QueryError::History(_) => {
             tracing::error!(%error, "a query failed");
             unavailable("storage_failed", "stored events cannot be read; the server's log says why")
         }

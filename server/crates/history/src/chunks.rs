@@ -1,18 +1,31 @@
 //! The chunk folder: its manifest, and who still reads an earlier one.
+//!
+//! Order of a change: the files, whole and synced; their names; the new manifest under a temporary name, synced;
+//! its name. So at any moment the manifest with the highest number names whole files only, and what no manifest
+//! names is left over from a crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use footpath_log::disk::Disk;
 use parking_lot::Mutex;
 
 use crate::error::HistoryError;
-use crate::manifest::Manifest;
+use crate::manifest::{self, ChunkFile, Manifest};
+use crate::read::{self, Input, Wanted};
+use crate::stored::{ScanStats, StoredRow};
+
+/// A manifest that is being written.
+const NEW_MANIFEST: &str = "manifest.new";
 
 /// The chunk folder. One writer, many readers.
 pub struct Chunks {
-    pub(crate) disk: Arc<dyn Disk>,
+    disk: Arc<dyn Disk>,
     state: Mutex<State>,
+    /// The number of the next manifest; one is never used twice, also when writing it failed.
+    next: Mutex<u64>,
 }
 
 struct State {
@@ -28,13 +41,36 @@ pub struct Pin {
 }
 
 impl Chunks {
-    /// Opens the folder, or makes an empty history for the log of this `incarnation`.
+    /// Opens the folder, or makes an empty history for the log of this `incarnation`, and removes what a crash left.
     ///
     /// # Errors
     /// [`HistoryError::Newer`], [`HistoryError::Damaged`] and [`HistoryError::OtherLog`] say what to do.
     pub fn open(disk: Arc<dyn Disk>, incarnation: u64) -> Result<Self, HistoryError> {
-        let manifest = Arc::new(Manifest { incarnation, ..Manifest::default() });
-        Ok(Self { disk, state: Mutex::new(State { manifest, pins: BTreeMap::new() }) })
+        let names = disk.list()?;
+        let newest = names.iter().filter_map(|name| manifest::number_of(name)).max();
+        let manifest = match newest {
+            Some(number) => read_manifest(disk.as_ref(), number)?,
+            None if names.iter().any(|name| is_chunk(name)) => {
+                return Err(HistoryError::damaged("the chunk folder", "it has chunks but no manifest"));
+            }
+            None => Manifest { incarnation, ..Manifest::default() },
+        };
+        if manifest.incarnation != incarnation {
+            return Err(HistoryError::OtherLog);
+        }
+        check_files(disk.as_ref(), &manifest)?;
+        remove_leftovers(disk.as_ref(), &names, &manifest)?;
+        if newest.is_none() {
+            put_manifest(disk.as_ref(), &manifest)?;
+        }
+        // A killed process can have left a name that never reached the disk; it is synced before it is believed.
+        disk.sync_dir()?;
+        let next = Mutex::new(manifest.number + 1);
+        Ok(Self {
+            disk,
+            next,
+            state: Mutex::new(State { manifest: Arc::new(manifest), pins: BTreeMap::new() }),
+        })
     }
 
     /// The newest manifest.
@@ -56,6 +92,49 @@ impl Chunks {
         let pinned = state.pins.keys().next().copied();
         pinned.map_or(state.manifest.upto, |pinned| pinned.min(state.manifest.upto))
     }
+
+    /// Reads every file in full and compares length and checksum: for backups and tests.
+    ///
+    /// # Errors
+    /// [`HistoryError::Damaged`] names the first bad file.
+    pub fn verify(&self) -> Result<(), HistoryError> {
+        for file in &self.manifest().files {
+            let bytes = read_all(self.disk.as_ref(), &file.path)?;
+            if bytes.len() as u64 != file.bytes || crc32c::crc32c(&bytes) != file.crc32c {
+                return Err(HistoryError::damaged(&file.path, "its checksum does not fit"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a chunk. It is no part of history before it joins.
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), HistoryError> {
+        Ok(write_new(self.disk.as_ref(), path, bytes)?)
+    }
+
+    /// Makes written files part of history, and `upto` its end. Durable on return; after an error it may be called
+    /// again with the same files, which must not be written again: a manifest on disk may name them already.
+    pub(crate) fn join(
+        &self,
+        files: &[ChunkFile],
+        upto: u64,
+        upto_append_us: i64,
+    ) -> Result<(), HistoryError> {
+        let old = self.manifest();
+        let mut manifest = Manifest { upto, upto_append_us, ..Manifest::clone(&old) };
+        manifest.files.extend(files.iter().cloned().map(Arc::new));
+        manifest.number = {
+            let mut next = self.next.lock();
+            *next += 1;
+            *next - 1
+        };
+        self.disk.sync_dir()?;
+        put_manifest(self.disk.as_ref(), &manifest)?;
+        self.state.lock().manifest = Arc::new(manifest);
+        // If this fails, the next start does it.
+        self.disk.remove(&manifest::name(old.number)).ok();
+        Ok(())
+    }
 }
 
 impl Pin {
@@ -64,8 +143,16 @@ impl Pin {
         &self.manifest
     }
 
-    pub(crate) fn disk(&self) -> &dyn Disk {
-        self.chunks.disk.as_ref()
+    /// Gives the wanted events of one of the manifest's files.
+    pub(crate) fn read(
+        &self,
+        file: &ChunkFile,
+        wanted: &Wanted,
+        stats: &mut ScanStats,
+        each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        let input = Input::new(self.chunks.disk.open(&file.path)?)?;
+        read::scan(input, file, wanted, stats, each)
     }
 }
 
@@ -80,3 +167,78 @@ impl Drop for Pin {
         }
     }
 }
+
+fn is_chunk(name: &str) -> bool {
+    name.ends_with(".parquet")
+}
+
+fn read_manifest(disk: &dyn Disk, number: u64) -> Result<Manifest, HistoryError> {
+    let name = manifest::name(number);
+    let manifest = Manifest::decode(&name, &read_all(disk, &name)?)?;
+    if manifest.number != number {
+        return Err(HistoryError::damaged(&name, "it was written under another name"));
+    }
+    Ok(manifest)
+}
+
+/// Every file is there and as long as it should be; what is in it is checked when it is read.
+fn check_files(disk: &dyn Disk, manifest: &Manifest) -> Result<(), HistoryError> {
+    for file in &manifest.files {
+        let length = disk.open(&file.path).and_then(|open| open.len());
+        match length {
+            Ok(length) if length == file.bytes => {}
+            Ok(length) => {
+                let problem = format!("it has {length} bytes instead of {}", file.bytes);
+                return Err(HistoryError::damaged(&file.path, problem));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(HistoryError::damaged(&file.path, "it is missing"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Removes files of ours that are not part of history; others are left alone.
+fn remove_leftovers(disk: &dyn Disk, names: &[String], manifest: &Manifest) -> io::Result<()> {
+    let named: HashSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+    for name in names {
+        let stale = manifest::number_of(name).is_some_and(|number| number != manifest.number);
+        let orphan = is_chunk(name) && !named.contains(name.as_str());
+        if stale || orphan || name == NEW_MANIFEST {
+            tracing::info!(file = name, "removed what an interrupted write left");
+            disk.remove(name)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_manifest(disk: &dyn Disk, manifest: &Manifest) -> Result<(), HistoryError> {
+    write_new(disk, NEW_MANIFEST, &manifest.encode()?)?;
+    disk.rename(NEW_MANIFEST, &manifest::name(manifest.number))?;
+    Ok(disk.sync_dir()?)
+}
+
+/// Writes and syncs a file, in place of what a failed attempt may have left.
+fn write_new(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let file = match disk.create(name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(name)?;
+            disk.create(name)?
+        }
+        created => created?,
+    };
+    file.write_at(bytes, 0)?;
+    file.sync()
+}
+
+fn read_all(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
+    let file = disk.open(name)?;
+    let mut bytes = vec![0; file.len()? as usize];
+    file.read_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,4 +47,9 @@ impl HistoryError {
     pub(crate) fn damaged(file: &str, problem: impl ToString) -> Self {
         Self::Damaged { file: file.to_owned(), problem: problem.to_string() }
     }
+
+    /// Rows that could not be encoded, from whatever noticed it.
+    pub(crate) fn encode(problem: impl ToString) -> Self {
+        Self::Encode(problem.to_string())
+    }
 }

@@ -5,13 +5,31 @@
 //! the manifest. [`Stored`] is what queries read: [`Stored::pin`] freezes one manifest and one log position, and
 //! [`Pinned::scan`] gives every event below that position once, whatever the writer does meanwhile.
 
+mod builder;
 mod chunks;
+mod columns;
+mod context;
+#[cfg(test)]
+mod duckdb;
+mod encode;
 mod error;
+mod file;
+mod gather;
+mod json;
 mod log_scan;
 mod manifest;
+mod read;
+pub mod schema;
 mod stored;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod values;
+mod writer;
 
 pub use chunks::{Chunks, Pin};
 pub use error::HistoryError;
 pub use manifest::{ChunkFile, Manifest};
 pub use stored::{Columns, Pinned, Scan, ScanStats, Stored, StoredRow};
+pub use tree::TreeDisk;
+pub use writer::{ChunkCounters, ChunkWriter, WriterOptions};

@@ -1,7 +1,7 @@
 //! Stored events: chunks and the log above them, read as one.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use footpath_log::Log;
@@ -11,6 +11,7 @@ use footpath_model::record::EventHead;
 use crate::chunks::{Chunks, Pin};
 use crate::error::HistoryError;
 use crate::log_scan;
+use crate::read::Wanted;
 
 /// All stored events. A clone is cheap and shows the same.
 #[derive(Clone)]
@@ -53,12 +54,21 @@ impl Pinned {
         Self { position: position.min(self.position), ..self }
     }
 
-    /// Append time of the last record below the position, microseconds since 1970. Where the log no longer has that
-    /// record, it is the append time of an earlier or later one of the same chunk; 0 when nothing is stored.
+    /// Append time of the last record below the position, microseconds since 1970; 0 when there is none. Where the log
+    /// no longer has that record, it is the last one that is known to lie below it: never too late.
     pub fn processed_us(&self) -> i64 {
-        let last = self.position.checked_sub(1);
-        let record = last.and_then(|last| self.log.read(last, 1).ok()?.into_iter().next());
-        record.map_or(self.pin.manifest().upto_append_us, |record| record.append_time_us)
+        let Some(last) = self.position.checked_sub(1) else { return 0 };
+        let record = self.log.read(last, 1).ok().and_then(|records| records.into_iter().next());
+        record.map_or_else(|| self.processed_by_chunks(), |record| record.append_time_us)
+    }
+
+    fn processed_by_chunks(&self) -> i64 {
+        let manifest = self.pin.manifest();
+        if self.position >= manifest.upto {
+            return manifest.upto_append_us;
+        }
+        let below = manifest.files.iter().filter(|file| file.to <= self.position);
+        below.map(|file| file.append_us).max().unwrap_or_default()
     }
 
     /// Calls `each` for every event that the scan asks for, exactly once, until it breaks.
@@ -74,9 +84,42 @@ impl Pinned {
         each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
     ) -> Result<ScanStats, HistoryError> {
         let mut stats = ScanStats::default();
-        let from = scan.from_position.max(self.pin.manifest().upto);
-        let _ = log_scan::scan(self.log.as_ref(), from..self.position, scan, &mut stats, each)?;
+        if self.scan_chunks(scan, &mut stats, each)?.is_continue() {
+            let from = scan.from_position.max(self.pin.manifest().upto);
+            let _ = log_scan::scan(self.log.as_ref(), from..self.position, scan, &mut stats, each)?;
+        }
         Ok(stats)
+    }
+
+    fn scan_chunks(
+        &self,
+        scan: &Scan<'_>,
+        stats: &mut ScanStats,
+        each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        let wanted = Wanted::new(scan, self.position);
+        for file in &self.pin.manifest().files {
+            if !wanted.may_hold(file) {
+                stats.files_skipped += 1;
+                continue;
+            }
+            stats.files += 1;
+            if self.pin.read(file, &wanted, stats, each)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The closed ranges of log positions, from `position` on, whose events of a project lie in chunks, in order and
+    /// apart from each other. What is above the last one is in the log.
+    pub fn ranges(&self, project: u32, position: u64) -> Vec<Range<u64>> {
+        let files = self.pin.manifest().files.iter();
+        let own = files.filter(|file| file.project == project && file.to > position);
+        let mut ranges: Vec<_> = own.map(|file| file.from..file.to).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup();
+        ranges
     }
 }
 
@@ -184,3 +227,6 @@ pub struct ScanStats {
     /// Log records looked at.
     pub records: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -346,6 +346,12 @@ pub struct EventView<'a> {
 }
 
 impl<'a> EventView<'a> {
+    /// The event that `bytes` begin with; `None` if its length does not fit.
+    #[inline]
+    pub fn first(bytes: &'a [u8]) -> Option<Self> {
+        EventViews { rest: bytes }.next()
+    }
+
     /// The whole record.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
