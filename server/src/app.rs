@@ -9,10 +9,12 @@ use footpath_api::admin::{OneTimeCodes, create_key};
 use footpath_api::layer::AccessLayer;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
-use footpath_ingest::{DedupeJudge, Ingest};
+use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
 use footpath_live::{Hub, KnownFunnel, Live};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
-use footpath_log::{EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, WriteMode};
+use footpath_log::{
+    EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
+};
 use footpath_model::clock::{Clock, SystemClock};
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
@@ -30,6 +32,8 @@ pub struct App {
     log: Arc<EmbeddedLog>,
     live: Live,
     ledger: Ledger,
+    refused: RefusedEvents,
+    spares: SpareKeeper,
     listen: SocketAddr,
     project: String,
     first_key: Option<String>,
@@ -48,7 +52,9 @@ impl App {
         let disk = Arc::new(RealDisk::open(&config.data.join("log"), WriteMode::Direct)?);
         let incarnation = u64::from_le_bytes(random());
         let log = Arc::new(EmbeddedLog::open(disk, EmbeddedOptions::new(incarnation))?);
-        let ingest = start_ingest(config, &log, &clock)?;
+        let spares = SpareKeeper::start(Arc::clone(&log))?;
+        let refused = keep_refused(&store)?;
+        let ingest = start_ingest(config, &log, &clock, &refused)?;
         let hub = Arc::new(Hub::new(TAIL_FRAMES));
         let live = start_live(&store, &log, &hub, &clock)?;
         let ledger = Ledger::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store))?;
@@ -70,6 +76,8 @@ impl App {
             log,
             live,
             ledger,
+            refused,
+            spares,
             listen: config.listen,
             project: config.project.clone(),
             first_key,
@@ -104,9 +112,11 @@ impl App {
             .serve_with_shutdown(listen, stop)
             .await
             .with_context(|| format!("cannot serve on {listen}; is another server running?"))?;
-        let Self { context, log, live, ledger, .. } = self;
+        let Self { context, log, live, ledger, refused, spares, .. } = self;
         tokio::task::spawn_blocking(move || {
             context.ingest.stop();
+            drop(refused);
+            drop(spares);
             drop(live);
             drop(ledger);
             log.seal()
@@ -116,9 +126,28 @@ impl App {
     }
 }
 
-fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>) -> anyhow::Result<Ingest> {
-    let dedupe = Dedupe::create(DedupeConfig::new(config.data.join("ids")))?;
-    let judge = DedupeJudge::replayed(dedupe, log.as_ref())?;
+/// Keeps the last refused events in the store.
+fn keep_refused(store: &Arc<dyn Store>) -> anyhow::Result<RefusedEvents> {
+    let store = Arc::clone(store);
+    let keep = move |project: &str, records: &[Vec<u8>]| {
+        let kept = store.push_refused(project, records);
+        kept.inspect_err(|error| tracing::warn!(%error, "refused events could not be kept")).is_ok()
+    };
+    Ok(RefusedEvents::start(keep)?)
+}
+
+fn start_ingest(
+    config: &Config,
+    log: &Arc<EmbeddedLog>,
+    clock: &Arc<dyn Clock>,
+    refused: &RefusedEvents,
+) -> anyhow::Result<Ingest> {
+    let background = background_thread("dedupe")?;
+    let disk = Arc::new(RealDisk::open(&config.data.join("ids"), WriteMode::Buffered)?);
+    let dedupe_config = DedupeConfig::new(disk, Arc::clone(&background));
+    let dedupe = Dedupe::load(dedupe_config, log.first()..log.durable_end())?;
+    let judge = DedupeJudge::replayed(dedupe, log.as_ref(), background, refused.sender())?;
+    let view = judge.view();
     let now = Arc::clone(clock);
     let sequencer = Sequencer::start(
         Arc::clone(log) as Arc<dyn Log>,
@@ -127,7 +156,7 @@ fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>)
         footpath_log::Limits::default(),
     )?;
     let limits = footpath_ingest::limits::Limits::default();
-    Ok(Ingest::new(sequencer, Arc::clone(clock), limits, Arc::new(random)))
+    Ok(Ingest::new(sequencer, view, Arc::clone(clock), limits, Arc::new(random)))
 }
 
 fn start_live(

@@ -176,7 +176,7 @@ impl Worker {
                     self.hub.end_funnel(number, &id);
                 }
             }
-            Ok(Control::Privacy { .. }) => {}
+            Ok(Control::Privacy { .. } | Control::Losses { .. }) => {}
             Err(error) => tracing::error!(%error, offset, "a control record cannot be read and is left out"),
         }
     }
