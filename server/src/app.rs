@@ -14,11 +14,8 @@ use footpath_api::layer::AccessLayer;
 use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
-use footpath_history::{Chunks, Stored};
-use footpath_ingest::{DedupeJudge, Ingest};
-use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveParts};
-use footpath_log::dedupe::{Dedupe, DedupeConfig};
-use footpath_log::{EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, WriteMode, background_thread};
+use footpath_live::Progress;
+use footpath_log::Log;
 use footpath_model::clock::{Clock, SystemClock};
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
@@ -32,12 +29,9 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::admin::{self, Readiness};
 use crate::config::Config;
 use crate::listener;
-use crate::projector::Projector;
+use crate::pipeline::Pipeline;
 use crate::readings::{Consumer, Readings};
 use crate::telemetry::{Telemetry, TraceLayer};
-
-/// Frames that a slow tail may fall behind before it reads from the log again.
-const TAIL_FRAMES: usize = 1024;
 
 /// How long open calls and streams may take to end after the stop signal. Orchestrators kill after 10 s at the
 /// earliest; what follows takes well below two.
@@ -51,9 +45,7 @@ const HEADER_BYTES: u32 = 16 << 10;
 /// The server, composed.
 pub struct App {
     context: Arc<Context>,
-    log: Arc<EmbeddedLog>,
-    live: Live,
-    projector: Projector,
+    pipeline: Pipeline,
     listener: TcpListener,
     admin_listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -74,25 +66,17 @@ impl App {
             .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.data.join("state.redb"))?);
-        let disk = Arc::new(RealDisk::open(&config.data.join("log"), WriteMode::Direct)?);
-        let incarnation = u64::from_le_bytes(random());
-        let log = Arc::new(EmbeddedLog::open(disk, EmbeddedOptions::new(incarnation))?);
-        let ingest = start_ingest(config, &log, &clock)?;
-        let hub = Arc::new(Hub::new(TAIL_FRAMES));
-        let projection = Arc::new(Projection::default());
-        // Before the live path, which takes the definitions from the store.
-        let projector =
-            Projector::start(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&store), Arc::clone(&projection))?;
-        let live = start_live(config, &store, &log, &hub, &clock)?;
+        let pipeline = Pipeline::start(config, &store, &clock)?;
         let secret = token_secret(store.as_ref())?;
-        let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, log.incarnation());
+        let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, pipeline.log.incarnation());
         let context = Arc::new(Context {
             access: Access::new(Arc::clone(&store), Arc::clone(&clock), secret),
             store,
-            ingest,
-            hub,
-            log: Arc::clone(&log) as Arc<dyn Log>,
-            projection,
+            ingest: pipeline.ingest.clone(),
+            hub: Arc::clone(&pipeline.hub),
+            log: Arc::clone(&pipeline.log) as Arc<dyn Log>,
+            stored: pipeline.stored.clone(),
+            projection: Arc::clone(&pipeline.projection),
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
             cursors,
@@ -102,7 +86,7 @@ impl App {
             drain: CancellationToken::new(),
         });
         let first_key = first_start(&context, &config.project)?;
-        Ok(Self { context, log, live, projector, listener, admin_listener, tls, first_key })
+        Ok(Self { context, pipeline, listener, admin_listener, tls, first_key })
     }
 
     /// Prints how to get in.
@@ -126,11 +110,11 @@ impl App {
     /// # Errors
     /// If a part cannot be started or the log cannot be closed.
     pub async fn serve(self, config: &Config, mut telemetry: Telemetry) -> anyhow::Result<()> {
-        let Self { context, log, live, projector, listener, admin_listener, tls, .. } = self;
+        let Self { context, pipeline, listener, admin_listener, tls, .. } = self;
         let room = Arc::new(Semaphore::new(config.max_connections));
         let readings = Readings::new(
             Arc::clone(&context),
-            consumers(&context),
+            consumers(&context, &pipeline),
             Arc::clone(&room),
             config.max_connections,
         );
@@ -161,12 +145,9 @@ impl App {
             () = drained(&context.drain, config.until_stdin_closes) => tracing::warn!("some calls did not end in time and are cut off"),
         }
         tokio::task::spawn_blocking(move || {
-            context.ingest.stop();
-            drop(live);
-            drop(projector);
-            let sealed = log.seal();
+            let stopped = pipeline.stop();
             telemetry.stop();
-            sealed
+            stopped
         })
         .await??;
         admin.abort(); // Last: until here it says "draining".
@@ -186,11 +167,17 @@ async fn drained(drain: &CancellationToken, until_stdin_closes: bool) {
 }
 
 /// Whoever reads the log.
-fn consumers(context: &Arc<Context>) -> Vec<Consumer> {
+fn consumers(context: &Arc<Context>, pipeline: &Pipeline) -> Vec<Consumer> {
     let (hub, projection) = (Arc::clone(&context.hub), Arc::clone(&context.projection));
+    let chunks = Arc::clone(&pipeline.chunks);
+    let covered = move || {
+        let manifest = chunks.manifest();
+        Progress { position: manifest.upto, processed_us: manifest.upto_append_us }
+    };
     vec![
         Consumer::new("live", move || *hub.progress().borrow()),
         Consumer::new("ledger", move || projection.progress()),
+        Consumer::new("chunks", covered),
     ]
 }
 
@@ -199,62 +186,6 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .and_then(TcpListener::from_std);
     listener.with_context(|| format!("cannot serve on {address}; is another server running?"))
-}
-
-fn start_ingest(config: &Config, log: &Arc<EmbeddedLog>, clock: &Arc<dyn Clock>) -> anyhow::Result<Ingest> {
-    let background = background_thread("dedupe")?;
-    let disk = Arc::new(RealDisk::open(&config.data.join("ids"), WriteMode::Buffered)?);
-    let dedupe = Dedupe::load(DedupeConfig::new(disk, background), log.first()..log.durable_end())?;
-    let judge = DedupeJudge::replayed(dedupe, log.as_ref())?;
-    let now = Arc::clone(clock);
-    let sequencer = Sequencer::start(
-        Arc::clone(log) as Arc<dyn Log>,
-        judge,
-        Arc::new(move || now.now_us()),
-        footpath_log::Limits::default(),
-    )?;
-    let limits = config.limits();
-    Ok(Ingest::new(sequencer, Arc::clone(clock), limits, Arc::new(random)))
-}
-
-fn start_live(
-    config: &Config,
-    store: &Arc<dyn Store>,
-    log: &Arc<EmbeddedLog>,
-    hub: &Arc<Hub>,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Live> {
-    let names = Arc::clone(store);
-    let name = move |number| names.projects().ok()?.into_iter().find(|p| p.number == number).map(|p| p.id);
-    let chunk_disk = RealDisk::open(&config.data.join("chunks"), WriteMode::Buffered)?;
-    let chunks = Chunks::open(Arc::new(chunk_disk), log.incarnation())?;
-    let images = ImageOptions {
-        disk: Arc::new(RealDisk::open(&config.data.join("images"), WriteMode::Buffered)?),
-        incarnation: log.incarnation(),
-        every: config.image_interval,
-        durable: Arc::default(),
-    };
-    let known = known_projects(store.as_ref())?;
-    let (log, hub) = (Arc::clone(log) as Arc<dyn Log>, Arc::clone(hub));
-    let stored = Stored::new(Arc::clone(&log), Arc::new(chunks));
-    let clock = Arc::clone(clock);
-    let names = Box::new(name);
-    Ok(Live::start(LiveParts { log, stored, hub, clock, known, names, images: Some(images) })?)
-}
-
-/// What was defined before.
-fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
-    let mut known = Vec::new();
-    for project in store.projects()? {
-        let rows = store.funnels(&project.id, None, usize::MAX)?;
-        let funnels = rows.iter().map(|row| {
-            serde_json::from_str(&row.json)
-                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))
-        });
-        let funnels = funnels.collect::<anyhow::Result<_>>()?;
-        known.push(KnownProject { number: project.number, id: project.id, funnels });
-    }
-    Ok(known)
 }
 
 /// The secret that tokens are signed with, made on the first start.
@@ -288,7 +219,7 @@ fn first_start(context: &Context, project: &str) -> anyhow::Result<Option<String
     Ok(Some(secret))
 }
 
-fn random<const N: usize>() -> [u8; N] {
+pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     random_fill(&mut bytes);
     bytes

@@ -5,10 +5,12 @@ mod app;
 mod config;
 mod demo;
 mod listener;
+mod pipeline;
 mod projector;
 mod readings;
 mod telemetry;
 mod tools;
+mod trim;
 
 use std::process::ExitCode;
 use std::time::Duration;

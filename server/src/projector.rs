@@ -132,6 +132,7 @@ impl Work {
                     self.store.delete_funnel(&project, &id)?;
                 }
             }
+            Control::Losses { .. } => {} // Who judges duplicates keeps them.
             Control::Privacy { id, kind, actor } => {
                 let received_at_us = frame.head.received_us;
                 let row = PrivacyRow { project, id, kind, actor, received_at_us };

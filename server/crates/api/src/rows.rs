@@ -1,5 +1,6 @@
 //! Between stored rows and the API's messages.
 
+use footpath_ingest::RefusedRecord;
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::{Condition, Literal, Op, Step};
 use footpath_model::props::rfc3339;
@@ -101,16 +102,34 @@ fn range_message(range: &Range, zone: &str) -> v1::TimeRange {
 
 /// A refused event as the API shows it; `None` if the row cannot be read.
 pub fn refused_message(row: &RefusedRow) -> Option<v1::RefusedEvent> {
-    let json: serde_json::Value = serde_json::from_slice(&row.json).ok()?;
-    let text = |key: &str| json.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-    let number = |key: &str| json.get(key).and_then(serde_json::Value::as_i64).unwrap_or_default();
+    let record: RefusedRecord = serde_json::from_slice(&row.json).ok()?;
     Some(v1::RefusedEvent {
-        received_at: Some(crate::convert::timestamp(number("received_us"))),
-        batch_id: text("batch_id"),
-        index: number("index") as u32,
-        event_id: text("event_id"),
-        reason: text("reason"),
-        message: text("message"),
-        payload: None,
+        received_at: Some(crate::convert::timestamp(record.received_us)),
+        batch_id: record.batch_id,
+        index: record.index,
+        event_id: record.event_id,
+        reason: record.reason,
+        message: record.message,
+        payload: Some(json_struct(record.payload)),
     })
+}
+
+fn json_struct(object: serde_json::Map<String, serde_json::Value>) -> prost_types::Struct {
+    prost_types::Struct { fields: object.into_iter().map(|(key, value)| (key, json_value(value))).collect() }
+}
+
+fn json_value(value: serde_json::Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    use serde_json::Value as Json;
+    let kind = match value {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(value),
+        Json::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
+        Json::String(value) => Kind::StringValue(value),
+        Json::Array(values) => {
+            Kind::ListValue(prost_types::ListValue { values: values.into_iter().map(json_value).collect() })
+        }
+        Json::Object(object) => Kind::StructValue(json_struct(object)),
+    };
+    prost_types::Value { kind: Some(kind) }
 }

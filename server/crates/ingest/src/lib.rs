@@ -4,10 +4,19 @@
 //! must not be stored and leaves event records for the log. What it refuses has a [`reason::Reason`].
 
 pub mod commit;
+pub mod judge;
 pub mod limits;
+mod outcomes;
 pub mod privacy;
 pub mod reason;
+mod rebuild;
+mod redact;
+pub mod refused;
+mod replay;
+mod snapshots;
 pub mod time_rule;
 pub mod walk;
 
-pub use commit::{Accepted, DedupeJudge, Ingest, IngestError, RefusedEvent, Source};
+pub use commit::{Accepted, Ingest, IngestError, JudgeView, RefusedEvent, Source};
+pub use judge::DedupeJudge;
+pub use refused::{RefusedEvents, RefusedRecord, RefusedSender};

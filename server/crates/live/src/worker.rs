@@ -273,7 +273,7 @@ impl Worker {
                     self.delete_funnel(number, &id);
                 }
             }
-            Ok(_) => {}
+            Ok(Control::Privacy { .. } | Control::Losses { .. }) => {}
             Err(error) => tracing::error!(%error, offset, "a control record cannot be read and is left out"),
         }
     }

@@ -103,10 +103,10 @@ impl Refusal {
     /// The stable name of the reason.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::TooFragmented => "STREAM_TOO_FRAGMENTED",
-            Self::BadNumber => "STREAM_NUMBER_INVALID",
-            Self::IndexUnreadable => "ID_INDEX_UNREADABLE",
-            Self::IndexFull => "ID_INDEX_FULL",
+            Self::TooFragmented => "stream_too_fragmented",
+            Self::BadNumber => "stream_number_invalid",
+            Self::IndexUnreadable => "id_index_unreadable",
+            Self::IndexFull => "id_index_full",
         }
     }
 

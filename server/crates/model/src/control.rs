@@ -25,6 +25,30 @@ pub enum Control {
         /// The actor it is about.
         actor: String,
     },
+    /// Numbers of an install's streams that will never come, by its own account.
+    Losses {
+        /// The install's UUID.
+        install: String,
+        /// Random per queue folder.
+        epoch: u64,
+        /// What is lost.
+        ranges: Vec<LostRange>,
+    },
+}
+
+/// Lost numbers of one stream, both ends inclusive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRange {
+    /// The stream's class, 1 to 3.
+    pub class: u8,
+    /// The stream's lane.
+    pub lane: u8,
+    /// The first lost number, at least 1.
+    pub from: u64,
+    /// The last lost number.
+    pub to: u64,
+    /// A word for why.
+    pub reason: String,
 }
 
 /// A funnel with the range it is counted over, as it stands after a change.

@@ -66,7 +66,8 @@ impl<T> Queue<T> {
             };
             project.deficit += limits.quantum_bytes.max(1);
             while let Some(head) = project.items.front() {
-                if head.bytes > room || group.len() >= limits.group_submissions.max(1) {
+                let fits = head.bytes <= room || group.is_empty();
+                if !fits || group.len() >= limits.group_submissions.max(1) {
                     return group;
                 }
                 if head.bytes > project.deficit {
@@ -77,7 +78,7 @@ impl<T> Queue<T> {
                 project.bytes -= item.bytes;
                 self.bytes -= item.bytes;
                 self.depth -= 1;
-                room -= item.bytes;
+                room = room.saturating_sub(item.bytes);
                 group.push(item.content);
             }
             self.ring.pop_front();

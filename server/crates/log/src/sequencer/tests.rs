@@ -136,9 +136,13 @@ fn what_is_too_much_is_refused_at_once_and_room_comes_back() {
 }
 
 #[test]
-fn a_batch_that_no_group_can_hold_is_refused_without_queueing() {
+fn a_batch_that_is_too_large_is_refused_without_queueing_and_one_larger_than_a_group_goes_alone() {
     let log: Arc<dyn Log> = Arc::new(MemoryLog::default());
-    let handle = start(&log, Once::default(), Limits { group_bytes: 100, ..Limits::default() });
+    let limits = Limits { group_bytes: 50, submission_bytes: 100, ..Limits::default() };
+    let mut queue = Queue::default();
+    (1..4).for_each(|n| assert!(queue.push(1, item(n, if n == 2 { 100 } else { 10 }), &limits).is_ok()));
+    assert_eq!([(); 3].map(|()| queue.take_group(&limits)), [[1], [2], [3]]);
+    let handle = start(&log, Once::default(), limits);
     assert_eq!(handle.submit(1, 1, 101).err(), Some(CommitError::TooLarge { bytes: 101, limit: 100 }));
     assert!(handle.submit(1, 1, 100).unwrap().blocking_recv().unwrap().is_ok());
     handle.stop();

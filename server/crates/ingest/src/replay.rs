@@ -1,0 +1,83 @@
+//! What a start learns from the log behind the last snapshot.
+
+use footpath_log::dedupe::{Dedupe, EventKey};
+use footpath_log::streams::ProducerHandle;
+use footpath_log::{Log, LogError, Record};
+use footpath_model::control::Control;
+use footpath_model::id::{EventId, Producer};
+use footpath_model::record::{FrameKind, FrameView};
+
+use crate::judge::report;
+use crate::walk::Loss;
+
+/// Bytes read from the log at a time.
+const READ_BYTES: usize = 4 << 20;
+
+/// Replays the log from the dedupe state's position to its end and returns how many bytes that were.
+pub(crate) fn replay(dedupe: &mut Dedupe, log: &dyn Log) -> Result<u64, LogError> {
+    let mut next = dedupe.position();
+    let mut bytes = 0;
+    loop {
+        let records = log.read(next, READ_BYTES)?;
+        let Some(last) = records.last() else { return Ok(bytes) };
+        next = last.offset + 1;
+        for record in &records {
+            bytes += record.payload.len() as u64;
+            replay_record(dedupe, record);
+        }
+        if let Err(error) = dedupe.commit(next) {
+            report(&error);
+        }
+    }
+}
+
+fn replay_record(dedupe: &mut Dedupe, record: &Record) {
+    let Ok(frame) = FrameView::new(&record.payload) else { return };
+    match frame.head.kind {
+        FrameKind::Events => replay_events(dedupe, &frame, record.append_time_us),
+        FrameKind::Control => replay_control(dedupe, &frame),
+    }
+}
+
+fn replay_events(dedupe: &mut Dedupe, frame: &FrameView<'_>, append_time_us: i64) {
+    let (project, producer) = (frame.head.project, frame.head.producer);
+    let numbered = producer != Producer::default();
+    let producer = numbered.then(|| dedupe.producer(project, producer.install, producer.epoch));
+    for event in frame.events() {
+        let head = event.head();
+        let key = match producer {
+            Some(producer) if head.number > 0 => {
+                EventKey::Numbered { producer, class: head.class, lane: head.lane, number: head.number }
+            }
+            _ => EventKey::Id(head.id),
+        };
+        dedupe.replay(project, key, append_time_us);
+    }
+}
+
+fn replay_control(dedupe: &mut Dedupe, frame: &FrameView<'_>) {
+    let Ok(Control::Losses { install, epoch, ranges }) = serde_json::from_slice(frame.context) else {
+        return;
+    };
+    let Some(EventId(install)) = EventId::parse(install.as_bytes()) else { return };
+    let producer = dedupe.producer(frame.head.project, install, epoch);
+    let loss = |range: footpath_model::control::LostRange| Loss {
+        class: range.class,
+        lane: range.lane,
+        from: range.from,
+        to: range.to,
+        reason: range.reason,
+    };
+    let losses: Vec<Loss> = ranges.into_iter().map(loss).collect();
+    explain(dedupe, producer, &losses);
+}
+
+/// The record of these losses is on disk: they are no holes any more.
+pub(crate) fn explain(dedupe: &mut Dedupe, producer: ProducerHandle, losses: &[Loss]) {
+    for loss in losses {
+        let explained = dedupe.explain_loss(producer, loss.class, loss.lane, (loss.from, loss.to));
+        if let Err(error) = explained {
+            tracing::warn!(%error, "a loss stays a hole");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The way of an event behind the API, composed from the embedded engines: log, duplicates, store, chunks, live.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use anyhow::Context as _;
+use footpath_api::projection::Projection;
+use footpath_history::{ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
+use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
+use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveParts};
+use footpath_log::dedupe::{Dedupe, DedupeConfig};
+use footpath_log::{
+    EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
+};
+use footpath_model::clock::Clock;
+use footpath_store::Store;
+
+use crate::app::random;
+use crate::config::Config;
+use crate::projector::Projector;
+use crate::trim::Trimmer;
+
+/// Frames that a slow tail may fall behind before it reads from the log again.
+const TAIL_FRAMES: usize = 1024;
+
+/// Everything between an accepted batch and a published number.
+pub struct Pipeline {
+    /// Where every event is first.
+    pub log: Arc<EmbeddedLog>,
+    /// The way in.
+    pub ingest: Ingest,
+    /// Where numbers are published.
+    pub hub: Arc<Hub>,
+    /// Stored events as Parquet.
+    pub chunks: Arc<Chunks>,
+    /// Chunks and the log above them.
+    pub stored: Stored,
+    /// How far the store follows the log.
+    pub projection: Arc<Projection>,
+    refused: RefusedEvents,
+    spares: SpareKeeper,
+    writer: ChunkWriter,
+    projector: Projector,
+    live: Live,
+    trimmer: Trimmer,
+}
+
+impl Pipeline {
+    /// Opens the data folder's parts and starts their threads.
+    ///
+    /// # Errors
+    /// If a part cannot be used; the message says what to do.
+    pub fn start(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let disk = Arc::new(RealDisk::open(&config.data.join("log"), WriteMode::Direct)?);
+        let log = Arc::new(EmbeddedLog::open(disk, EmbeddedOptions::new(u64::from_le_bytes(random())))?);
+        let spares = SpareKeeper::start(Arc::clone(&log))?;
+        let refused = keep_refused(store)?;
+        let ingest = start_ingest(config, &log, clock, &refused)?;
+        let shared = Arc::clone(&log) as Arc<dyn Log>;
+        let chunk_disk = TreeDisk::open(&config.data.join("chunks"))?;
+        let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
+        let options = WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
+        let writer =
+            ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options)?;
+        let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));
+        let projection = Arc::new(Projection::default());
+        // Before the live path, which takes the definitions from the store.
+        let projector = Projector::start(shared, Arc::clone(store), Arc::clone(&projection))?;
+        let hub = Arc::new(Hub::new(TAIL_FRAMES));
+        let images = ImageOptions {
+            disk: Arc::new(RealDisk::open(&config.data.join("images"), WriteMode::Buffered)?),
+            incarnation: log.incarnation(),
+            every: config.image_interval,
+            durable: Arc::new(AtomicU64::new(0)),
+        };
+        let trimmer = start_trimmer(&log, &chunks, &ingest, &projection, &images)?;
+        let live = start_live(store, &log, &stored, &hub, clock, images)?;
+        Ok(Self {
+            log,
+            ingest,
+            hub,
+            chunks,
+            stored,
+            projection,
+            refused,
+            spares,
+            writer,
+            projector,
+            live,
+            trimmer,
+        })
+    }
+
+    /// Commits what waits, lets every reader of the log come to its end, and closes the log. Blocks.
+    ///
+    /// # Errors
+    /// If the log cannot be closed.
+    pub fn stop(self) -> anyhow::Result<()> {
+        let Self { log, ingest, refused, spares, writer, projector, live, trimmer, .. } = self;
+        ingest.stop();
+        drop((refused, spares, trimmer, writer, live, projector));
+        Ok(log.seal()?)
+    }
+}
+
+/// Keeps the last refused events in the store.
+fn keep_refused(store: &Arc<dyn Store>) -> anyhow::Result<RefusedEvents> {
+    let store = Arc::clone(store);
+    let keep = move |project: &str, records: &[Vec<u8>]| {
+        let kept = store.push_refused(project, records);
+        kept.inspect_err(|error| tracing::warn!(%error, "refused events could not be kept")).is_ok()
+    };
+    Ok(RefusedEvents::start(keep)?)
+}
+
+fn start_ingest(
+    config: &Config,
+    log: &Arc<EmbeddedLog>,
+    clock: &Arc<dyn Clock>,
+    refused: &RefusedEvents,
+) -> anyhow::Result<Ingest> {
+    let background = background_thread("dedupe")?;
+    let disk = Arc::new(RealDisk::open(&config.data.join("ids"), WriteMode::Buffered)?);
+    let dedupe_config = DedupeConfig::new(disk, Arc::clone(&background));
+    let dedupe = Dedupe::load(dedupe_config, log.first()..log.durable_end())?;
+    let judge = DedupeJudge::replayed(dedupe, log.as_ref(), background, refused.sender())?;
+    let view = judge.view();
+    let now = Arc::clone(clock);
+    let sequencer = Sequencer::start(
+        Arc::clone(log) as Arc<dyn Log>,
+        judge,
+        Arc::new(move || now.now_us()),
+        footpath_log::Limits::default(),
+    )?;
+    Ok(Ingest::new(sequencer, view, Arc::clone(clock), config.limits(), Arc::new(random)))
+}
+
+fn start_live(
+    store: &Arc<dyn Store>,
+    log: &Arc<EmbeddedLog>,
+    stored: &Stored,
+    hub: &Arc<Hub>,
+    clock: &Arc<dyn Clock>,
+    images: ImageOptions,
+) -> anyhow::Result<Live> {
+    let projects = Arc::clone(store);
+    let name = move |number| projects.projects().ok()?.into_iter().find(|p| p.number == number).map(|p| p.id);
+    Ok(Live::start(LiveParts {
+        log: Arc::clone(log) as Arc<dyn Log>,
+        stored: stored.clone(),
+        hub: Arc::clone(hub),
+        clock: Arc::clone(clock),
+        known: known_projects(store.as_ref())?,
+        names: Box::new(name),
+        images: Some(images),
+    })?)
+}
+
+/// What was defined before.
+fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
+    let mut known = Vec::new();
+    for project in store.projects()? {
+        let rows = store.funnels(&project.id, None, usize::MAX)?;
+        let funnels = rows.iter().map(|row| {
+            serde_json::from_str(&row.json)
+                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))
+        });
+        let funnels = funnels.collect::<anyhow::Result<_>>()?;
+        known.push(KnownProject { number: project.number, id: project.id, funnels });
+    }
+    Ok(known)
+}
+
+/// The log is kept from the position of its slowest reader on.
+fn start_trimmer(
+    log: &Arc<EmbeddedLog>,
+    chunks: &Arc<Chunks>,
+    ingest: &Ingest,
+    projection: &Arc<Projection>,
+    images: &ImageOptions,
+) -> std::io::Result<Trimmer> {
+    let (chunks, snapshot, projection) =
+        (Arc::clone(chunks), ingest.snapshot_position(), Arc::clone(projection));
+    let image = Arc::clone(&images.durable);
+    let needed = move || {
+        use std::sync::atomic::Ordering::Acquire;
+        let readers = [
+            chunks.trim_floor(),
+            snapshot.load(Acquire),
+            image.load(Acquire),
+            projection.progress().position,
+        ];
+        readers.into_iter().min().unwrap_or(0)
+    };
+    Trimmer::start(Arc::clone(log) as Arc<dyn Log>, needed)
+}
