@@ -36,7 +36,7 @@ const OPERATOR: &str = "CONDITION_OPERATOR_";
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// The funnels.
-    #[serde(default, rename = "funnel")]
+    #[serde(default, rename = "funnel", skip_serializing_if = "Vec::is_empty")]
     pub funnels: Vec<Funnel>,
 }
 

@@ -27,7 +27,11 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let channel = args.project.connect().await?;
     let funnels = list(channel, &args.project).await?;
     let funnels = funnels.into_iter().map(Funnel::from_message).collect::<anyhow::Result<_>>()?;
-    let text = write(funnels)?;
+    let head = format!(
+        "# The funnels of project {:?}. `footpath apply -f FILE` makes a project what a file says.\n\n",
+        args.project.id
+    );
+    let text = head + &write(funnels)?;
     match &args.output {
         Some(file) => {
             std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use footpath_api::convert::{json_struct, timestamp};
 use footpath_proto::v1;
 use serde::Deserialize;
@@ -67,7 +67,9 @@ pub fn event(line: &str, number: u64) -> anyhow::Result<v1::Event> {
     if line.len() > MAX_LINE_BYTES {
         bail!("the line has {} bytes, an event at most 32 KiB; leave properties out", line.len());
     }
-    let parsed: Line = serde_json::from_str(line)?;
+    // The parser's "line 1" would be taken for the file's.
+    let parsed: Line = serde_json::from_str(line)
+        .map_err(|error| anyhow!("{}", error.to_string().replace("line 1 column", "column")))?;
     let time = parsed.time.as_deref().map(moment).transpose()?;
     let groups = parsed.groups.into_iter().map(Group::into_message).collect::<anyhow::Result<_>>()?;
     let plain = (!parsed.properties.is_empty()).then(|| json_struct(parsed.properties));

@@ -113,11 +113,10 @@ impl Interceptor for Bearer {
 
 /// A status in words, with what to do next.
 pub fn explain(status: &Status) -> anyhow::Error {
+    let reason = footpath_api::status::reason_of(status).unwrap_or_default();
     let next = match status.code() {
-        Code::Unauthenticated => {
-            ": make a new one with `footpath token`, or take a project key from the page"
-        }
         Code::Unavailable => ": is the server running? Try again, or name another with --url",
+        _ if reason.starts_with("token_") => "; `footpath token` makes one",
         _ => "",
     };
     anyhow::anyhow!("{}{next}", status.message())
