@@ -32,6 +32,9 @@ enum Command {
     /// Runs the server with everything embedded.
     Serve(config::Config),
     Demo(demo::Args),
+    Send(tools::send::Args),
+    Apply(tools::apply::Args),
+    Export(tools::export::Args),
     Token(tools::token::Args),
 }
 
@@ -56,6 +59,9 @@ fn run() -> anyhow::Result<ExitCode> {
         match command {
             Command::Serve(config) => serve(&config).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Send(args) => tools::send::run(&args).await,
+            Command::Apply(args) => tools::apply::run(&args).await,
+            Command::Export(args) => tools::export::run(&args).await,
             Command::Token(args) => tools::token::run(&args).await,
         }
     });

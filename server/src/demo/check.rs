@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::api::{Api, Outcomes};
 use super::history::History;
-use super::shop::Shop;
+use super::shop::{Shop, Sums};
 
 /// How long clients may take to deliver after a restart.
 const DELIVERY: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ impl Verdict {
             }
         }
         let second = format!(
-            "on disk {} of {} tracked, each once; the server's ledger has stored {} and duplicate {}",
+            "on disk {} of {} tracked; the server's ledger has stored {} and duplicate {}",
             self.on_disk, self.tracked, self.ledger.stored, self.ledger.duplicate
         );
         [first, second]
@@ -89,15 +89,23 @@ pub async fn check(shop: &Shop, api: &Api, history: &History, before: Before) ->
     let _still = shop.pause().await;
     shop.deliver(DELIVERY).await;
     let (sums, ids) = shop.online();
-    let mut found: HashMap<String, u64> = HashMap::new();
-    for id in api.stored_ids(before.from_us).await? {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let mut verdict = compare(&sums, &ids, &api.stored_ids(before.from_us).await?);
+    verdict.ledger = ledger(api, history, before, verdict.on_disk).await?;
+    Ok(verdict)
+}
+
+/// What clients say (`sums`, and the `ids` they tracked) against the ids that are `stored`, by anybody.
+fn compare(sums: &Sums, ids: &[String], stored: &[String]) -> Verdict {
+    let mut found: HashMap<&str, u64> = HashMap::new();
+    for id in stored {
         *found.entry(id).or_default() += 1;
     }
-    let times = |id: &footpath_client::EventId| found.get(&id.to_string()).copied().unwrap_or_default();
-    let counts: Vec<u64> = ids.iter().map(times).collect();
-    let on_disk = counts.iter().filter(|&&n| n > 0).count() as u64;
-    Ok(Verdict {
-        tracked: ids.len() as u64,
+    let counts: Vec<u64> = ids.iter().map(|id| found.get(id.as_str()).copied().unwrap_or_default()).collect();
+    let (tracked, on_disk) = (ids.len() as u64, counts.iter().filter(|&&n| n > 0).count() as u64);
+    let missing = tracked.saturating_sub(on_disk + sums.waiting);
+    Verdict {
+        tracked,
         acked: sums.acked,
         stored: sums.stored,
         duplicates: sums.duplicates,
@@ -105,11 +113,9 @@ pub async fn check(shop: &Shop, api: &Api, history: &History, before: Before) ->
         waiting: sums.waiting,
         on_disk,
         twice: counts.iter().filter(|&&n| n > 1).count() as u64,
-        lost: (ids.len() as u64)
-            .saturating_sub(on_disk + sums.waiting)
-            .max(sums.acked.saturating_sub(on_disk)),
-        ledger: ledger(api, history, before, on_disk).await?,
-    })
+        lost: missing.max(sums.acked.saturating_sub(on_disk)),
+        ledger: Outcomes::default(),
+    }
 }
 
 /// The ledger since the start, without the history, when it has caught up with the disk.
@@ -122,5 +128,39 @@ async fn ledger(api: &Api, history: &History, before: Before, on_disk: u64) -> a
             return Ok(ledger);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(acked: u64, stored: u64, waiting: u64, on_disk: &[&str]) -> Verdict {
+        let sums = Sums { tracked: 3, acked, stored, duplicates: acked - stored, waiting, rejected: 0 };
+        let own = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+        let verdict = compare(&sums, &own(&["a", "b", "c"]), &own(on_disk));
+        let ledger = Outcomes { stored: on_disk.len() as u64, duplicate: acked - stored, refused: 0 };
+        Verdict { ledger, ..verdict }
+    }
+
+    #[test]
+    fn good_is_everything_once_and_others_do_not_matter() {
+        assert!(verdict(3, 3, 0, &["a", "b", "c"]).is_good());
+        assert!(verdict(3, 2, 0, &["b", "c", "a", "somebody else's"]).is_good());
+    }
+
+    #[test]
+    fn whatever_is_missing_or_twice_is_bad() {
+        let lost = verdict(3, 3, 0, &["a", "c"]);
+        assert_eq!((lost.lost, lost.is_good()), (1, false));
+        let acked_but_gone = verdict(2, 2, 1, &["a"]);
+        assert_eq!((acked_but_gone.lost, acked_but_gone.is_good()), (1, false));
+        let twice = verdict(3, 3, 0, &["a", "b", "c", "c"]);
+        assert_eq!((twice.twice, twice.is_good()), (1, false));
+        let waiting = verdict(2, 2, 1, &["a", "b"]);
+        assert_eq!((waiting.lost, waiting.is_good()), (0, false));
+        let mut ledger = verdict(3, 3, 0, &["a", "b", "c"]);
+        ledger.ledger.stored = 2;
+        assert!(!ledger.is_good());
     }
 }

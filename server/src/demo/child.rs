@@ -41,8 +41,14 @@ impl Server {
     /// Starts the server and waits until it says how to get in.
     ///
     /// # Errors
-    /// If it does not start; the message holds the end of its log.
+    /// If its address is taken, or it does not start: then the message holds the end of its log.
     pub async fn start(setup: Setup) -> anyhow::Result<Self> {
+        std::net::TcpListener::bind(setup.listen).with_context(|| {
+            format!(
+                "{} cannot be used; is another demo running? Name another address with --listen",
+                setup.listen
+            )
+        })?;
         let mut options = std::fs::OpenOptions::new();
         let log = options
             .create(true)

@@ -55,6 +55,10 @@ pub struct Args {
     /// Visits a second.
     #[arg(long, default_value_t = 5.0, value_parser = rate)]
     rate: f64,
+    /// A group of phones loses its connection for so many seconds, comes back with late events, and after as many seconds
+    /// the next group follows.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=300))]
+    offline_for: u64,
     /// Ends the demo after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,

@@ -28,7 +28,7 @@ use super::notes::{Notes, print};
 use super::panel::{Panel, read_keys};
 use super::script::Action;
 use super::shop::Shop;
-use super::visits::{Visitors, WARM_UP};
+use super::visits::{Plan, Visitors, WARM_UP};
 use super::watch::{Seen, follow};
 use crate::tools::remote::{Bearer, SignedChannel};
 use crate::tools::token::by_folder;
@@ -129,11 +129,15 @@ async fn compose(
     let watched = funnels().into_iter().map(|funnel| funnel.id).collect();
     tokio::spawn(follow(api.channel(), watched, Arc::clone(&seen)));
     let shop = Arc::new(Shop::new(channel, key));
-    let run = format!("{:x}", before.from_us / 1_000_000);
-    let seed = args.seed.unwrap_or(before.from_us.cast_unsigned());
-    let visitors =
-        Arc::new(Visitors::new(Arc::clone(&shop), Arc::clone(&notes), Arc::clone(&seen), &visits, run, seed));
-    tokio::spawn(Arc::clone(&visitors).come(args.rate));
+    let plan = Plan {
+        per_second: args.rate,
+        offline_for: Duration::from_secs(args.offline_for),
+        run: format!("{:x}", from_us / 1_000_000),
+        seed: args.seed.unwrap_or(from_us.cast_unsigned()),
+    };
+    let visitors = Visitors::new(Arc::clone(&shop), Arc::clone(&notes), Arc::clone(&seen), &visits, plan);
+    let visitors = Arc::new(visitors);
+    tokio::spawn(Arc::clone(&visitors).come());
     tokio::spawn(Arc::clone(&visitors).tunnel());
     Ok(Demo {
         link: Mutex::new(server.link().to_owned()),

@@ -14,12 +14,10 @@ use super::watch::Seen;
 
 /// Gaps inside a visit are divided by this.
 const FASTER: i64 = 20;
-/// A wave of phones goes offline this often, and comes back after half of it.
-pub const WAVE: Duration = Duration::from_secs(60);
 /// Phones of a wave.
 const PHONES: u64 = 6;
-/// The longest way to a purchase that fits before the phones come back.
-const PHONE_VISIT: Duration = Duration::from_secs(24);
+/// The quickest buyers of the data, of whom phones are drawn.
+const BUYERS: usize = 20;
 /// When the shop opens, visits of so long ago are under way.
 pub const WARM_UP: Duration = Duration::from_secs(150);
 /// Of those, the ones that ended longer ago than this are in no funnel's last minute.
@@ -29,15 +27,28 @@ const SETTLED: Duration = Duration::from_millis(1_500);
 /// Where the customer signs in.
 const SIGN_IN: &str = "shipping_details";
 
+/// How people come.
+#[derive(Debug)]
+pub struct Plan {
+    /// Visits a second.
+    pub per_second: f64,
+    /// How long a wave of phones stays offline; the next wave follows after as long again.
+    pub offline_for: Duration,
+    /// Distinguishes the people of this start from those of earlier ones.
+    pub run: String,
+    /// The same seed draws the same visits.
+    pub seed: u64,
+}
+
 /// The visitors.
 pub struct Visitors {
     shop: Arc<Shop>,
     notes: Arc<Notes>,
     seen: Arc<Seen>,
+    plan: Plan,
     random: SeededRandom,
-    /// Distinguishes the people of this start from those of earlier ones.
-    run: String,
     all: Vec<Arc<Visit>>,
+    /// Visits that buy quickly: for phones, which have little time.
     buyers: Vec<Arc<Visit>>,
 }
 
@@ -49,21 +60,20 @@ impl Visitors {
         notes: Arc<Notes>,
         seen: Arc<Seen>,
         visits: &[Arc<Visit>],
-        run: String,
-        seed: u64,
+        plan: Plan,
     ) -> Self {
         let all: Vec<_> =
             visits.iter().filter(|visit| visit.is_healthy() && visit.fills_basket()).cloned().collect();
-        let quick =
-            |visit: &&Arc<Visit>| visit.purchase().is_some_and(|at| fast(visit.until_us(at)) <= PHONE_VISIT);
-        let buyers = all.iter().filter(quick).cloned().collect();
-        Self { shop, notes, seen, random: SeededRandom::new(seed), run, all, buyers }
+        let mut buyers: Vec<_> = all.iter().filter(|visit| visit.purchase().is_some()).cloned().collect();
+        buyers.sort_by_key(|visit| until_purchase(visit));
+        buyers.truncate(BUYERS);
+        Self { shop, notes, seen, random: SeededRandom::new(plan.seed), plan, all, buyers }
     }
 
-    /// Starts `per_second` visits a second until the shop closes. At the beginning there are those who came
+    /// Visits begin until the shop closes. At the beginning there are those who came
     /// before: the last minute is full from the first second on.
-    pub async fn come(self: Arc<Self>, per_second: f64) {
-        let every = Duration::from_secs_f64(1.0 / per_second);
+    pub async fn come(self: Arc<Self>) {
+        let every = Duration::from_secs_f64(1.0 / self.plan.per_second);
         let mut number = 0;
         let mut age = WARM_UP;
         while let Some(younger) = age.checked_sub(every) {
@@ -86,7 +96,7 @@ impl Visitors {
     }
 
     fn enter_shop(&self, visit: Arc<Visit>, number: u64, age: Duration) {
-        let visitor = format!("visitor-{}-{number}", self.run);
+        let visitor = format!("visitor-{}-{number}", self.plan.run);
         tokio::spawn(browse(Arc::clone(&self.shop), visit, visitor, age));
     }
 
@@ -94,12 +104,12 @@ impl Visitors {
     pub async fn tunnel(self: Arc<Self>) {
         let start = Instant::now();
         for wave in 0.. {
-            let begin = start + WAVE * wave;
+            let begin = start + 2 * self.plan.offline_for * wave;
             if !sleep_until(&self.shop, begin).await {
                 return;
             }
             self.enter(wave);
-            if !sleep_until(&self.shop, begin + WAVE / 2).await {
+            if !sleep_until(&self.shop, begin + self.plan.offline_for).await {
                 return;
             }
             self.come_back().await;
@@ -122,10 +132,9 @@ impl Visitors {
     fn enter(&self, wave: u32) {
         for phone in 0..PHONES {
             let visit = self.draw(&self.buyers);
-            let spare = PHONE_VISIT
-                .saturating_sub(visit.purchase().map_or(PHONE_VISIT, |at| fast(visit.until_us(at))));
+            let spare = self.plan.offline_for.mul_f64(0.8).saturating_sub(until_purchase(&visit));
             let begin = Instant::now() + spare.mul_f64(self.share());
-            let customer = format!("customer-{}-w{wave}-{phone}", self.run);
+            let customer = format!("customer-{}-w{wave}-{phone}", self.plan.run);
             tokio::spawn(two_devices(Arc::clone(&self.shop), visit, customer, begin));
         }
     }
@@ -138,6 +147,10 @@ impl Visitors {
     fn share(&self) -> f64 {
         (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
+}
+
+fn until_purchase(visit: &Visit) -> Duration {
+    visit.purchase().map_or(Duration::MAX, |at| fast(visit.until_us(at)))
 }
 
 fn fast(us: i64) -> Duration {

@@ -1,4 +1,10 @@
 //! The tools of the `footpath` binary that talk to a server, or to its data folder while it is stopped.
 
+pub mod apply;
+pub mod definitions;
+pub mod export;
+pub mod ndjson;
 pub mod remote;
+pub mod send;
+pub mod span;
 pub mod token;

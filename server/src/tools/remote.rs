@@ -55,6 +55,32 @@ impl Server {
     }
 }
 
+/// A server, a project on it, and the right to read and define.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Project {
+    #[command(flatten)]
+    pub server: Server,
+    /// A token of role analyst or admin; `footpath token` makes one.
+    #[arg(long, env = "FOOTPATH_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The project's id.
+    #[arg(long = "project", env = "FOOTPATH_PROJECT", default_value = "default", value_name = "ID")]
+    pub id: String,
+}
+
+impl Project {
+    /// Connects with the token.
+    ///
+    /// # Errors
+    /// Without a token, or if nothing answers.
+    pub async fn connect(&self) -> anyhow::Result<SignedChannel> {
+        let token = self.token.as_deref().context(
+            "a token is needed: make one with `footpath token --role analyst` and pass it as --token or FOOTPATH_TOKEN",
+        )?;
+        Ok(Bearer::new(token)?.sign(self.server.connect().await?))
+    }
+}
+
 /// Adds `authorization: Bearer` to every call.
 #[derive(Debug, Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -87,11 +113,10 @@ impl Interceptor for Bearer {
 
 /// A status in words, with what to do next.
 pub fn explain(status: &Status) -> anyhow::Error {
+    let reason = footpath_api::status::reason_of(status).unwrap_or_default();
     let next = match status.code() {
-        Code::Unauthenticated => {
-            ": make a new one with `footpath token`, or take a project key from the page"
-        }
         Code::Unavailable => ": is the server running? Try again, or name another with --url",
+        _ if reason.starts_with("token_") => "; `footpath token` makes one",
         _ => "",
     };
     anyhow::anyhow!("{}{next}", status.message())

@@ -1,0 +1,82 @@
+//! The demo, played by flags against the real binary.
+#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+
+mod support;
+
+use std::path::Path;
+
+use support::{footpath, free_address, run};
+
+fn demo(folder: &Path, play: &[&str]) -> (String, bool, String) {
+    let address = free_address();
+    let mut command = footpath();
+    command.args(["demo", "--no-keys", "--rate", "3", "--seed", "1", "--admin-listen", "127.0.0.1:0"]);
+    run(command.args(["--listen", &address, "--data"]).arg(folder).args(play))
+}
+
+/// The first number after `before`.
+fn number(line: &str, before: &str) -> u64 {
+    let (_, after) = line.split_once(before).unwrap();
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+/// The last step of the payment failures in a line of numbers.
+fn failures(line: &str) -> Option<u64> {
+    let (_, after) = line.split_once("payment-failures ")?;
+    after.split_whitespace().next()?.rsplit('/').next()?.parse().ok()
+}
+
+#[test]
+fn an_outage_and_a_kill_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = "kill@6,outage@12,fix@17";
+    let (told, good, all) = demo(folder.path(), &["--seconds", "19", "--offline-for", "9", "--play", play]);
+    assert!(good, "{all}");
+    let books: Vec<_> =
+        told.lines().filter(|line| line.contains("acked ") && line.contains("= stored")).collect();
+    assert_eq!(books.len(), 2, "after the kill and at the end: {all}");
+    for line in &books {
+        let acked = number(line, "acked ");
+        assert!(acked > 0 && acked == number(line, "stored ") + number(line, "duplicate "), "{line}");
+        assert_eq!(number(line, "lost "), 0, "{line}");
+    }
+    assert!(number(books[1], "acked ") > number(books[0], "acked "), "traffic went on: {all}");
+    let corrected = told.lines().find(|line| line.contains("late events corrected")).unwrap();
+    assert!(number(corrected, "funnel for ") > 0, "{all}");
+    let outage = told.lines().position(|line| line.contains("payment outage")).unwrap();
+    let before = told.lines().take(outage).filter_map(failures).max();
+    let after = told.lines().skip(outage).filter_map(failures).max();
+    assert!(before == Some(0) && after > Some(0), "{all}");
+    assert!(told.contains("31106 events acknowledged, 31106 of them new"), "{all}");
+}
+
+#[test]
+fn a_second_start_knows_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let (told, good, all) = demo(folder.path(), &["--play", "quit@8"]);
+    assert!(good && told.contains("31106 of them new"), "{all}");
+    let (told, good, all) = demo(folder.path(), &["--seconds", "2"]);
+    assert!(good && told.contains("from an earlier start"), "{all}");
+    // As if the demo had been interrupted before it could note that: everything is sent again.
+    let memory = folder.path().join("demo.json");
+    let text = std::fs::read_to_string(&memory).unwrap();
+    std::fs::write(&memory, text.replace("\"history_done\": true", "\"history_done\": false")).unwrap();
+    let (told, good, all) = demo(folder.path(), &["--seconds", "8"]);
+    assert!(good && told.contains("31106 events acknowledged, 0 of them new"), "{all}");
+}
+
+#[test]
+fn what_cannot_work_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (_, good, all) =
+        run(footpath().args(["demo", "--no-keys", "--listen", &address, "--data"]).arg(folder.path()));
+    assert!(!good && all.contains("--listen"), "{all}");
+    std::fs::write(folder.path().join("state.redb"), "").unwrap();
+    let (_, good, all) = demo(folder.path(), &[]);
+    assert!(!good && all.contains("footpath serve"), "{all}");
+    let (_, good, all) = demo(folder.path(), &["--play", "dance@3"]);
+    assert!(!good && all.contains("outage@40"), "{all}");
+}

@@ -1,0 +1,195 @@
+//! The tools against the real server: send, apply, export, token.
+#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use support::{footpath, free_address, run};
+
+const EVENTS: &str = r#"{"name":"view","anonymousId":"a","time":"2026-01-05T10:00:00Z","properties":{"plan":"pro"}}
+{"name":"pay","anonymousId":"a","time":"2026-01-05T10:00:00Z"}
+
+{"name":"view","userId":"u"}
+"#;
+
+const FUNNELS: &str = r#"
+[[funnel]]
+id = "checkout"
+title = "Checkout"
+window = "60m"
+
+[[funnel.step]]
+label = "Seen"
+events = ["view"]
+
+[[funnel.step]]
+events = ["pay", "order"]
+where = [{ property = "plan", operator = "not_equals", values = ["free"] }]
+"#;
+
+/// A running `footpath serve`; killed when dropped.
+struct Server {
+    child: Child,
+    url: String,
+    key: Option<String>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // It may be gone already.
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a server over `data` and waits until it answers.
+fn serve(data: &Path) -> Server {
+    let address = free_address();
+    let mut command = footpath();
+    command.args(["serve", "--listen", &address, "--data"]).arg(data).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let key = lines
+        .by_ref()
+        .take_while(|line| !line.contains("?code="))
+        .fold(None, |key, line| line.strip_prefix("project key: ").map(str::to_owned).or(key));
+    std::thread::spawn(move || lines.for_each(drop)); // What it prints later must not fill the pipe.
+    for _ in 0..200 {
+        if std::net::TcpStream::connect(&address).is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Server { child, url: format!("http://{address}"), key }
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn token(data: &Path, role: &str) -> String {
+    let (token, good, all) = run(footpath().args(["token", "--role", role, "--data"]).arg(data));
+    assert!(good, "{all}");
+    token.trim().to_owned()
+}
+
+#[test]
+fn a_file_sent_twice_is_stored_once_and_may_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&folder.path().join("data"));
+    let send = |text: &str| {
+        let events = file(folder.path(), "events.ndjson", text);
+        let key = server.key.clone().unwrap();
+        run(footpath().args(["send", &events, "--historical", "--url", &server.url, "--key", &key]))
+    };
+    let (told, good, all) = send(EVENTS);
+    assert_eq!((told.as_str(), good), ("stored 3, duplicate 0, refused 0\n", true), "{all}");
+    let (told, good, all) = send(EVENTS);
+    assert_eq!((told.as_str(), good), ("stored 0, duplicate 3, refused 0\n", true), "{all}");
+    let (told, good, all) = send(&format!("{EVENTS}{}", r#"{"name":"view","userId":"u"}"#));
+    assert_eq!((told.as_str(), good), ("stored 1, duplicate 3, refused 0\n", true), "{all}");
+}
+
+#[test]
+fn refused_lines_are_named_and_the_rest_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&folder.path().join("data"));
+    let events = file(folder.path(), "events.ndjson", &format!("nonsense\n{{\"name\":\"x\"}}\n{EVENTS}"));
+    let key = server.key.clone().unwrap();
+    let (told, good, all) = run(footpath().args(["send", &events, "--url", &server.url, "--key", &key]));
+    assert_eq!((told.as_str(), good), ("stored 3, duplicate 0, refused 2\n", false), "{all}");
+    assert!(all.contains("line 1: ") && all.contains("line 2: actor_missing"), "{all}");
+    let from = ["--from-line", "3"];
+    let (told, good, all) =
+        run(footpath().args(["send", &events, "--url", &server.url, "--key", &key]).args(from));
+    assert_eq!((told.as_str(), good), ("stored 0, duplicate 3, refused 0\n", true), "{all}");
+}
+
+#[test]
+fn send_says_what_to_do_without_a_key_or_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = file(folder.path(), "events.ndjson", EVENTS);
+    let (_, good, all) = run(footpath().args(["send", &events]));
+    assert!(!good && all.contains("--key"), "{all}");
+    let nobody = format!("http://{}", free_address());
+    let (_, good, all) = run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", &nobody]));
+    assert!(!good && all.contains("footpath serve"), "{all}");
+    let server = serve(&folder.path().join("data"));
+    let (_, good, all) = run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", &server.url]));
+    assert!(!good && all.contains("no such project key"), "{all}");
+}
+
+#[test]
+fn what_is_exported_changes_nothing_when_it_is_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(serve(&data));
+    let analyst = token(&data, "analyst");
+    let server = serve(&data);
+    let tool = |args: &[&str]| {
+        let (told, good, all) = run(footpath().args(args).args(["--url", &server.url, "--token", &analyst]));
+        assert!(good, "{all}");
+        told
+    };
+    let funnels = file(folder.path(), "funnels.toml", FUNNELS);
+    assert_eq!(tool(&["apply", "-f", &funnels, "--dry-run"]), "would create checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels]), "created checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels]), "unchanged checkout\n");
+    let exported = tool(&["export"]);
+    let again = file(folder.path(), "again.toml", &exported);
+    assert_eq!(tool(&["apply", "-f", &again]), "unchanged checkout\n");
+    assert_eq!(tool(&["export"]), exported);
+    let changed = file(folder.path(), "changed.toml", &exported.replace("\"1h\"", "\"2h\""));
+    assert_eq!(tool(&["apply", "-f", &changed]), "updated checkout\n");
+    let other = file(folder.path(), "other.toml", &exported.replace("checkout", "other"));
+    assert_eq!(tool(&["apply", "-f", &other, "--prune"]), "created other\ndeleted checkout\n");
+    assert!(!tool(&["export"]).contains("checkout"));
+}
+
+#[test]
+fn a_file_with_a_mistake_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = file(folder.path(), "good.toml", FUNNELS);
+    let bad = file(folder.path(), "bad.toml", &FUNNELS.replace("title", "tite"));
+    // No server is needed to see it.
+    let (told, ended_well, all) = run(footpath().args(["apply", "-f", &good, &bad, "--token", "t"]));
+    assert!(!ended_well && told.is_empty() && all.contains("bad.toml") && all.contains("tite"), "{all}");
+}
+
+#[test]
+fn tokens_come_from_a_stopped_servers_folder_or_from_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = serve(&data);
+    let (_, good, all) = run(footpath().args(["token", "--data"]).arg(&data));
+    assert!(!good && all.contains("stop that server"), "{all}");
+    drop(server);
+    let (viewer, admin) = (token(&data, "viewer"), token(&data, "admin"));
+    let server = serve(&data);
+    let ask = |token: &str, role: &str| {
+        run(footpath().args([
+            "token",
+            "--role",
+            role,
+            "--project",
+            "default",
+            "--url",
+            &server.url,
+            "--token",
+            token,
+        ]))
+    };
+    let (analyst, good, all) = ask(&admin, "analyst");
+    assert!(good, "{all}");
+    let (_, good, all) = ask(&viewer, "admin");
+    assert!(!good && all.contains("higher role"), "{all}");
+    let (_, good, all) = ask("nonsense", "viewer");
+    assert!(!good && all.contains("footpath token"), "{all}");
+    let export =
+        |token: &str| run(footpath().args(["export", "--url", &server.url, "--token", token.trim()]));
+    assert!(export(&analyst).1);
+}
