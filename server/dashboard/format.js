@@ -6,10 +6,13 @@ export const integer = (n) => grouped.format(n);
 
 export const signed = (n) => (Number(n) < 0 ? `−${integer(-Number(n))}` : `+${integer(n)}`);
 
-/** A share in per cent, or a dash where there is nothing to divide by. */
-export function percent(part, whole, digits = 1) {
+/** A share in per cent, or a dash where there is nothing to divide by. What is not all or nothing never looks so. */
+export function percent(part, whole) {
   if (!(Number(whole) > 0)) return '–';
-  return `${((100 * Number(part)) / Number(whole)).toFixed(digits)} %`;
+  const share = (100 * Number(part)) / Number(whole);
+  if (share > 0 && share < 0.05) return '<0.1 %';
+  if (share < 100 && share >= 99.95) return '>99.9 %';
+  return `${share.toFixed(1)} %`;
 }
 
 export const plural = (n, one, many = `${one}s`) => `${integer(n)} ${Number(n) === 1 ? one : many}`;
@@ -27,7 +30,7 @@ export function span(ms) {
 }
 
 /** A Timestamp in ms since 1970 with its fraction: a Date alone stops at whole milliseconds. */
-export const preciseMs = (date) => Math.floor(date.getTime() / 1000) * 1000 + (date.nanos ?? 0) / 1e6;
+export const preciseMs = (date) => (date.nanos === undefined ? date.getTime() : Math.floor(date.getTime() / 1000) * 1000 + date.nanos / 1e6);
 
 function durationText(seconds) {
   for (const [size, name] of [[86_400, 'd'], [3600, 'h'], [60, 'min']]) {

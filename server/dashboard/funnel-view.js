@@ -41,7 +41,7 @@ export class FunnelView {
     $('backfill-bar').value = funnel.percent;
     setText($('backfill-text'), `Backfilling from stored events: ${funnel.percent} %`);
     setText($('funnel-ended'), funnel.ended && `This funnel ended: ${funnel.ended}`);
-    setText($('overall'), funnel.conversion === null ? '–' : `${funnel.conversion.toFixed(1)} %`);
+    setText($('overall'), percent(reached.at(-1) ?? 0, reached[0] ?? 0));
     const whole = reached.length > 0 ? `${integer(reached.at(-1))} of ${integer(reached[0])} went through` : ' ';
     setText($('overall-note'), whole);
     this.#rows.forEach((row, step) => row.draw(funnel, step, now));
@@ -53,7 +53,7 @@ export class FunnelView {
     const { samples, arrivals, minutes } = this.#funnel;
     const span = minutes === 1 ? 'minute' : `${minutes} minutes`;
     setText($('trend-caption'), `Conversion over the last ${span}`);
-    setText($('arrivals-head'), `Last ${minutes} min`);
+    setText($('arrivals-head'), `Arrivals, ${minutes} min`);
     this.#trend.draw(samples, Math.max(2, (minutes * MINUTE_MS) / SAMPLE_MS));
     this.#rows.forEach((row, step) => row.spark.draw(arrivals[step], (BUCKETS / MOST_MINUTES) * minutes));
   }

@@ -1,6 +1,7 @@
 // The project's funnels: which there are, which one is chosen, and their subscriptions.
 
 import { $, el, setText, throttled } from './dom.js';
+import { percent } from './format.js';
 import { Funnel, SAMPLE_MS } from './funnel.js';
 import { FunnelView } from './funnel-view.js';
 
@@ -129,7 +130,7 @@ export class Funnels {
   #drawFigures() {
     const now = performance.now();
     for (const { funnel, chip, figure } of this.chips ?? []) {
-      setText(figure, funnel.conversion === null ? '–' : `${funnel.conversion.toFixed(1)} %`);
+      setText(figure, percent(funnel.reached.at(-1) ?? 0, funnel.reached[0] ?? 0));
       chip.classList.toggle('corrected', now - funnel.correctedAt < 10_000);
     }
   }

@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod layer;
 pub mod live;
 pub mod metrics;
+pub mod page;
 pub mod projection;
 pub mod query;
 pub mod raw;

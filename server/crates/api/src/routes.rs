@@ -12,9 +12,9 @@ use crate::admin::AdminApi;
 use crate::body::ENVELOPE;
 use crate::context::Context;
 use crate::definitions::DefinitionApi;
-use crate::http::{asset, descriptors};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
+use crate::page::{asset, descriptors};
 use crate::query::QueryApi;
 
 /// gRPC, gRPC-Web and HTTP services, without layers; gRPC reflection where it is wanted.

@@ -1,0 +1,95 @@
+//! The page's files, embedded as they lie in `server/dashboard/`, and what its codec needs to know.
+
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+
+/// The files named, as they lie in the page's folder.
+macro_rules! page_files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../dashboard/", $name)))),*]
+    };
+}
+
+/// The page. A test holds this against the folder.
+const PAGE: &[(&str, &str)] = page_files![
+    "index.html",
+    "icon.svg",
+    "style.css",
+    "app.js",
+    "codec.js",
+    "corrections.js",
+    "credentials.js",
+    "dom.js",
+    "first-event.js",
+    "format.js",
+    "funnel.js",
+    "funnel-view.js",
+    "funnels.js",
+    "grpcweb.js",
+    "header.js",
+    "journey.js",
+    "outcomes.js",
+    "refused.js",
+    "snippets.js",
+    "tail.js",
+    "trend.js",
+    "watch.js",
+    "wellknown.js",
+    "wire.js",
+];
+
+/// A file of the page.
+pub fn asset(name: &str) -> Response {
+    let Some((_, body)) = PAGE.iter().find(|(known, _)| *known == name) else {
+        return (StatusCode::NOT_FOUND, "no such file").into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type(name))),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (headers, *body).into_response()
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "text/javascript; charset=utf-8",
+    }
+}
+
+/// The API's descriptors, for the page's codec.
+pub fn descriptors() -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream")], footpath_proto::DESCRIPTORS).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_names_every_file_of_the_page() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dashboard");
+        let lying: BTreeSet<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| [".html", ".svg", ".css", ".js"].iter().any(|end| name.ends_with(end)))
+            .collect();
+        let named: BTreeSet<_> = PAGE.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(named, lying);
+    }
+
+    #[test]
+    fn files_carry_their_type_and_a_strict_policy() {
+        let response = asset("style.css");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/css; charset=utf-8");
+        assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], "default-src 'self'");
+        assert_eq!(asset("../http.rs").status(), StatusCode::NOT_FOUND);
+    }
+}
