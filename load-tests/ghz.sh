@@ -2,9 +2,13 @@
 # Runs ghz against a Footpath server: every request carries 10 events with ids of their own, and every answer has to
 # say stored 10, duplicates 0, refused none. Anything else fails the run.
 #   FOOTPATH_KEY=fp_... [TARGET=127.0.0.1:7400] [TOTAL=2000] [CONCURRENCY=8] [RATE=0] load-tests/ghz.sh
+#   load-tests/ghz.sh --serve     starts a server of its own on PORT and an empty folder
+# PROFILE is cargo's: release, or dev for a short check.
 set -eu
 
 cd "$(dirname "$0")/.."
+PROFILE=${PROFILE:-release}
+PORT=${PORT:-7430}
 TARGET=${TARGET:-127.0.0.1:7400}
 TOTAL=${TOTAL:-2000}
 CONCURRENCY=${CONCURRENCY:-8}
@@ -22,7 +26,30 @@ if [ -z "$ghz" ]; then
 fi
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+server=
+stop() {
+    [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+    rm -rf "$work"
+}
+trap stop EXIT
+trap 'exit 130' INT TERM
+
+if [ "${1:-}" = --serve ]; then
+    cargo build --quiet --profile "$PROFILE" --bin footpath
+    folder=$PROFILE
+    [ "$PROFILE" != dev ] || folder=debug
+    TARGET=127.0.0.1:$PORT
+    "${CARGO_TARGET_DIR:-target}/$folder/footpath" serve --data "$work/data" --listen "$TARGET" \
+        --admin-listen "127.0.0.1:$((PORT + 1))" >"$work/serve.out" 2>"$work/serve.err" &
+    server=$!
+    tries=0
+    until grep -q '^open: ' "$work/serve.out"; do
+        tries=$((tries + 1))
+        [ "$tries" -le 200 ] && kill -0 "$server" 2>/dev/null || { cat "$work/serve.err" >&2; exit 1; }
+        sleep 0.1
+    done
+    FOOTPATH_KEY=$(sed -n 's/^project key: //p' "$work/serve.out")
+fi
 
 # ghz fills the template in for every request, each {{newUUID}} anew.
 {
@@ -40,7 +67,7 @@ trap 'rm -rf "$work"' EXIT
 printf '{"authorization":"Bearer %s"}' "${FOOTPATH_KEY:-none}" >"$work/metadata.json"
 
 # ghz's own parser does not know `optional` in proto3, so it gets the compiled descriptors.
-cargo run --quiet --release -p footpath-load --bin footpath-load -- --descriptors "$work/api.bin"
+cargo run --quiet --profile "$PROFILE" -p footpath-load --bin footpath-load -- --descriptors "$work/api.bin"
 
 # With --debug ghz logs every answer, which is what is checked.
 timeout "${LIMIT:-300}" "$ghz" --insecure --protoset "$work/api.bin" \

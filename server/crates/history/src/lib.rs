@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod file;
 mod gather;
+mod identity;
 mod json;
 mod log_scan;
 mod manifest;

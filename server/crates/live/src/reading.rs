@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use footpath_engine::{ActorKey, IDENTIFY, IdentityGraph, PersonFunnel, Rules, SlimEvent, link_ids};
+use footpath_engine::{ActorKey, IdentityGraph, PersonFunnel, Rules, SlimEvent};
 use footpath_history::{Columns, HistoryError, Pinned, Scan, Stored};
 use footpath_log::Log;
 use footpath_model::control::CountedFunnel;
@@ -143,7 +143,7 @@ impl Fill {
     ) -> Result<Option<Filled>, LiveError> {
         let pinned = stored.pin().upto(self.upto);
         let mut scratch = ProjectLive::new(&self.project_id);
-        scratch.identity = identity(&pinned, self.project, &self.project_id)?;
+        scratch.identity = pinned.identity(self.project, &self.project_id)?;
         let mut funnel = LiveFunnel::new(self.counted.clone(), self.now_us)?;
         if !self.fold(&pinned, &scratch.identity, &mut funnel, percent)? {
             return Ok(None);
@@ -231,26 +231,6 @@ pub fn follow(
         }
     }
     Ok(next)
-}
-
-/// Who is who, by the links stored below the pinned position.
-///
-/// # Errors
-/// If stored events cannot be read.
-pub fn identity(pinned: &Pinned, number: u32, project: &str) -> Result<IdentityGraph, HistoryError> {
-    let names = StdHashSet::from([IDENTIFY.to_owned()]);
-    let scan = Scan { names: Some(&names), columns: Columns::IDS, ..Scan::all(number) };
-    let mut links = Vec::new();
-    pinned.scan(&scan, &mut |row| {
-        links.push((row.offset, row.index, row.anonymous_id.to_owned(), row.user_id.to_owned()));
-        ControlFlow::Continue(())
-    })?;
-    links.sort_unstable(); // The first link stands, so the order of the log decides.
-    let mut graph = IdentityGraph::new();
-    for (_, _, anonymous, user) in &links {
-        link_ids(&mut graph, project, anonymous, user);
-    }
-    Ok(graph)
 }
 
 fn names_of(matcher: &StepMatcher) -> StdHashSet<String> {

@@ -19,7 +19,7 @@ use crate::image::load_newest;
 use crate::imager::{ImageOptions, Imager};
 use crate::project::ProjectLive;
 use crate::readers::{Done, Readers};
-use crate::reading::{Fill, Filled, READ_BYTES, Refold, follow, identity};
+use crate::reading::{Fill, Filled, READ_BYTES, Refold, follow};
 
 /// How long the worker sleeps when nothing new is durable: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
@@ -175,7 +175,7 @@ impl Worker {
             let pinned = self.stored.pin().upto(self.live_from);
             for project in &self.known {
                 let mut live = ProjectLive::new(&project.id);
-                live.identity = identity(&pinned, project.number, &project.id)?;
+                live.identity = pinned.identity(project.number, &project.id)?;
                 self.projects.insert(project.number, live);
             }
             self.progress = Progress { position: pinned.position(), processed_us: pinned.processed_us() };

@@ -9,7 +9,7 @@ use footpath_model::control::CountedFunnel;
 use footpath_model::definition::FunnelDefinition;
 use footpath_model::filter::StepMatcher;
 
-use crate::{Project, QueryError, identity};
+use crate::{Project, QueryError};
 
 /// A funnel's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn funnel(
 ) -> Result<FunnelAnswer, QueryError> {
     let (from_us, to_us) = asked.resolve(now_us)?;
     let rules = Rules::of(&asked.definition)?.with_entry_before(to_us);
-    let graph = identity(pinned, project)?;
+    let graph = pinned.identity(project.number, project.id)?;
     let mut steps = StepEvents::new(&asked.definition);
     let events_read =
         steps.read(pinned, project.number, bounds(from_us, to_us, asked.definition.window_us))?;

@@ -9,13 +9,11 @@ use footpath_model::range::RangeError;
 
 mod events;
 mod funnel;
-mod identity;
 #[cfg(test)]
 mod testing;
 
 pub use events::{EventPage, EventQuery, FoundEvent, events};
 pub use funnel::{FunnelAnswer, funnel};
-pub use identity::identity;
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
