@@ -18,74 +18,98 @@ fn interval(asked_ms: u32) -> Duration {
     Duration::from_millis(u64::from(ms))
 }
 
-/// Sends a funnel's numbers: whole at first, then what changed, at most once per interval, the first change
-/// at once. A cursor only says how new the first snapshot has to be.
-pub async fn follow_funnel(
-    context: &Context,
-    state: &WatchState,
-    id: &str,
-    target: &v1::FunnelSubscription,
-    scope: &Scope,
-    from: Option<Opened<Cursor>>,
-) {
-    let interval = interval(target.interval_ms);
-    let funnel = target.funnel_id.as_str();
-    let seal = |numbers: &FunnelNumbers| {
-        context.cursors.seal(scope, numbers.version, Cursor { offset: numbers.position, index: 0 })
-    };
-    // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
-    let seen = from.filter(|cursor| !cursor.other_log).map_or(0, |cursor| cursor.at.offset);
-    let wanted = context.log.durable_end().max(seen);
-    let mut progress = context.hub.progress();
-    let caught_up = progress.wait_for(|progress| progress.position >= wanted);
-    let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
-    let Some(mut cell) = context.hub.funnel(state.project(), funnel) else {
-        state.end(id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
-        return;
-    };
-    let mut last = cell.borrow_and_update().clone();
-    if !state.send(Message::FunnelSnapshot(snapshot(id, funnel, &last, seal(&last)))).await {
-        return;
-    }
-    while cell.changed().await.is_ok() {
-        let now = cell.borrow_and_update().clone();
-        if now.deleted {
-            break;
-        }
-        if let Some(message) = difference(id, funnel, &last, &now, seal(&now)) {
-            if !state.send(message).await {
-                return;
-            }
-            last = now;
-            tokio::time::sleep(interval).await;
-        }
-    }
-    state.end(id, "funnel_deleted", "the funnel was deleted").await;
+/// One funnel on one watch.
+pub struct FunnelWatch<'a> {
+    /// What the services share.
+    pub context: &'a Context,
+    /// The watch.
+    pub state: &'a WatchState,
+    /// The subscription's id.
+    pub id: &'a str,
+    /// The funnel's id.
+    pub funnel: &'a str,
+    /// What its cursors are for.
+    pub scope: &'a Scope,
 }
 
-/// What a subscriber has to hear to get from `last` to `now`; nothing if no number changed.
-fn difference(
-    id: &str,
-    funnel: &str,
-    last: &FunnelNumbers,
-    now: &FunnelNumbers,
-    cursor: String,
-) -> Option<Message> {
-    if last.version != now.version || last.live != now.live || last.percent != now.percent {
-        return Some(Message::FunnelSnapshot(snapshot(id, funnel, now, cursor)));
+impl FunnelWatch<'_> {
+    /// Sends the numbers: whole at first, then what changed, at most once per interval, the first change at once. A
+    /// cursor only says how new the first snapshot has to be.
+    pub async fn follow(&self, interval_ms: u32, from: Option<Opened<Cursor>>) {
+        let interval = interval(interval_ms);
+        // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
+        let seen = from.filter(|cursor| !cursor.other_log).map_or(0, |cursor| cursor.at.offset);
+        let wanted = self.context.log.durable_end().max(seen);
+        let mut progress = self.context.hub.progress();
+        let caught_up = progress.wait_for(|progress| progress.position >= wanted);
+        let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
+        let Some(mut cell) = self.context.hub.funnel(self.state.project(), self.funnel) else {
+            self.state.end(self.id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
+            return;
+        };
+        let mut last = cell.borrow_and_update().clone();
+        if !self.state.send(self.snapshot(&last)).await {
+            return;
+        }
+        while cell.changed().await.is_ok() {
+            let now = cell.borrow_and_update().clone();
+            if now.deleted {
+                break;
+            }
+            if let Some(message) = self.difference(&last, &now) {
+                if !self.state.send(message).await {
+                    return;
+                }
+                last = now;
+                tokio::time::sleep(interval).await;
+            }
+        }
+        self.state.end(self.id, "funnel_deleted", "the funnel was deleted").await;
     }
-    if last.reached == now.reached && last.causes == now.causes {
-        return None;
+
+    /// What a subscriber has to hear to get from `last` to `now`; nothing if no number changed.
+    fn difference(&self, last: &FunnelNumbers, now: &FunnelNumbers) -> Option<Message> {
+        if last.version != now.version || last.live != now.live || last.percent != now.percent {
+            return Some(self.snapshot(now));
+        }
+        if last.reached == now.reached && last.causes == now.causes {
+            return None;
+        }
+        let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
+        Some(Message::FunnelDelta(v1::FunnelDelta {
+            subscription_id: self.id.to_owned(),
+            change,
+            reached: now.reached.clone(),
+            causes: causes(last, now),
+            watermark: Some(self.watermark(now)),
+            cursor: self.cursor(now),
+        }))
     }
-    let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
-    Some(Message::FunnelDelta(v1::FunnelDelta {
-        subscription_id: id.to_owned(),
-        change,
-        reached: now.reached.clone(),
-        causes: causes(last, now),
-        watermark: Some(watermark(progress(now))),
-        cursor,
-    }))
+
+    fn snapshot(&self, numbers: &FunnelNumbers) -> Message {
+        let state = if numbers.live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
+        Message::FunnelSnapshot(v1::FunnelSnapshot {
+            subscription_id: self.id.to_owned(),
+            funnel_id: self.funnel.to_owned(),
+            version: numbers.version,
+            state: state.into(),
+            backfill_percent: numbers.percent,
+            reached: numbers.reached.clone(),
+            watermark: Some(self.watermark(numbers)),
+            cursor: self.cursor(numbers),
+            labels: numbers.labels.clone(),
+        })
+    }
+
+    fn watermark(&self, numbers: &FunnelNumbers) -> v1::Watermark {
+        let progress = Progress { position: numbers.position, processed_us: numbers.processed_us };
+        watermark(self.context, self.state.project(), progress)
+    }
+
+    fn cursor(&self, numbers: &FunnelNumbers) -> String {
+        let at = Cursor { offset: numbers.position, index: 0 };
+        self.context.cursors.seal(self.scope, numbers.version, at)
+    }
 }
 
 /// What each cause brought between `last` and `now`, steps included: their sum is the whole change.
@@ -101,23 +125,4 @@ fn causes(last: &FunnelNumbers, now: &FunnelNumbers) -> Vec<v1::CauseCount> {
             change: (0..steps).map(|step| at(now, step) - at(last, step)).collect(),
         })
         .collect()
-}
-
-fn snapshot(id: &str, funnel: &str, numbers: &FunnelNumbers, cursor: String) -> v1::FunnelSnapshot {
-    let state = if numbers.live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
-    v1::FunnelSnapshot {
-        subscription_id: id.to_owned(),
-        funnel_id: funnel.to_owned(),
-        version: numbers.version,
-        state: state.into(),
-        backfill_percent: numbers.percent,
-        reached: numbers.reached.clone(),
-        watermark: Some(watermark(progress(numbers))),
-        cursor,
-        labels: numbers.labels.clone(),
-    }
-}
-
-fn progress(numbers: &FunnelNumbers) -> Progress {
-    Progress { position: numbers.position, processed_us: numbers.processed_us }
 }

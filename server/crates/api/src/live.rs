@@ -21,6 +21,7 @@ use crate::access::{Caller, Role};
 use crate::context::Context;
 use crate::convert::timestamp;
 use crate::cursor::{Kind, Scope};
+use crate::funnel_watch::FunnelWatch;
 use crate::ingest::{stream_ending, until};
 use crate::metrics::Metrics;
 use crate::status::{invalid, not_found, unavailable};
@@ -139,7 +140,7 @@ async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires
             }
             () = until(ends_at) => break Some(crate::access::token_expired()),
             _ = every.tick() => {
-                let watermark = Some(current_watermark(&context));
+                let watermark = Some(current_watermark(&context, state.project.number));
                 let at = Some(timestamp(context.clock.now_us()));
                 // A reader that is behind has no need of a heartbeat, and must not delay the end.
                 state.offer(Message::Heartbeat(v1::Heartbeat { at, watermark }));
@@ -155,14 +156,14 @@ async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires
 
 /// How complete every answer is by now. Where nothing durable is left to read, that is the present: whatever was
 /// acknowledged before the clock was read lies below the end that is read after it.
-fn current_watermark(context: &Context) -> v1::Watermark {
+fn current_watermark(context: &Context, project: u32) -> v1::Watermark {
     let now_us = context.clock.now_us();
     let end = context.log.durable_end();
     let mut progress = *context.hub.progress().borrow();
     if progress.position >= end {
         progress.processed_us = progress.processed_us.max(now_us);
     }
-    watermark(progress)
+    watermark(context, project, progress)
 }
 
 fn subscribe(
@@ -180,7 +181,9 @@ fn subscribe(
             let from = context.cursors.open(&scope, &wanted.cursor)?;
             let stop = state.begin(&id)?;
             tokio::spawn(async move {
-                let work = crate::funnel_watch::follow_funnel(&context, &state, &id, &target, &scope, from);
+                let (context, state, id) = (context.as_ref(), state.as_ref(), id.as_str());
+                let watch = FunnelWatch { context, state, id, funnel: &target.funnel_id, scope: &scope };
+                let work = watch.follow(target.interval_ms, from);
                 tokio::select! { () = stop.cancelled() => {}, () = work => {} }
             });
         }
@@ -200,11 +203,11 @@ fn subscribe(
 }
 
 /// How complete an answer is.
-pub fn watermark(progress: Progress) -> v1::Watermark {
+pub fn watermark(context: &Context, project: u32, progress: Progress) -> v1::Watermark {
     v1::Watermark {
         processed: Some(timestamp(progress.processed_us)),
         position: progress.position,
-        expected: 0,
+        expected: context.ingest.missing(project),
     }
 }
 

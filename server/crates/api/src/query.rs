@@ -55,18 +55,17 @@ impl v1::query_service_server::QueryService for QueryApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let asked = self.asked(&project.id, request.get_ref())?;
         let (stored, now_us) = (self.context.stored.clone(), self.context.clock.now_us());
+        let number = project.number;
         let version = asked.definition.version;
         let work = move || {
             let project = footpath_query::Project { number: project.number, id: &project.id };
             footpath_query::funnel(&stored.pin(), project, &asked, now_us)
         };
         let answer = blocking(work).await?.map_err(query)?;
+        let progress = Progress { position: answer.position, processed_us: answer.processed_us };
         Ok(Response::new(v1::QueryFunnelResponse {
             reached: answer.reached,
-            watermark: Some(watermark(Progress {
-                position: answer.position,
-                processed_us: answer.processed_us,
-            })),
+            watermark: Some(watermark(&self.context, number, progress)),
             version,
             events_read: answer.events_read,
         }))
