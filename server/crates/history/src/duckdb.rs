@@ -15,7 +15,7 @@ use crate::tree::TreeDisk;
 const SKIP: &str = "FOOTPATH_SKIP_DUCKDB";
 const QUERY: &str = "
 import duckdb, sys
-row = duckdb.sql(f'''
+row = duckdb.connect().execute(f'''
   select count(*), epoch_us(min(event_time)), epoch_us(max(event_time)), count(distinct day),
     max(props_string['page']), sum(props_money['total'].units), sum(p_quantity_int),
     max(props_json['tags']), max(context->>'app'), max(hex(event_id)), count(user_id), count(distinct actor_hash)
@@ -73,7 +73,7 @@ fn duckdb_reads_the_files_as_they_lie_there() {
     assert_eq!(log.durable_end(), 4);
     let folder = folder.path().to_string_lossy();
     let answer = python(&["-c", QUERY, &folder]).unwrap_or_else(|| {
-        panic!("this test needs DuckDB for Python: run `pip install duckdb`, or set {SKIP}=1 to skip it")
+        panic!("this test needs DuckDB for Python: run `python3 -m pip install duckdb`, or set {SKIP}=1 to skip it")
     });
     let (first, last) = (NOW_US, NOW_US + 2 * DAY_US + 89);
     let units: u64 = (0..90).sum();

@@ -4,14 +4,17 @@ use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, BooleanArray, Int64Array, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use footpath_engine::IDENTIFY;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions,
+    ParquetRecordBatchReaderBuilder, RowFilter,
 };
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::SchemaDescriptor;
@@ -25,7 +28,7 @@ mod input;
 mod rows;
 
 pub(crate) use input::Input;
-use rows::RowBatch;
+use rows::{Names, RowBatch};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 4096;
@@ -144,8 +147,8 @@ pub(crate) fn scan(
     let damaged = |error: &dyn ToString| HistoryError::damaged(&file.path, error.to_string());
     // Skipping rows inside a row group needs the index of its pages; few scans do.
     let pages = if wanted.actors.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
-    let options = ArrowReaderOptions::new().with_offset_index_policy(pages);
-    let builder = Builder::try_new_with_options(input, options).map_err(|e| damaged(&e))?;
+    let metadata = metadata(&input, pages).map_err(|e| damaged(&e))?;
+    let builder = Builder::new_with_metadata(input, metadata);
     check_version(&file.path, builder.metadata())?;
     let groups = row_groups(&builder, wanted, stats);
     let builder = with_filter(builder, file, wanted).with_row_groups(groups).with_batch_size(BATCH_ROWS);
@@ -159,6 +162,23 @@ pub(crate) fn scan(
         }
     }
     Ok(ControlFlow::Continue(()))
+}
+
+/// The file's metadata, set to decode names as a dictionary: most rows are judged by their name alone, and there are
+/// few of them.
+fn metadata(input: &Input, pages: PageIndexPolicy) -> Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new().with_offset_index_policy(pages);
+    let found = ArrowReaderMetadata::load(input, options.clone())?;
+    let fields = found.schema().fields().iter().map(|field| match field.name().as_str() {
+        schema::NAME => Arc::new(field.as_ref().clone().with_data_type(names_type())),
+        _ => Arc::clone(field),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options.with_schema(schema))
+}
+
+fn names_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 fn give(
@@ -210,8 +230,10 @@ fn with_filter(builder: Builder, file: &ChunkFile, wanted: &Wanted) -> Builder {
     if let Some(names) = wanted.names.clone() {
         let mask = projection(builder.parquet_schema(), |name| name == schema::NAME);
         let holds = move |batch: RecordBatch| {
-            let found: &StringArray = column(&batch, schema::NAME)?;
-            Ok(found.iter().map(|name| name.map(|name| names.contains(name))).collect())
+            let found = Names::new(&batch)?;
+            let known: Vec<_> =
+                found.values.iter().map(|name| name.is_some_and(|n| names.contains(n))).collect();
+            Ok(found.keys.iter().map(|key| Some(known[key? as usize])).collect())
         };
         filters.push(Box::new(ArrowPredicateFn::new(mask, holds)));
     }

@@ -94,10 +94,10 @@ pub(crate) fn frame(project: u32, batch: u64, events: &[Event]) -> Vec<u8> {
             out
         })
         .collect();
-    let some = batch % 3 != 0;
+    let some = !batch.is_multiple_of(3);
     let head = FrameHead {
         kind: FrameKind::Events,
-        historical: batch % 5 == 0,
+        historical: batch.is_multiple_of(5),
         project,
         received_us: NOW_US + batch as i64,
         producer: if some {

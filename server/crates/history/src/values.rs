@@ -20,7 +20,7 @@ pub(crate) enum Values {
     Json(StringBuilder, String),
     Int(Int64Builder),
     Double(Float64Builder),
-    Money(Money),
+    Money(Box<Money>),
     Bool(BooleanBuilder),
     Time(TimestampMicrosecondBuilder),
 }
@@ -41,7 +41,7 @@ impl Values {
             Kind::Json => Self::Json(StringBuilder::new(), String::new()),
             Kind::Int => Self::Int(Int64Builder::new()),
             Kind::Double => Self::Double(Float64Builder::new()),
-            Kind::Money => Self::Money(Money::default()),
+            Kind::Money => Self::Money(Box::default()),
             Kind::Bool => Self::Bool(BooleanBuilder::new()),
             Kind::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
         }

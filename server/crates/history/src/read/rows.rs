@@ -1,8 +1,8 @@
 //! Rows out of decoded columns.
 
 use arrow::array::{
-    Array, BinaryArray, BooleanArray, Float64Array, Int8Array, Int32Array, Int64Array, MapArray, StringArray,
-    StructArray, TimestampMicrosecondArray,
+    Array, BinaryArray, BooleanArray, Float64Array, Int8Array, Int32Array, Int32DictionaryArray, Int64Array,
+    MapArray, StringArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -54,10 +54,27 @@ pub(super) struct RowBatch<'b> {
     event_id: &'b BinaryArray,
     event_time: &'b TimestampMicrosecondArray,
     actor_hash: &'b Int64Array,
-    name: &'b StringArray,
+    names: Names<'b>,
     ids: Option<Ids<'b>>,
     properties: Vec<Property<'b>>,
     rest: Option<Rest<'b>>,
+}
+
+/// Names, each distinct one once.
+pub(super) struct Names<'b> {
+    pub(super) keys: &'b Int32Array,
+    pub(super) values: &'b StringArray,
+}
+
+impl<'b> Names<'b> {
+    pub(super) fn new(batch: &'b RecordBatch) -> Result<Self, ArrowError> {
+        let names: &Int32DictionaryArray = column(batch, schema::NAME)?;
+        Ok(Self { keys: names.keys(), values: typed(names.values())? })
+    }
+
+    fn value(&self, i: usize) -> &'b str {
+        self.values.value(self.keys.value(i) as usize)
+    }
 }
 
 struct Ids<'b> {
@@ -89,7 +106,7 @@ impl<'b> RowBatch<'b> {
             event_id: column(batch, schema::EVENT_ID)?,
             event_time: column(batch, schema::EVENT_TIME)?,
             actor_hash: column(batch, schema::ACTOR_HASH)?,
-            name: column(batch, schema::NAME)?,
+            names: Names::new(batch)?,
             ids: columns.ids.then(|| Ids::new(batch)).transpose()?,
             properties: if columns.properties { properties(batch)? } else { Vec::new() },
             rest: columns.rest.then(|| Rest::new(batch)).transpose()?,
@@ -120,7 +137,7 @@ impl<'b> RowBatch<'b> {
             historical: false,
             producer: Producer::default(),
             head,
-            name: self.name.value(i),
+            name: self.names.value(i),
             anonymous_id: "",
             user_id: "",
             session_id: "",

@@ -146,7 +146,7 @@ fn a_break_ends_the_scan() {
 fn what_cannot_match_is_not_read() {
     let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(SimDisk::new(1)));
     let event = |i: u64| Event {
-        name: "open".into(),
+        name: format!("a name of its own {i:09}"), // Too many for a dictionary in the file.
         user_id: format!("u{i}"),
         time_us: NOW_US + i as i64,
         ..Event::default()
@@ -165,6 +165,8 @@ fn what_cannot_match_is_not_read() {
     let identify = HashSet::from([footpath_engine::IDENTIFY.to_owned()]);
     assert_eq!(read(&Scan::all(1)), (1, 0, 40_000));
     assert_eq!(read(&Scan { actors: Some(&actors), ..Scan::all(1) }), (1, 1, 1));
+    let one = HashSet::from([format!("a name of its own {:09}", 39_999)]);
+    assert_eq!(read(&Scan { names: Some(&one), ..Scan::all(1) }), (1, 0, 1));
     assert_eq!(read(&Scan { names: Some(&identify), ..Scan::all(1) }), (0, 0, 0));
     assert_eq!(read(&Scan { to_us: NOW_US, ..Scan::all(1) }), (0, 0, 0));
     assert_eq!(read(&Scan { from_position: 40, ..Scan::all(1) }), (0, 0, 0));
