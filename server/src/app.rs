@@ -11,7 +11,6 @@ use footpath_api::body::BodyLayer;
 use footpath_api::budget::Budget;
 use footpath_api::cursor::Cursors;
 use footpath_api::layer::AccessLayer;
-use footpath_api::projection::Projection;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
 use footpath_live::Progress;
