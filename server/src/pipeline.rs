@@ -59,7 +59,8 @@ impl Pipeline {
         let shared = Arc::clone(&log) as Arc<dyn Log>;
         let chunk_disk = TreeDisk::open(&config.data.join("chunks"))?;
         let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
-        let options = WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
+        let options =
+            WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
         let writer =
             ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options)?;
         let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));
@@ -135,12 +136,12 @@ fn start_ingest(
     Ok(Ingest::new(sequencer, view, Arc::clone(clock), config.limits(), Arc::new(random)))
 }
 
-/// A group must hold the largest batch that is allowed, as records: a record has a header of its own, and plain
+/// The sequencer must take the largest batch that is allowed, as records: a record has a header of its own, and plain
 /// properties may double when they are typed.
 fn group_limits(limits: &footpath_ingest::limits::Limits) -> footpath_log::Limits {
     let usual = footpath_log::Limits::default();
     let largest = 2 * limits.batch_bytes + 128 * limits.batch_events + limits.context_bytes;
-    footpath_log::Limits { group_bytes: usual.group_bytes.max(largest), ..usual }
+    footpath_log::Limits { submission_bytes: usual.submission_bytes.max(largest), ..usual }
 }
 
 fn start_live(

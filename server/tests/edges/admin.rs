@@ -1,14 +1,20 @@
 //! The admin port.
 
 use footpath_proto::v1::ingest_service_client::IngestServiceClient;
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::{Server, batch, event, start, until, with};
 
+async fn health_client(address: &str) -> HealthClient<Channel> {
+    let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
+    HealthClient::new(endpoint.connect().await.unwrap())
+}
+
 async fn health(address: &str, service: &str) -> i32 {
-    let mut client = HealthClient::connect(format!("http://{address}")).await.unwrap();
+    let mut client = health_client(address).await;
     let asked = HealthCheckRequest { service: service.into() };
     client.check(asked).await.unwrap().into_inner().status
 }
@@ -21,7 +27,7 @@ async fn a_server_is_alive_ready_and_healthy() {
     server.until_ready().await;
     for address in [&server.admin, &server.address] {
         for service in ["", "footpath.v1.IngestService", "footpath.v1.LiveService"] {
-            let mut client = HealthClient::connect(format!("http://{address}")).await.unwrap();
+            let mut client = health_client(address).await;
             let asked = HealthCheckRequest { service: service.into() };
             let mut watch = client.watch(asked).await.unwrap().into_inner();
             while watch.message().await.unwrap().unwrap().status != ServingStatus::Serving as i32 {}

@@ -40,7 +40,7 @@ impl TraceService for Collector {
         self.said.lock().push_str(&format!("{request:?}"));
         let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         self.spans.lock().extend(scopes.flat_map(|scope| scope.spans));
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -55,7 +55,7 @@ impl MetricsService for Collector {
         let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
         let names = scopes.flat_map(|scope| scope.metrics).map(|metric| metric.name);
         self.metrics.lock().extend(names);
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
