@@ -131,9 +131,17 @@ fn start_ingest(
         Arc::clone(log) as Arc<dyn Log>,
         judge,
         Arc::new(move || now.now_us()),
-        footpath_log::Limits::default(),
+        group_limits(&config.limits()),
     )?;
     Ok(Ingest::new(sequencer, view, Arc::clone(clock), config.limits(), Arc::new(random)))
+}
+
+/// The sequencer must take the largest batch that is allowed, as records: a record has a header of its own, and plain
+/// properties may double when they are typed.
+fn group_limits(limits: &footpath_ingest::limits::Limits) -> footpath_log::Limits {
+    let usual = footpath_log::Limits::default();
+    let largest = 2 * limits.batch_bytes + 128 * limits.batch_events + limits.context_bytes;
+    footpath_log::Limits { submission_bytes: usual.submission_bytes.max(largest), ..usual }
 }
 
 fn start_live(

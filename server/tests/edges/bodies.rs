@@ -1,0 +1,190 @@
+//! Bodies: what is too large, compressed, or too much at once.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use footpath_proto::v1;
+use footpath_proto::v1::ingest_service_client::IngestServiceClient;
+use prost::Message as _;
+use tonic::Code;
+use tonic::codec::CompressionEncoding;
+use tonic_types::StatusExt as _;
+
+use crate::support::{Server, batch, event, http, reason, start, until, with};
+
+const MIB: usize = 1 << 20;
+
+/// A batch of about `bytes` bytes that compresses to almost nothing.
+fn large(bytes: usize) -> v1::IngestRequest {
+    let filler = v1::Event { session_id: "x".repeat(bytes), ..event("large") };
+    batch(vec![filler])
+}
+
+fn stream_of(
+    batches: Vec<v1::IngestRequest>,
+) -> impl futures_util::Stream<Item = v1::IngestStreamRequest> + Send + 'static {
+    let numbered = (7..).zip(batches);
+    futures_util::stream::iter(
+        numbered.map(|(sequence, batch)| v1::IngestStreamRequest { sequence, batch: Some(batch) }),
+    )
+}
+
+async fn acks(server: &Server, compressed: bool, batches: Vec<v1::IngestRequest>) -> Vec<v1::BatchAck> {
+    let mut ingest = IngestServiceClient::new(server.channel().await);
+    if compressed {
+        ingest = ingest.send_compressed(CompressionEncoding::Gzip);
+    }
+    let mut answers = ingest.ingest_stream(with(&server.key, stream_of(batches))).await.unwrap().into_inner();
+    let mut acks = Vec::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        match answer.message {
+            Some(v1::ingest_stream_response::Message::Ack(ack)) => acks.push(ack),
+            other => panic!("{other:?}"),
+        }
+    }
+    acks
+}
+
+#[tokio::test]
+async fn too_large_a_batch_is_refused_with_the_documented_error() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    for encoding in [None, Some(CompressionEncoding::Gzip), Some(CompressionEncoding::Zstd)] {
+        let mut ingest = IngestServiceClient::new(channel.clone());
+        if let Some(encoding) = encoding {
+            ingest = ingest.send_compressed(encoding);
+        }
+        for bytes in [5 * MIB, 64 * MIB] {
+            let status = ingest.ingest(with(&server.key, large(bytes))).await.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{encoding:?} {bytes}: {status:?}");
+            assert_eq!(reason(&status), "batch_too_large");
+        }
+        let fits = ingest.ingest(with(&server.key, batch(vec![event("view")]))).await.unwrap();
+        assert_eq!(fits.into_inner().stored, 1, "{encoding:?}");
+    }
+    assert_eq!(server.metric("footpath_batches_refused_total{reason=\"batch_too_large\"}"), Some(6.0));
+}
+
+#[tokio::test]
+async fn a_refused_batch_on_a_stream_is_an_ack_and_the_stream_goes_on() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    for compressed in [false, true] {
+        let good = || batch(vec![event("view")]);
+        let acks =
+            acks(&server, compressed, vec![good(), large(5 * MIB), good(), large(40 * MIB), good()]).await;
+        let numbers: Vec<_> = acks.iter().map(|ack| ack.sequence).collect();
+        assert_eq!(numbers, [7, 8, 9, 10, 11], "compressed: {compressed}");
+        for (at, ack) in acks.iter().enumerate() {
+            if at % 2 == 0 {
+                assert_eq!(ack.response.as_ref().unwrap().stored, 1);
+            } else {
+                let error = ack.error.as_ref().unwrap();
+                assert_eq!((error.reason.as_str(), error.retryable), ("batch_too_large", false));
+                assert_eq!(error.code, Code::InvalidArgument as u32);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_largest_batch_that_is_allowed_is_stored() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let filler = v1::Event { session_id: "s".repeat(380), ..event("view") };
+    let full = batch(vec![filler; 10_000]);
+    assert!((3 * MIB..4 * MIB).contains(&full.encoded_len()), "{}", full.encoded_len());
+    let mut ingest = IngestServiceClient::new(server.channel().await);
+    assert_eq!(ingest.ingest(with(&server.key, full)).await.unwrap().into_inner().stored, 10_000);
+}
+
+/// Sends a head that promises 4 MiB, and nothing more.
+fn promise(server: &Server) -> TcpStream {
+    let mut socket = TcpStream::connect(&server.address).unwrap();
+    let head = post(server, "", 4 * MIB);
+    socket.write_all(head.as_bytes()).unwrap();
+    socket
+}
+
+fn post(server: &Server, more: &str, length: usize) -> String {
+    let key = &server.key;
+    format!(
+        "POST /v1/ingest HTTP/1.1\r\nHost: footpath\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n{more}Content-Length: {length}\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn who_comes_when_all_memory_is_promised_is_told_when_to_come_back() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &["--body-memory", "12MiB"]);
+    let promised: Vec<_> = (0..3).map(|_| promise(&server)).collect();
+    until(|| server.metric("footpath_body_bytes") == Some(12.0 * MIB as f64)).await;
+    let mut ingest = IngestServiceClient::new(server.channel().await);
+    let status = ingest.ingest(with(&server.key, batch(vec![event("view")]))).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "busy"));
+    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+    let on_stream = acks(&server, false, vec![batch(vec![event("view")])]).await;
+    let error = on_stream[0].error.as_ref().unwrap();
+    assert_eq!((error.reason.as_str(), error.retryable), ("busy", true));
+    let body = batch(vec![event("view")]).encode_to_vec();
+    let (status, _) = http(&server.address, &post(&server, "", body.len()), &body);
+    assert!(status.contains("429"), "{status}");
+    drop(promised);
+    until(|| server.metric("footpath_body_bytes") == Some(0.0)).await;
+    let stored = ingest.ingest(with(&server.key, batch(vec![event("view")]))).await.unwrap();
+    assert_eq!(stored.into_inner().stored, 1);
+}
+
+#[tokio::test]
+async fn without_a_credential_no_memory_is_promised() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let head = post(&server, "", 4 * MIB).replace(&server.key, "fp_dev_unknown");
+    let (status, answer) = http(&server.address, &head, &[]);
+    assert!(status.contains("401") && answer.contains("key_unknown"), "{status} {answer}");
+    assert_eq!(server.metric("footpath_body_bytes"), Some(0.0));
+}
+
+#[tokio::test]
+async fn over_plain_http_the_same_limits_hold() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let send = |more: &str, body: &[u8]| http(&server.address, &post(&server, more, body.len()), body);
+    let body = batch(vec![event("view")]).encode_to_vec();
+    assert!(send("", &body).0.contains("200"));
+    assert!(send("Content-Encoding: zstd\r\n", &zstd::encode_all(&body[..], 3).unwrap()).0.contains("200"));
+    let (status, answer) = send("Content-Encoding: br\r\n", &body);
+    assert!(status.contains("400") && answer.contains("compression_unknown"), "{status} {answer}");
+    let (status, answer) = send("Content-Encoding: gzip\r\n", &body);
+    assert!(status.contains("400") && answer.contains("compression_damaged"), "{status} {answer}");
+    let (status, answer) = send("", &vec![0; 5 * MIB]);
+    assert!(status.contains("413") && answer.contains("batch_too_large"), "{status} {answer}");
+    let chunked = post(&server, "Transfer-Encoding: chunked\r\n", 0).replace("Content-Length: 0\r\n", "");
+    let mut chunks = format!("{:x}\r\n", 5 * MIB).into_bytes();
+    chunks.resize(chunks.len() + 5 * MIB, 0);
+    chunks.extend(b"\r\n0\r\n\r\n");
+    let (status, answer) = http(&server.address, &chunked, &chunks);
+    assert!(status.contains("413") && answer.contains("batch_too_large"), "{status} {answer}");
+}
+
+#[tokio::test]
+async fn bombs_do_not_grow_the_server() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(0), 512 * MIB as u64), 3).unwrap();
+    assert!(bomb.len() < MIB);
+    let before = server.metric("process_resident_memory_bytes").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let head = post(&server, "Content-Encoding: zstd\r\n", bomb.len());
+                let (status, answer) = http(&server.address, &head, &bomb);
+                assert!(status.contains("413") && answer.contains("batch_too_large"), "{status} {answer}");
+            });
+        }
+    });
+    let grown = server.metric("process_resident_memory_bytes").unwrap() - before;
+    // One bomb inflated is 512 MiB; 16 that are bounded hold 8 MiB each and a window at the very most.
+    assert!(grown < 256.0 * MIB as f64, "grew by {grown} bytes");
+}

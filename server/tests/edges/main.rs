@@ -1,0 +1,12 @@
+//! The server's edges, through the real binary: configuration, admin port, bodies, access, TLS, telemetry, drain.
+#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+
+mod access;
+mod admin;
+mod bodies;
+mod config;
+mod drain;
+mod streams;
+mod support;
+mod telemetry;
+mod tls;
