@@ -59,7 +59,8 @@ impl Pipeline {
         let shared = Arc::clone(&log) as Arc<dyn Log>;
         let chunk_disk = TreeDisk::open(&config.data.join("chunks"))?;
         let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
-        let options = WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
+        let options =
+            WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
         let writer =
             ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options)?;
         let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));

@@ -316,9 +316,7 @@ impl World {
         for entry in &batch.walked.entries {
             let key = match entry.key.number {
                 0 => Key::Id(entry.key.id),
-                number => {
-                    Key::Numbered { epoch: batch.walked.producer.epoch, lane: entry.key.lane, number }
-                }
+                number => Key::Numbered { epoch: batch.walked.producer.epoch, lane: entry.key.lane, number },
             };
             if self.stored.contains(&key) || !group.insert(key) {
                 duplicates += 1;
@@ -390,8 +388,7 @@ impl World {
 
     fn event(&mut self) -> pb::Event {
         let actor = ["a", "b", "c"][self.random.random_range(0..3)];
-        let mut event =
-            pb::Event { name: "open".into(), anonymous_id: actor.into(), ..pb::Event::default() };
+        let mut event = pb::Event { name: "open".into(), anonymous_id: actor.into(), ..pb::Event::default() };
         match self.random.random_range(0..10) {
             0 => event.name.clear(),
             1..5 => {
