@@ -36,6 +36,7 @@ enum Command {
     Apply(tools::apply::Args),
     Export(tools::export::Args),
     Token(tools::token::Args),
+    Link(tools::link::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +64,7 @@ fn run() -> anyhow::Result<ExitCode> {
             Command::Apply(args) => tools::apply::run(&args).await,
             Command::Export(args) => tools::export::run(&args).await,
             Command::Token(args) => tools::token::run(&args).await,
+            Command::Link(args) => tools::link::run(&args).await,
         }
     });
     runtime.shutdown_timeout(LEFTOVERS); // Streams of readers that are gone, simulated visitors that are asleep.

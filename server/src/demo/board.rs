@@ -71,8 +71,9 @@ impl Board {
         let state = if self.outage { "PAYMENTS FAIL" } else { "payments work" };
         let mut lines = vec![
             format!("# Footpath demo: a shop, twenty times as fast    {} s    {state}", self.seconds),
-            format!("open      {}", self.link),
+            "i payment outage  f fix it  k kill -9 the server  r phones return  l new link  q quit".into(),
             String::new(),
+            format!("open      {}", self.link),
             format!("traffic   {:.1} events/s from {open} installs, {offline} of them offline", self.rate),
             format!("history   {} of {} events back-filled", self.history.0, self.history.1),
             format!(
@@ -85,14 +86,15 @@ impl Board {
             ),
             format!("lag       {} from disk to funnel", self.lag_text()),
         ];
-        for (_, title, numbers) in &self.funnels {
+        // What matters most comes first: a small terminal shows the beginning.
+        for (index, (_, title, numbers)) in self.funnels.iter().enumerate() {
             lines.extend([String::new(), format!("# {title}")]);
             lines.extend(steps(numbers));
+            if index == 0 {
+                lines.push(String::new());
+                lines.extend(self.notes.iter().cloned());
+            }
         }
-        lines.push(String::new());
-        lines.extend(self.notes.iter().cloned());
-        lines.push(String::new());
-        lines.push("# i payment outage   f fix it   k kill -9 the server   r phones return   q quit".into());
         lines
     }
 
@@ -103,8 +105,10 @@ impl Board {
 
 fn steps(numbers: &Numbers) -> impl Iterator<Item = String> {
     let most = numbers.reached.iter().copied().max().unwrap_or_default().max(1);
+    let first = numbers.reached.first().copied().unwrap_or_default().max(1);
     numbers.labels.iter().zip(&numbers.reached).map(move |(label, &persons)| {
+        let share = persons as f64 * 100.0 / first as f64;
         let bar = "█".repeat(usize::try_from(persons * BAR / most).unwrap_or_default());
-        format!("  {label:<16}{persons:>7}  {bar}")
+        format!("  {label:<16}{persons:>7} {share:>6.1} %  {bar}")
     })
 }

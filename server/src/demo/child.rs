@@ -99,12 +99,20 @@ impl Server {
 
 fn command(setup: &Setup, log: std::fs::File) -> Command {
     let mut command = Command::new(own_binary());
+    // The operator's settings are for `serve`, not for the demo.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOOTPATH_")) {
+        command.env_remove(name);
+    }
     command
         .args(["serve", "--until-stdin-closes", "--project", setup.project])
-        .args(["--listen", &setup.listen.to_string(), "--data"])
+        .args([
+            "--listen",
+            &setup.listen.to_string(),
+            "--admin-listen",
+            &setup.admin_listen.to_string(),
+            "--data",
+        ])
         .arg(&setup.data)
-        .env_remove("FOOTPATH_CONFIG") // The operator's settings are for `serve`, not for the demo.
-        .env("FOOTPATH_ADMIN_LISTEN", setup.admin_listen.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -37,15 +37,18 @@ impl Folder {
         if root.join("state.redb").exists() {
             bail!("{} is the data folder of `footpath serve`; the demo needs one of its own", root.display());
         }
+        let server = root.join("server");
+        let has_data = server.join("state.redb").exists();
+        if fresh && has_data {
+            std::fs::remove_dir_all(&server).with_context(|| format!("cannot empty {}", root.display()))?;
+        } else if has_data && !file.exists() {
+            // Another shift would count the history a second time.
+            bail!("{} holds a demo's data without its {FILE}; start again with --fresh", root.display());
+        }
         if fresh && file.exists() {
-            let server = root.join("server");
-            if server.exists() {
-                std::fs::remove_dir_all(&server)
-                    .with_context(|| format!("cannot empty {}", root.display()))?;
-            }
             std::fs::remove_file(&file)?;
         }
-        std::fs::create_dir_all(root.join("server"))
+        std::fs::create_dir_all(&server)
             .with_context(|| format!("cannot make the demo's folder {}", root.display()))?;
         let memory = match std::fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes)
@@ -83,5 +86,34 @@ impl Folder {
             std::fs::rename(&new, &file)
         };
         write().with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_history_is_remembered_until_a_fresh_start() {
+        let root = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(root.path(), false, 7).unwrap();
+        folder.memory.history_done = true;
+        folder.save().unwrap();
+        std::fs::write(folder.server().join("state.redb"), "data").unwrap();
+        let again = Folder::open(root.path(), false, 8).unwrap();
+        assert_eq!((again.memory.history_ends_us, again.memory.history_done), (7, true));
+        let fresh = Folder::open(root.path(), true, 9).unwrap();
+        assert_eq!((fresh.memory.history_ends_us, fresh.memory.history_done), (9, false));
+        assert!(!fresh.server().join("state.redb").exists());
+    }
+
+    #[test]
+    fn data_without_its_memory_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path(), false, 7).unwrap();
+        std::fs::write(folder.server().join("state.redb"), "data").unwrap();
+        std::fs::remove_file(root.path().join(FILE)).unwrap();
+        assert!(Folder::open(root.path(), false, 8).unwrap_err().to_string().contains("--fresh"));
+        assert_eq!(Folder::open(root.path(), true, 9).unwrap().memory.history_ends_us, 9);
     }
 }

@@ -32,7 +32,7 @@ use script::Cue;
 /// come, each through the real client. Open the printed link to see the page.
 ///
 /// Keys: i payment outage, f fix it, k kill -9 the server and check that nothing is lost, r phones return now,
-/// q quit. In a pipe or with --no-keys, --play does the same at given seconds, for example:
+/// l new link to the page, q quit. In a pipe or with --no-keys, --play does the same at given seconds, for example:
 ///
 ///   footpath demo --no-keys --seconds 90 --play outage@40,fix@60,kill@70
 ///

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Lines kept for the panel.
-const KEPT: usize = 8;
+const KEPT: usize = 7;
 
 /// The lines.
 #[derive(Debug)]

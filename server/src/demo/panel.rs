@@ -103,6 +103,7 @@ fn action(key: KeyEvent) -> Option<Action> {
         KeyCode::Char('f') => Some(Action::Fix),
         KeyCode::Char('k') => Some(Action::Kill),
         KeyCode::Char('r') => Some(Action::Return),
+        KeyCode::Char('l') => Some(Action::Link),
         KeyCode::Char('q') => Some(Action::Quit),
         _ => None,
     }

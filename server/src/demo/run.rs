@@ -30,6 +30,7 @@ use super::script::Action;
 use super::shop::Shop;
 use super::visits::{Plan, Visitors, WARM_UP};
 use super::watch::{Seen, follow};
+use crate::tools::link::new_link;
 use crate::tools::remote::{Bearer, SignedChannel};
 use crate::tools::token::by_folder;
 
@@ -47,6 +48,7 @@ const TOKEN_S: i64 = 30 * 24 * 3600;
 /// Everything that runs.
 struct Demo {
     server: tokio::sync::Mutex<Server>,
+    url: String,
     link: Mutex<String>,
     shop: Arc<Shop>,
     visitors: Arc<Visitors>,
@@ -140,6 +142,7 @@ async fn compose(
     tokio::spawn(Arc::clone(&visitors).come());
     tokio::spawn(Arc::clone(&visitors).tunnel());
     Ok(Demo {
+        url: format!("http://{}", args.listen),
         link: Mutex::new(server.link().to_owned()),
         server: tokio::sync::Mutex::new(server),
         shop,
@@ -280,6 +283,10 @@ async fn act(demo: &Arc<Demo>, action: Action, killing: &Arc<AtomicBool>) {
             let visitors = Arc::clone(&demo.visitors);
             tokio::spawn(async move { visitors.come_back().await });
         }
+        Action::Link => {
+            let demo = Arc::clone(demo);
+            tokio::spawn(async move { demo.new_link().await });
+        }
         Action::Kill if killing.swap(true, Ordering::SeqCst) => {
             demo.notes.say("one kill at a time: the books are still being checked");
         }
@@ -346,6 +353,13 @@ impl Demo {
         *self.link.lock() = server.link().to_owned();
         self.notes.say(format!("the server is back after {} ms", begin.elapsed().as_millis()));
         self.check().await;
+    }
+
+    async fn new_link(&self) {
+        match new_link(self.api.channel(), &self.url, PROJECT).await {
+            Ok(link) => *self.link.lock() = link,
+            Err(error) => self.notes.say(format!("no new link: {error:#}")),
+        }
     }
 
     async fn check(&self) {

@@ -14,6 +14,8 @@ pub enum Action {
     Kill,
     /// Brings the phones back online now.
     Return,
+    /// Makes a new link to the page.
+    Link,
     /// Ends the demo.
     Quit,
 }

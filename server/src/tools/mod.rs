@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod definitions;
 pub mod export;
+pub mod link;
 pub mod ndjson;
 pub mod remote;
 pub mod send;

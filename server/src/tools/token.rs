@@ -20,7 +20,7 @@ const MAX_HOURS: u32 = 366 * 24;
 ///
 /// A running server makes one for whoever holds an admin token (--token). If every token and link is lost, stop
 /// the server and run this beside its data folder (--data): the signing secret lies there. A server that starts
-/// again prints a new link as well.
+/// again prints a new link as well, and `footpath link` makes one.
 ///
 /// The token alone goes to standard output: export FOOTPATH_TOKEN=$(footpath token --role analyst)
 #[derive(Debug, clap::Args)]

@@ -58,6 +58,7 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.AdminService/ListProjectKeys", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/RevokeProjectKey", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/CreateToken", Need::Token(Role::Admin)),
+    ("/footpath.v1.AdminService/CreateCode", Need::Token(Role::Admin)),
 ];
 
 /// A key's last use is kept to the minute: a row written per batch would cost more than the batch.

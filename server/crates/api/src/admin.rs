@@ -15,6 +15,8 @@ use crate::convert::timestamp;
 use crate::cursor::{Kind, Scope};
 use crate::status::{denied, invalid, not_found, store};
 
+/// How long a code works.
+const CODE_US: i64 = 600_000_000;
 /// Twelve hours.
 const DEFAULT_LIFETIME_S: i64 = 12 * 3600;
 
@@ -43,7 +45,7 @@ impl OneTimeCodes {
     /// A new code for an admin who opens `project`.
     pub fn issue(&self, project: &str, now_us: i64) -> String {
         let code = self.random_text(18);
-        self.open.lock().push((code.clone(), now_us + 600_000_000, project.to_owned()));
+        self.open.lock().push((code.clone(), now_us + CODE_US, project.to_owned()));
         code
     }
 
@@ -136,13 +138,29 @@ impl v1::admin_service_server::AdminService for AdminApi {
     ) -> Result<Response<v1::ExchangeCodeResponse>, Status> {
         let now = self.context.clock.now_us();
         let project = self.context.codes.redeem(&request.into_inner().code, now).ok_or_else(|| {
-            denied("code_unknown", "the code was used or is older than ten minutes; run `footpath token`")
+            denied(
+                "code_unknown",
+                "the code was used or is older than ten minutes; `footpath link` makes a new one",
+            )
         })?;
         let exp = now / 1_000_000 + DEFAULT_LIFETIME_S;
         let claims = Claims { sub: "admin".into(), role: Role::Admin, projects: vec!["*".into()], exp };
         let token = self.context.access.sign(&claims)?;
         let expires_at = Some(timestamp(exp * 1_000_000));
         Ok(Response::new(v1::ExchangeCodeResponse { token, expires_at, project }))
+    }
+
+    async fn create_code(
+        &self,
+        request: Request<v1::CreateCodeRequest>,
+    ) -> Result<Response<v1::CreateCodeResponse>, Status> {
+        // The code makes an admin of all projects, so nobody less may ask for it.
+        self.context.caller(&request).for_project("*")?;
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let now = self.context.clock.now_us();
+        let code = self.context.codes.issue(&project.id, now);
+        let expires_at = Some(timestamp(now + CODE_US));
+        Ok(Response::new(v1::CreateCodeResponse { code, expires_at }))
     }
 
     async fn create_project(
