@@ -38,7 +38,7 @@ export class Header {
   ending({ reason, at }) {
     if (reason !== 'token_expired') return;
     const when = at ? ` at ${clockTime(new Date(at))}` : ' soon';
-    setText($('ending'), `Your sign-in ends${when}. footpath token makes a new one.`);
+    setText($('ending'), `Your sign-in ends${when}; footpath link makes a new one.`);
   }
 
   forget() {

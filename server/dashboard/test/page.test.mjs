@@ -63,6 +63,7 @@ test('the first event: stored although no funnel is there, refused with a reason
   await page.fill('#event-name', '');
   await page.click('#send');
   await until(() => text('#send-note'), (t) => t.includes('name_missing') && t.length > 30, 'the refusal has reason and advice');
+  await until(() => page.locator('#refused li').allTextContents(), ([t]) => /name_missing.+/.test(t), 'and stands in the list of refused events');
   await define(shopFunnel('checkout', 'Checkout'));
   await until(() => page.locator('#steps .step').count(), (n) => n === STEPS.length, 'the funnel appears by itself');
   await until(() => page.inputValue('#event-name'), (name) => name === STEPS[0], 'its first event is filled in');
@@ -82,6 +83,9 @@ test('an event sent from elsewhere is followed too', async () => {
   await send(sender, [event]);
   await until(() => text('[data-stage="received"] b'), (t) => t !== '–' && t !== before, 'its way is shown');
   await until(() => text('[data-stage="counted"] b'), (t) => t.startsWith('+'), 'and its arrival');
+  await page.dispatchEvent('#event-funnel', 'change');
+  await send(sender, [{ ...event, name: 'n'.repeat(300) }]);
+  await until(() => text('#send-note'), (t) => t.includes('name_too_long'), 'or why it was refused');
 });
 
 test('numbers, tail and outcomes move while traffic flows, and nothing else does', async () => {
