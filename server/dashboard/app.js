@@ -102,6 +102,7 @@ async function open() {
   watch = new Watch(client, project, {
     state: (name) => header.state(name),
     watermark: (watermark, at) => header.watermark(watermark, at),
+    ending: (ending) => header.ending(ending),
     refused: (error) => signOut(signedOutBy(error)),
   });
   const parts = assemble(project, signal);

@@ -61,12 +61,20 @@ export class FunnelView {
 
 function stepRow(label, step) {
   const cell = (className, textContent = '') => el('span', { className, textContent });
+  /** A figure, and for who cannot see the column's head, what it is. */
+  const figure = (className, what) => {
+    const value = el('span');
+    return { value, root: el('span', { className: `${className} num` }, value, el('span', { className: 'hidden', textContent: ` ${what}` })) };
+  };
   const fill = el('span', { className: 'fill' });
   const mark = cell('mark');
   const bar = el('span', { className: 'track' }, fill, cell('index', String(step + 1)), el('span', { className: 'label', textContent: label, title: label }), mark);
   const spark = bars('spark', BUCKETS);
-  const [reached, share, kept, minute] = ['reached', 'share', 'kept', 'minute'].map((name) => cell(`${name} num`));
-  const root = el('li', { className: 'step' }, bar, reached, share, kept, spark.root, minute);
+  const reached = figure('reached', 'persons,');
+  const share = figure('share', 'of the first step,');
+  const kept = figure('kept', step === 0 ? '' : 'of the step before,');
+  const minute = figure('minute', 'in the last minute');
+  const root = el('li', { className: 'step' }, bar, reached.root, share.root, kept.root, spark.root, minute.root);
   let shown;
   let movedAt = -Infinity;
 
@@ -75,14 +83,14 @@ function stepRow(label, step) {
     if (count === undefined) return;
     const [first] = funnel.reached;
     fill.style.width = Number(first) > 0 ? `${(100 * Number(count)) / Number(first)}%` : '0';
-    setText(reached, integer(count));
-    setText(share, percent(count, first));
-    setText(kept, at === 0 ? '' : percent(count, funnel.reached[at - 1]));
+    setText(reached.value, integer(count));
+    setText(share.value, percent(count, first));
+    setText(kept.value, at === 0 ? '' : percent(count, funnel.reached[at - 1]));
     const lately = funnel.arrived(at, MINUTE_MS);
-    setText(minute, lately > 0 ? `+${integer(lately)}` : '0');
+    setText(minute.value, lately > 0 ? `+${integer(lately)}` : '0');
     drawMark(mark, funnel.markAt(at, now));
     if (shown === count) return;
-    if (shown !== undefined && now - movedAt > QUIET_MS) restart(reached, count > shown ? 'up' : 'down', ['up', 'down']);
+    if (shown !== undefined && now - movedAt > QUIET_MS) restart(reached.root, count > shown ? 'up' : 'down', ['up', 'down']);
     shown = count;
     movedAt = now;
   }

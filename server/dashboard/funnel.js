@@ -22,7 +22,7 @@ export const BUCKETS = (MOST_MINUTES * 60_000) / BUCKET_MS;
 /** The overall conversion, sampled. */
 export const SAMPLE_MS = 2_000;
 export const SAMPLES = (MOST_MINUTES * 60_000) / SAMPLE_MS;
-/** A step's mark stays this long after the last correction of its kind. */
+/** A step's mark stays this long, and sums up what is corrected meanwhile. */
 export const MARK_MS = 15_000;
 
 export class Funnel {
@@ -33,7 +33,7 @@ export class Funnel {
     this.ended = '';
     /** Persons at each step; empty until the first snapshot. */
     this.reached = [];
-    /** Per step: {cause, amount, at} of the last corrections, or null. */
+    /** Per step: {cause, amount, since} of the last corrections, or null. */
     this.marks = [];
     this.correctedAt = -Infinity;
     /** Conversion in per cent, one a sample; null where the page was not connected. */
@@ -107,17 +107,18 @@ export class Funnel {
     change.forEach((amount, step) => {
       if (amount === 0 || step >= this.marks.length) return;
       const mark = this.marks[step];
-      const goesOn = mark?.cause === cause && now - mark.at < MARK_MS;
+      const fresh = mark && now - mark.since < MARK_MS;
       // A range that moves on must not hide the correction beside it.
-      if (!causeOf(cause).correction && mark && causeOf(mark.cause).correction && now - mark.at < MARK_MS) return;
-      this.marks[step] = { cause, amount: amount + (goesOn ? mark.amount : 0), at: now };
+      if (fresh && !causeOf(cause).correction && causeOf(mark.cause).correction) return;
+      const goesOn = fresh && mark.cause === cause;
+      this.marks[step] = { cause, amount: amount + (goesOn ? mark.amount : 0), since: goesOn ? mark.since : now };
     });
   }
 
   /** The step's mark, while it is fresh. */
   markAt(step, now) {
     const mark = this.marks[step];
-    return mark && mark.amount !== 0 && now - mark.at < MARK_MS ? mark : null;
+    return mark && mark.amount !== 0 && now - mark.since < MARK_MS ? mark : null;
   }
 
   /** Moves the buckets on to `now`. */

@@ -34,7 +34,15 @@ export class Header {
     this.#lag = Math.max(0, this.serverNow() - processed.getTime());
   }
 
+  /** The sign-in ends soon: there is time to get a new one. */
+  ending({ reason, at }) {
+    if (reason !== 'token_expired') return;
+    const when = at ? ` at ${clockTime(new Date(at))}` : ' soon';
+    setText($('ending'), `Your sign-in ends${when}; footpath link makes a new one.`);
+  }
+
   forget() {
+    setText($('ending'), '');
     this.#watermark = null;
     this.#offset = -Infinity;
     setText($('watermark'), '');

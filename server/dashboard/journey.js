@@ -2,6 +2,9 @@
 
 import { preciseMs } from './format.js';
 
+/** The event comes within a few deltas, or it was not sent yet. */
+const MOST_DELTAS = 50;
+
 export class Journey {
   /** @param {object|null} funnel the definition it is followed in */
   constructor(funnel) {
@@ -35,7 +38,7 @@ export class Journey {
   /** The funnel's numbers changed at `at`, ms since 1970 by the server's clock; they hold everything below a position. */
   moved(position, at) {
     if (this.countedMs !== null) return;
-    if (!this.event) this.deltas.push({ position, at });
+    if (!this.event) this.deltas = [...this.deltas.slice(1 - MOST_DELTAS), { position, at }];
     else if (position > Number(this.event.offset)) this.#count(at);
   }
 

@@ -41,6 +41,13 @@ export class Refused {
     $('refused').replaceChildren(...events.map((event) => el('li', {},
       el('time', { textContent: event.receivedAt ? clockTime(event.receivedAt) : '' }),
       el('span', {}, el('code', { textContent: event.reason }), ` ${event.message}`),
-      el('small', { textContent: event.eventId ? `event ${event.eventId}` : `event ${event.index} of its batch, without a readable id` }))));
+      el('small', { textContent: whatItWas(event) }))));
   }
+}
+
+/** What is known of the event: its id or place, and its keys; the server keeps no values. */
+function whatItWas({ eventId, index, payload }) {
+  const keys = Object.keys(payload ?? {}).length > 0 ? JSON.stringify(payload) : '';
+  const which = eventId ? `event ${eventId}` : keys && `event ${index + 1} of its batch`;
+  return [which, keys].filter(Boolean).join(' ');
 }

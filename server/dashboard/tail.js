@@ -6,12 +6,18 @@ import { clockTime, integer, plural, span } from './format.js';
 const ROWS = 200;
 const DRAW_MS = 200;
 const FILTER_MS = 400;
+/** A stream this fast for so long is let go of. */
+const MOST_RATE = 5_000;
+const FAST_SECONDS = 3;
 const GAP_REASONS = { trimmed: 'no longer kept in the log', slow_consumer: 'this page was too slow' };
 
 export class Tail {
   #rows = [];
   #paused = false;
   #waiting = 0;
+  /** Why no more events come, if so. */
+  #why = '';
+  #fast = 0;
   #seen = 0;
   #seenAt = performance.now();
   #round = 0;
@@ -49,6 +55,8 @@ export class Tail {
     this.#round += 1;
     this.#rows = [];
     this.#waiting = 0;
+    this.#why = '';
+    this.#fast = 0;
     this.watch.add(this.#id, { events: { names, actor } }, this.#handler());
     this.#redraw();
   }
@@ -62,7 +70,8 @@ export class Tail {
       events: (events) => this.#take(events.slice(-ROWS).reverse().map(eventRow), events.length),
       gap: ({ reason, count, ms }) => this.#take([gapRow(reason, count, ms)], 0),
       ended: ({ reason, message }) => {
-        setText($('tail-note'), reason === 'permission_denied' ? 'Your role may read numbers, not events.' : `The tail ended: ${message || reason}`);
+        this.#why = `The tail ended: ${message || reason}.`;
+        this.#redraw();
       },
     };
   }
@@ -88,15 +97,27 @@ export class Tail {
       setText($('tail-note'), this.#waiting > 0 ? `${plural(this.#waiting, 'event')} since you paused` : 'paused');
       return;
     }
-    setText($('tail-note'), this.#rows.length > 0 ? '' : 'Waiting for events.');
+    setText($('tail-note'), this.#why || (this.#rows.length > 0 ? '' : 'Waiting for events.'));
     $('tail').replaceChildren(...this.#rows.map((row) => row.node ??= row.make()));
   }
 
   #rate() {
     const now = performance.now();
-    setText($('tail-rate'), `${integer(Math.round((1000 * this.#seen) / Math.max(now - this.#seenAt, 1)))}/s`);
+    const rate = Math.round((1000 * this.#seen) / Math.max(now - this.#seenAt, 1));
     this.#seen = 0;
     this.#seenAt = now;
+    setText($('tail-rate'), `${integer(rate)}/s`);
+    this.#fast = rate > MOST_RATE ? this.#fast + 1 : 0;
+    if (this.#fast >= FAST_SECONDS) this.#tooFast(rate);
+  }
+
+  /** Nobody reads this fast, and the numbers must not wait behind it on the stream that they share. */
+  #tooFast(rate) {
+    this.watch.remove(this.#id);
+    this.wanted = '';
+    this.#why = `${integer(rate)} events a second are too many to follow: name events or an actor.`;
+    this.#fast = 0;
+    this.#redraw();
   }
 }
 

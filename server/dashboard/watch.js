@@ -31,6 +31,8 @@ export class Watch {
   #changing = false;
   #attempt = null;
   #wake = () => {};
+  /** Whether this role may not read events. */
+  #numbersOnly = false;
   /** Wall-clock time of the last message: unlike `performance.now()` it goes on while a laptop sleeps. */
   #heard = 0;
   /** Whether messages come. */
@@ -39,7 +41,8 @@ export class Watch {
   lost = false;
 
   /**
-   * @param {object} on `state(name)`: connecting, live or waiting; `watermark(watermark, at)`; `refused(error)`
+   * @param {object} on `state(name)`: connecting, live or waiting; `watermark(watermark, at)`; `ending(ending)`: the
+   *   server announces the stream's end; `refused(error)`: these credentials will not do
    */
   constructor(client, project, on) {
     this.#client = client;
@@ -50,6 +53,7 @@ export class Watch {
   /** Subscribes under an id that is not in use; an open stream is told by ChangeWatch. */
   add(id, target, handler) {
     this.#entries.set(id, { target, handler, cursor: '', asked: false });
+    if (this.#numbersOnly) this.#dropEvents();
     this.#change();
   }
 
@@ -77,6 +81,7 @@ export class Watch {
     while (!signal.aborted) {
       const failed = await this.#once(signal, () => { wait = RETRY_FIRST_MS; });
       if (signal.aborted) return;
+      if (failed?.reason === 'role_too_low' && this.#dropEvents()) continue;
       if (CREDENTIAL_CODES.has(failed?.code)) {
         this.#on.refused(failed);
         return;
@@ -88,6 +93,17 @@ export class Watch {
       await this.#pause(wait * (0.5 + Math.random()), signal);
       wait = Math.min(wait * 2, RETRY_MAX_MS);
     }
+  }
+
+  /** A role that may read numbers only has them without the events; true if there were any to drop. */
+  #dropEvents() {
+    this.#numbersOnly = true;
+    const events = [...this.#entries].filter(([, entry]) => entry.target.events);
+    for (const [id, { handler }] of events) {
+      this.#entries.delete(id);
+      handler.ended?.({ reason: 'role_too_low', message: 'your role may read numbers, not events' });
+    }
+    return events.length > 0;
   }
 
   #pause(ms, signal) {
@@ -152,7 +168,7 @@ export class Watch {
   }
 
   #receive(message) {
-    const { started, heartbeat, funnelSnapshot, funnelDelta, events, gap, ended } = message;
+    const { started, heartbeat, funnelSnapshot, funnelDelta, events, gap, ended, ending } = message;
     if (started) {
       this.#watchId = started.watchId;
       this.#change();
@@ -163,6 +179,7 @@ export class Watch {
     else if (events) this.#with(events, (entry) => entry.handler.events?.(events.events));
     else if (gap) this.#with(gap, (entry) => entry.handler.gap?.(gap));
     else if (ended) this.#end(ended);
+    else if (ending) this.#on.ending(ending);
   }
 
   #delta(message) {

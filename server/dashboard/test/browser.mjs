@@ -52,7 +52,7 @@ export const stateOf = (page) => page.textContent('#state');
 
 /** Persons at each step, as the page shows them. */
 export async function reached(page) {
-  const texts = await page.locator('#steps .reached').allTextContents();
+  const texts = await page.locator('#steps .reached > :first-child').allTextContents();
   return texts.map(number);
 }
 
