@@ -150,7 +150,7 @@ impl Persons {
             }
             None => {
                 let slot = self.slot_count() as u32;
-                if slot as usize % PAGE == 0 {
+                if (slot as usize).is_multiple_of(PAGE) {
                     self.pages.push(Vec::with_capacity(PAGE));
                 }
                 if let Some(page) = self.pages.last_mut() {

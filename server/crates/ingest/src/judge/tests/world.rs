@@ -275,7 +275,7 @@ impl World {
                 server.log.trim(below).ok();
                 self.seen.trimmed += server.log.first();
             }
-            6 => self.ids.fail_syncs(u32::from(self.seed % 7 == 0)),
+            6 => self.ids.fail_syncs(u32::from(self.seed.is_multiple_of(7))),
             _ => {
                 let batches = (0..self.random.random_range(1..4)).map(|_| self.batch()).collect();
                 return self.group(server, batches);
