@@ -3,6 +3,7 @@
 //! Spans follow a batch from the client's `traceparent` to its commit: rpc, walk, commit. Without an endpoint nobody
 //! asks for them and they cost a flag. No key, property value or address is ever put into a span or a log line.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -49,7 +50,8 @@ impl Telemetry {
     /// If the filter or the endpoint cannot be understood.
     pub fn start(config: &Config) -> anyhow::Result<Self> {
         let filter = EnvFilter::try_new(&config.log_filter).context("log-filter")?;
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let colours = std::io::stderr().is_terminal(); // A file is read without them.
+        let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
         let lines = match config.log_format {
             LogFormat::Text => lines.with_filter(filter).boxed(),
             LogFormat::Json => lines.json().with_filter(filter).boxed(),
