@@ -17,6 +17,7 @@ mod panel;
 mod run;
 mod script;
 mod shop;
+mod start;
 mod visits;
 mod watch;
 
