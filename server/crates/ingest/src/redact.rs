@@ -255,3 +255,79 @@ fn class(value: &[u8]) -> String {
 fn bytes(value: &[u8]) -> Json {
     format!("bytes, {}", length_class(value.len())).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use footpath_proto::v1 as pb;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+
+    fn value(kind: pb::value::Kind) -> pb::Value {
+        pb::Value { kind: Some(kind) }
+    }
+
+    #[test]
+    fn names_and_keys_stay_and_values_become_their_shape() {
+        use pb::value::Kind;
+        let inner = [("deep".to_owned(), value(Kind::BoolValue(true)))].into();
+        let event = pb::Event {
+            id: "0190163d-8694-739b-aea5-966c26f8ad91".into(),
+            name: "pay 4111111111111111".into(),
+            user_id: "secret@example.com".into(),
+            number: 7,
+            properties: [
+                ("text".to_owned(), value(Kind::StringValue("secret".into()))),
+                (
+                    "list".to_owned(),
+                    value(Kind::ListValue(pb::ListValue { values: vec![value(Kind::IntValue(5))] })),
+                ),
+                ("map".to_owned(), value(Kind::MapValue(pb::MapValue { values: inner }))),
+            ]
+            .into(),
+            person: Some(pb::PropertyChanges { unset: vec!["old".into()], ..Default::default() }),
+            groups: vec![pb::GroupChange { r#type: "company".into(), id: "secret".into(), changes: None }],
+            ..Default::default()
+        };
+        let found = Json::from(shape(&event.encode_to_vec()));
+        let expected = json!({
+            "id": "string, 33 to 64 bytes",
+            "name": "pay [card]",
+            "user_id": "string, 17 to 32 bytes",
+            "number": 7,
+            "properties": { "text": "string, 1 to 8 bytes", "list": "list of 1", "map": { "deep": "bool" } },
+            "person": { "unset": { "old": true } },
+            "groups": [{ "type": "company", "id": "string, 1 to 8 bytes" }],
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_so_and_what_is_too_much_is_cut() {
+        let mut bytes = pb::Event { name: "open".into(), ..Default::default() }.encode_to_vec();
+        bytes.push(0x0b);
+        assert_eq!(
+            Json::from(shape(&bytes)),
+            json!({ "name": "open", "unreadable": "wire type 3 is not allowed" })
+        );
+        let properties = (0..5_000).map(|n| (format!("key{n}"), value(pb::value::Kind::IntValue(1))));
+        let many = pb::Event { properties: properties.collect(), ..Default::default() };
+        let found = shape(&many.encode_to_vec());
+        assert_eq!(found["cut"], json!(true));
+        assert!(serde_json::to_vec(&found).unwrap().len() < 32 << 10);
+        let long = pb::Event { name: "n".repeat(300), session_id: String::new(), ..Default::default() };
+        assert_eq!(Json::from(shape(&long.encode_to_vec())), json!({ "name": "string, 257 to 512 bytes" }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_a_small_shape(bytes: Vec<u8>, nested: Vec<u8>, field in 1..15_u32) {
+            let mut event = Vec::new();
+            footpath_model::wire::put_bytes(&mut event, field, &nested);
+            for bytes in [bytes, event] {
+                prop_assert!(serde_json::to_vec(&shape(&bytes)).unwrap().len() < 64 << 10);
+            }
+        }
+    }
+}

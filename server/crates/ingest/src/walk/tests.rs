@@ -7,7 +7,6 @@ use prost::Message;
 
 use super::*;
 
-mod differential;
 mod rules;
 
 const NOW: i64 = 1_700_000_000_000_000;

@@ -260,7 +260,8 @@ impl World {
     fn step(&mut self, server: &mut Server) -> Option<InFlight> {
         self.now_us += self.random.random_range(0..30_000_000);
         match self.random.random_range(0..20) {
-            0..3 => self.run_jobs(3),
+            // Some machines are too slow for their ids.
+            0..3 => self.run_jobs(if self.seed.is_multiple_of(5) { 0 } else { 3 }),
             3 => {
                 let batch = self.batch();
                 self.waiting += u64::from(batch.events());
