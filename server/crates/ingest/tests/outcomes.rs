@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footpath_ingest::limits::Limits as BatchLimits;
 use footpath_ingest::{
-    DedupeJudge, Ingest, IngestError, RefusedEvents, RefusedRecord, RefusedSender, Source,
+    Accepted, DedupeJudge, Ingest, IngestError, RefusedEvents, RefusedRecord, RefusedSender, Source,
 };
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{EmbeddedLog, EmbeddedOptions, Limits, Log, Sequencer, SimDisk, background_thread};
@@ -112,32 +112,45 @@ struct Tally {
     unheard: AtomicU64,
 }
 
+impl Tally {
+    /// Notes an answer; says whether the batch was taken.
+    fn note(&self, answer: Result<Accepted, IngestError>, events: u64) -> bool {
+        match answer {
+            Ok(accepted) => {
+                let refused = accepted.refused.len() as u64;
+                assert_eq!(u64::from(accepted.stored + accepted.duplicates) + refused, events);
+                self.stored.fetch_add(u64::from(accepted.stored), Ordering::SeqCst);
+                self.duplicate.fetch_add(u64::from(accepted.duplicates), Ordering::SeqCst);
+                self.invalid.fetch_add(refused, Ordering::SeqCst);
+                true
+            }
+            Err(IngestError::Batch(error)) => panic!("{error}"),
+            Err(_) => {
+                self.throttled.fetch_add(events, Ordering::SeqCst);
+                false
+            }
+        }
+    }
+}
+
 /// Sends until the batch is taken, as clients do; some senders hang up instead and send again.
 async fn client(ingest: Ingest, tally: Arc<Tally>, batches: Vec<(Bytes, u64, bool)>) {
-    let add = |counter: &AtomicU64, count: u64| drop(counter.fetch_add(count, Ordering::SeqCst));
     for (bytes, events, hangs_up) in batches {
         if hangs_up {
-            let answer = ingest.accept(PROJECT, bytes.clone());
-            add(&tally.received, events);
-            if tokio::time::timeout(Duration::ZERO, answer).await.is_err() {
-                add(&tally.unheard, events);
-            } else {
-                add(&tally.throttled, events); // The queue was full; nothing else is answered at once.
+            tally.received.fetch_add(events, Ordering::SeqCst);
+            match tokio::time::timeout(Duration::ZERO, ingest.accept(PROJECT, bytes.clone())).await {
+                Ok(answer) => {
+                    tally.note(answer, events);
+                }
+                Err(_) => {
+                    tally.unheard.fetch_add(events, Ordering::SeqCst);
+                }
             }
         }
         loop {
-            add(&tally.received, events);
-            match ingest.accept(PROJECT, bytes.clone()).await {
-                Ok(accepted) => {
-                    let refused = accepted.refused.len() as u64;
-                    assert_eq!(u64::from(accepted.stored + accepted.duplicates) + refused, events);
-                    add(&tally.stored, u64::from(accepted.stored));
-                    add(&tally.duplicate, u64::from(accepted.duplicates));
-                    add(&tally.invalid, refused);
-                    break;
-                }
-                Err(IngestError::Batch(error)) => panic!("{error}"),
-                Err(_) => add(&tally.throttled, events),
+            tally.received.fetch_add(events, Ordering::SeqCst);
+            if tally.note(ingest.accept(PROJECT, bytes.clone()).await, events) {
+                break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
