@@ -153,6 +153,14 @@ mod tests {
             let row = format!("| `{}` | {} |", reason.name(), if reason.retryable() { "yes" } else { "no" });
             assert!(page.contains(&row), "docs/errors.md lacks {row}");
         }
+        for refusal in footpath_log::dedupe::Refusal::ALL {
+            let row =
+                format!("| `{}` | {} |", refusal.reason(), if refusal.retryable() { "yes" } else { "no" });
+            assert!(page.contains(&row), "docs/errors.md lacks {row}");
+        }
+        for name in [crate::outcomes::BUSY, crate::outcomes::NOT_DURABLE, crate::outcomes::DRAINING] {
+            assert!(page.contains(&format!("| `throttled` | `{name}` |")), "docs/errors.md lacks {name}");
+        }
         for name in ["batch_too_large", "too_many_events", "batch_malformed", "batch_field_twice"] {
             assert!(page.contains(&format!("| `{name}` |")), "docs/errors.md lacks {name}");
         }

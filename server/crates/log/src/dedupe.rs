@@ -100,6 +100,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 4] = [Self::TooFragmented, Self::BadNumber, Self::IndexUnreadable, Self::IndexFull];
+
     /// The stable name of the reason.
     pub fn reason(self) -> &'static str {
         match self {
