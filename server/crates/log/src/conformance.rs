@@ -119,7 +119,7 @@ fn power_losses(seed: u64) {
 
 #[test]
 fn power_loss_keeps_what_was_acked_and_nothing_torn() {
-    let seeds = std::env::var("FOOTPATH_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(200);
+    let seeds = std::env::var("FOOTPATH_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(500);
     (0..seeds).for_each(power_losses);
 }
 

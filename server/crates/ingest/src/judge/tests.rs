@@ -15,14 +15,16 @@ fn number(name: &str, default: u64) -> u64 {
 /// Nothing acknowledged is lost, nothing is stored twice, every delivery attempt has one outcome.
 #[test]
 fn power_losses_at_any_point_lose_nothing_and_store_nothing_twice() {
-    let first = number("FOOTPATH_FIRST_SEED", 0);
+    let (first, seeds) = (number("FOOTPATH_FIRST_SEED", 0), number("FOOTPATH_SEEDS", 500));
     let mut seen = world::Seen::default();
-    for seed in first..first + number("FOOTPATH_SEEDS", 500) {
+    for seed in first..first + seeds {
         let mut world = World::new(seed);
         (0..4).for_each(|_| world.live_and_lose_power());
         world.live_and_stop();
         world.probe();
         seen.add(&world.seen);
     }
-    seen.all_happened();
+    if seeds >= 500 {
+        seen.all_happened();
+    }
 }

@@ -276,7 +276,12 @@ impl World {
                 server.log.trim(below).ok();
                 self.seen.trimmed += server.log.first();
             }
-            6 => self.ids.fail_syncs(u32::from(self.seed.is_multiple_of(7))),
+            6 if self.seed.is_multiple_of(7) => {
+                self.disk.fail_syncs(1);
+                // It hits a run or a snapshot, or else the next group.
+                let jobs = self.random.random_range(0..3);
+                self.run_jobs(jobs);
+            }
             _ => {
                 let batches = (0..self.random.random_range(1..4)).map(|_| self.batch()).collect();
                 return self.group(server, batches);
