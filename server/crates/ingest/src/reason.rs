@@ -153,8 +153,18 @@ mod tests {
             let row = format!("| `{}` | {} |", reason.name(), if reason.retryable() { "yes" } else { "no" });
             assert!(page.contains(&row), "docs/errors.md lacks {row}");
         }
-        for name in ["batch_too_large", "too_many_events", "batch_malformed", "batch_field_twice"] {
-            assert!(page.contains(&format!("| `{name}` |")), "docs/errors.md lacks {name}");
+        let wire = BatchError::Framing(WireError::Truncated);
+        let invalid = BatchError::Invalid { field: "f", need: "n" };
+        let (large, many) = (BatchError::TooLarge { bytes: 2, limit: 1 }, BatchError::TooMany { limit: 1 });
+        for error in [large, many, wire, BatchError::FieldTwice(1), BatchError::Utf8(1), invalid] {
+            let row = format!("| `{}` | no |", error.name());
+            assert!(page.contains(&row), "docs/errors.md lacks {row}");
+        }
+        use footpath_log::dedupe::Refusal as Judged;
+        for judged in [Judged::TooFragmented, Judged::BadNumber, Judged::IndexUnreadable, Judged::IndexFull] {
+            let row =
+                format!("| `{}` | {} |", judged.reason(), if judged.retryable() { "yes" } else { "no" });
+            assert!(page.contains(&row), "docs/errors.md lacks {row}");
         }
     }
 }
