@@ -216,7 +216,10 @@ async fn what_is_no_message_is_refused_by_name() {
     ];
     for (frames, what) in hostile {
         let answer = web_call(&server, frames).replace("%20", " ");
-        assert!(answer.contains("grpc-status:3") || answer.contains("grpc-status: 3"), "{frames:?}: {answer}");
+        assert!(
+            answer.contains("grpc-status:3") || answer.contains("grpc-status: 3"),
+            "{frames:?}: {answer}"
+        );
         assert!(answer.contains(what), "{frames:?}: {answer}");
     }
     until(|| server.metric("footpath_body_bytes") == Some(0.0)).await;
