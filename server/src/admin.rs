@@ -39,19 +39,9 @@ impl Readiness {
     /// # Errors
     /// Why not, for people.
     pub fn check(&self) -> Result<(), String> {
-        if self.context.drain.is_cancelled() {
-            return Err("draining: the server is stopping".into());
-        }
-        if !self.context.ingest.metrics().healthy.load(Ordering::Relaxed) {
-            return Err(
-                "the log takes nothing: its disk is full or failed; the server's log says which".into()
-            );
-        }
-        let position = self.context.hub.progress().borrow().position;
-        if position < self.live_from {
-            return Err(format!("live numbers are catching up: at record {position} of {}", self.live_from));
-        }
-        Ok(())
+        let draining = self.context.drain.is_cancelled();
+        let healthy = self.context.ingest.metrics().healthy.load(Ordering::Relaxed);
+        judge(draining, healthy, self.context.hub.progress().borrow().position, self.live_from)
     }
 
     /// Keeps gRPC health up to date, for the server and each of its services; on the way down says so, then ends the
@@ -73,6 +63,19 @@ impl Readiness {
             reporter.clear_service_status(name).await;
         }
     }
+}
+
+fn judge(draining: bool, healthy: bool, position: u64, live_from: u64) -> Result<(), String> {
+    if draining {
+        return Err("draining: the server is stopping".into());
+    }
+    if !healthy {
+        return Err("the log takes nothing: its disk is full or failed; the server's log says which".into());
+    }
+    if position < live_from {
+        return Err(format!("live numbers are catching up: at record {position} of {live_from}"));
+    }
+    Ok(())
 }
 
 async fn set(reporter: &HealthReporter, names: &[String], status: ServingStatus) {
@@ -132,5 +135,26 @@ fn metrics(registry: &Registry) -> Response {
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_ready_says_why() {
+        assert_eq!(judge(false, true, 7, 7), Ok(()));
+        assert!(judge(true, true, 7, 7).unwrap_err().contains("draining"));
+        assert!(judge(false, false, 7, 7).unwrap_err().contains("disk"));
+        assert!(judge(false, true, 6, 7).unwrap_err().contains("record 6 of 7"));
+    }
+
+    #[test]
+    fn health_names_every_service_once() {
+        let names: Vec<_> = services().collect();
+        let unique: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(names.len(), unique.len());
+        assert!(names.iter().any(|name| name == "footpath.v1.IngestService"));
     }
 }

@@ -10,10 +10,8 @@ use footpath_api::metrics::{ACK_BUCKETS_US, Reasons};
 use footpath_live::Progress;
 use footpath_log::sequencer::{GROUP_BUCKETS, SYNC_BUCKETS_US};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::{MetricType, TypedMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use tokio::sync::Semaphore;
 
 const MICRO: f64 = 1e-6;
@@ -210,17 +208,16 @@ impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for reading in self.all() {
             let kind = match reading.kind {
-                Kind::Counter => ConstCounter::<f64>::TYPE,
-                Kind::Gauge => ConstGauge::<f64>::TYPE,
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
             };
             let mut metric = encoder.encode_descriptor(reading.name, reading.help, None, kind)?;
             for (value, number) in &reading.values {
-                let labels = [(reading.label, value.as_str())];
-                let labels = if reading.label.is_empty() { &labels[..0] } else { &labels[..] };
-                let metric = metric.encode_family(&labels)?;
-                match reading.kind {
-                    Kind::Counter => ConstCounter::new(*number).encode(metric)?,
-                    Kind::Gauge => ConstGauge::new(*number).encode(metric)?,
+                if reading.label.is_empty() {
+                    encode(reading.kind, *number, &mut metric)?;
+                } else {
+                    let labels = [(reading.label, value.as_str())];
+                    encode(reading.kind, *number, &mut metric.encode_family(&labels)?)?;
                 }
             }
         }
@@ -231,6 +228,13 @@ impl Collector for Readings {
                 .encode_histogram::<NoLabelSet>(one.sum, count, &one.buckets, None)?;
         }
         Ok(())
+    }
+}
+
+fn encode(kind: Kind, number: f64, metric: &mut MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+    match kind {
+        Kind::Counter => metric.encode_counter::<NoLabelSet, _, f64>(&number, None),
+        Kind::Gauge => metric.encode_gauge(&number),
     }
 }
 

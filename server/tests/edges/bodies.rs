@@ -188,3 +188,39 @@ async fn bombs_do_not_grow_the_server() {
     // One bomb inflated is 512 MiB; 16 that are bounded hold 8 MiB each and a window at the very most.
     assert!(grown < 256.0 * MIB as f64, "grew by {grown} bytes");
 }
+
+/// One gRPC-Web call over HTTP/1.1 whose body is `frames`; the whole answer, headers included.
+fn web_call(server: &Server, frames: &[u8]) -> String {
+    let head = post(server, "Content-Type: application/grpc-web+proto\r\n", frames.len())
+        .replace("/v1/ingest", "/footpath.v1.IngestService/Ingest");
+    let mut socket = TcpStream::connect(&server.address).unwrap();
+    socket.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(frames).unwrap();
+    let mut answer = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut socket, &mut answer); // A reset behind the answer does not matter.
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused_by_name() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    // What they promise is never sent, so an answer proves that nobody waited for it.
+    let hostile: [(&[u8], &str); 5] = [
+        (&[0, 0xff, 0xff, 0xff, 0xff], "a message may hold"),
+        (&[9, 0, 0, 0, 1, 0], "begins with 0 or 1"),
+        (&[1, 0, 0, 0, 1, 0], "needs the header grpc-encoding"),
+        (&[0, 0, 0, 0, 9, 1, 2], "ends inside a message"),
+        (&[0, 0], "ends too early"),
+    ];
+    for (frames, what) in hostile {
+        let answer = web_call(&server, frames).replace("%20", " ");
+        assert!(
+            answer.contains("grpc-status:3") || answer.contains("grpc-status: 3"),
+            "{frames:?}: {answer}"
+        );
+        assert!(answer.contains(what), "{frames:?}: {answer}");
+    }
+    until(|| server.metric("footpath_body_bytes") == Some(0.0)).await;
+}

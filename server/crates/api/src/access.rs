@@ -217,7 +217,7 @@ impl Access {
     /// INTERNAL if the claims cannot be signed.
     pub fn sign(&self, claims: &Claims) -> Result<String, Status> {
         jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(&self.secret))
-            .map_err(|e| Status::internal(format!("the token could not be signed: {e}")))
+            .map_err(|e| crate::status::internal(&format!("the token could not be signed: {e}")))
     }
 }
 

@@ -245,7 +245,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let mut key = keys
             .into_iter()
             .find(|key| key.id == request.key_id)
-            .ok_or_else(|| not_found("key_unknown", "no such key; ListProjectKeys names them"))?;
+            .ok_or_else(|| not_found("project_key_unknown", "no such key; ListProjectKeys names them"))?;
         let at = self.context.clock.now_us().saturating_add(overlap_us);
         key.revoked_at_us = Some(key.revoked_at_us.map_or(at, |earlier| earlier.min(at)));
         self.context.store.revoke_key(&key.id, at).map_err(store)?;

@@ -308,10 +308,10 @@ async fn collect(
     if declared > limit {
         return Err(too_large(limit));
     }
-    let mut share = context.budget.take(declared + if inflates { limit } else { 0 }).await?;
+    let mut share = context.budget.take(declared + if inflates { 2 * limit } else { 0 }).await?;
     let mut bytes = BytesMut::with_capacity(declared);
     while let Some(frame) = body.frame().await {
-        let broken = |_| invalid("body_broken", "the body ended too early; send the same batch again");
+        let broken = |_| unavailable("body_broken", "the body ended too early; send the same batch again");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         if bytes.len() + data.len() > limit {
             return Err(too_large(limit));

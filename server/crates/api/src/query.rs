@@ -154,6 +154,6 @@ fn outcome(kind: u8, reason: &str, count: u64) -> v1::OutcomeCount {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
     tokio::task::spawn_blocking(work).await.map_err(|_| {
-        Status::internal("the query ended unexpectedly; please report this with the server's log")
+        crate::status::internal("the query ended unexpectedly; please report this with the server's log")
     })
 }

@@ -41,7 +41,7 @@ impl<T: Message> Encoder for MessageEncoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, dst: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(dst).map_err(|e| Status::internal(e.to_string()))
+        item.encode(dst).map_err(|e| crate::status::internal(&e.to_string()))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

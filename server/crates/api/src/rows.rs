@@ -26,7 +26,7 @@ pub fn funnel_row(project: &str, funnel: &CountedFunnel, position: u64) -> Funne
 /// INTERNAL if the row was written by something else.
 pub fn counted_funnel(row: &FunnelRow) -> Result<CountedFunnel, Status> {
     serde_json::from_str(&row.json)
-        .map_err(|e| Status::internal(format!("the stored funnel {:?} cannot be read: {e}", row.id)))
+        .map_err(|e| crate::status::internal(&format!("the stored funnel {:?} cannot be read: {e}", row.id)))
 }
 
 /// A funnel as the API shows it.

@@ -38,6 +38,12 @@ pub fn unavailable(reason: &str, message: &str) -> Status {
     with_reason(Code::Unavailable, reason, message, Some(Duration::from_secs(1)))
 }
 
+/// INTERNAL: a bug. The message is for the server's operator; it holds nothing of a client's.
+pub fn internal(message: &str) -> Status {
+    tracing::error!(message, "a call ended in an internal error");
+    with_reason(Code::Internal, "internal", message, None)
+}
+
 /// The stable reason of a status, where it has one.
 pub fn reason_of(status: &Status) -> Option<String> {
     status.get_error_details().error_info().map(|info| info.reason.clone())
@@ -70,5 +76,65 @@ pub fn query(error: footpath_query::QueryError) -> Status {
             unavailable("storage_failed", "stored events cannot be read; the server's log says why")
         }
         _ => invalid("query_invalid", &error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// How a status is made, and the code it has.
+    const MAKERS: &[(&str, &str)] = &[
+        ("invalid(", "INVALID_ARGUMENT"),
+        ("denied(", "PERMISSION_DENIED"),
+        ("not_found(", "NOT_FOUND"),
+        ("unavailable(", "UNAVAILABLE"),
+        ("unauthenticated(", "UNAUTHENTICATED"),
+        ("with_reason(Code::Internal,", "INTERNAL"),
+        ("with_reason(Code::AlreadyExists,", "ALREADY_EXISTS"),
+        ("with_reason(Code::Aborted,", "ABORTED"),
+        ("with_reason(Code::ResourceExhausted,", "RESOURCE_EXHAUSTED"),
+        ("with_reason(Code::DeadlineExceeded,", "DEADLINE_EXCEEDED"),
+    ];
+    const RETRIED: &[&str] = &["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"];
+
+    /// Every reason with its code, as this crate's sources have them.
+    fn in_the_code() -> BTreeSet<(String, &'static str)> {
+        // These two go through a field.
+        let mut found = BTreeSet::from([("message_too_large".to_owned(), "INVALID_ARGUMENT")]);
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let dense: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+            for (maker, code) in MAKERS {
+                let calls = dense.match_indices(maker).map(|(at, _)| &dense[at + maker.len()..]);
+                let reasons = calls.filter_map(|rest| rest.strip_prefix('"')?.split('"').next());
+                found.extend(reasons.map(|reason| (reason.to_owned(), *code)));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_page_lists_every_reason_with_its_code() {
+        let page = include_str!("../../../../docs/errors.md");
+        let calls = page.split("## Refused calls").nth(1).unwrap();
+        let rows: BTreeSet<_> = calls
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
+            .collect();
+        let batches = ["batch_too_large", "batch_malformed"]; // In the table of batches.
+        let wanted: BTreeSet<_> = in_the_code()
+            .into_iter()
+            .filter(|(reason, _)| !batches.contains(&reason.as_str()))
+            .map(|(reason, code)| {
+                let retry = if RETRIED.contains(&code) { "yes" } else { "no" };
+                format!("| `{reason}` | {code} | {retry}")
+            })
+            .collect();
+        let missing: Vec<_> = wanted.difference(&rows).collect();
+        let gone: Vec<_> = rows.difference(&wanted).collect();
+        assert!(missing.is_empty() && gone.is_empty(), "missing: {missing:#?}\nnot in the code: {gone:#?}");
     }
 }

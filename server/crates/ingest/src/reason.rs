@@ -161,8 +161,13 @@ mod tests {
         for name in [crate::outcomes::BUSY, crate::outcomes::NOT_DURABLE, crate::outcomes::DRAINING] {
             assert!(page.contains(&format!("| `throttled` | `{name}` |")), "docs/errors.md lacks {name}");
         }
-        for name in ["batch_too_large", "too_many_events", "batch_malformed", "batch_field_twice"] {
-            assert!(page.contains(&format!("| `{name}` |")), "docs/errors.md lacks {name}");
+        let wire = BatchError::Framing(WireError::Truncated);
+        let invalid = BatchError::Invalid { field: "f", need: "n" };
+        let (large, many) = (BatchError::TooLarge { bytes: 2, limit: 1 }, BatchError::TooMany { limit: 1 });
+        for error in [large, many, wire, BatchError::FieldTwice(1), BatchError::Utf8(1), invalid] {
+            let row = format!("| `{}` | no |", error.name());
+            assert!(page.contains(&row), "docs/errors.md lacks {row}");
+>>>>>>> h-edges
         }
     }
 }
