@@ -8,6 +8,8 @@ const LINES = 50;
 /** Notices of one cause that follow each other this closely are one line. */
 const CORRECTION_MERGE_MS = 3_000;
 const RANGE_MERGE_MS = 60_000;
+/** After this long a correction that goes on gets a line of its own again, at the top. */
+const CORRECTION_LINE_MS = 30_000;
 /** Read aloud at most this often. */
 const ANNOUNCE_MS = 10_000;
 
@@ -17,15 +19,15 @@ export class Feed {
 
   /** Takes a notice; returns its line, which may be one that was there before. */
   take(funnel, notice, now, at = new Date()) {
-    const patience = causeOf(notice.cause).correction ? CORRECTION_MERGE_MS : RANGE_MERGE_MS;
+    const [patience, life] = causeOf(notice.cause).correction ? [CORRECTION_MERGE_MS, CORRECTION_LINE_MS] : [RANGE_MERGE_MS, Infinity];
     const known = this.lines.find((l) => l.funnel === funnel && l.cause === notice.cause);
-    if (known && now - known.last < patience) {
+    if (known && now - known.last < patience && now - known.first < life) {
       known.last = now;
       known.persons += notice.persons;
       notice.change.forEach((n, step) => { known.change[step] = (known.change[step] ?? 0) + n; });
       return known;
     }
-    const line = { funnel, cause: notice.cause, persons: notice.persons, change: [...notice.change], last: now, at };
+    const line = { funnel, cause: notice.cause, persons: notice.persons, change: [...notice.change], first: now, last: now, at };
     this.lines.unshift(line);
     this.lines.length = Math.min(this.lines.length, LINES);
     return line;

@@ -5,7 +5,7 @@ import { integer } from './format.js';
 /** What is not an event in its turn, and how it is named. */
 export const CAUSES = {
   CAUSE_LATE_EVENT: { one: 'late event', many: 'late events', badge: 'late', correction: true },
-  CAUSE_MERGE: { one: 'merge', many: 'merges', badge: 'merged', correction: true },
+  CAUSE_MERGE: { one: 'merged person', many: 'merged persons', badge: 'merged', correction: true },
   CAUSE_ERASURE: { one: 'erasure', many: 'erasures', badge: 'erased', correction: true },
   CAUSE_DEFINITION: { one: 'change of the definition', many: 'changes of the definition', badge: 'redefined', correction: true },
   CAUSE_WINDOW_MOVED: { one: 'person left the range', many: 'persons left the range', badge: 'left range', correction: false },
@@ -92,7 +92,8 @@ export class Funnel {
     for (const { cause, persons, change: steps } of named) {
       const own = steps.map(Number);
       if (cause === 'CAUSE_EVENT') own.forEach((n, step) => this.#arrive(step, n));
-      else notices.push({ cause, persons: Number(persons), change: own });
+      // Whoever signs in takes their steps along: a merge that moves no number corrects none.
+      else if (own.some((n) => n !== 0)) notices.push({ cause, persons: Number(persons), change: own });
     }
     for (const { cause, change: own } of notices) this.#mark(cause, own, now);
     return notices;

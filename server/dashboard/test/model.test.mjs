@@ -60,6 +60,22 @@ test('a range that moves on is marked, but is no correction and hides none', () 
   assert.equal(f.correctedAt, 0);
 });
 
+test('a merge that moves no number is no correction', () => {
+  const f = funnel();
+  assert.deepEqual(f.delta({ reached: [10, 4], change: [0, 0], causes: [cause('MERGE', 2, [0, 0])] }, 0), []);
+  assert.equal(f.correctedAt, -Infinity);
+});
+
+test('a correction that goes on gets a new line now and then, a moving range does not', () => {
+  const feed = new Feed();
+  const f = funnel();
+  for (let at = 0; at <= 60_000; at += 2_000) {
+    feed.take(f, cause('LATE_EVENT', 1, [1, 0]), at);
+    feed.take(f, cause('WINDOW_MOVED', 1, [-1, 0]), at);
+  }
+  assert.deepEqual(feed.lines.map((l) => l.cause), ['CAUSE_LATE_EVENT', 'CAUSE_LATE_EVENT', 'CAUSE_WINDOW_MOVED', 'CAUSE_LATE_EVENT']);
+});
+
 test('a change without a named cause is not passed off as movement', () => {
   const f = funnel();
   const [notice] = f.delta({ reached: [9, 4], change: [-1, 0], causes: [] }, 0);
@@ -104,7 +120,7 @@ test('the feed joins what belongs together and stays short', () => {
   for (let i = 0; i < 100; i += 1) feed.take(a, late, 20_000 + i * 10_000);
   assert.equal(feed.lines.length, 50);
   assert.equal(amountOf(cause('LATE_EVENT', 12, [])), '12 late events');
-  assert.equal(amountOf(cause('MERGE', 1, [])), '1 merge');
+  assert.equal(amountOf(cause('MERGE', 1, [])), '1 merged person');
 });
 
 const at = (ms) => new Date(1_700_000_000_000 + ms);
