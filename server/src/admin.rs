@@ -47,7 +47,7 @@ impl Readiness {
     /// Keeps gRPC health up to date, for the server and each of its services; on the way down says so, then ends the
     /// streams that watch it.
     pub async fn report(self, mut reporter: HealthReporter) {
-        let names: Vec<_> = services().chain([String::new()]).collect();
+        let names = health_names();
         while !self.context.drain.is_cancelled() {
             let ready = self.check().is_ok();
             set(&reporter, &names, if ready { ServingStatus::Serving } else { ServingStatus::NotServing })
@@ -76,6 +76,19 @@ fn judge(draining: bool, healthy: bool, position: u64, live_from: u64) -> Result
         return Err(format!("live numbers are catching up: at record {position} of {live_from}"));
     }
     Ok(())
+}
+
+/// A reporter that knows every service, none of them serving yet: asked before the first report, it must not say
+/// "not registered".
+pub async fn health_reporter() -> HealthReporter {
+    let reporter = HealthReporter::new();
+    set(&reporter, &health_names(), ServingStatus::NotServing).await;
+    reporter
+}
+
+/// The services, and "" for the whole server.
+fn health_names() -> Vec<String> {
+    services().chain([String::new()]).collect()
 }
 
 async fn set(reporter: &HealthReporter, names: &[String], status: ServingStatus) {

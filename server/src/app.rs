@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
+use tonic_health::server::HealthService;
 
 use crate::admin::{self, Readiness};
 use crate::config::Config;
@@ -119,7 +119,7 @@ impl App {
         );
         let readings = Arc::new(readings);
         telemetry.measure(config, &readings)?;
-        let health = HealthReporter::new();
+        let health = admin::health_reporter().await;
         let readiness = Readiness::new(Arc::clone(&context));
         tokio::spawn(readiness.clone().report(health.clone()));
         let admin = tokio::spawn(admin::serve(admin_listener, readiness, readings, health.clone()));
