@@ -2,7 +2,7 @@
 //!
 //! They are handed over once their group is on disk (or at once, when the batch never reaches one), redacted on a
 //! thread of their own and given to whoever keeps them. It is an aid and not the ledger: a batch hands over at most
-//! [`PER_BATCH`], and when too much waits, further ones are counted and let go.
+//! 100, and when too much waits, further ones are counted and let go.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -44,7 +44,7 @@ pub struct RefusedRecord {
     pub reason: String,
     /// What to do; holds no value of the event.
     pub message: String,
-    /// Its shape, see [`crate::redact`]; empty for a batch that was refused whole.
+    /// Its shape: names and keys as sent, values as types and length classes; empty for a batch that was refused whole.
     pub payload: Map<String, Json>,
 }
 

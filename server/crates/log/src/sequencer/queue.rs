@@ -16,6 +16,8 @@ pub(super) struct Item<T> {
 pub(super) struct Queue<T> {
     projects: HashMap<u32, Project<T>>,
     ring: VecDeque<u32>,
+    /// Whether the first of the ring has had this round's quantum: a full group must not earn it another one.
+    granted: bool,
     bytes: usize,
     depth: usize,
     stopped: bool,
@@ -29,7 +31,14 @@ struct Project<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { projects: HashMap::new(), ring: VecDeque::new(), bytes: 0, depth: 0, stopped: false }
+        Self {
+            projects: HashMap::new(),
+            ring: VecDeque::new(),
+            granted: false,
+            bytes: 0,
+            depth: 0,
+            stopped: false,
+        }
     }
 }
 
@@ -64,7 +73,9 @@ impl<T> Queue<T> {
                 self.ring.pop_front();
                 continue;
             };
-            project.deficit += limits.quantum_bytes.max(1);
+            if !std::mem::replace(&mut self.granted, true) {
+                project.deficit += limits.quantum_bytes.max(1);
+            }
             while let Some(head) = project.items.front() {
                 let fits = head.bytes <= room || group.is_empty();
                 if !fits || group.len() >= limits.group_submissions.max(1) {
@@ -82,6 +93,7 @@ impl<T> Queue<T> {
                 group.push(item.content);
             }
             self.ring.pop_front();
+            self.granted = false;
             if project.items.is_empty() {
                 self.projects.remove(&id);
             } else {
@@ -102,6 +114,7 @@ impl<T> Queue<T> {
     pub fn clear(&mut self) {
         self.projects.clear();
         self.ring.clear();
+        self.granted = false;
         (self.bytes, self.depth) = (0, 0);
     }
 

@@ -111,6 +111,15 @@ fn projects_share_a_group_by_bytes_not_by_how_much_waits() {
 }
 
 #[test]
+fn where_a_group_ends_decides_nothing() {
+    let limits = Limits { quantum_bytes: 1000, group_bytes: 1500, ..Limits::default() };
+    let mut queue = Queue::default();
+    (0..40).for_each(|n| assert!(queue.push((n % 2) as u32, item(n % 2, 500), &limits).is_ok()));
+    let groups: Vec<u64> = (0..3).flat_map(|_| queue.take_group(&limits)).collect();
+    assert_eq!(groups, [0, 0, 1, 1, 0, 0, 1, 1, 0], "two each, by turns");
+}
+
+#[test]
 fn a_batch_larger_than_the_quantum_saves_up_for_its_turn() {
     let limits = Limits { quantum_bytes: 100, group_bytes: 10_000, ..Limits::default() };
     let mut queue = Queue::default();
