@@ -18,8 +18,8 @@ noop_only=
 if [ "${1:-}" = --noop-only ]; then noop_only=1; shift; fi
 
 command -v taskset >/dev/null || { echo "compare.sh needs taskset (Debian package util-linux)" >&2; exit 1; }
-cargo build --release -p footpath-load
-[ -n "$noop_only" ] || cargo build --release --bin footpath
+[ -n "${SKIP_BUILD:-}" ] || cargo build --release -p footpath-load
+[ -n "$noop_only${SKIP_BUILD:-}" ] || cargo build --release --bin footpath
 
 work=$(mktemp -d)
 server=
