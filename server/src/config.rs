@@ -80,6 +80,9 @@ pub struct Config {
     /// OTLP endpoint (gRPC) for traces and metrics, for example http://127.0.0.1:4317; unset, nothing is recorded.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+    /// Takes events in and does nothing with them: to measure the way in alone. Nothing is trimmed, no number moves.
+    #[arg(long, hide = true)]
+    pub ingest_only: bool,
     /// Stops cleanly when standard input ends: a server started by another program ends with it.
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,

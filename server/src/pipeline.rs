@@ -39,9 +39,9 @@ pub struct Pipeline {
     pub projection: Arc<Projection>,
     refused: RefusedEvents,
     spares: SpareKeeper,
-    writer: ChunkWriter,
+    writer: Option<ChunkWriter>,
     projector: Projector,
-    live: Live,
+    live: Option<Live>,
     trimmer: Trimmer,
 }
 
@@ -61,8 +61,8 @@ impl Pipeline {
         let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
         let options =
             WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
-        let writer =
-            ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options)?;
+        let write = || ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options);
+        let writer = (!config.ingest_only).then(write).transpose()?;
         let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));
         let projection = Arc::new(Projection::default());
         // Before the live path, which takes the definitions from the store.
@@ -75,7 +75,8 @@ impl Pipeline {
             durable: Arc::new(AtomicU64::new(0)),
         };
         let trimmer = start_trimmer(&log, &chunks, &ingest, &projection, &images)?;
-        let live = start_live(store, &log, &stored, &hub, clock, images)?;
+        let follow = || start_live(store, &log, &stored, &hub, clock, images);
+        let live = (!config.ingest_only).then(follow).transpose()?;
         Ok(Self {
             log,
             ingest,
