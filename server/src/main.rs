@@ -2,6 +2,7 @@
 
 mod admin;
 mod app;
+mod backlog;
 mod config;
 mod demo;
 mod listener;
@@ -10,7 +11,6 @@ mod projector;
 mod readings;
 mod telemetry;
 mod tools;
-mod trim;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Acquire;
 
 use anyhow::Context as _;
 use footpath_api::projection::Projection;
@@ -16,9 +17,9 @@ use footpath_model::clock::Clock;
 use footpath_store::Store;
 
 use crate::app::random;
+use crate::backlog::{Backlog, Readers};
 use crate::config::Config;
 use crate::projector::Projector;
-use crate::trim::Trimmer;
 
 /// Frames that a slow tail may fall behind before it reads from the log again.
 const TAIL_FRAMES: usize = 1024;
@@ -42,7 +43,7 @@ pub struct Pipeline {
     writer: Option<ChunkWriter>,
     projector: Projector,
     live: Option<Live>,
-    trimmer: Trimmer,
+    backlog: Backlog,
 }
 
 impl Pipeline {
@@ -61,7 +62,8 @@ impl Pipeline {
         let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
         let options =
             WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
-        let write = || ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options);
+        let write =
+            || ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options);
         let writer = (!config.ingest_only).then(write).transpose()?;
         let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));
         let projection = Arc::new(Projection::default());
@@ -74,7 +76,10 @@ impl Pipeline {
             every: config.image_interval,
             durable: Arc::new(AtomicU64::new(0)),
         };
-        let trimmer = start_trimmer(&log, &chunks, &ingest, &projection, &images)?;
+        let needed = needed(&chunks, &ingest, &projection, &images);
+        let read = read(config, &chunks, &hub);
+        let metrics = Arc::clone(ingest.metrics());
+        let backlog = Backlog::start(Arc::clone(&log), metrics, Readers { needed, read })?;
         let follow = || start_live(store, &log, &stored, &hub, clock, images);
         let live = (!config.ingest_only).then(follow).transpose()?;
         Ok(Self {
@@ -89,7 +94,7 @@ impl Pipeline {
             writer,
             projector,
             live,
-            trimmer,
+            backlog,
         })
     }
 
@@ -98,9 +103,9 @@ impl Pipeline {
     /// # Errors
     /// If the log cannot be closed.
     pub fn stop(self) -> anyhow::Result<()> {
-        let Self { log, ingest, refused, spares, writer, projector, live, trimmer, .. } = self;
+        let Self { log, ingest, refused, spares, writer, projector, live, backlog, .. } = self;
         ingest.stop();
-        drop((refused, spares, trimmer, writer, live, projector));
+        drop((refused, spares, backlog, writer, live, projector));
         Ok(log.seal()?)
     }
 }
@@ -181,26 +186,26 @@ fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
     Ok(known)
 }
 
-/// The log is kept from the position of its slowest reader on.
-fn start_trimmer(
-    log: &Arc<EmbeddedLog>,
+/// The log is kept from the position on that somebody needs after a restart, or reads right now.
+fn needed(
     chunks: &Arc<Chunks>,
     ingest: &Ingest,
     projection: &Arc<Projection>,
     images: &ImageOptions,
-) -> std::io::Result<Trimmer> {
-    let (chunks, snapshot, projection) =
-        (Arc::clone(chunks), ingest.snapshot_position(), Arc::clone(projection));
-    let image = Arc::clone(&images.durable);
-    let needed = move || {
-        use std::sync::atomic::Ordering::Acquire;
-        let readers = [
-            chunks.trim_floor(),
-            snapshot.load(Acquire),
-            image.load(Acquire),
-            projection.progress().position,
-        ];
-        readers.into_iter().min().unwrap_or(0)
-    };
-    Trimmer::start(Arc::clone(log) as Arc<dyn Log>, needed)
+) -> Box<dyn Fn() -> u64 + Send> {
+    let (chunks, projection) = (Arc::clone(chunks), Arc::clone(projection));
+    let (snapshot, image) = (ingest.snapshot_position(), Arc::clone(&images.durable));
+    Box::new(move || {
+        let durable = snapshot.load(Acquire).min(image.load(Acquire));
+        chunks.trim_floor().min(durable).min(projection.progress().position)
+    })
+}
+
+/// Where the slower of the readers is that every event has to pass. Nobody waits for readers that are switched off.
+fn read(config: &Config, chunks: &Arc<Chunks>, hub: &Arc<Hub>) -> Box<dyn Fn() -> u64 + Send> {
+    if config.ingest_only {
+        return Box::new(|| u64::MAX);
+    }
+    let (chunks, hub) = (Arc::clone(chunks), Arc::clone(hub));
+    Box::new(move || chunks.manifest().upto.min(hub.progress().borrow().position))
 }

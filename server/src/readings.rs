@@ -122,6 +122,11 @@ impl Readings {
             counter("footpath_log_bytes", "Payload bytes made durable", &log.bytes),
             counter("footpath_log_busy", "Batches refused because the queue was full", &log.busy),
             gauge("footpath_log_healthy", "1 while the log takes batches, else 0", healthy),
+            gauge(
+                "footpath_pace_seconds",
+                "Time a group waits so that readers keep up",
+                count(&log.pace_us) * MICRO,
+            ),
             gauge("footpath_queue_batches", "Batches waiting for their group", count(&log.queue_depth)),
             gauge("footpath_queue_bytes", "Bytes waiting for their group", count(&log.queue_bytes)),
         ]

@@ -112,6 +112,12 @@ impl EmbeddedLog {
         self.incarnation
     }
 
+    /// About how many bytes of the log lie at `from` and behind it.
+    pub fn bytes_from(&self, from: u64) -> u64 {
+        let segments = self.segments.read();
+        segments.iter().map(|segment| segment.bytes_from(from)).sum()
+    }
+
     /// Makes sure a zero-filled segment is ready, so that the next roll costs one small write. A
     /// [`SpareKeeper`](crate::SpareKeeper) calls it; without it the roll fills the segment itself.
     ///

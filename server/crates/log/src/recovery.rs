@@ -37,6 +37,13 @@ pub(crate) struct GroupAt {
 }
 
 impl Segment {
+    /// About how many bytes lie at `from` and behind it, as if all records were of one size.
+    pub fn bytes_from(&self, from: u64) -> u64 {
+        let records = self.end_offset - self.header.first_offset;
+        let behind = self.end_offset.saturating_sub(from).min(records);
+        (u128::from(self.end_position) * u128::from(behind) / u128::from(records.max(1))) as u64
+    }
+
     pub fn new(name: String, header: SegmentHeader, file: Arc<dyn DiskFile>) -> Self {
         let end_offset = header.first_offset;
         Self {

@@ -185,7 +185,13 @@ pub struct Metrics {
     pub queue_bytes: AtomicU64,
     /// Whether the log takes groups; readiness hangs on it.
     pub healthy: AtomicBool,
+    /// Microseconds that the next group waits, set from outside, so that whoever reads the log keeps up with it; at
+    /// most [`MOST_PACE_US`] are waited.
+    pub pace_us: AtomicU64,
 }
+
+/// A group never waits longer, whatever its pace: far less than a sender's patience.
+pub const MOST_PACE_US: u64 = 100_000;
 
 impl Metrics {
     fn record_sync(&self, micros: u64) {
@@ -304,6 +310,7 @@ impl<J: Judge> Sequencer<J> {
             if !self.recovered() {
                 self.turn_away(group);
             } else if !group.is_empty() || self.judge.wants_group() {
+                self.pace();
                 self.commit(group);
             }
         }
@@ -330,6 +337,13 @@ impl<J: Judge> Sequencer<J> {
             if wake.wait_for(&mut queue, IDLE_PAUSE).timed_out() {
                 return Some(Vec::new());
             }
+        }
+    }
+
+    fn pace(&self) {
+        let pace_us = self.shared.metrics.pace_us.load(Ordering::Relaxed).min(MOST_PACE_US);
+        if pace_us > 0 {
+            std::thread::sleep(Duration::from_micros(pace_us));
         }
     }
 
