@@ -167,7 +167,6 @@ mod tests {
         for error in [large, many, wire, BatchError::FieldTwice(1), BatchError::Utf8(1), invalid] {
             let row = format!("| `{}` | no |", error.name());
             assert!(page.contains(&row), "docs/errors.md lacks {row}");
->>>>>>> h-edges
         }
     }
 }
