@@ -18,14 +18,20 @@ pub struct Trimmer {
 }
 
 impl Trimmer {
-    /// Trims `log` to what `needed` says: the lowest position that somebody still reads.
+    /// Trims `log` to what `needed` says: the lowest position that somebody still reads. No need to look more often than
+    /// images come.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(log: Arc<dyn Log>, needed: impl Fn() -> u64 + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        log: Arc<dyn Log>,
+        images_every: Duration,
+        needed: impl Fn() -> u64 + Send + 'static,
+    ) -> io::Result<Self> {
+        let every = EVERY.min(images_every);
         let (stop, stopped) = channel::<()>();
         let work = move || {
-            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let below = needed();
                 if below <= log.first() {
                     continue;
