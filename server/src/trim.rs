@@ -10,6 +10,7 @@ use footpath_log::Log;
 
 /// Images and snapshots come once a minute, and whole segments are let go: there is no hurry.
 const EVERY: Duration = Duration::from_secs(5);
+const LEAST: Duration = Duration::from_millis(10);
 
 /// The running trimmer; stops when dropped.
 pub struct Trimmer {
@@ -28,7 +29,7 @@ impl Trimmer {
         images_every: Duration,
         needed: impl Fn() -> u64 + Send + 'static,
     ) -> io::Result<Self> {
-        let every = EVERY.min(images_every);
+        let every = images_every.clamp(LEAST, EVERY);
         let (stop, stopped) = channel::<()>();
         let work = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {

@@ -72,6 +72,8 @@ struct Batch {
     keys: Vec<u64>,
     /// Attempts whose end nobody knows, since the disk was last looked at.
     unknown: u32,
+    /// Two copies are under way at once, and answers may come in either order.
+    racing: bool,
 }
 
 /// Events by what answers said of them, and those of attempts without an answer.
@@ -101,7 +103,7 @@ impl Books {
     pub fn enter(&mut self, id: String, entries: Vec<Entry>) -> usize {
         let keys = entries.iter().map(|entry| entry.key).collect();
         self.entries.extend(entries.into_iter().map(|entry| (entry.key, entry)));
-        self.batches.push(Batch { id, keys, unknown: 0 });
+        self.batches.push(Batch { id, keys, unknown: 0, racing: false });
         self.batches.len() - 1
     }
 
@@ -112,9 +114,9 @@ impl Books {
         self.tally.unknown += batch.keys.len() as u64;
     }
 
-    /// A second copy of the batch is under way, so one answer alone tells less.
-    pub fn doubled(&mut self, batch: usize) {
-        self.batches[batch].unknown += 1;
+    /// Two copies of the batch are under way from now on, or no more.
+    pub fn racing(&mut self, batch: usize, racing: bool) {
+        self.batches[batch].racing = racing;
     }
 
     /// Takes an answer; says whether all of the batch is done with.
@@ -122,7 +124,7 @@ impl Books {
     /// # Errors
     /// If the answer contradicts the books.
     pub fn answered(&mut self, batch: usize, answer: &v1::IngestResponse) -> anyhow::Result<bool> {
-        let Batch { id, keys, unknown } = &self.batches[batch];
+        let Batch { id, keys, unknown, racing } = &self.batches[batch];
         let (stored, duplicates) = (u64::from(answer.stored), u64::from(answer.duplicates));
         ensure!(answer.batch_id == *id, "batch {id}: the answer names batch {:?}", answer.batch_id);
         let sum = stored + duplicates + answer.refused.len() as u64;
@@ -144,10 +146,10 @@ impl Books {
                 }
             }
         }
-        ensure!(duplicates >= before, "batch {id}: {before} were stored before, yet {duplicates} duplicates");
+        let fits = if *unknown > 0 { duplicates >= before } else { duplicates == before };
         ensure!(
-            *unknown > 0 || duplicates == before,
-            "batch {id}: {before} of {} were stored before, yet {duplicates} duplicates",
+            fits || *racing,
+            "batch {id}: {before} of {} were stored before, {unknown} attempts without an answer since, yet {answer:?}",
             keys.len()
         );
         self.tally.stored += stored;

@@ -59,7 +59,7 @@ impl Spec {
                 values: vec![plan.to_owned()],
             });
             let conditions = plan.into_iter().collect();
-            v1::FunnelStep { label: String::new(), events: vec![(*name).to_owned()], conditions }
+            v1::FunnelStep { label: (*name).to_owned(), events: vec![(*name).to_owned()], conditions }
         };
         let fixed = v1::FixedRange { from: rfc3339(self.from_s), to: rfc3339(self.to_s) };
         v1::Funnel {
@@ -68,7 +68,7 @@ impl Spec {
             window: Some(prost_types::Duration { seconds: self.window_s, nanos: 0 }),
             range: Some(v1::TimeRange {
                 kind: Some(v1::time_range::Kind::Fixed(fixed)),
-                time_zone: String::new(),
+                time_zone: "UTC".to_owned(),
             }),
             ..v1::Funnel::default()
         }

@@ -186,8 +186,9 @@ async fn unary(client: &IngestClient, link: &Link, work: &Work, twins: bool) -> 
     if !twins {
         return attempt(client, link, work).await;
     }
-    link.books().doubled(work.0);
+    link.books().racing(work.0, true);
     let (one, other) = tokio::join!(attempt(client, link, work), attempt(client, link, work));
+    link.books().racing(work.0, false);
     Ok(one? | other?)
 }
 
