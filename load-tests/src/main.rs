@@ -2,14 +2,6 @@
 //!
 //! Pin it apart from the server: `taskset -c 0 SERVER`, `taskset -c 1 footpath-load ...`.
 
-mod clock;
-mod patch;
-mod report;
-mod run;
-mod source;
-mod template;
-mod wire;
-
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,10 +9,10 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::time::{Instant, sleep_until};
 
-use clock::cpu_seconds;
-use report::{Report, Setup, Tally};
-use run::{Connection, Window};
-use source::{Shape, Source};
+use footpath_load::clock::cpu_seconds;
+use footpath_load::report::{Report, Setup, Tally};
+use footpath_load::run::{self, Connection, Window};
+use footpath_load::source::{self, Shape, Source};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -13,8 +13,6 @@ use footpath_log::{EmbeddedLog, Log, Metrics};
 
 /// How often readers are looked at.
 const EVERY: Duration = Duration::from_millis(100);
-/// Images and snapshots come once a minute, and whole segments are let go: there is no hurry.
-const TRIM_EVERY: u32 = 50;
 /// A backlog of this size slows nobody: a burst of a few seconds at full speed.
 const FREE_BYTES: u64 = 512 << 20;
 /// With so much more, groups wait as long as they may.
@@ -42,14 +40,10 @@ impl Backlog {
     pub fn start(log: Arc<EmbeddedLog>, metrics: Arc<Metrics>, readers: Readers) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let work = move || {
-            let mut turn = 0_u32;
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let backlog = log.bytes_from((readers.read)());
                 metrics.pace_us.store(pace_us(backlog), Ordering::Relaxed);
-                turn = turn.wrapping_add(1);
-                if turn.is_multiple_of(TRIM_EVERY) {
-                    trim(&log, (readers.needed)());
-                }
+                trim(&log, (readers.needed)());
             }
         };
         let thread = std::thread::Builder::new().name("backlog".into()).spawn(work)?;

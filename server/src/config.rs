@@ -71,6 +71,9 @@ pub struct Config {
     /// Time between two images of the live state.
     #[arg(long, env = "FOOTPATH_IMAGE_INTERVAL", default_value = "60s", value_parser = duration)]
     pub image_interval: Duration,
+    /// Time between two snapshots of the duplicate index while there is traffic.
+    #[arg(long, env = "FOOTPATH_SNAPSHOT_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub snapshot_interval: Duration,
     /// What is logged, as tracing's directives: a level, or target=level pairs.
     #[arg(long, env = "FOOTPATH_LOG", default_value = "info")]
     pub log_filter: String,

@@ -130,7 +130,8 @@ fn start_ingest(
     let disk = Arc::new(RealDisk::open(&config.data.join("ids"), WriteMode::Buffered)?);
     let dedupe_config = DedupeConfig::new(disk, Arc::clone(&background));
     let dedupe = Dedupe::load(dedupe_config, log.first()..log.durable_end())?;
-    let judge = DedupeJudge::replayed(dedupe, log.as_ref(), background, refused.sender())?;
+    let judge = DedupeJudge::replayed(dedupe, log.as_ref(), background, refused.sender())?
+        .snapshots_every(config.snapshot_interval);
     let view = judge.view();
     let now = Arc::clone(clock);
     let sequencer = Sequencer::start(

@@ -1,10 +1,12 @@
 //! A funnel on a watch: snapshot, then deltas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use footpath_live::{CauseTotal, FunnelNumbers, Progress};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
+use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::cursor::{Cursor, Opened, Scope};
@@ -47,12 +49,12 @@ impl FunnelWatch<'_> {
             self.state.end(self.id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
             return;
         };
-        let mut last = cell.borrow_and_update().clone();
+        let mut last = newest(&progress, &mut cell);
         if !self.state.send(self.snapshot(&last)).await {
             return;
         }
         while cell.changed().await.is_ok() {
-            let now = cell.borrow_and_update().clone();
+            let now = newest(&progress, &mut cell);
             if now.deleted {
                 break;
             }
@@ -110,6 +112,22 @@ impl FunnelWatch<'_> {
         let at = Cursor { offset: numbers.position, index: 0 };
         self.context.cursors.seal(self.scope, numbers.version, at)
     }
+}
+
+/// The numbers, and how complete they are by now: a cell that did not change keeps its old position, while the live path
+/// went on. It publishes cells first and its progress last, so what it had reached before the cell is read is in it.
+fn newest(
+    progress: &watch::Receiver<Progress>,
+    cell: &mut watch::Receiver<Arc<FunnelNumbers>>,
+) -> Arc<FunnelNumbers> {
+    let reached = *progress.borrow();
+    let mut numbers = Arc::clone(&cell.borrow_and_update());
+    if numbers.live && numbers.position < reached.position {
+        let numbers = Arc::make_mut(&mut numbers);
+        numbers.position = reached.position;
+        numbers.processed_us = numbers.processed_us.max(reached.processed_us);
+    }
+    numbers
 }
 
 /// What each cause brought between `last` and `now`, steps included: their sum is the whole change.

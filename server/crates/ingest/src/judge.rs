@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use footpath_log::dedupe::{Dedupe, DedupeError, EventKey, Verdict};
@@ -118,6 +119,13 @@ impl DedupeJudge {
             group_bytes: 0,
             now_us: 0,
         })
+    }
+
+    /// Writes a snapshot of the duplicate index at least this often while there is traffic; by default every minute.
+    #[must_use]
+    pub fn snapshots_every(mut self, period: Duration) -> Self {
+        self.snapshots.set_period(i64::try_from(period.as_micros()).unwrap_or(i64::MAX));
+        self
     }
 
     /// What [`crate::Ingest`] needs of it; take it before the sequencer takes the judge.

@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use footpath_log::Background;
 use footpath_log::dedupe::{Dedupe, DedupeError};
 
-/// At least this often while there is traffic.
+/// At least this often while there is traffic, unless told otherwise.
 const PERIOD_US: i64 = 60_000_000;
 /// A replay runs at some hundred megabytes a second, and a start should take less than a second.
 const LEAST_LOG_BYTES: u64 = 256 << 20;
@@ -17,6 +17,7 @@ const RETRY_US: i64 = 5_000_000;
 pub(crate) struct Snapshots {
     background: Background,
     writing: Option<Receiver<Result<(), DedupeError>>>,
+    period_us: i64,
     /// Time of the next one; none before the first group.
     due_us: Option<i64>,
     not_before_us: i64,
@@ -28,7 +29,20 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     /// `log_bytes` were replayed behind the last snapshot.
     pub(crate) fn new(background: Background, log_bytes: u64) -> Self {
-        Self { background, writing: None, due_us: None, not_before_us: i64::MIN, log_bytes, last_bytes: 0 }
+        Self {
+            background,
+            writing: None,
+            period_us: PERIOD_US,
+            due_us: None,
+            not_before_us: i64::MIN,
+            log_bytes,
+            last_bytes: 0,
+        }
+    }
+
+    /// Takes one at least this often while there is traffic.
+    pub(crate) fn set_period(&mut self, period_us: i64) {
+        self.period_us = period_us;
     }
 
     /// The log has grown.
@@ -39,7 +53,7 @@ impl Snapshots {
     /// Between two groups: takes a snapshot when it is time, and has it written.
     pub(crate) fn proceed(&mut self, dedupe: &Dedupe, now_us: i64) {
         self.poll(now_us);
-        let due_us = *self.due_us.get_or_insert(now_us.saturating_add(PERIOD_US));
+        let due_us = *self.due_us.get_or_insert(now_us.saturating_add(self.period_us));
         let much = self.log_bytes >= LEAST_LOG_BYTES.max(self.last_bytes * LOG_BYTES_PER_BYTE);
         let wanted = much || (now_us >= due_us && self.log_bytes > 0);
         if wanted && now_us >= self.not_before_us && self.writing.is_none() {
@@ -65,7 +79,7 @@ impl Snapshots {
         };
         self.last_bytes = snapshot.bytes() as u64;
         self.log_bytes = 0;
-        self.due_us = Some(now_us.saturating_add(PERIOD_US));
+        self.due_us = Some(now_us.saturating_add(self.period_us));
         let (sender, receiver) = bounded(1);
         (self.background)(Box::new(move || {
             sender.send(snapshot.write()).ok(); // Nobody waits for it only when the judge is gone.

@@ -1,0 +1,233 @@
+//! One round after another on one data folder.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Summary;
+use super::api::Api;
+use super::check;
+use super::funnels::Funnels;
+use super::link::Link;
+use super::sender::Sender;
+use super::server::{Server, Setup};
+use super::source::{Kind, SPAN_S, Source};
+use crate::clock::wall_ms;
+
+/// Who sends: how events are named, and whether over `IngestStream`.
+const SENDERS: [(Kind, bool); 7] = [
+    (Kind::Numbered, false),
+    (Kind::Numbered, true),
+    (Kind::Ids, false),
+    (Kind::Ids, true),
+    (Kind::Derived, false),
+    (Kind::Numbered, true),
+    (Kind::Heavy, false),
+];
+/// How long everything may take to be acknowledged after a restart.
+const DELIVERY: Duration = Duration::from_secs(120);
+
+/// What chance decides of a round.
+#[derive(Debug)]
+struct Plan {
+    life: Duration,
+    /// Killed again so long after its process began.
+    in_its_start: Option<Duration>,
+    /// Killed again so long after senders were told of it.
+    in_the_retries: Option<Duration>,
+    /// Look at the disk before anything is sent again.
+    look_first: bool,
+}
+
+impl Plan {
+    fn draw(rng: &mut StdRng) -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            life: ms(rng.random_range(50..=800)),
+            in_its_start: rng.random_bool(0.25).then(|| ms(rng.random_range(1..=250))),
+            in_the_retries: rng.random_bool(0.25).then(|| ms(rng.random_range(1..=150))),
+            look_first: rng.random_bool(0.3),
+        }
+    }
+}
+
+/// What is printed of a round.
+struct Line {
+    seed: u64,
+    life: Duration,
+    kills: u32,
+    acked: u64,
+    duplicates: u64,
+    up: Duration,
+    first_ack: Option<Duration>,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, life, kills, acked, duplicates, up, first_ack } = self;
+        write!(f, "seed {seed} killed after {:>3} ms, {kills} kills: ", life.as_millis())?;
+        write!(f, "acked {acked:>6}, duplicates {duplicates:>5}, up in {} ms, first ack ", up.as_millis())?;
+        match first_ack {
+            Some(after) => write!(f, "{} ms", after.as_millis()),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// A data folder, the server on it, and who works with it.
+pub struct World {
+    seed: u64,
+    setup: Setup,
+    server: Option<Server>,
+    link: Arc<Link>,
+    token: String,
+    senders: Vec<Sender>,
+    funnels: Option<Funnels>,
+    kills: u32,
+}
+
+impl World {
+    /// Starts a server on a new folder.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start(program: &Path, folder: &Path, seed: u64) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let (data, log) = (folder.join("data"), folder.join("server.log"));
+        let setup = Setup { program: program.to_owned(), data, log };
+        let server = Server::start(&setup).await?;
+        let key = server.key.clone().context("the first start prints no key")?;
+        let token = Api::sign_in(&server.url, &server.code).await?;
+        let base_s = (wall_ms() / 1_000).cast_signed() - 2 * SPAN_S;
+        let source = |(index, (kind, streams)): (usize, &(Kind, bool))| {
+            Sender::new(Source::new(index as u64, *kind, seed, base_s), *kind, *streams)
+        };
+        let link = Link::new(key);
+        link.set_up(server.url.clone());
+        Ok(Self {
+            seed,
+            setup,
+            server: Some(server),
+            link: Arc::new(link),
+            token,
+            senders: SENDERS.iter().enumerate().map(source).collect(),
+            funnels: Some(Funnels::new(seed, base_s)),
+            kills: 0,
+        })
+    }
+
+    /// Load, kill, restart, retries, comparison.
+    ///
+    /// # Errors
+    /// A violation.
+    pub async fn round(&mut self, number: u64) -> anyhow::Result<String> {
+        let seed = self.seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(number);
+        let plan = Plan::draw(&mut StdRng::seed_from_u64(seed));
+        let (before, kills_before) = (self.summary(), self.kills);
+        self.link.produce(true);
+        let mut senders = JoinSet::new();
+        for sender in self.senders.drain(..) {
+            senders.spawn(sender.run(Arc::clone(&self.link)));
+        }
+        let funnels = self.funnels.take().context("a round failed before")?;
+        let funnels = tokio::spawn(funnels.run(Arc::clone(&self.link), self.token.clone()));
+        sleep(plan.life).await;
+        let (up, told) = self.kill_and_restart(&plan).await?;
+        let delivered = async {
+            while let Some(sender) = senders.join_next().await {
+                self.senders.push(sender??);
+            }
+            anyhow::Ok(funnels.await??)
+        };
+        let funnels = timeout(DELIVERY, delivered).await.context("not everything was acknowledged")??;
+        let api = self.api().await?;
+        check::everything(&api, &self.link, &funnels).await?;
+        self.funnels = Some(funnels);
+        self.no_panic()?;
+        let (after, first) = (self.summary(), self.link.first_ack());
+        let line = Line {
+            seed,
+            life: plan.life,
+            kills: self.kills - kills_before,
+            acked: after.acked - before.acked,
+            duplicates: after.duplicates - before.duplicates,
+            up,
+            first_ack: first.map(|first| up + (first - told)),
+        };
+        Ok(line.to_string())
+    }
+
+    /// Answers how long the last start took, and when senders were told.
+    async fn kill_and_restart(&mut self, plan: &Plan) -> anyhow::Result<(Duration, Instant)> {
+        self.link.produce(false);
+        self.kill().await?;
+        if let Some(after) = plan.in_its_start {
+            Server::start_and_kill(&self.setup, after).await?;
+            self.kills += 1;
+        }
+        let mut up = self.restart().await?;
+        if plan.look_first {
+            let events = self.api().await?.events().await?;
+            self.link.books().compare(&events, false).context("before anything was sent again")?;
+        }
+        let mut told = self.tell()?;
+        if let Some(after) = plan.in_the_retries {
+            sleep(after).await;
+            self.kill().await?;
+            up = self.restart().await?;
+            told = self.tell()?;
+        }
+        Ok((up, told))
+    }
+
+    async fn kill(&mut self) -> anyhow::Result<()> {
+        let killed = self.server.take().context("no server")?.kill().await;
+        self.link.down();
+        self.kills += 1;
+        killed
+    }
+
+    async fn restart(&mut self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        self.server = Some(Server::start(&self.setup).await?);
+        Ok(start.elapsed())
+    }
+
+    fn tell(&self) -> anyhow::Result<Instant> {
+        self.link.set_up(self.server.as_ref().context("no server")?.url.clone());
+        Ok(Instant::now())
+    }
+
+    async fn api(&self) -> anyhow::Result<Api> {
+        Api::connect(&self.server.as_ref().context("no server")?.url, &self.token).await
+    }
+
+    fn no_panic(&self) -> anyhow::Result<()> {
+        let log = std::fs::read_to_string(&self.setup.log)?;
+        let panic = log.lines().find(|line| line.contains("panicked at"));
+        ensure!(panic.is_none(), "the server panicked: {panic:?}");
+        Ok(())
+    }
+
+    /// Stops the server; what was done on this folder.
+    ///
+    /// # Errors
+    /// If the server had ended by itself.
+    pub async fn end(mut self) -> anyhow::Result<Summary> {
+        let summary = self.summary();
+        self.kill().await?;
+        Ok(summary)
+    }
+
+    fn summary(&self) -> Summary {
+        let books = self.link.books();
+        Summary { rounds: 0, kills: self.kills, acked: books.acked(), duplicates: books.tally.duplicates }
+    }
+}
