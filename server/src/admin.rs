@@ -41,7 +41,7 @@ impl Readiness {
     pub fn check(&self) -> Result<(), String> {
         let draining = self.context.drain.is_cancelled();
         let healthy = self.context.ingest.metrics().healthy.load(Ordering::Relaxed);
-        judge(draining, healthy, self.context.hub.progress().borrow().position, self.live_from)
+        judge(draining, healthy, self.context.hub.read().borrow().position, self.live_from)
     }
 
     /// Keeps gRPC health up to date, for the server and each of its services; on the way down says so, then ends the

@@ -174,7 +174,7 @@ fn consumers(context: &Arc<Context>, pipeline: &Pipeline) -> Vec<Consumer> {
         Progress { position: manifest.upto, processed_us: manifest.upto_append_us }
     };
     vec![
-        Consumer::new("live", move || *hub.progress().borrow()),
+        Consumer::new("live", move || *hub.read().borrow()),
         Consumer::new("ledger", move || projection.progress()),
         Consumer::new("chunks", covered),
     ]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use footpath_api::projection::Projection;
 use footpath_history::{ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
-use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveParts};
+use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{
     EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
@@ -98,7 +98,8 @@ impl Pipeline {
         })
     }
 
-    /// Commits what waits, lets every reader of the log come to its end, and closes the log. Blocks.
+    /// Commits what waits, stops every reader of the log where it is (the next start goes on from there), and closes the
+    /// log. Blocks.
     ///
     /// # Errors
     /// If the log cannot be closed.
@@ -160,7 +161,10 @@ fn start_live(
     images: ImageOptions,
 ) -> anyhow::Result<Live> {
     let projects = Arc::clone(store);
-    let name = move |number| projects.projects().ok()?.into_iter().find(|p| p.number == number).map(|p| p.id);
+    let name = move |number| {
+        let all = projects.projects().map_err(|error| LiveError::Project(error.to_string()))?;
+        Ok(all.into_iter().find(|project| project.number == number).map(|project| project.id))
+    };
     Ok(Live::start(LiveParts {
         log: Arc::clone(log) as Arc<dyn Log>,
         stored: stored.clone(),
@@ -208,5 +212,9 @@ fn read(config: &Config, chunks: &Arc<Chunks>, hub: &Arc<Hub>) -> Box<dyn Fn() -
         return Box::new(|| u64::MAX);
     }
     let (chunks, hub) = (Arc::clone(chunks), Arc::clone(hub));
-    Box::new(move || chunks.manifest().upto.min(hub.progress().borrow().position))
+    Box::new(move || {
+        let live = hub.read().borrow().position;
+        let live = if live == 0 { u64::MAX } else { live }; // It is still being restored and reads nothing.
+        chunks.manifest().upto.min(live)
+    })
 }

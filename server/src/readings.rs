@@ -144,7 +144,7 @@ impl Readings {
         let all: Vec<_> = self.consumers.iter().map(|one| (one.name.to_owned(), (one.progress)())).collect();
         let records = all.iter().map(|(name, at)| (name.clone(), end.saturating_sub(at.position) as f64));
         let times = all.iter().map(|(name, at)| (name.clone(), seconds(*at)));
-        let live = *self.context.hub.progress().borrow();
+        let live = *self.context.hub.complete().borrow();
         vec![
             labelled(
                 "footpath_consumer_lag_records",

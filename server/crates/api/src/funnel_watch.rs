@@ -42,7 +42,7 @@ impl FunnelWatch<'_> {
         // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
         let seen = from.filter(|cursor| !cursor.other_log).map_or(0, |cursor| cursor.at.offset);
         let wanted = self.context.log.durable_end().max(seen);
-        let mut progress = self.context.hub.progress();
+        let mut progress = self.context.hub.complete();
         let caught_up = progress.wait_for(|progress| progress.position >= wanted);
         let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
         let Some(mut cell) = self.context.hub.funnel(self.state.project(), self.funnel) else {

@@ -159,7 +159,7 @@ async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires
 fn current_watermark(context: &Context, project: u32) -> v1::Watermark {
     let now_us = context.clock.now_us();
     let end = context.log.durable_end();
-    let mut progress = *context.hub.progress().borrow();
+    let mut progress = *context.hub.complete().borrow();
     if progress.position >= end {
         progress.processed_us = progress.processed_us.max(now_us);
     }

@@ -47,7 +47,7 @@ pub async fn follow_events(
     from: Option<Opened<Cursor>>,
 ) {
     let frames = context.hub.tail(); // Before the position is read, so that nothing falls between.
-    let now = Cursor { offset: context.hub.progress().borrow().position, index: 0 };
+    let now = Cursor { offset: context.log.durable_end(), index: 0 };
     let next = match from {
         Some(cursor) if cursor.other_log => {
             // How many were left out cannot be known: positions of another log mean nothing in this one.

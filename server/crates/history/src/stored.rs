@@ -48,6 +48,11 @@ impl Pinned {
         self.position
     }
 
+    /// The position below which chunks are read, and above which the log is kept for as long as this lives.
+    pub fn chunks_upto(&self) -> u64 {
+        self.pin.manifest().upto
+    }
+
     /// Only events below `position` from here on; never more than before.
     #[must_use]
     pub fn upto(self, position: u64) -> Self {

@@ -101,7 +101,8 @@ type Cells = HashMap<(u32, String), watch::Sender<Arc<FunnelNumbers>>>;
 pub struct Hub {
     funnels: RwLock<Cells>,
     tail: broadcast::Sender<Arc<TailFrame>>,
-    progress: watch::Sender<Progress>,
+    read: watch::Sender<Progress>,
+    complete: watch::Sender<Progress>,
 }
 
 impl Hub {
@@ -110,7 +111,8 @@ impl Hub {
         Self {
             funnels: RwLock::default(),
             tail: broadcast::Sender::new(frames),
-            progress: watch::Sender::new(Progress::default()),
+            read: watch::Sender::new(Progress::default()),
+            complete: watch::Sender::new(Progress::default()),
         }
     }
 
@@ -124,9 +126,15 @@ impl Hub {
         self.tail.subscribe()
     }
 
-    /// How far the live path is.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
+    /// How far the worker has read; 0 until it has its state.
+    pub fn read(&self) -> watch::Receiver<Progress> {
+        self.read.subscribe()
+    }
+
+    /// How complete all numbers are: as far as the worker has read, or up to the oldest event that could not be placed
+    /// yet.
+    pub fn complete(&self) -> watch::Receiver<Progress> {
+        self.complete.subscribe()
     }
 
     pub(crate) fn publish_funnel(&self, project: u32, id: &str, numbers: FunnelNumbers) {
@@ -150,8 +158,9 @@ impl Hub {
         }
     }
 
-    pub(crate) fn publish_progress(&self, progress: Progress) {
-        self.progress.send_replace(progress);
+    pub(crate) fn publish_progress(&self, read: Progress, complete: Progress) {
+        self.complete.send_replace(complete);
+        self.read.send_replace(read);
     }
 }
 

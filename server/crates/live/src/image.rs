@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! image   magic [8] | version u32 | fold format u16 | incarnation u64 | position u64 | processed_us i64
-//!         projects u32 x (number u32, id, links u64 x (u64, u64), funnels u32 x (id, counted JSON, stale u64 x u64))
+//!         projects u32 x (number u32, id, links u64 x (u64, u64), funnels u32 x (id, counted JSON,
+//!         stale u64 x (person u64, position u64, processed_us i64)))
 //!         blocks x (index u32, len u32, persons [len]) | END u32 | crc32c u32
 //! ```
 //! All little endian; id and JSON are a u32 length and bytes; a block's index counts the funnels above. A newer
@@ -26,11 +27,9 @@ use crate::project::ProjectLive;
 use crate::{LiveError, funnel::LiveFunnel};
 
 const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8;
 const END: u32 = u32::MAX;
-/// Images that are kept: the newest, and the one before it in case the newest cannot be read.
-const KEPT: usize = 2;
 /// Pieces of an image that may wait for the disk before copying pauses.
 const QUEUE: usize = 64;
 
@@ -77,7 +76,11 @@ fn put_project(out: &mut Vec<u8>, number: u32, project: &mut ProjectLive, funnel
         put_bytes(out, id.as_bytes());
         put_bytes(out, &serde_json::to_vec(funnel.counted()).unwrap_or_default());
         out.extend_from_slice(&(funnel.stale().count() as u64).to_le_bytes());
-        funnel.stale().for_each(|(person, _)| out.extend_from_slice(&person.to_le_bytes()));
+        for (person, since) in funnel.stale() {
+            out.extend_from_slice(&person.to_le_bytes());
+            out.extend_from_slice(&since.position.to_le_bytes());
+            out.extend_from_slice(&since.processed_us.to_le_bytes());
+        }
         funnels.push((number, id.to_owned()));
     }
 }
@@ -128,7 +131,7 @@ impl Image {
         let mut reader = Reader(body);
         let at = head(&mut reader, incarnation)?;
         let damaged = LiveError::Image("the lengths do not fit");
-        let (projects, slots) = reader.projects(at, now_us, wanted)?.ok_or(damaged)?;
+        let (projects, slots) = reader.projects(now_us, wanted)?.ok_or(damaged)?;
         let mut image = Self { at, projects };
         image.persons(&mut reader, &slots).ok_or(LiveError::Image("the persons do not fit"))?;
         Ok(image)
@@ -163,9 +166,7 @@ fn head(reader: &mut Reader<'_>, incarnation: u64) -> Result<Progress, LiveError
     if head.u64().ok_or_else(short)? != incarnation {
         return Err(LiveError::Image("it is of another log"));
     }
-    let position = head.u64().ok_or_else(short)?;
-    let processed_us = head.u64().ok_or_else(short)?.cast_signed();
-    Ok(Progress { position, processed_us })
+    head.progress().ok_or_else(short)
 }
 
 /// Projects, and where the funnel of each index is; `None` for one that nobody wants.
@@ -203,12 +204,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    fn projects(
-        &mut self,
-        at: Progress,
-        now_us: i64,
-        wanted: Wanted<'_>,
-    ) -> Result<Option<Projects>, LiveError> {
+    fn projects(&mut self, now_us: i64, wanted: Wanted<'_>) -> Result<Option<Projects>, LiveError> {
         let (mut projects, mut slots) = (Vec::new(), Vec::new());
         let Some(count) = self.u32() else { return Ok(None) };
         for place in 0..count as usize {
@@ -221,7 +217,7 @@ impl<'a> Reader<'a> {
                 slots.push(counted.is_some().then(|| (place, id.to_owned())));
                 if let Some(counted) = counted {
                     let mut funnel = LiveFunnel::new(counted, now_us)?;
-                    stale.into_iter().for_each(|person| funnel.mark_stale(person, at));
+                    stale.into_iter().for_each(|(person, since)| funnel.mark_stale(person, since));
                     project.put(id, funnel);
                 }
             }
@@ -241,10 +237,20 @@ impl<'a> Reader<'a> {
         Some((number, project))
     }
 
-    fn funnel(&mut self) -> Option<(&'a str, &'a [u8], Vec<u64>)> {
+    fn funnel(&mut self) -> Option<(&'a str, &'a [u8], Vec<(u64, Progress)>)> {
         let (id, json) = (self.text()?, self.bytes()?);
-        let stale = (0..self.u64()?).map(|_| self.u64()).collect::<Option<Vec<_>>>()?;
+        let stale = (0..self.u64()?).map(|_| self.stale()).collect::<Option<Vec<_>>>()?;
         Some((id, json, stale))
+    }
+
+    fn stale(&mut self) -> Option<(u64, Progress)> {
+        let person = self.u64()?;
+        Some((person, self.progress()?))
+    }
+
+    fn progress(&mut self) -> Option<Progress> {
+        let position = self.u64()?;
+        Some(Progress { position, processed_us: self.u64()?.cast_signed() })
     }
 }
 
@@ -260,7 +266,6 @@ enum Piece {
 pub struct ImageWriter {
     pieces: Option<Sender<Piece>>,
     thread: Option<JoinHandle<()>>,
-    durable: Arc<AtomicU64>,
 }
 
 impl ImageWriter {
@@ -270,15 +275,9 @@ impl ImageWriter {
     /// If the thread cannot be started.
     pub fn start(disk: Arc<dyn Disk>, durable: Arc<AtomicU64>) -> io::Result<Self> {
         let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
-        let told = Arc::clone(&durable);
-        let work = move || write_all(disk.as_ref(), &receiver, &told);
+        let work = move || write_all(disk.as_ref(), &receiver, &durable);
         let thread = std::thread::Builder::new().name("images".into()).spawn(work)?;
-        Ok(Self { pieces: Some(sender), thread: Some(thread), durable })
-    }
-
-    /// The position of the newest image on disk.
-    pub fn durable(&self) -> u64 {
-        self.durable.load(Ordering::Acquire)
+        Ok(Self { pieces: Some(sender), thread: Some(thread) })
     }
 
     /// Whether the disk keeps up.
@@ -395,14 +394,14 @@ fn images(disk: &dyn Disk) -> io::Result<Vec<String>> {
 }
 
 fn remove_older(disk: &dyn Disk) {
-    for name in images(disk).unwrap_or_default().into_iter().skip(KEPT) {
+    for name in images(disk).unwrap_or_default().into_iter().skip(1) {
         if let Err(error) = disk.remove(&name) {
             tracing::warn!(%error, name, "an old image could not be removed");
         }
     }
 }
 
-/// The newest image that can be read and whose position lies in `first..=end`.
+/// The newest image that can be read (a crash may have left an older one) and whose position lies in `first..=end`.
 pub fn load_newest(
     disk: &dyn Disk,
     incarnation: u64,

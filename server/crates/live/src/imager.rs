@@ -67,7 +67,10 @@ impl Imager {
     pub fn step(&mut self, projects: &mut Projects, at: Progress, now_us: i64, bytes: u64) {
         self.bytes += bytes;
         if self.copying {
-            return self.copy(projects, SLICE);
+            if self.writer.is_ready() {
+                self.copy(projects); // Else the disk is slower than we are.
+            }
+            return;
         }
         let due = now_us - self.last_us >= self.every_us || self.bytes >= MOST_LOG_BYTES;
         if due && at.position > self.last_position {
@@ -81,7 +84,7 @@ impl Imager {
             self.begin(projects, at, now_us);
         }
         while self.copying {
-            self.copy(projects, usize::MAX / 2);
+            self.copy(projects);
         }
     }
 
@@ -93,7 +96,7 @@ impl Imager {
             for (_, funnel) in projects.values_mut().flat_map(ProjectLive::funnels) {
                 funnel.persons().end_copy();
             }
-            self.last_position = 0; // The next step begins anew.
+            (self.last_us, self.last_position) = (0, 0); // The next step begins anew.
         }
     }
 
@@ -110,10 +113,7 @@ impl Imager {
         self.copying = true;
     }
 
-    fn copy(&mut self, projects: &mut Projects, slots: usize) {
-        if slots == SLICE && !self.writer.is_ready() {
-            return; // The disk is slower than we are.
-        }
+    fn copy(&mut self, projects: &mut Projects) {
         let Some((index, (number, id))) = self.todo.front() else {
             self.writer.end();
             self.copying = false;
@@ -121,7 +121,7 @@ impl Imager {
         };
         let funnel = projects.get_mut(number).and_then(|project| project.funnel(id));
         let mut persons = Vec::new();
-        let more = funnel.is_some_and(|funnel| funnel.persons().copy_slice(slots, &mut persons));
+        let more = funnel.is_some_and(|funnel| funnel.persons().copy_slice(SLICE, &mut persons));
         if !persons.is_empty() {
             self.writer.add(block(*index, &persons));
         }

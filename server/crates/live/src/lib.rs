@@ -32,6 +32,12 @@ pub enum LiveError {
     /// Stored events cannot be read.
     #[error("stored events cannot be read: {0}")]
     History(#[from] footpath_history::HistoryError),
+    /// A reading of stored events failed in a way that is a bug.
+    #[error("a reading of stored events panicked; please report this with the server's log")]
+    Panicked,
+    /// The store cannot say what a project is called.
+    #[error("the project of a frame cannot be looked up: {0}")]
+    Project(String),
     /// An image cannot be used; the state is folded from stored events instead.
     #[error("the image cannot be used: {0}")]
     Image(&'static str),

@@ -1,5 +1,7 @@
 //! One project's live state: who is who, and its funnels.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use footpath_engine::{ActorKey, IdentityGraph, SlimEvent, link_event};
 use footpath_model::filter::NameSteps;
 use footpath_model::record::{EventView, FrameView};
@@ -56,8 +58,18 @@ impl ProjectLive {
         Some(funnel)
     }
 
-    /// Takes all events of a frame that stands at `at`, in order.
+    /// Takes all events of a frame that stands at `at`, in order. A poison event must not stop everybody's numbers: the
+    /// rest of its frame is left out, and said so.
     pub fn apply(&mut self, frame: &FrameView<'_>, at: Progress) {
+        if catch_unwind(AssertUnwindSafe(|| self.apply_all(frame, at))).is_err() {
+            tracing::error!(
+                offset = at.position,
+                "a frame made the live path fail; the rest of it is left out"
+            );
+        }
+    }
+
+    fn apply_all(&mut self, frame: &FrameView<'_>, at: Progress) {
         for event in frame.events() {
             if let Some((loser, winner)) = link_event(&mut self.identity, &self.id, &event) {
                 for (_, funnel) in &mut self.funnels {

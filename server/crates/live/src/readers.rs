@@ -1,7 +1,9 @@
 //! The threads that read stored events for the worker.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryIter, unbounded};
@@ -12,6 +14,7 @@ use footpath_log::Log;
 use crate::LiveError;
 use crate::hub::Hub;
 use crate::reading::{Fill, Filled, Refold};
+use crate::worker::PAUSE;
 
 /// What a reading brings.
 pub enum Done {
@@ -43,6 +46,7 @@ pub struct Readers {
     refolds: Option<Sender<Refold>>,
     fills: Option<Sender<Arc<Fill>>>,
     done: Receiver<Done>,
+    stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -55,21 +59,23 @@ impl Readers {
         let (refolds, refold_jobs) = unbounded::<Refold>();
         let (fills, fill_jobs) = unbounded::<Arc<Fill>>();
         let (sender, done) = unbounded();
-        let (own, told) = (stored.clone(), sender.clone());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (own, told, stop) = (stored.clone(), sender.clone(), Arc::clone(&stopping));
         let refold = move || {
             for job in refold_jobs {
-                let folds = job.run(&own).map_err(LiveError::from);
+                let folds = guarded(&stop, || Ok(job.run(&own, &stop)?));
                 let _ = told.send(Done::Refolded { job: Box::new(job), folds }); // The worker may be gone.
             }
         };
-        let (stored, log, hub) = (stored.clone(), Arc::clone(log), Arc::clone(hub));
+        let (stored, log, hub, stop) =
+            (stored.clone(), Arc::clone(log), Arc::clone(hub), Arc::clone(&stopping));
         let fill = move || {
             for job in fill_jobs {
-                fill_one(&job, &stored, log.as_ref(), &hub, &sender);
+                fill_one(&job, &stored, log.as_ref(), &hub, &stop, &sender);
             }
         };
         let threads = vec![spawn("refold", refold)?, spawn("back-fill", fill)?];
-        Ok(Self { refolds: Some(refolds), fills: Some(fills), done, threads })
+        Ok(Self { refolds: Some(refolds), fills: Some(fills), done, stopping, threads })
     }
 
     /// Asks for persons to be folded again.
@@ -94,6 +100,7 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
         (self.refolds, self.fills) = (None, None);
         for thread in self.threads.drain(..) {
             let _ = thread.join(); // A panic was reported when it happened.
@@ -105,11 +112,27 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     std::thread::Builder::new().name(name.into()).spawn(work)
 }
 
-fn fill_one(job: &Arc<Fill>, stored: &Stored, log: &dyn Log, hub: &Hub, sender: &Sender<Done>) {
-    let live = || hub.progress().borrow().position;
+/// Runs a reading. One that fails, in whatever way, is answered after a pause: it will be asked for again.
+fn guarded<T>(stop: &AtomicBool, reading: impl FnOnce() -> Result<T, LiveError>) -> Result<T, LiveError> {
+    let result = catch_unwind(AssertUnwindSafe(reading)).unwrap_or(Err(LiveError::Panicked));
+    if result.is_err() && !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(PAUSE);
+    }
+    result
+}
+
+fn fill_one(
+    job: &Arc<Fill>,
+    stored: &Stored,
+    log: &dyn Log,
+    hub: &Hub,
+    stop: &AtomicBool,
+    sender: &Sender<Done>,
+) {
+    let live = || hub.read().borrow().position;
     let mut percent = |percent| {
         let _ = sender.send(Done::Percent { job: Arc::clone(job), percent }); // The worker may be gone.
     };
-    let filled = job.run(stored, log, &live, &mut percent);
+    let filled = guarded(stop, || job.run(stored, log, &live, stop, &mut percent));
     let _ = sender.send(Done::Filled { job: Arc::clone(job), filled: Box::new(filled) });
 }

@@ -68,11 +68,11 @@ impl Refold {
         }
     }
 
-    /// Reads and folds.
+    /// Reads and folds. What it gives after a `stop` is of no use.
     ///
     /// # Errors
     /// If stored events cannot be read.
-    pub fn run(&self, stored: &Stored) -> Result<Vec<(u64, PersonFunnel)>, HistoryError> {
+    pub fn run(&self, stored: &Stored, stop: &AtomicBool) -> Result<Vec<(u64, PersonFunnel)>, HistoryError> {
         let pinned = stored.pin().upto(self.upto);
         let actors: StdHashSet<u64> = self.actors.keys().copied().collect();
         let names = names_of(&self.matcher);
@@ -92,7 +92,7 @@ impl Refold {
                 let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
                 events.entry(*person).or_default().push(slim);
             }
-            ControlFlow::Continue(())
+            go_on(!stop.load(Ordering::Relaxed))
         })?;
         let fold = |(person, mut own): (u64, Vec<SlimEvent>)| {
             own.sort_unstable_by_key(SlimEvent::order);
@@ -139,23 +139,29 @@ impl Fill {
         stored: &Stored,
         log: &dyn Log,
         live: &dyn Fn() -> u64,
+        stop: &AtomicBool,
         percent: &mut dyn FnMut(u32),
     ) -> Result<Option<Filled>, LiveError> {
-        let pinned = stored.pin().upto(self.upto);
+        let wanted = || !self.cancelled.load(Ordering::Relaxed) && !stop.load(Ordering::Relaxed);
+        if !wanted() {
+            return Ok(None);
+        }
+        // It may have waited for others: what chunks cover by now may be gone from the log.
+        let pinned = stored.pin();
+        let upto = self.upto.max(pinned.chunks_upto());
+        let pinned = pinned.upto(upto);
         let mut scratch = ProjectLive::new(&self.project_id);
         scratch.identity = pinned.identity(self.project, &self.project_id)?;
         let mut funnel = LiveFunnel::new(self.counted.clone(), self.now_us)?;
-        if !self.fold(&pinned, &scratch.identity, &mut funnel, percent)? {
-            return Ok(None);
-        }
-        self.fold_late(stored, &scratch.identity, &mut funnel)?;
+        self.fold(&pinned, &scratch.identity, &mut funnel, &wanted, percent)?;
+        self.fold_late(stored, &scratch.identity, &mut funnel, upto, stop)?;
         let id = self.counted.definition.id.clone();
         scratch.put(&id, funnel);
-        let mut position = self.upto;
-        while position < live() && !self.cancelled.load(Ordering::Relaxed) {
+        let mut position = upto;
+        while position < live() && wanted() {
             position = follow(log, self.project, &mut scratch, position, live())?;
         }
-        Ok((!self.cancelled.load(Ordering::Relaxed)).then_some(Filled { scratch, position, pinned }))
+        Ok(wanted().then_some(Filled { scratch, position, pinned }))
     }
 
     fn fold(
@@ -163,8 +169,9 @@ impl Fill {
         pinned: &Pinned,
         identity: &IdentityGraph,
         funnel: &mut LiveFunnel,
+        wanted: &dyn Fn() -> bool,
         percent: &mut dyn FnMut(u32),
-    ) -> Result<bool, LiveError> {
+    ) -> Result<(), LiveError> {
         let matcher = funnel.matcher().clone();
         let names = names_of(&matcher);
         let scan = Scan { names: Some(&names), columns: columns_for(&matcher), ..Scan::all(self.project) };
@@ -176,17 +183,15 @@ impl Fill {
                 let at = Progress { position: row.offset, processed_us: 0 };
                 funnel.apply(identity.canonical(ActorKey(row.head.actor_key)), slim, at);
             }
-            let now = (row.offset * 100 / self.upto.max(1)) as u32;
-            if now != told {
+            // Rows come file by file; within a file positions go up and down.
+            let now = (row.offset * 100 / pinned.position().max(1)) as u32;
+            if now > told {
                 told = now;
                 percent(now);
             }
-            match self.cancelled.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
+            go_on(wanted())
         })?;
-        Ok(!self.cancelled.load(Ordering::Relaxed))
+        Ok(())
     }
 
     /// Persons whose events lie so far out of order that the first pass could not place them.
@@ -195,13 +200,14 @@ impl Fill {
         stored: &Stored,
         identity: &IdentityGraph,
         funnel: &mut LiveFunnel,
+        upto: u64,
+        stop: &AtomicBool,
     ) -> Result<(), LiveError> {
-        let upto = Progress { position: self.upto, processed_us: 0 };
         while funnel.wants_reading() && !self.cancelled.load(Ordering::Relaxed) {
-            let persons = funnel.begin_reading(0, upto);
+            let persons = funnel.begin_reading(0, Progress { position: upto, processed_us: 0 });
             let id = &self.counted.definition.id;
-            let job = Refold::new(self.project, id, funnel, identity, (0, self.upto), &persons);
-            for (person, fold) in job.run(stored)? {
+            let job = Refold::new(self.project, id, funnel, identity, (0, upto), &persons);
+            for (person, fold) in job.run(stored, stop)? {
                 funnel.refolded(0, person, fold);
             }
         }
@@ -231,6 +237,10 @@ pub fn follow(
         }
     }
     Ok(next)
+}
+
+fn go_on(yes: bool) -> ControlFlow<()> {
+    if yes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 fn names_of(matcher: &StepMatcher) -> StdHashSet<String> {

@@ -1,19 +1,19 @@
 //! The worker: pulls the log, owns the live state, publishes to the hub. One thread; nothing else writes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use footpath_history::Stored;
-use footpath_log::{Log, LogError, Record};
+use footpath_log::{Log, Record};
 use footpath_model::clock::Clock;
 use footpath_model::control::{Control, CountedFunnel};
 use footpath_model::record::{FrameKind, FrameView};
 use hashbrown::HashMap;
 
 use crate::LiveError;
+use crate::funnel::LiveFunnel;
 use crate::hub::{FunnelNumbers, Hub, Progress, TailFrame};
 use crate::image::load_newest;
 use crate::imager::{ImageOptions, Imager};
@@ -23,8 +23,8 @@ use crate::reading::{Fill, Filled, READ_BYTES, Refold, follow};
 
 /// How long the worker sleeps when nothing new is durable: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
-/// How long it waits before it tries again what failed.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait before something that failed is tried again.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// A project that is known when the worker starts.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ pub struct KnownProject {
     pub funnels: Vec<CountedFunnel>,
 }
 
-/// Names projects by number; asked when a frame of an unknown project appears.
-pub type ProjectNames = Box<dyn Fn(u32) -> Option<String> + Send>;
+/// Names projects by number; asked when a frame of an unknown project appears. An error is tried again.
+pub type ProjectNames = Box<dyn Fn(u32) -> Result<Option<String>, LiveError> + Send>;
 
 /// What the worker is made of.
 pub struct LiveParts {
@@ -184,8 +184,9 @@ impl Worker {
             self.imager = Some(Imager::start(options, now_us)?);
         }
         for project in std::mem::take(&mut self.known) {
+            self.projects.entry(project.number).or_insert_with(|| ProjectLive::new(&project.id));
             for counted in project.funnels {
-                if self.project(project.number).funnel(&counted.definition.id).is_none() {
+                if self.funnel(project.number, &counted.definition.id).is_none() {
                     self.fill(project.number, counted, self.progress.position);
                 }
             }
@@ -208,11 +209,11 @@ impl Worker {
     }
 
     /// Takes what is new; false if nothing was.
-    fn step(&mut self) -> Result<bool, LogError> {
+    fn step(&mut self) -> Result<bool, LiveError> {
         let records = self.log.read(self.progress.position, READ_BYTES)?;
         let bytes = records.iter().map(|record| record.payload.len() as u64).sum();
         for record in &records {
-            self.apply(record);
+            self.apply(record)?;
         }
         let now_us = self.clock.now_us();
         self.projects.values_mut().for_each(|project| project.advance(now_us));
@@ -226,28 +227,27 @@ impl Worker {
         Ok(!records.is_empty())
     }
 
-    fn apply(&mut self, record: &Record) {
+    /// Takes a record; an error leaves it for the next try.
+    fn apply(&mut self, record: &Record) -> Result<(), LiveError> {
         let at = Progress { position: record.offset, processed_us: record.append_time_us };
-        self.progress = Progress { position: record.offset + 1, ..at };
+        let next = Progress { position: record.offset + 1, ..at };
         let frame = match FrameView::new(&record.payload) {
             Ok(frame) => frame,
             Err(error) => {
                 tracing::error!(%error, offset = record.offset, "a frame cannot be read and is left out");
-                return;
+                self.progress = next;
+                return Ok(());
             }
         };
         let number = frame.head.project;
+        self.know(number)?;
+        self.progress = next;
         if frame.head.kind == FrameKind::Control {
             self.control(number, record.offset, frame.context);
-            return;
+            return Ok(());
         }
-        let project = self.project(number);
-        // A poison event must not stop everybody's numbers.
-        if catch_unwind(AssertUnwindSafe(|| project.apply(&frame, at))).is_err() {
-            tracing::error!(
-                offset = record.offset,
-                "a frame made the live worker fail; the rest of it is left out"
-            );
+        if let Some(project) = self.projects.get_mut(&number) {
+            project.apply(&frame, at);
         }
         self.hub.publish_frame(|| TailFrame {
             offset: record.offset,
@@ -255,13 +255,21 @@ impl Worker {
             project: number,
             frame: record.payload.clone(),
         });
+        Ok(())
     }
 
-    fn project(&mut self, number: u32) -> &mut ProjectLive {
-        let names = &self.names;
-        self.projects
-            .entry(number)
-            .or_insert_with(|| ProjectLive::new(&names(number).unwrap_or_else(|| number.to_string())))
+    /// Makes room for a project that appears for the first time.
+    fn know(&mut self, number: u32) -> Result<(), LiveError> {
+        if !self.projects.contains_key(&number) {
+            let id = (self.names)(number)?;
+            let id = id.ok_or_else(|| LiveError::Project(format!("there is no project {number}")))?;
+            self.projects.insert(number, ProjectLive::new(&id));
+        }
+        Ok(())
+    }
+
+    fn funnel(&mut self, number: u32, id: &str) -> Option<&mut LiveFunnel> {
+        self.projects.get_mut(&number)?.funnel(id)
     }
 
     fn control(&mut self, number: u32, offset: u64, json: &[u8]) {
@@ -281,7 +289,7 @@ impl Worker {
     /// A new definition: stored events up to its record are folded into it, then it joins.
     fn put_funnel(&mut self, number: u32, offset: u64, counted: CountedFunnel) {
         let (id, version) = (&counted.definition.id, counted.definition.version);
-        let live = self.project(number).funnel(id).map(|funnel| funnel.counted().definition.version);
+        let live = self.funnel(number, id).map(|funnel| funnel.counted().definition.version);
         let filling = self.filling.get(&(number, id.clone())).map(|f| f.job.counted.definition.version);
         // A replay brings versions that were followed by others long ago.
         if offset < self.live_from || live.max(filling) >= Some(version) {
@@ -294,7 +302,7 @@ impl Worker {
         if let Some(filling) = self.filling.remove(&(number, id.to_owned())) {
             filling.job.cancelled.store(true, Ordering::Relaxed);
         }
-        if self.project(number).remove(id).is_some() {
+        if self.projects.get_mut(&number).and_then(|project| project.remove(id)).is_some() {
             self.abort_image();
         }
         self.hub.end_funnel(number, id);
@@ -307,9 +315,10 @@ impl Worker {
     }
 
     fn fill(&mut self, number: u32, counted: CountedFunnel, upto: u64) {
+        let Some(project) = self.projects.get(&number) else { return };
         let job = Arc::new(Fill {
             project: number,
-            project_id: self.project(number).id.clone(),
+            project_id: project.id.clone(),
             counted,
             upto,
             now_us: self.clock.now_us(),
@@ -325,7 +334,7 @@ impl Worker {
     /// A definition that nobody saw before shows how far it is; one that changed goes on with its old numbers.
     fn publish_percent(&mut self, job: &Fill, percent: u32) {
         let definition = &job.counted.definition;
-        if self.project(job.project).funnel(&definition.id).is_some() {
+        if self.funnel(job.project, &definition.id).is_some() {
             return;
         }
         let numbers = FunnelNumbers {
@@ -360,7 +369,7 @@ impl Worker {
         job: &Refold,
         folds: Result<Vec<(u64, footpath_engine::PersonFunnel)>, LiveError>,
     ) {
-        let Some(funnel) = self.project(job.project).funnel(&job.funnel) else { return };
+        let Some(funnel) = self.funnel(job.project, &job.funnel) else { return };
         match folds {
             Ok(folds) => {
                 folds.into_iter().for_each(|(person, fold)| funnel.refolded(job.reading, person, fold));
@@ -416,7 +425,9 @@ impl Worker {
             self.abort_image();
             funnel.advance(self.clock.now_us());
             funnel.touch();
-            self.project(number).put(id, funnel);
+            if let Some(project) = self.projects.get_mut(&number) {
+                project.put(id, funnel);
+            }
         }
         Ok(())
     }
@@ -457,7 +468,7 @@ impl Worker {
                 }
             }
         }
-        self.hub.publish_progress(complete);
+        self.hub.publish_progress(self.progress, complete);
     }
 }
 
