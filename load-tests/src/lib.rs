@@ -2,9 +2,12 @@
 
 pub mod clock;
 pub mod crash;
+pub mod delta;
+pub mod observe;
 mod patch;
 pub mod report;
 pub mod run;
+pub mod signed;
 pub mod source;
 mod template;
 mod wire;
