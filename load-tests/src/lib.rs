@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod crash;
 pub mod delta;
+pub mod first;
 pub mod observe;
 mod patch;
 pub mod report;
