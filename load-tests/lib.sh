@@ -1,5 +1,5 @@
 # Shared by the measuring scripts: where things are, starting and stopping servers, reading reports. Loopback only.
-# SKIP_BUILD=1 builds nothing; BIN names the folder with the binaries. shellcheck shell=sh
+# SKIP_BUILD=1 builds nothing; BIN names the folder with the binaries, which are then not built either.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -66,7 +66,9 @@ await() { # file pattern
     done
 }
 
+# The output file is emptied here: the server opens it a moment later, and the last one's lines must not be taken for its.
 start_noop() {
+    : >"$work/noop.out"
     taskset -c "$SERVER_CPU" "$BIN/footpath-noop" --listen "127.0.0.1:$PORT" >"$work/noop.out" 2>&1 &
     server=$!
     await "$work/noop.out" 'no-op server on'
@@ -75,6 +77,7 @@ start_noop() {
 # Starts `footpath serve` on a folder and waits until it listens; sets key on the folder's first start.
 start_footpath() { # data [options]
     data=$1; shift
+    : >"$work/serve.out"
     taskset -c "$SERVER_CPU" "$BIN/footpath" serve --data "$data" --listen "127.0.0.1:$PORT" \
         --admin-listen "$ADMIN" --project "$PROJECT" "$@" >"$work/serve.out" 2>&1 &
     server=$!
@@ -93,8 +96,7 @@ start_with_funnel() { # data [options]
         fail "the funnel cannot be defined: $(cat "$work/apply.out")"
 }
 
-# Runs the generator; its report goes to $work/report.json. With no more than --saturate or --rate N it measures
-# SECONDS_EACH seconds.
+# Runs the generator; its report goes to $work/report.json. Measures SECONDS_EACH seconds.
 load() { # key [options]
     load_key=$1; shift
     FOOTPATH_KEY=$load_key timeout "$((SECONDS_EACH + WARMUP + 60))" taskset -c "$LOAD_CPU" "$BIN/footpath-load" \
@@ -111,6 +113,9 @@ note() { # name what
     field events_per_s >>"$work/$1.rates"
     printf '%-9s %-8s %9.0f events/s   server %3.0f %% of a core, generator %3.0f %%\n' \
         "$1" "$2" "$(field events_per_s)" "$(field server_cpu_percent)" "$(field generator_cpu_percent)"
+    grep -q '"mode": "saturate"' "$work/report.json" || return 0
+    [ "$(field server_cpu_percent | cut -d. -f1)" -ge 90 ] ||
+        echo "WARNING: the server's core was not busy, so this is not its limit: is something else running?"
 }
 
 median() {

@@ -9,6 +9,9 @@
 # --search: saturates for STEP_SECONDS (120). If a lag grows, bisects STEPS (5) times for STEP_SECONDS each between
 # a quarter of that rate and that rate, then runs the best rate for SECONDS_EACH; should a lag grow in that, it goes
 # down by 5 % and tries again, three times at most. Each run starts on an empty folder.
+# Where consumers fall behind by half a gigabyte of log the server slows the way in, so a saturated run settles within some
+# ten seconds; --search is for a rate at which nothing waits. Data takes some 100 bytes an event (in TMPDIR).
+# Chunks are written every 128 k events, but at least once a minute: below some 10,000 events/s take 300 s or more.
 # Also EVERY (seconds between two looks), WARMUP, SERVER_CPU, LOAD_CPU, PORT, PROJECT, BIN, SKIP_BUILD, TMPDIR.
 set -eu
 FACTS="$0 $*"
@@ -28,14 +31,15 @@ case ${1:-} in
     --rate) mode=rate; rate=${2:?--rate needs a number}; shift 2 ;;
 esac
 
-noop() { # when
+noop() { # when [generator options]
+    when=$1; shift
     full=$SECONDS_EACH
     SECONDS_EACH=$NOOP_SECONDS
     round=1
     while [ "$round" -le "$NOOP_ROUNDS" ]; do
         start_noop
-        load unused --saturate
-        note noop "$1"
+        load unused --saturate "$@"
+        note noop "$when"
         stop
         round=$((round + 1))
     done
@@ -47,8 +51,13 @@ run() { # seconds rate-or-empty [generator options]
     seconds=$1; at=$2; shift 2
     full=$SECONDS_EACH
     SECONDS_EACH=$seconds
-    if [ -n "$at" ]; then set -- --rate "$at" "$@"; else set -- --saturate "$@"; fi
-    printf '\n%s for %s s\n' "${at:+$at events/s on a schedule}${at:-saturated}" "$seconds" | sed "s/schedule$at/schedule/"
+    if [ -n "$at" ]; then
+        printf '\n%s events/s on a schedule for %s s\n' "$at" "$seconds"
+        set -- --rate "$at" "$@"
+    else
+        printf '\nsaturated for %s s\n' "$seconds"
+        set -- --saturate "$@"
+    fi
     start_with_funnel "$work/data"
     FOOTPATH_TOKEN=$token taskset -c "$LOAD_CPU" "$BIN/footpath-observe" --target "$URL" --admin "$ADMIN" \
         --project "$PROJECT" --funnel load --log "$work/data/log" --seconds "$((seconds + WARMUP))" --every "$EVERY" \
@@ -106,7 +115,7 @@ keeps_up() { awk -v offered="$1" -v taken="$2" 'BEGIN { exit !(taken >= offered 
 need timeout coreutils
 build server
 facts
-noop before
+noop before "$@"
 case $mode in
     search) search "$@" ;;
     *) run "$SECONDS_EACH" "$rate" "$@" ;;
@@ -114,7 +123,7 @@ esac
 kept=$bounded
 [ -z "$rate" ] || keeps_up "$rate" "$speed" || kept=
 echo
-noop after
+noop after "$@"
 
 a=$(median "$work/noop.rates")
 printf '\nmedian no-op        %9.0f events/s\n' "$a"
