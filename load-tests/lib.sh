@@ -52,12 +52,13 @@ facts() {
     echo "pinned    server to CPU $SERVER_CPU, generator to CPU $LOAD_CPU; load average before: $(cut -d' ' -f1 /proc/loadavg)"
 }
 
+# Functions share the scripts' variables (plain sh has no others), so names are not reused between the two files.
 # Waits for a line in a server's output, at most 20 s.
 await() { # file pattern
-    tries=0
+    waited=0
     until grep -q "$2" "$1" 2>/dev/null; do
-        tries=$((tries + 1))
-        if [ "$tries" -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
+        waited=$((waited + 1))
+        if [ "$waited" -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
             echo "the server did not print '$2'; it said:" >&2
             cat "$1" >&2
             return 1
