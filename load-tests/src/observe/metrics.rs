@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn numbers_are_found_by_name_and_label() {
-        let text = "# TYPE a gauge\na 2.5\nlag{consumer=\"live\"} 7.0\nlag{consumer=\"chunks\"} 9\nlagging 1\n# EOF\n";
+        let text = "# TYPE a gauge\na 2.5\nlag{consumer=\"live\"} 7.0\nlag{consumer=\"chunks\"} 9\nlagging{consumer=\"x\"} 1\n# EOF\n";
         let metrics = Metrics::parse(text);
         assert_eq!(metrics.get("a").ok(), Some(2.5));
         let mut lags: Vec<_> = metrics.by_label("lag").collect();
