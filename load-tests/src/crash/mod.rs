@@ -13,6 +13,7 @@ mod round;
 mod sender;
 mod server;
 mod source;
+mod tail;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -19,6 +19,7 @@ use super::link::Link;
 use super::sender::Sender;
 use super::server::{Server, Setup};
 use super::source::{Kind, SPAN_S, Source};
+use super::tail::Tail;
 use crate::clock::wall_ms;
 
 /// Who sends: how events are named, and whether over `IngestStream`.
@@ -33,6 +34,9 @@ const SENDERS: [(Kind, bool); 7] = [
 ];
 /// How long everything may take to be acknowledged after a restart.
 const DELIVERY: Duration = Duration::from_secs(120);
+
+/// Between two batches until the tail has begun.
+const GREETING: Duration = Duration::from_millis(200);
 
 /// What chance decides of a round.
 #[derive(Debug)]
@@ -67,17 +71,22 @@ struct Line {
     duplicates: u64,
     up: Duration,
     first_ack: Option<Duration>,
+    trimmed: u64,
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, life, kills, acked, duplicates, up, first_ack } = self;
+        let Self { seed, life, kills, acked, duplicates, up, first_ack, trimmed } = self;
         write!(f, "seed {seed} killed after {:>3} ms, {kills} kills: ", life.as_millis())?;
         write!(f, "acked {acked:>6}, duplicates {duplicates:>5}, up in {} ms, first ack ", up.as_millis())?;
         match first_ack {
-            Some(after) => write!(f, "{} ms", after.as_millis()),
-            None => f.write_str("-"),
+            Some(after) => write!(f, "{} ms", after.as_millis())?,
+            None => f.write_str("-")?,
         }
+        if *trimmed > 0 {
+            write!(f, ", the tail has a gap of {trimmed} records")?;
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +98,7 @@ pub struct World {
     link: Arc<Link>,
     token: String,
     senders: Vec<Sender>,
+    tail: Tail,
     funnels: Option<Funnels>,
     kills: u32,
 }
@@ -109,15 +119,18 @@ impl World {
         let source = |(index, (kind, streams)): (usize, &(Kind, bool))| {
             Sender::new(Source::new(index as u64, *kind, seed, base_s), *kind, *streams)
         };
-        let link = Link::new(key);
+        let link = Arc::new(Link::new(key));
         link.set_up(server.url.clone());
+        let mut senders: Vec<_> = SENDERS.iter().enumerate().map(source).collect();
+        let tail = tail(&link, &token, &mut senders).await?;
         Ok(Self {
             seed,
             setup,
             server: Some(server),
-            link: Arc::new(link),
+            link,
             token,
-            senders: SENDERS.iter().enumerate().map(source).collect(),
+            senders,
+            tail,
             funnels: Some(Funnels::new(seed, base_s)),
             kills: 0,
         })
@@ -149,6 +162,7 @@ impl World {
         let funnels = timeout(DELIVERY, delivered).await.context("not everything was acknowledged")??;
         let api = self.api().await?;
         check::everything(&api, &self.link, &funnels).await?;
+        self.tail.check(&self.link).await?;
         self.funnels = Some(funnels);
         self.no_panic()?;
         let (after, first) = (self.summary(), self.link.first_ack());
@@ -160,6 +174,7 @@ impl World {
             duplicates: after.duplicates - before.duplicates,
             up,
             first_ack: first.map(|first| up + (first - told)),
+            trimmed: self.tail.trimmed(),
         };
         Ok(line.to_string())
     }
@@ -230,4 +245,19 @@ impl World {
         let books = self.link.books();
         Summary { rounds: 0, kills: self.kills, acked: books.acked(), duplicates: books.tally.duplicates }
     }
+}
+
+/// A tail that has got its first events; what was stored until then may have been too early for it.
+async fn tail(link: &Arc<Link>, token: &str, senders: &mut [Sender]) -> anyhow::Result<Tail> {
+    let tail = Tail::start(Arc::clone(link), token.to_owned());
+    let sender = senders.first_mut().context("nobody sends")?;
+    for _ in 0..100 {
+        ensure!(sender.greet(link).await?, "a batch was not acknowledged, and nobody was killed");
+        sleep(GREETING).await;
+        if tail.has_begun() {
+            tail.began_after(link);
+            return Ok(tail);
+        }
+    }
+    anyhow::bail!("the tail of events brings nothing")
 }
