@@ -9,6 +9,7 @@ mod books;
 mod check;
 mod funnels;
 mod link;
+mod plan;
 mod round;
 mod sender;
 mod server;
