@@ -217,3 +217,6 @@ fn same(entry: &mut Entry, event: &v1::StoredEvent) -> anyhow::Result<()> {
     ensure!(sent == stored, "{entry} was changed: sent {sent:?}, stored {stored:?}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
