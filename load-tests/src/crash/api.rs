@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::time::{Instant, timeout};
-use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
 
 use super::link::with;
 use super::source::PROJECT;
@@ -163,14 +163,8 @@ impl Api {
 
     async fn watch(&self, funnel: &str, position: u64, last: &mut String) -> anyhow::Result<Option<Numbers>> {
         let target = v1::FunnelSubscription { funnel_id: funnel.to_owned(), interval_ms: 20 };
-        let subscription = v1::Subscription {
-            id: "f".to_owned(),
-            target: Some(v1::subscription::Target::Funnel(target)),
-            cursor: String::new(),
-        };
-        let asked = v1::WatchRequest { project: PROJECT.to_owned(), subscriptions: vec![subscription] };
-        let mut live = LiveClient::new(self.channel.clone());
-        let mut stream = live.watch(with(&self.token, asked)).await.context("Watch")?.into_inner();
+        let target = v1::subscription::Target::Funnel(target);
+        let mut stream = self.subscribe(target, String::new()).await.context("Watch")?;
         let mut version = None;
         while let Ok(message) = timeout(SILENCE, stream.message()).await {
             let Some(message) = message.context("Watch")?.and_then(|message| message.message) else { break };
@@ -190,7 +184,26 @@ impl Api {
         Ok(None)
     }
 
-    /// The ids of all funnels.
+    /// All events from a cursor on, or from now on without one.
+    ///
+    /// # Errors
+    /// The server's status.
+    pub async fn tail(&self, cursor: String) -> Result<Streaming<v1::WatchResponse>, tonic::Status> {
+        self.subscribe(v1::subscription::Target::Events(v1::EventSubscription::default()), cursor).await
+    }
+
+    async fn subscribe(
+        &self,
+        target: v1::subscription::Target,
+        cursor: String,
+    ) -> Result<Streaming<v1::WatchResponse>, tonic::Status> {
+        let subscription = v1::Subscription { id: "it".to_owned(), target: Some(target), cursor };
+        let asked = v1::WatchRequest { project: PROJECT.to_owned(), subscriptions: vec![subscription] };
+        let mut live = LiveClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
+        Ok(live.watch(with(&self.token, asked)).await?.into_inner())
+    }
+
+    /// All funnels.
     ///
     /// # Errors
     /// If the server fails.

@@ -196,7 +196,8 @@ impl Books {
     }
 }
 
-fn key(event: &v1::StoredEvent) -> Option<u64> {
+/// What names an event in the books.
+pub fn key(event: &v1::StoredEvent) -> Option<u64> {
     let value = event.properties.as_ref()?.fields.get(KEY)?.kind.as_ref()?;
     match value {
         prost_types::value::Kind::NumberValue(number) => Some(*number as u64),
@@ -216,3 +217,6 @@ fn same(entry: &mut Entry, event: &v1::StoredEvent) -> anyhow::Result<()> {
     ensure!(sent == stored, "{entry} was changed: sent {sent:?}, stored {stored:?}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,19 @@ pub async fn everything(api: &Api, link: &Link, funnels: &Funnels) -> anyhow::Re
     Ok(())
 }
 
+/// Compares what a restart found, before anything is sent to it: a batch without an answer may be there or not.
+///
+/// # Errors
+/// The first violation.
+pub async fn untouched(api: &Api, link: &Link) -> anyhow::Result<()> {
+    let events = api.events().await?;
+    link.books().compare(&events, false)?;
+    for funnel in api.funnels().await? {
+        same_numbers(api, &funnel.id).await.with_context(|| format!("funnel {}", funnel.id))?;
+    }
+    Ok(())
+}
+
 /// Received is the sum of outcomes. What was stored is known exactly; an attempt without an answer may have become
 /// anything, once.
 async fn ledger(api: &Api, link: &Link, stored: u64) -> anyhow::Result<()> {
@@ -80,17 +93,17 @@ async fn definitions(api: &Api, funnels: &Funnels) -> anyhow::Result<()> {
 /// Books = stored = live, at an equal or later position.
 async fn funnel(api: &Api, link: &Link, id: &str, spec: &Spec) -> anyhow::Result<()> {
     let counted = spec.count(&link.books());
-    let stored = api.query(id).await?.context("it was confirmed and does not answer")?;
-    let Numbers { reached, expected, .. } = &stored;
-    ensure!(*reached == counted, "stored events give {reached:?}, the books {counted:?}");
-    ensure!(*expected == 0, "{expected} numbered events are called missing; all were acknowledged");
-    let live = api.watched(id, stored.position).await?;
-    ensure!(live.reached == counted, "live shows {live:?}, stored events give {stored:?}");
-    ensure!(
-        live.version == stored.version,
-        "live counts version {}, stored {}",
-        live.version,
-        stored.version
-    );
+    let Numbers { reached, expected, .. } = same_numbers(api, id).await?;
+    ensure!(reached == counted, "stored events and live give {reached:?}, the books {counted:?}");
+    ensure!(expected == 0, "{expected} numbered events are called missing; all were acknowledged");
     Ok(())
+}
+
+/// Live at an equal or later position shows what stored events give.
+async fn same_numbers(api: &Api, id: &str) -> anyhow::Result<Numbers> {
+    let stored = api.query(id).await?.context("it exists and does not answer")?;
+    let live = api.watched(id, stored.position).await?;
+    let same = (&live.reached, live.version) == (&stored.reached, stored.version);
+    ensure!(same, "live shows {live:?}, stored events give {stored:?}");
+    Ok(stored)
 }

@@ -9,10 +9,12 @@ mod books;
 mod check;
 mod funnels;
 mod link;
+mod plan;
 mod round;
 mod sender;
 mod server;
 mod source;
+mod tail;
 
 use std::path::PathBuf;
 use std::time::Duration;

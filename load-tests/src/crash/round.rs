@@ -1,14 +1,13 @@
 //! One round after another on one data folder.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Summary;
@@ -16,9 +15,11 @@ use super::api::Api;
 use super::check;
 use super::funnels::Funnels;
 use super::link::Link;
+use super::plan::{Line, Plan};
 use super::sender::Sender;
 use super::server::{Server, Setup};
 use super::source::{Kind, SPAN_S, Source};
+use super::tail::Tail;
 use crate::clock::wall_ms;
 
 /// Who sends: how events are named, and whether over `IngestStream`.
@@ -34,52 +35,8 @@ const SENDERS: [(Kind, bool); 7] = [
 /// How long everything may take to be acknowledged after a restart.
 const DELIVERY: Duration = Duration::from_secs(120);
 
-/// What chance decides of a round.
-#[derive(Debug)]
-struct Plan {
-    life: Duration,
-    /// Killed again so long after its process began.
-    in_its_start: Option<Duration>,
-    /// Killed again so long after senders were told of it.
-    in_the_retries: Option<Duration>,
-    /// Look at the disk before anything is sent again.
-    look_first: bool,
-}
-
-impl Plan {
-    fn draw(rng: &mut StdRng) -> Self {
-        let ms = Duration::from_millis;
-        Self {
-            life: ms(rng.random_range(50..=800)),
-            in_its_start: rng.random_bool(0.25).then(|| ms(rng.random_range(1..=250))),
-            in_the_retries: rng.random_bool(0.25).then(|| ms(rng.random_range(1..=150))),
-            look_first: rng.random_bool(0.3),
-        }
-    }
-}
-
-/// What is printed of a round.
-struct Line {
-    seed: u64,
-    life: Duration,
-    kills: u32,
-    acked: u64,
-    duplicates: u64,
-    up: Duration,
-    first_ack: Option<Duration>,
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, life, kills, acked, duplicates, up, first_ack } = self;
-        write!(f, "seed {seed} killed after {:>3} ms, {kills} kills: ", life.as_millis())?;
-        write!(f, "acked {acked:>6}, duplicates {duplicates:>5}, up in {} ms, first ack ", up.as_millis())?;
-        match first_ack {
-            Some(after) => write!(f, "{} ms", after.as_millis()),
-            None => f.write_str("-"),
-        }
-    }
-}
+/// Between two batches until the tail has begun.
+const GREETING: Duration = Duration::from_millis(200);
 
 /// A data folder, the server on it, and who works with it.
 pub struct World {
@@ -89,6 +46,7 @@ pub struct World {
     link: Arc<Link>,
     token: String,
     senders: Vec<Sender>,
+    tail: Tail,
     funnels: Option<Funnels>,
     kills: u32,
 }
@@ -109,15 +67,18 @@ impl World {
         let source = |(index, (kind, streams)): (usize, &(Kind, bool))| {
             Sender::new(Source::new(index as u64, *kind, seed, base_s), *kind, *streams)
         };
-        let link = Link::new(key);
+        let link = Arc::new(Link::new(key));
         link.set_up(server.url.clone());
+        let mut senders: Vec<_> = SENDERS.iter().enumerate().map(source).collect();
+        let tail = tail(&link, &token, &mut senders).await?;
         Ok(Self {
             seed,
             setup,
             server: Some(server),
-            link: Arc::new(link),
+            link,
             token,
-            senders: SENDERS.iter().enumerate().map(source).collect(),
+            senders,
+            tail,
             funnels: Some(Funnels::new(seed, base_s)),
             kills: 0,
         })
@@ -130,52 +91,65 @@ impl World {
     pub async fn round(&mut self, number: u64) -> anyhow::Result<String> {
         let seed = self.seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(number);
         let plan = Plan::draw(&mut StdRng::seed_from_u64(seed));
-        let (before, kills_before) = (self.summary(), self.kills);
+        let before = self.summary();
         self.link.produce(true);
         let mut senders = JoinSet::new();
         for sender in self.senders.drain(..) {
             senders.spawn(sender.run(Arc::clone(&self.link)));
         }
         let funnels = self.funnels.take().context("a round failed before")?;
-        let funnels = tokio::spawn(funnels.run(Arc::clone(&self.link), self.token.clone()));
+        let definer = tokio::spawn(funnels.run(Arc::clone(&self.link), self.token.clone()));
         sleep(plan.life).await;
         let (up, told) = self.kill_and_restart(&plan).await?;
-        let delivered = async {
-            while let Some(sender) = senders.join_next().await {
-                self.senders.push(sender??);
-            }
-            anyhow::Ok(funnels.await??)
-        };
-        let funnels = timeout(DELIVERY, delivered).await.context("not everything was acknowledged")??;
-        let api = self.api().await?;
-        check::everything(&api, &self.link, &funnels).await?;
-        self.funnels = Some(funnels);
-        self.no_panic()?;
+        let delivered = self.delivered(senders, definer);
+        timeout(DELIVERY, delivered).await.context("not everything was acknowledged")??;
+        self.check().await?;
         let (after, first) = (self.summary(), self.link.first_ack());
         let line = Line {
             seed,
             life: plan.life,
-            kills: self.kills - kills_before,
+            kills: after.kills - before.kills,
             acked: after.acked - before.acked,
             duplicates: after.duplicates - before.duplicates,
             up,
             first_ack: first.map(|first| up + (first - told)),
+            trimmed: self.tail.trimmed(),
         };
         Ok(line.to_string())
     }
 
+    /// Waits until nothing is under way.
+    async fn delivered(
+        &mut self,
+        mut senders: JoinSet<anyhow::Result<Sender>>,
+        definer: JoinHandle<anyhow::Result<Funnels>>,
+    ) -> anyhow::Result<()> {
+        while let Some(sender) = senders.join_next().await {
+            self.senders.push(sender??);
+        }
+        self.funnels = Some(definer.await??);
+        Ok(())
+    }
+
+    async fn check(&self) -> anyhow::Result<()> {
+        let funnels = self.funnels.as_ref().context("nobody knows the funnels")?;
+        check::everything(&self.api().await?, &self.link, funnels).await?;
+        self.tail.check(&self.link).await?;
+        self.no_panic()
+    }
+
     /// Answers how long the last start took, and when senders were told.
     async fn kill_and_restart(&mut self, plan: &Plan) -> anyhow::Result<(Duration, Instant)> {
-        self.link.produce(false);
         self.kill().await?;
+        self.link.produce(false);
         if let Some(after) = plan.in_its_start {
             Server::start_and_kill(&self.setup, after).await?;
             self.kills += 1;
         }
         let mut up = self.restart().await?;
         if plan.look_first {
-            let events = self.api().await?.events().await?;
-            self.link.books().compare(&events, false).context("before anything was sent again")?;
+            let looked = check::untouched(&self.api().await?, &self.link).await;
+            looked.context("before anything was sent again")?;
         }
         let mut told = self.tell()?;
         if let Some(after) = plan.in_the_retries {
@@ -230,4 +204,19 @@ impl World {
         let books = self.link.books();
         Summary { rounds: 0, kills: self.kills, acked: books.acked(), duplicates: books.tally.duplicates }
     }
+}
+
+/// A tail that has got its first events; what was stored until then may have been too early for it.
+async fn tail(link: &Arc<Link>, token: &str, senders: &mut [Sender]) -> anyhow::Result<Tail> {
+    let tail = Tail::start(Arc::clone(link), token.to_owned());
+    let sender = senders.first_mut().context("nobody sends")?;
+    for _ in 0..100 {
+        ensure!(sender.greet(link).await?, "a batch was not acknowledged, and nobody was killed");
+        sleep(GREETING).await;
+        if tail.has_begun() {
+            tail.began_after(link);
+            return Ok(tail);
+        }
+    }
+    anyhow::bail!("the tail of events brings nothing")
 }

@@ -63,6 +63,15 @@ impl Sender {
         Ok(self)
     }
 
+    /// Sends one batch.
+    ///
+    /// # Errors
+    /// If an answer contradicts the books.
+    pub async fn greet(&mut self, link: &Link) -> anyhow::Result<bool> {
+        let work = self.fresh(link);
+        attempt(&connect(link).await, link, &work).await
+    }
+
     /// The next batch: mostly a fresh one, sometimes one that was acknowledged before.
     fn next_work(&mut self, link: &Link) -> Option<Work> {
         if !link.is_producing() {

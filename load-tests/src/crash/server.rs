@@ -91,10 +91,11 @@ fn spawn(setup: &Setup) -> anyhow::Result<Child> {
     }
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .arg("--until-stdin-closes") // Should this process be killed, the server ends as well.
         .args(HURRY)
         .arg("--data")
         .arg(&setup.data)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log)
         .kill_on_drop(true);
