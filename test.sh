@@ -69,7 +69,9 @@ step "licences and sources" cargo deny --all-features --locked check bans licens
 step "API rules" api
 step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
 step "documents" documents
+step "binaries" cargo build --workspace --bins --locked
 step "Rust tests" cargo test --workspace --locked --no-fail-fast
-step "the page in Chromium" server/dashboard/test.sh
-step "ghz" env PROFILE=dev TOTAL=200 load-tests/ghz.sh --serve
+bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
+step "the page in Chromium" env FOOTPATH_BIN="$bin/footpath" server/dashboard/test.sh
+step "ghz" env BIN="$bin" TOTAL=200 load-tests/ghz.sh --serve
 printf '\nAll passed in %d s; nothing was skipped.\n' "$SECONDS"

@@ -3,11 +3,10 @@
 # say stored 10, duplicates 0, refused none. Anything else fails the run.
 #   FOOTPATH_KEY=fp_... [TARGET=127.0.0.1:7400] [TOTAL=2000] [CONCURRENCY=8] [RATE=0] load-tests/ghz.sh
 #   load-tests/ghz.sh --serve     starts a server of its own on PORT and an empty folder
-# PROFILE is cargo's: release, or dev for a short check.
+# BIN names the folder with the binaries; without, they are built in release mode.
 set -eu
 
 cd "$(dirname "$0")/.."
-PROFILE=${PROFILE:-release}
 PORT=${PORT:-7430}
 TARGET=${TARGET:-127.0.0.1:7400}
 TOTAL=${TOTAL:-2000}
@@ -34,12 +33,15 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
+if [ -z "${BIN:-}" ]; then
+    cargo build --quiet --release -p footpath-load
+    [ "${1:-}" != --serve ] || cargo build --quiet --release --bin footpath
+    BIN=${CARGO_TARGET_DIR:-target}/release
+fi
+
 if [ "${1:-}" = --serve ]; then
-    cargo build --quiet --profile "$PROFILE" --bin footpath
-    folder=$PROFILE
-    [ "$PROFILE" != dev ] || folder=debug
     TARGET=127.0.0.1:$PORT
-    "${CARGO_TARGET_DIR:-target}/$folder/footpath" serve --data "$work/data" --listen "$TARGET" \
+    "$BIN/footpath" serve --data "$work/data" --listen "$TARGET" \
         --admin-listen "127.0.0.1:$((PORT + 1))" >"$work/serve.out" 2>"$work/serve.err" &
     server=$!
     tries=0
@@ -67,7 +69,7 @@ fi
 printf '{"authorization":"Bearer %s"}' "${FOOTPATH_KEY:-none}" >"$work/metadata.json"
 
 # ghz's own parser does not know `optional` in proto3, so it gets the compiled descriptors.
-cargo run --quiet --profile "$PROFILE" -p footpath-load --bin footpath-load -- --descriptors "$work/api.bin"
+"$BIN/footpath-load" --descriptors "$work/api.bin"
 
 # With --debug ghz logs every answer, which is what is checked.
 timeout "${LIMIT:-300}" "$ghz" --insecure --protoset "$work/api.bin" \

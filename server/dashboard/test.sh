@@ -34,7 +34,7 @@ if [[ -z "${FOOTPATH_BIN:-}" ]]; then
   cargo build --locked -p footpath-server
   FOOTPATH_BIN="$(cargo metadata --format-version 1 --no-deps --locked | node -p 'JSON.parse(require("fs").readFileSync(0)).target_directory')/debug/footpath"
 else
-  cargo build --quiet --locked -p footpath-proto
+  cargo build --quiet --locked --workspace --bins # The descriptors lie in the build folder.
 fi
 export FOOTPATH_BIN
 
