@@ -210,3 +210,27 @@ fn a_range_is_closed_by_rows_bytes_or_age() {
         }
     }
 }
+
+#[test]
+fn a_range_that_could_not_be_written_is_written_before_more_is_gathered() {
+    let disk = SimDisk::new(1);
+    let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(disk.clone()));
+    testing::fill(&log, &mut Rng(3), 30);
+    let mut builder = testing::builder(&log, &chunks, &[]);
+    for good in 0..12 {
+        disk.fail_names_after(Some(good)); // So many files of the range are written.
+        assert!(builder.step(NOW_US, log.durable_end()).is_err());
+        testing::fill(&log, &mut Rng(good), 2);
+    }
+    disk.fail_names_after(None);
+    assert!(builder.step(NOW_US, 0).unwrap());
+    assert_eq!(builder.covered(), 30);
+    testing::flush(&mut builder, &log);
+    let mut on_disk: Vec<_> =
+        disk.list().unwrap().into_iter().filter(|name| name.ends_with(".parquet")).collect();
+    let manifest = chunks.manifest();
+    let mut named: Vec<_> = manifest.files.iter().map(|file| file.path.clone()).collect();
+    on_disk.sort();
+    named.sort();
+    assert_eq!(on_disk, named);
+}
