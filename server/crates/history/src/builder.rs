@@ -171,6 +171,7 @@ impl Builder {
     }
 
     fn write(&mut self) -> Result<Vec<ChunkFile>, HistoryError> {
+        self.gathered.merge_old_days();
         // Out of the way of the borrow; if a write fails it goes back, sorted or not.
         let mut parts = std::mem::take(&mut self.gathered.parts);
         let files: Result<Vec<_>, _> =

@@ -234,3 +234,27 @@ fn a_range_that_could_not_be_written_is_written_before_more_is_gathered() {
     named.sort();
     assert_eq!(on_disk, named);
 }
+
+#[test]
+fn a_range_of_a_thousand_days_makes_few_files_and_every_event_is_found_by_its_time() {
+    let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(SimDisk::new(1)));
+    let on = |day: i64| Event {
+        name: "open".into(),
+        user_id: format!("u{}", day % 7),
+        time_us: NOW_US - day * testing::DAY_US,
+        ..Event::default()
+    };
+    for project in [1, 2] {
+        testing::append(&log, testing::frame(project, 1, &(0..1000).map(on).collect::<Vec<_>>()));
+    }
+    testing::append(&log, testing::frame(3, 1, &[on(5)]));
+    testing::flush(&mut testing::builder(&log, &chunks, &[]), &log);
+    let files = |project| chunks.manifest().files.iter().filter(|file| file.project == project).count();
+    assert_eq!([1, 2, 3].map(files), [crate::gather::OWN_DAYS + 1, crate::gather::OWN_DAYS + 1, 1]);
+    let pinned = Stored::new(log, chunks).pin();
+    for day in [0, 63, 64, 65, 500, 999] {
+        let from_us = NOW_US - day * testing::DAY_US;
+        let scan = Scan { from_us, to_us: from_us + testing::DAY_US, ..Scan::all(2) };
+        assert_eq!(testing::rows(&pinned, &scan).len(), 1, "{day} days ago");
+    }
+}
