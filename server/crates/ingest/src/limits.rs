@@ -6,8 +6,10 @@
 pub struct Limits {
     /// Bytes of a batch.
     pub batch_bytes: usize,
-    /// Events of a batch; as many loss ranges and privacy requests are taken.
+    /// Events of a batch; as many loss ranges are taken.
     pub batch_events: usize,
+    /// Privacy requests of a batch: each becomes a log record and a transaction of the store.
+    pub privacy_requests: usize,
     /// Bytes of a batch's context.
     pub context_bytes: usize,
     /// Bytes of an event as encoded; also of its properties once plain ones are turned into typed ones, times two.
@@ -29,6 +31,7 @@ impl Default for Limits {
         Self {
             batch_bytes: 4 << 20,
             batch_events: 10_000,
+            privacy_requests: 100,
             context_bytes: 8 << 10,
             event_bytes: 32 << 10,
             name_bytes: 255,

@@ -31,9 +31,11 @@ pub(super) fn read<'a>(
                 own_field(&field, ctx, &mut walked)?;
             }
         }
-        let most = events.len().max(walked.losses.len()).max(walked.privacy_requests.len());
-        if most > limits.batch_events {
+        if events.len().max(walked.losses.len()) > limits.batch_events {
             return Err(BatchError::TooMany { limit: limits.batch_events });
+        }
+        if walked.privacy_requests.len() > limits.privacy_requests {
+            return Err(BatchError::TooManyWishes { limit: limits.privacy_requests });
         }
     }
     if !walked.losses.is_empty() && !walked.has_producer {
