@@ -143,12 +143,11 @@ fn start_ingest(
     Ok(Ingest::new(sequencer, view, Arc::clone(clock), config.limits(), Arc::new(random)))
 }
 
-/// The sequencer must take the largest batch that is allowed, as records: a record has a header of its own, and plain
-/// properties may double when they are typed.
+/// The sequencer must take the largest batch that is allowed. [`Config::check`] holds it below a project's share of the
+/// queue, which in turn is below a segment.
 fn group_limits(limits: &footpath_ingest::limits::Limits) -> footpath_log::Limits {
     let usual = footpath_log::Limits::default();
-    let largest = 2 * limits.batch_bytes + 128 * limits.batch_events + limits.context_bytes;
-    footpath_log::Limits { submission_bytes: usual.submission_bytes.max(largest), ..usual }
+    footpath_log::Limits { submission_bytes: usual.submission_bytes.max(limits.heaviest_batch()), ..usual }
 }
 
 fn start_live(

@@ -26,6 +26,32 @@ pub struct Limits {
     pub groups: usize,
 }
 
+/// A frame's header, a batch's own bookkeeping.
+const FRAME: usize = 256;
+/// An event record's header and a lost range's JSON beside its reason: a batch may have as many of both.
+const ENTRY: usize = 128 + 96;
+
+impl Limits {
+    /// What the largest batch may weigh in the sequencer's queue: its bytes, its records (plain properties may double
+    /// when they are typed; so may a loss's reason in JSON) and its control records.
+    pub fn heaviest_batch(&self) -> usize {
+        3_usize.saturating_mul(self.batch_bytes).saturating_add(self.beside_bytes())
+    }
+
+    /// The largest `batch_bytes` with which no batch weighs more than `room`; 0 if the other limits alone do.
+    pub fn largest_batch_bytes(&self, room: usize) -> usize {
+        room.saturating_sub(self.beside_bytes()) / 3
+    }
+
+    /// The part of the weight that does not grow with the bytes.
+    fn beside_bytes(&self) -> usize {
+        // JSON writes a control character of an actor as six.
+        let wish = FRAME + 6 * usize::from(self.id_bytes);
+        let entries = self.batch_events.saturating_mul(ENTRY);
+        (self.context_bytes + self.privacy_requests * wish + 2 * FRAME).saturating_add(entries)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
