@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Acquire;
 
 use anyhow::Context as _;
 use footpath_api::projection::Projection;
-use footpath_history::{ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
+use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
 use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
@@ -96,6 +96,11 @@ impl Pipeline {
             live,
             backlog,
         })
+    }
+
+    /// What the writer of chunks has done; nothing without one.
+    pub fn chunk_counters(&self) -> Arc<ChunkCounters> {
+        self.writer.as_ref().map(|writer| Arc::clone(writer.counters())).unwrap_or_default()
     }
 
     /// Commits what waits, lets every reader of the log come to its end, and closes the log. Blocks.
