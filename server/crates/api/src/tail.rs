@@ -90,8 +90,8 @@ impl Tail<'_> {
         loop {
             let (log, from) = (Arc::clone(&self.context.log), self.next.offset);
             let read = crate::query::blocking(move || read_page(log.as_ref(), from)).await;
-            let page = match read.unwrap_or_else(|status| Err(LogError::Failed(status.message().to_owned())))
-            {
+            let failed = |status: tonic::Status| Err(LogError::Failed(status.message().to_owned()));
+            let page = match read.unwrap_or_else(failed) {
                 Ok(page) => page,
                 Err(LogError::Trimmed { first }) => {
                     if !self.state.send_gap(self.id, "trimmed", first - self.next.offset).await {
