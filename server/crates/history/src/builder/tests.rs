@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_log::disk::Disk;
 use footpath_log::{Log, MemoryLog, SimDisk};
 use footpath_model::definition::{Condition, Literal, Op};
 use footpath_model::filter::holds;
