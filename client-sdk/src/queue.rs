@@ -110,6 +110,13 @@ impl Queue {
         Ok(Self { db, install, epoch, pending, pending_bytes })
     }
 
+    /// Nothing more fits, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn set_full(&self, full: bool) {
+        let pages = if full { 1 } else { 1 << 20 };
+        self.db.pragma_update(None, "max_page_count", pages).ok();
+    }
+
     pub(crate) fn install(&self) -> &str {
         &self.install
     }

@@ -21,6 +21,9 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// The wait after the queue could not be written, for example because the disk is full.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 
+/// The place of events that are not in the queue yet: behind all others.
+const NOT_KNOWN: i64 = i64::MAX;
+
 /// What the worker is told beside events.
 pub(crate) enum Command {
     /// The transport's outcome.
@@ -49,6 +52,7 @@ pub(crate) struct Tracked {
 
 struct Waiter {
     deadline: Duration,
+    /// [`NOT_KNOWN`] until everything there was at its flush is committed.
     until_seq: i64,
     acked_before: u64,
     rejected_before: u64,
@@ -168,6 +172,7 @@ impl Worker {
                     let _ = told.try_send(()); // Whoever stopped waiting need not be told.
                 }
                 self.delivery.on_commit(now.mono);
+                self.force_for_waiters();
                 true
             }
             Err(error) => {
@@ -226,12 +231,21 @@ impl Worker {
 
     fn on_flush(&mut self, deadline: Duration, reply: Box<dyn FnOnce(FlushResult) + Send>) {
         let committed = self.commit_all();
-        let last = if committed { self.queue.last_seq().unwrap_or(i64::MAX) } else { i64::MAX };
-        self.delivery.force(last);
+        let last = self.queue.last_seq().ok();
+        // Never `NOT_KNOWN`: what is forced stays so, and every later event would travel alone.
+        self.delivery.force(last.unwrap_or_default());
+        let until_seq = last.filter(|_| committed).unwrap_or(NOT_KNOWN);
         let stats = self.stats.lock();
         let (acked_before, rejected_before) = (stats.acked, stats.rejected + stats.corrupt);
         drop(stats);
-        self.inbox.waiters.push(Waiter { deadline, until_seq: last, acked_before, rejected_before, reply });
+        self.inbox.waiters.push(Waiter { deadline, until_seq, acked_before, rejected_before, reply });
+    }
+
+    /// What a flush could not commit is in the queue now, or a part of it.
+    fn force_for_waiters(&mut self) {
+        if self.inbox.waiters.iter().any(|waiter| waiter.until_seq == NOT_KNOWN) {
+            self.delivery.force(self.queue.last_seq().unwrap_or_default());
+        }
     }
 
     /// Sends what is to be sent. Returns when to come back.
@@ -323,3 +337,7 @@ impl Worker {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -114,6 +114,7 @@ impl App {
         let readings = Readings::new(
             Arc::clone(&context),
             consumers(&context, &pipeline),
+            pipeline.chunk_counters(),
             Arc::clone(&room),
             config.max_connections,
         );

@@ -107,13 +107,32 @@ impl Config {
     /// If settings do not fit together; the message says which.
     pub fn check(&self) -> anyhow::Result<()> {
         // A compressed batch is there as it came, inflated, and once more in the transport's buffer.
-        let least = 3 * self.limit_batch_bytes;
+        let least = self.limit_batch_bytes.saturating_mul(3);
         anyhow::ensure!(
             self.body_memory >= least,
             "body-memory has {} bytes; at this limit-batch-bytes it needs {least}",
             self.body_memory
         );
+        self.check_batch()?;
         anyhow::ensure!(self.max_connections > 0, "max-connections must be at least 1");
+        Ok(())
+    }
+
+    /// A batch that weighs more than a project's share of the queue would be told "busy" for ever.
+    fn check_batch(&self) -> anyhow::Result<()> {
+        let room = footpath_log::Limits::default().project_queue_bytes;
+        let limits = self.limits();
+        let largest = limits.largest_batch_bytes(room);
+        anyhow::ensure!(
+            largest > 0,
+            "limit-events is {}: so many events do not fit into the queue together; lower it",
+            self.limit_events
+        );
+        anyhow::ensure!(
+            self.limit_batch_bytes <= largest,
+            "limit-batch-bytes is {}; at this limit-events the largest value is {largest}",
+            self.limit_batch_bytes
+        );
         Ok(())
     }
 
@@ -255,6 +274,26 @@ mod tests {
         assert!(serve("body-memory = \"4MiB\"", &[]).unwrap().check().is_err());
         assert_eq!(bytes("256MiB"), Ok(256 << 20));
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_batch_that_the_queue_could_never_take_is_refused_with_the_largest_that_it_can() {
+        let check = |batch: usize, events: usize| {
+            let flags = [
+                format!("--limit-batch-bytes={batch}"),
+                format!("--limit-events={events}"),
+                "--body-memory=4GiB".to_owned(),
+            ];
+            let config = serve("", &flags.each_ref().map(String::as_str)).unwrap();
+            config.check().map(|()| config.limits()).map_err(|error| error.to_string())
+        };
+        let error = check(64 << 20, 10_000).unwrap_err();
+        let largest: usize = error.rsplit(' ').next().unwrap().parse().unwrap();
+        let room = footpath_log::Limits::default().project_queue_bytes;
+        assert!((room - 2..=room).contains(&check(largest, 10_000).unwrap().heaviest_batch()));
+        assert!(check(largest + 1, 10_000).is_err());
+        assert!(check(usize::MAX, 10_000).unwrap_err().contains("limit-batch-bytes"));
+        assert!(check(4 << 20, 1_000_000).unwrap_err().contains("limit-events"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Acquire;
 
 use anyhow::Context as _;
 use footpath_api::projection::Projection;
-use footpath_history::{ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
+use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
 use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
@@ -98,6 +98,11 @@ impl Pipeline {
         })
     }
 
+    /// What the writer of chunks has done; nothing without one.
+    pub fn chunk_counters(&self) -> Arc<ChunkCounters> {
+        self.writer.as_ref().map(|writer| Arc::clone(writer.counters())).unwrap_or_default()
+    }
+
     /// Commits what waits, stops every reader of the log where it is (the next start goes on from there), and closes the
     /// log. Blocks.
     ///
@@ -144,12 +149,11 @@ fn start_ingest(
     Ok(Ingest::new(sequencer, view, Arc::clone(clock), config.limits(), Arc::new(random)))
 }
 
-/// The sequencer must take the largest batch that is allowed, as records: a record has a header of its own, and plain
-/// properties may double when they are typed.
+/// The sequencer must take the largest batch that is allowed. [`Config::check`] holds it below a project's share of the
+/// queue, which in turn is below a segment.
 fn group_limits(limits: &footpath_ingest::limits::Limits) -> footpath_log::Limits {
     let usual = footpath_log::Limits::default();
-    let largest = 2 * limits.batch_bytes + 128 * limits.batch_events + limits.context_bytes;
-    footpath_log::Limits { submission_bytes: usual.submission_bytes.max(largest), ..usual }
+    footpath_log::Limits { submission_bytes: usual.submission_bytes.max(limits.heaviest_batch()), ..usual }
 }
 
 fn start_live(

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use footpath_api::Context;
 use footpath_api::metrics::{ACK_BUCKETS_US, Reasons};
+use footpath_history::ChunkCounters;
 use footpath_live::Progress;
 use footpath_log::sequencer::{GROUP_BUCKETS, SYNC_BUCKETS_US};
 use prometheus_client::collector::Collector;
@@ -67,6 +68,7 @@ impl Consumer {
 pub struct Readings {
     context: Arc<Context>,
     consumers: Vec<Consumer>,
+    chunks: Arc<ChunkCounters>,
     room: Arc<Semaphore>,
     max_connections: usize,
 }
@@ -78,19 +80,20 @@ impl std::fmt::Debug for Readings {
 }
 
 impl Readings {
-    /// Reads from `context`, the log's `consumers` and the `room` for connections.
+    /// Reads from `context`, the log's `consumers`, the writer of `chunks` and the `room` for connections.
     pub fn new(
         context: Arc<Context>,
         consumers: Vec<Consumer>,
+        chunks: Arc<ChunkCounters>,
         room: Arc<Semaphore>,
         max_connections: usize,
     ) -> Self {
-        Self { context, consumers, room, max_connections }
+        Self { context, consumers, chunks, room, max_connections }
     }
 
     /// All single numbers.
     pub fn all(&self) -> Vec<Reading> {
-        [self.events(), self.log(), self.reading(), self.load()].concat()
+        [self.events(), self.log(), self.reading(), self.chunks(), self.load()].concat()
     }
 
     fn events(&self) -> Vec<Reading> {
@@ -109,6 +112,11 @@ impl Readings {
                 "footpath_bodies_refused",
                 "Requests refused because all memory for bodies was taken",
                 &metrics.bodies_refused,
+            ),
+            counter_of(
+                "footpath_refused_not_kept",
+                "Refused events that could not be kept for reading",
+                self.context.ingest.refused_dropped(),
             ),
         ]
     }
@@ -162,6 +170,27 @@ impl Readings {
                 "footpath_watermark_age_seconds",
                 "Age of live answers' watermark; 0 when every stored event is in",
                 seconds(live),
+            ),
+        ]
+    }
+
+    fn chunks(&self) -> Vec<Reading> {
+        let chunks = &self.chunks;
+        vec![
+            counter(
+                "footpath_chunk_events_skipped",
+                "Stored events that are in no chunk because they cannot be encoded",
+                &chunks.skipped_events,
+            ),
+            counter(
+                "footpath_chunk_frames_skipped",
+                "Log records that are in no chunk because they cannot be read",
+                &chunks.skipped_frames,
+            ),
+            counter(
+                "footpath_chunk_failures",
+                "Attempts to write chunks that failed and were made again",
+                &chunks.failures,
             ),
         ]
     }
@@ -252,8 +281,11 @@ fn load_all(numbers: &[AtomicU64]) -> Vec<u64> {
 }
 
 fn counter(name: &'static str, help: &'static str, number: &AtomicU64) -> Reading {
-    let values = vec![(String::new(), count(number))];
-    Reading { name, help, kind: Kind::Counter, label: "", values }
+    counter_of(name, help, number.load(Ordering::Relaxed))
+}
+
+fn counter_of(name: &'static str, help: &'static str, number: u64) -> Reading {
+    Reading { name, help, kind: Kind::Counter, label: "", values: vec![(String::new(), number as f64)] }
 }
 
 fn gauge(name: &'static str, help: &'static str, number: f64) -> Reading {

@@ -224,3 +224,34 @@ async fn what_is_no_message_is_refused_by_name() {
     }
     until(|| server.metric("footpath_body_bytes") == Some(0.0)).await;
 }
+
+#[tokio::test]
+async fn a_body_that_is_too_large_once_inflated_is_counted_and_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let bomb = zstd::encode_all(&vec![0; 5 * MIB][..], 3).unwrap();
+    let head = post(&server, "Content-Encoding: zstd\r\n", bomb.len());
+    let (status, answer) = http(&server.address, &head, &bomb);
+    assert!(status.contains("413") && answer.contains("batch_too_large"), "{status} {answer}");
+    let metric =
+        |reason: &str| server.metric(&format!("footpath_batches_refused_total{{reason=\"{reason}\"}}"));
+    assert_eq!(metric("batch_too_large"), Some(1.0));
+    let channel = server.channel().await;
+    let token = server.admin_token(&channel).await;
+    let query = v1::query_service_client::QueryServiceClient::new(channel);
+    let asked = v1::ListRefusedEventsRequest { project: "default".into(), ..Default::default() };
+    let list = async || {
+        let mut query = query.clone();
+        query.list_refused_events(with(&token, asked.clone())).await.unwrap().into_inner().events
+    };
+    let mut events = list().await;
+    while events.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        events = list().await;
+    }
+    assert_eq!(events.len(), 1);
+    assert!(format!("{:?}", events[0]).contains("batch_too_large"), "{:?}", events[0]);
+    let (status, _) = http(&server.address, &post(&server, "Content-Encoding: gzip\r\n", 3), b"abc");
+    assert!(status.contains("400"), "{status}");
+    assert_eq!(metric("compression_damaged"), Some(1.0));
+}

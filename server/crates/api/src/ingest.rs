@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use footpath_ingest::reason::BatchError;
 use footpath_ingest::{Accepted, Ingest, IngestError, Source};
 use footpath_model::clock::Clock;
 use footpath_model::wire::Fields;
@@ -289,12 +290,28 @@ async fn http_ingest_inner(
         .inspect_err(|status| context.metrics.batches_refused.add(reason_of(status).as_deref()))?;
     let body = match encoding {
         None => packed,
-        Some(encoding) => match inflate(&packed, encoding, context.ingest.limits().batch_bytes)? {
-            Inflated::Fits(body) => body,
-            Inflated::TooLarge(_) => return Err(too_large(context.ingest.limits().batch_bytes)),
-        },
+        Some(encoding) => inflated(context, &project, &packed, encoding)
+            .inspect_err(|status| context.metrics.batches_refused.add(reason_of(status).as_deref()))?,
     };
     ingest(context, &project, body).await
+}
+
+/// The body as it was before it was packed. One that is too large has the same outcome as a batch that came so.
+fn inflated(
+    context: &Context,
+    project: &ProjectRow,
+    packed: &Bytes,
+    encoding: &str,
+) -> Result<Bytes, Status> {
+    let limit = context.ingest.limits().batch_bytes;
+    match inflate(packed, encoding, limit)? {
+        Inflated::Fits(body) => Ok(body),
+        Inflated::TooLarge(beginning) => {
+            let source = Source { project: project.number, project_id: &project.id };
+            let error = BatchError::TooLarge { bytes: beginning.len(), limit };
+            Err(ingest_error(context.ingest.refuse(source, error)))
+        }
+    }
 }
 
 /// Reads a body whose memory is taken from the budget before it is read: what is declared at once, more as it comes.

@@ -152,8 +152,11 @@ fn outcome(kind: u8, reason: &str, count: u64) -> v1::OutcomeCount {
     v1::OutcomeCount { outcome: outcome.to_owned(), reason: reason.to_owned(), count }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+/// Runs what waits for a disk on a thread where nobody else waits.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
     tokio::task::spawn_blocking(work).await.map_err(|_| {
-        crate::status::internal("the query ended unexpectedly; please report this with the server's log")
+        crate::status::internal("reading ended unexpectedly; please report this with the server's log")
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use footpath_live::TailFrame;
-use footpath_log::LogError;
+use footpath_log::{Log, LogError, Record};
 use footpath_model::record::{FrameView, text};
 use footpath_proto::v1;
 use tokio::sync::broadcast::Receiver;
@@ -47,6 +47,7 @@ pub async fn follow_events(
     from: Option<Opened<Cursor>>,
 ) {
     let frames = context.hub.tail(); // Before the position is read, so that nothing falls between.
+    // Not the live path's position: that may be far behind, and lets a new tail begin in the past.
     let now = Cursor { offset: context.log.durable_end(), index: 0 };
     let next = match from {
         Some(cursor) if cursor.other_log => {
@@ -87,8 +88,11 @@ impl Tail<'_> {
     /// Sends what is in the log from `next` on; false when the reader is gone.
     async fn catch_up(&mut self) -> Result<bool, LogError> {
         loop {
-            let records = match self.context.log.read(self.next.offset, READ_BYTES) {
-                Ok(records) => records,
+            let (log, from) = (Arc::clone(&self.context.log), self.next.offset);
+            let read = crate::query::blocking(move || read_page(log.as_ref(), from)).await;
+            let failed = |status: tonic::Status| Err(LogError::Failed(status.message().to_owned()));
+            let page = match read.unwrap_or_else(failed) {
+                Ok(page) => page,
                 Err(LogError::Trimmed { first }) => {
                     if !self.state.send_gap(self.id, "trimmed", first - self.next.offset).await {
                         return Ok(false);
@@ -101,20 +105,17 @@ impl Tail<'_> {
                     return Err(error);
                 }
             };
-            if records.is_empty() {
+            if page.end == from {
                 return Ok(true);
             }
-            for record in records {
-                let Ok(view) = FrameView::new(&record.payload) else { continue };
-                let frame = TailFrame {
-                    offset: record.offset,
-                    append_us: record.append_time_us,
-                    project: view.head.project,
-                    frame: record.payload.clone(),
-                };
-                if !self.send_frame(&frame).await {
+            for frame in &page.frames {
+                if !self.send_frame(frame).await {
                     return Ok(false);
                 }
+            }
+            // Frames that cannot be read are passed, too, or the next page would be this one again.
+            if self.next.offset < page.end {
+                self.next = Cursor { offset: page.end, index: 0 };
             }
         }
     }
@@ -150,5 +151,50 @@ impl Tail<'_> {
             named && acted && after(event.head().index)
         });
         events.map(|event| stored_event(&view, &event, frame.offset, frame.append_us)).collect()
+    }
+}
+
+/// What the log holds from a position on.
+struct Page {
+    /// Without those that cannot be read.
+    frames: Vec<TailFrame>,
+    /// The position behind it; where it began if the log has no more.
+    end: u64,
+}
+
+fn read_page(log: &dyn Log, from: u64) -> Result<Page, LogError> {
+    let records = log.read(from, READ_BYTES)?;
+    let frame = |record: &Record| {
+        let view = FrameView::new(&record.payload).ok()?;
+        Some(TailFrame {
+            offset: record.offset,
+            append_us: record.append_time_us,
+            project: view.head.project,
+            frame: record.payload.clone(),
+        })
+    };
+    let end = records.last().map_or(from, |last| last.offset + 1);
+    Ok(Page { frames: records.iter().filter_map(frame).collect(), end })
+}
+
+#[cfg(test)]
+mod tests {
+    use footpath_log::{Entry, MemoryLog};
+    use footpath_model::record::control_frame;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_that_cannot_be_read_is_passed() {
+        let log = MemoryLog::default();
+        let good = control_frame(1, 0, b"{}");
+        for payload in [vec![1, 2, 3], good, vec![1, 2, 3]] {
+            log.append_group(&[Entry { append_time_us: 0, payload: payload.into() }]).unwrap();
+        }
+        let page = read_page(&log, 0).unwrap();
+        assert_eq!((page.frames.len(), page.frames[0].offset, page.end), (1, 1, 3));
+        let only_bad = read_page(&log, 2).unwrap();
+        assert_eq!((only_bad.frames.len(), only_bad.end), (0, 3));
+        assert_eq!(read_page(&log, 3).unwrap().end, 3);
     }
 }

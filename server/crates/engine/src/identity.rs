@@ -29,7 +29,7 @@ pub enum LinkOutcome {
         /// Whom it belongs to.
         owner: ActorKey,
     },
-    /// The "anonymous" actor is known as a user. `identify` never merges two known users.
+    /// The "anonymous" actor is a user that others are linked to. `identify` never merges two of these.
     BothUsers,
     /// The "user" is known as an anonymous id of another one.
     UserIsAnonymous {
@@ -84,7 +84,7 @@ struct Parent {
 
 /// The links of one project.
 ///
-/// About 56 bytes a link, and 16 a user that [`IdentityGraph::note_user`] was told of.
+/// About 56 bytes a link, and 16 a user that has one.
 #[derive(Debug, Clone, Default)]
 pub struct IdentityGraph {
     parents: FxHashMap<ActorKey, Parent>,
@@ -103,14 +103,6 @@ impl IdentityGraph {
     /// Counts the links: what changes an answer of [`IdentityGraph::canonical`] makes a new epoch.
     pub fn epoch(&self) -> u64 {
         self.links.len() as u64
-    }
-
-    /// Tells that an event was sent with this user id. Must follow the order of the log. An actor that is linked
-    /// already stays what it is.
-    pub fn note_user(&mut self, user: ActorKey) {
-        if !self.parents.contains_key(&user) {
-            self.users.insert(user);
-        }
     }
 
     /// Links by the ids as sent; `key` hashes an id within the project.
@@ -209,15 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn known_users_never_merge() {
+    fn linked_users_never_merge_and_one_without_a_link_can_be_claimed() {
         let mut graph = IdentityGraph::new();
         graph.link(A, U);
-        graph.note_user(V);
+        graph.link(B, V);
         assert_eq!(graph.link(U, V), LinkOutcome::BothUsers);
         assert_eq!(graph.link(V, U), LinkOutcome::BothUsers);
-        assert_eq!(graph.link(B, A), LinkOutcome::UserIsAnonymous { owner: U });
+        assert_eq!(graph.link(B, A), LinkOutcome::Conflict { owner: V });
+        assert_eq!(graph.link(ActorKey(3), A), LinkOutcome::UserIsAnonymous { owner: U });
         assert_eq!(graph.link(U, U), LinkOutcome::SameActor);
-        assert_eq!(graph.epoch(), 1);
+        assert_eq!(graph.epoch(), 2);
+        assert_eq!(graph.link(ActorKey(12), U), LinkOutcome::Linked { epoch: 3 });
     }
 
     #[test]

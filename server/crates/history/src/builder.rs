@@ -31,6 +31,9 @@ pub(crate) struct Builder {
     next: u64,
     first_append_us: i64,
     last_append_us: i64,
+    /// The range is being written: until it is, nothing joins it, or its files would get other names and those of the
+    /// failed attempt would lie about until the next start.
+    closing: bool,
     /// Files that only wait to join; they must not be written again.
     written: Option<Vec<ChunkFile>>,
 }
@@ -56,6 +59,7 @@ impl Builder {
             next: from,
             first_append_us: 0,
             last_append_us: 0,
+            closing: false,
             written: None,
         })
     }
@@ -72,9 +76,10 @@ impl Builder {
     /// Gathers what is new, and closes the range when it is time, or when `flush_to` wants it; false if there was
     /// nothing to do. After an error the same step may be tried again.
     pub(crate) fn step(&mut self, now_us: i64, flush_to: u64) -> Result<bool, HistoryError> {
-        let pulled = self.written.is_none() && !self.is_full() && self.pull()?;
+        let pulled = !self.closing && !self.is_full() && self.pull()?;
         let flush = self.from < flush_to && (flush_to <= self.next || !pulled);
-        if self.next > self.from && (self.is_full() || self.is_old(now_us) || flush) {
+        self.closing |= self.next > self.from && (self.is_full() || self.is_old(now_us) || flush);
+        if self.closing {
             self.close()?;
             return Ok(true);
         }
@@ -158,6 +163,7 @@ impl Builder {
             return Err(error);
         }
         self.count(&files);
+        self.closing = false;
         self.gathered = Gathered::default();
         self.from = self.next;
         self.counters.position.store(self.from, Ordering::Relaxed);
@@ -165,6 +171,7 @@ impl Builder {
     }
 
     fn write(&mut self) -> Result<Vec<ChunkFile>, HistoryError> {
+        self.gathered.merge_old_days();
         // Out of the way of the borrow; if a write fails it goes back, sorted or not.
         let mut parts = std::mem::take(&mut self.gathered.parts);
         let files: Result<Vec<_>, _> =

@@ -13,6 +13,10 @@ pub(crate) const DAY_US: i64 = 86_400_000_000;
 /// Days with a name of four digits: 0001-01-01 to 9999-12-31.
 const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
+/// Days of a project that get a file of their own out of one range: two months of late events. A batch may
+/// name thousands of days, and each would be a file, a sync and a line of every later manifest.
+pub(crate) const OWN_DAYS: usize = 64;
+
 /// A frame whose events are being gathered.
 pub(crate) struct Frame {
     pub(crate) offset: u64,
@@ -36,7 +40,7 @@ pub(crate) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Part {
     pub(crate) project: u32,
-    /// UTC day, counted from 1970-01-01.
+    /// UTC day, counted from 1970-01-01; the newest one if it holds older days, too.
     pub(crate) day: i32,
 }
 
@@ -95,6 +99,23 @@ impl Gathered {
         }
         self.rows += taken.rows as usize;
         Ok(taken)
+    }
+
+    /// Leaves each project its newest days and puts what is older together, under the newest of these days. Doing it
+    /// again changes nothing.
+    pub(crate) fn merge_old_days(&mut self) {
+        let (mut project, mut days, mut into) = (None, 0, None);
+        // Newest first, project by project.
+        for (part, mut keys) in std::mem::take(&mut self.parts).into_iter().rev() {
+            if project.replace(part.project) != Some(part.project) {
+                days = 0;
+            }
+            days += 1;
+            if days <= OWN_DAYS + 1 {
+                into = Some(part);
+            }
+            self.parts.entry(into.unwrap_or(part)).or_default().append(&mut keys);
+        }
     }
 
     fn keep(&mut self, record: &Record, view: &FrameView<'_>) {

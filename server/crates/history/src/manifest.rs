@@ -13,7 +13,7 @@ pub struct ChunkFile {
     pub path: String,
     /// The project's number.
     pub project: u32,
-    /// The UTC day of the events' times, counted from 1970-01-01.
+    /// The UTC day of the events' times, counted from 1970-01-01; the newest one if it holds older days, too.
     pub day: i32,
     /// The first log position of the range.
     pub from: u64,

@@ -6,8 +6,10 @@
 pub struct Limits {
     /// Bytes of a batch.
     pub batch_bytes: usize,
-    /// Events of a batch; as many loss ranges and privacy requests are taken.
+    /// Events of a batch; as many loss ranges are taken.
     pub batch_events: usize,
+    /// Privacy requests of a batch: each becomes a log record and a transaction of the store.
+    pub privacy_requests: usize,
     /// Bytes of a batch's context.
     pub context_bytes: usize,
     /// Bytes of an event as encoded; also of its properties once plain ones are turned into typed ones, times two.
@@ -24,11 +26,38 @@ pub struct Limits {
     pub groups: usize,
 }
 
+/// A frame's header, a batch's own bookkeeping.
+const FRAME: usize = 256;
+/// An event record's header and a lost range's JSON beside its reason: a batch may have as many of both.
+const ENTRY: usize = 128 + 96;
+
+impl Limits {
+    /// What the largest batch may weigh in the sequencer's queue: its bytes, its records (plain properties may double
+    /// when they are typed; so may a loss's reason in JSON) and its control records.
+    pub fn heaviest_batch(&self) -> usize {
+        3_usize.saturating_mul(self.batch_bytes).saturating_add(self.beside_bytes())
+    }
+
+    /// The largest `batch_bytes` with which no batch weighs more than `room`; 0 if the other limits alone do.
+    pub fn largest_batch_bytes(&self, room: usize) -> usize {
+        room.saturating_sub(self.beside_bytes()) / 3
+    }
+
+    /// The part of the weight that does not grow with the bytes.
+    fn beside_bytes(&self) -> usize {
+        // JSON writes a control character of an actor as six.
+        let wish = FRAME + 6 * usize::from(self.id_bytes);
+        let entries = self.batch_events.saturating_mul(ENTRY);
+        (self.context_bytes + self.privacy_requests * wish + 2 * FRAME).saturating_add(entries)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             batch_bytes: 4 << 20,
             batch_events: 10_000,
+            privacy_requests: 100,
             context_bytes: 8 << 10,
             event_bytes: 32 << 10,
             name_bytes: 255,

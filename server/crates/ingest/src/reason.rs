@@ -82,16 +82,22 @@ impl From<WireError> for Reason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     /// More bytes than a batch may have.
-    #[error("the batch has {bytes} bytes, the limit is {limit}: send smaller batches")]
+    #[error("the batch has {bytes} bytes or more, the limit is {limit}: send smaller batches")]
     TooLarge {
-        /// What it has, decompressed.
+        /// What it has, decompressed, as far as it was read.
         bytes: usize,
         /// What it may have.
         limit: usize,
     },
-    /// More events, loss ranges or privacy requests than a batch may have.
+    /// More events or loss ranges than a batch may have.
     #[error("the batch has more than {limit} entries: send smaller batches")]
     TooMany {
+        /// What it may have.
+        limit: usize,
+    },
+    /// More privacy requests than a batch may have.
+    #[error("the batch has more than {limit} privacy requests: send them in several batches")]
+    TooManyWishes {
         /// What it may have.
         limit: usize,
     },
@@ -120,6 +126,7 @@ impl BatchError {
         match self {
             Self::TooLarge { .. } => "batch_too_large",
             Self::TooMany { .. } => "too_many_events",
+            Self::TooManyWishes { .. } => "too_many_privacy_requests",
             Self::Framing(_) => "batch_malformed",
             Self::FieldTwice(_) => "batch_field_twice",
             Self::Utf8(_) => "batch_utf8_invalid",
@@ -164,7 +171,8 @@ mod tests {
         let wire = BatchError::Framing(WireError::Truncated);
         let invalid = BatchError::Invalid { field: "f", need: "n" };
         let (large, many) = (BatchError::TooLarge { bytes: 2, limit: 1 }, BatchError::TooMany { limit: 1 });
-        for error in [large, many, wire, BatchError::FieldTwice(1), BatchError::Utf8(1), invalid] {
+        let wishes = BatchError::TooManyWishes { limit: 1 };
+        for error in [large, many, wishes, wire, BatchError::FieldTwice(1), BatchError::Utf8(1), invalid] {
             let row = format!("| `{}` | no |", error.name());
             assert!(page.contains(&row), "docs/errors.md lacks {row}");
         }

@@ -276,3 +276,23 @@ fn the_keeper_has_a_segment_ready() {
     drop(keeper);
     assert_eq!(read_all(log.as_ref()).len(), 40);
 }
+
+#[test]
+fn a_trim_that_fails_is_taken_up_by_the_next_and_leaves_a_chain() {
+    for good in 0..12 {
+        let disk = SimDisk::new(10);
+        let log = open(&disk).unwrap();
+        (0..40).for_each(|number| assert_eq!(log.append_group(&[entry(number, 3000)]).unwrap(), number));
+        disk.fail_names_after(Some(good));
+        let failed = log.trim(30).is_err();
+        assert!(failed || good > 0);
+        disk.fail_names_after(Some(1)); // The next segment's name goes, its sync fails.
+        let _ = log.trim(30);
+        disk.fail_names_after(None);
+        assert_eq!(read_all(&open(&disk).unwrap()).last().unwrap().offset, 39);
+        log.trim(30).unwrap();
+        let first = log.first();
+        assert!(first > 20, "{first}");
+        assert_eq!(open(&disk).unwrap().first(), first);
+    }
+}

@@ -42,6 +42,8 @@ pub struct EmbeddedLog {
     /// Never empty; the last one is being written. Holds durable groups only.
     segments: RwLock<VecDeque<Segment>>,
     spares: Mutex<Spares>,
+    /// Held by the one trim that runs: a segment that could not be dropped goes back to the front.
+    trimming: Mutex<()>,
     /// Told whenever a spare was taken.
     spare_taken: Condvar,
     end: watch::Sender<u64>,
@@ -97,6 +99,7 @@ impl EmbeddedLog {
             }),
             segments: RwLock::new(found.segments),
             spares: Mutex::new(Spares { free: found.free, next: found.next_free }),
+            trimming: Mutex::new(()),
             spare_taken: Condvar::new(),
             end: watch::Sender::new(end),
             last_append_time_us: AtomicI64::new(found.last_append_time_us.unwrap_or(i64::MIN)),
@@ -351,11 +354,11 @@ impl EmbeddedLog {
         Ok(records)
     }
 
-    fn forget(&self, segment: Segment) -> io::Result<()> {
+    fn forget(&self, segment: &Segment) -> io::Result<()> {
         let free = self.spares.lock().free.len();
         let reusable = !segment.poisoned && free < KEEP_FREE && segment.file.len()? == self.segment_bytes;
         if !reusable {
-            self.disk.remove(&segment.name)?;
+            unless_gone(self.disk.remove(&segment.name))?;
             return self.disk.sync_dir();
         }
         let name = {
@@ -363,10 +366,12 @@ impl EmbeddedLog {
             spares.next += 1;
             recovery::free_name(spares.next - 1)
         };
-        self.disk.rename(&segment.name, &name)?;
+        let renamed = unless_gone(self.disk.rename(&segment.name, &name))?;
         // Before it may be overwritten: a lost rename would leave the old name on a new header.
         self.disk.sync_dir()?;
-        self.spares.lock().free.push(name);
+        if renamed {
+            self.spares.lock().free.push(name);
+        }
         Ok(())
     }
 }
@@ -399,6 +404,14 @@ fn fill_with_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
         at += size as u64;
     }
     file.sync()
+}
+
+/// False if an earlier attempt, whose end was not made durable, took the name away already.
+fn unless_gone(change: io::Result<()>) -> io::Result<bool> {
+    match change {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        change => change.map(|()| true),
+    }
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -445,6 +458,7 @@ impl Log for EmbeddedLog {
 
     fn trim(&self, below: u64) -> Result<(), LogError> {
         // Oldest first and one by one: whatever a power loss keeps of it is still a chain.
+        let _one_trim = self.trimming.lock();
         loop {
             let segment = {
                 let mut segments = self.segments.write();
@@ -454,8 +468,11 @@ impl Log for EmbeddedLog {
                 }
                 segments.pop_front()
             };
-            if let Some(segment) = segment {
-                self.forget(segment)?;
+            let Some(segment) = segment else { return Ok(()) };
+            if let Err(error) = self.forget(&segment) {
+                // It keeps its name, so it must stay the oldest link: the next trim tries it again.
+                self.segments.write().push_front(segment);
+                return Err(error.into());
             }
         }
     }

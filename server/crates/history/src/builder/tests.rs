@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_log::disk::Disk;
 use footpath_log::{Log, MemoryLog, SimDisk};
 use footpath_model::definition::{Condition, Literal, Op};
 use footpath_model::filter::holds;
@@ -208,5 +209,53 @@ fn a_range_is_closed_by_rows_bytes_or_age() {
         if closes && options.rows == 3 {
             assert_eq!(builder.covered(), 3);
         }
+    }
+}
+
+#[test]
+fn a_range_that_could_not_be_written_is_written_before_more_is_gathered() {
+    let disk = SimDisk::new(1);
+    let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(disk.clone()));
+    testing::fill(&log, &mut Rng(3), 30);
+    let mut builder = testing::builder(&log, &chunks, &[]);
+    for good in 0..12 {
+        disk.fail_names_after(Some(good)); // So many files of the range are written.
+        assert!(builder.step(NOW_US, log.durable_end()).is_err());
+        testing::fill(&log, &mut Rng(good), 2);
+    }
+    disk.fail_names_after(None);
+    assert!(builder.step(NOW_US, 0).unwrap());
+    assert_eq!(builder.covered(), 30);
+    testing::flush(&mut builder, &log);
+    let mut on_disk: Vec<_> =
+        disk.list().unwrap().into_iter().filter(|name| name.ends_with(".parquet")).collect();
+    let manifest = chunks.manifest();
+    let mut named: Vec<_> = manifest.files.iter().map(|file| file.path.clone()).collect();
+    on_disk.sort();
+    named.sort();
+    assert_eq!(on_disk, named);
+}
+
+#[test]
+fn a_range_of_a_thousand_days_makes_few_files_and_every_event_is_found_by_its_time() {
+    let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(SimDisk::new(1)));
+    let on = |day: i64| Event {
+        name: "open".into(),
+        user_id: format!("u{}", day % 7),
+        time_us: NOW_US - day * testing::DAY_US,
+        ..Event::default()
+    };
+    for project in [1, 2] {
+        testing::append(&log, testing::frame(project, 1, &(0..1000).map(on).collect::<Vec<_>>()));
+    }
+    testing::append(&log, testing::frame(3, 1, &[on(5)]));
+    testing::flush(&mut testing::builder(&log, &chunks, &[]), &log);
+    let files = |project| chunks.manifest().files.iter().filter(|file| file.project == project).count();
+    assert_eq!([1, 2, 3].map(files), [crate::gather::OWN_DAYS + 1, crate::gather::OWN_DAYS + 1, 1]);
+    let pinned = Stored::new(log, chunks).pin();
+    for day in [0, 63, 64, 65, 500, 999] {
+        let from_us = NOW_US - day * testing::DAY_US;
+        let scan = Scan { from_us, to_us: from_us + testing::DAY_US, ..Scan::all(2) };
+        assert_eq!(testing::rows(&pinned, &scan).len(), 1, "{day} days ago");
     }
 }

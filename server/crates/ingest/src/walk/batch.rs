@@ -31,9 +31,11 @@ pub(super) fn read<'a>(
                 own_field(&field, ctx, &mut walked)?;
             }
         }
-        let most = events.len().max(walked.losses.len()).max(walked.privacy_requests.len());
-        if most > limits.batch_events {
+        if events.len().max(walked.losses.len()) > limits.batch_events {
             return Err(BatchError::TooMany { limit: limits.batch_events });
+        }
+        if walked.privacy_requests.len() > limits.privacy_requests {
+            return Err(BatchError::TooManyWishes { limit: limits.privacy_requests });
         }
     }
     if !walked.losses.is_empty() && !walked.has_producer {
@@ -94,6 +96,18 @@ fn short_text<'a>(field: &Field<'a>, name: &'static str) -> Result<&'a str, Batc
     Ok(text)
 }
 
+/// A word. Control characters would also make the log's JSON six times as long as what was sent.
+fn loss_reason<'a>(field: &Field<'a>) -> Result<&'a str, BatchError> {
+    let text = short_text(field, "losses.reason")?;
+    if text.contains(char::is_control) {
+        return Err(BatchError::Invalid {
+            field: "losses.reason",
+            need: "a word without control characters",
+        });
+    }
+    Ok(text)
+}
+
 fn producer(bytes: &[u8]) -> Result<Producer, BatchError> {
     let need = "install_id must be a UUID";
     let (mut install, mut epoch) = (None, 0);
@@ -124,7 +138,7 @@ fn loss(bytes: &[u8]) -> Result<Loss, BatchError> {
             2 => lane = field.varint()?,
             3 => from = field.varint()?,
             4 => to = field.varint()?,
-            5 => reason = short_text(&field, "losses.reason")?,
+            5 => reason = loss_reason(&field)?,
             _ => {}
         }
     }

@@ -179,6 +179,20 @@ fn what_is_too_much_is_refused_before_it_is_read() {
     assert!(matches!(walk(&huge), Err(BatchError::TooLarge { .. })));
     let many = raw_batch(&vec![Vec::new(); limits.batch_events + 1]);
     assert!(matches!(walk(&many), Err(BatchError::TooMany { .. })));
+    let wishes = |count: usize| {
+        let wish = pb::PrivacyRequest {
+            id: "018bcfe5-687b-7cc9-b0f3-6d4d0c3a1f10".into(),
+            kind: 1,
+            actor: "u".into(),
+        };
+        pb::IngestRequest { privacy_requests: vec![wish; count], ..Default::default() }.encode_to_vec()
+    };
+    assert_eq!(
+        walk(&wishes(limits.privacy_requests)).unwrap().privacy_requests.len(),
+        limits.privacy_requests
+    );
+    let refused = walk(&wishes(limits.privacy_requests + 1));
+    assert!(matches!(refused, Err(BatchError::TooManyWishes { .. })), "{refused:?}");
     let mut length = vec![0x3a];
     length.extend([0xff; 9]);
     length.push(1);

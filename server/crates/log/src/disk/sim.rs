@@ -32,6 +32,7 @@ struct State {
     folders: Vec<Folder>,
     capacity: u64,
     failing_syncs: u32,
+    good_names: Option<u64>,
     power_left: Option<u64>,
     boots: u64,
 }
@@ -52,6 +53,7 @@ impl SimDisk {
             folders: vec![Folder::default()],
             capacity: u64::MAX,
             failing_syncs: 0,
+            good_names: None,
             power_left: None,
             boots: 0,
         };
@@ -75,6 +77,11 @@ impl SimDisk {
         self.state.lock().failing_syncs = count;
     }
 
+    /// After `good` more of them, removes, renames, creates and syncs of the folder fail; `None` heals it.
+    pub fn fail_names_after(&self, good: Option<u64>) {
+        self.state.lock().good_names = good;
+    }
+
     /// The power goes after `operations` more writes, syncs and renames; then all fail until [`SimDisk::power_loss`].
     pub fn cut_power_after(&self, operations: u64) {
         self.state.lock().power_left = Some(operations);
@@ -87,6 +94,7 @@ impl SimDisk {
         let state = &mut *guard;
         state.power_left = None;
         state.failing_syncs = 0;
+        state.good_names = None;
         state.boots += 1;
         let share = next(&mut state.random) % 5;
         for file in &mut state.files {
@@ -127,6 +135,7 @@ impl SimDisk {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.spend_power()?;
+        state.spend_name()?;
         let folder = &mut state.folders[self.folder];
         let result = change(&mut folder.names, &mut state.files)?;
         folder.pending.push(folder.names.clone());
@@ -144,6 +153,17 @@ impl State {
         match &mut self.power_left {
             None => Ok(()),
             Some(0) => Err(io::Error::other("the simulated power is gone")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn spend_name(&mut self) -> io::Result<()> {
+        match &mut self.good_names {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the simulated folder fails")),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -241,6 +261,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         state.spend_power()?;
+        state.spend_name()?;
         let folder = &mut state.folders[self.folder];
         folder.durable = folder.names.clone();
         folder.pending.clear();
