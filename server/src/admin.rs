@@ -41,7 +41,8 @@ impl Readiness {
     pub fn check(&self) -> Result<(), String> {
         let draining = self.context.drain.is_cancelled();
         let healthy = self.context.ingest.metrics().healthy.load(Ordering::Relaxed);
-        judge(draining, healthy, self.context.hub.read().borrow().position, self.live_from)
+        let position = self.context.hub.read().borrow().position;
+        judge(draining, healthy, position, self.live_from, self.context.hub.starting())
     }
 
     /// Keeps gRPC health up to date, for the server and each of its services; on the way down says so, then ends the
@@ -65,7 +66,7 @@ impl Readiness {
     }
 }
 
-fn judge(draining: bool, healthy: bool, position: u64, live_from: u64) -> Result<(), String> {
+fn judge(draining: bool, healthy: bool, position: u64, live_from: u64, filling: usize) -> Result<(), String> {
     if draining {
         return Err("draining: the server is stopping".into());
     }
@@ -74,6 +75,9 @@ fn judge(draining: bool, healthy: bool, position: u64, live_from: u64) -> Result
     }
     if position < live_from {
         return Err(format!("live numbers are catching up: at record {position} of {live_from}"));
+    }
+    if filling > 0 {
+        return Err(format!("live numbers are back-filled: {filling} funnels to go"));
     }
     Ok(())
 }
@@ -157,10 +161,11 @@ mod tests {
 
     #[test]
     fn who_is_not_ready_says_why() {
-        assert_eq!(judge(false, true, 7, 7), Ok(()));
-        assert!(judge(true, true, 7, 7).unwrap_err().contains("draining"));
-        assert!(judge(false, false, 7, 7).unwrap_err().contains("disk"));
-        assert!(judge(false, true, 6, 7).unwrap_err().contains("record 6 of 7"));
+        assert_eq!(judge(false, true, 7, 7, 0), Ok(()));
+        assert!(judge(true, true, 7, 7, 0).unwrap_err().contains("draining"));
+        assert!(judge(false, false, 7, 7, 0).unwrap_err().contains("disk"));
+        assert!(judge(false, true, 6, 7, 0).unwrap_err().contains("record 6 of 7"));
+        assert!(judge(false, true, 7, 7, 2).unwrap_err().contains("2 funnels"));
     }
 
     #[test]

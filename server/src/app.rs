@@ -1,6 +1,7 @@
 //! The composition root: the only place that names a backend.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ impl App {
         std::fs::create_dir_all(&config.data)
             .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        check_state(&config.data)?;
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.data.join("state.redb"))?);
         let pipeline = Pipeline::start(config, &store, &clock)?;
         let secret = token_secret(store.as_ref())?;
@@ -181,6 +183,25 @@ fn consumers(context: &Arc<Context>, pipeline: &Pipeline) -> Vec<Consumer> {
     ]
 }
 
+/// Without its state a folder that holds events would look like a new one: other keys, and no funnel.
+fn check_state(data: &Path) -> anyhow::Result<()> {
+    let state = data.join("state.redb");
+    let is_new = match std::fs::metadata(&state) {
+        Ok(found) => found.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    let holds =
+        |folder: &str| std::fs::read_dir(data.join(folder)).is_ok_and(|mut found| found.next().is_some());
+    anyhow::ensure!(
+        !is_new || !(holds("log") || holds("chunks")),
+        "{} is missing, but {} holds events: restore the file from a backup, or name another folder with --data \
+         to start anew",
+        state.display(),
+        data.display()
+    );
+    Ok(())
+}
+
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
@@ -254,4 +275,27 @@ async fn stdin_closed() {
         let _ = told.send(());
     });
     let _ = closed.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_without_their_state_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        check_state(folder.path()).unwrap();
+        std::fs::create_dir(folder.path().join("log")).unwrap();
+        check_state(folder.path()).unwrap();
+        std::fs::write(folder.path().join("log/1"), "x").unwrap();
+        for empty in [false, true] {
+            if empty {
+                std::fs::write(folder.path().join("state.redb"), "").unwrap();
+            }
+            let error = check_state(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("state.redb is missing") && error.contains("backup"), "{error}");
+        }
+        std::fs::write(folder.path().join("state.redb"), "x").unwrap();
+        check_state(folder.path()).unwrap();
+    }
 }

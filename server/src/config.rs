@@ -14,7 +14,7 @@ use footpath_ingest::limits::Limits;
 /// What the server needs to know. The key in the file is the flag without its dashes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// TOML file with the settings of this table; its keys are the flags without dashes in front.
+    /// TOML file with the settings of this table; its keys are the flags of the others without dashes in front.
     #[arg(long, env = "FOOTPATH_CONFIG")]
     pub config: Option<PathBuf>,
     /// Folder that holds everything; made on the first start.
@@ -27,7 +27,7 @@ pub struct Config {
     #[arg(long, env = "FOOTPATH_ADMIN_LISTEN", default_value = "127.0.0.1:7401")]
     pub admin_listen: SocketAddr,
     /// Id of the project that the first start makes.
-    #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default")]
+    #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default", value_parser = project)]
     pub project: String,
     /// PEM file with the certificate chain of the main port; needs tls-key.
     #[arg(long, env = "FOOTPATH_TLS_CERT", requires = "tls_key")]
@@ -91,6 +91,10 @@ pub struct Config {
     pub until_stdin_closes: bool,
 }
 
+/// Below this, nothing but writing files would be done.
+const SHORTEST: Duration = Duration::from_millis(100);
+const SHORTEST_TEXT: &str = "100ms";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -114,7 +118,22 @@ impl Config {
             self.body_memory
         );
         self.check_batch()?;
-        anyhow::ensure!(self.max_connections > 0, "max-connections must be at least 1");
+        for (key, value) in [
+            ("max-connections", self.max_connections),
+            ("max-streams", self.max_streams as usize),
+            ("limit-event-bytes", self.limit_event_bytes),
+            ("limit-events", self.limit_events),
+            ("limit-name-bytes", self.limit_name_bytes.into()),
+        ] {
+            anyhow::ensure!(value > 0, "{key} must be at least 1");
+        }
+        for (key, value) in [
+            ("chunk-age", self.chunk_age),
+            ("image-interval", self.image_interval),
+            ("snapshot-interval", self.snapshot_interval),
+        ] {
+            anyhow::ensure!(value >= SHORTEST, "{key} must be at least {SHORTEST_TEXT}");
+        }
         Ok(())
     }
 
@@ -173,17 +192,27 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
     for (key, value) in &table {
         let known = command.get_arguments().find(|arg| in_file(arg) && arg.get_long() == Some(key));
         let Some(known) = known else { anyhow::bail!("{}: {}", path.display(), unknown(command, key)) };
+        let value = match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(_) | toml::Value::Boolean(_) => value.to_string(),
+            _ => anyhow::bail!("{}: {key:?} must be a string, a number or a boolean", path.display()),
+        };
+        let flag = OsString::from(format!("--{key}={value}"));
+        check_alone(known, &flag).with_context(|| format!("in {}", path.display()))?;
         let source = given.value_source(known.get_id().as_str());
         if matches!(source, None | Some(ValueSource::DefaultValue)) {
-            let value = match value {
-                toml::Value::String(text) => text.clone(),
-                toml::Value::Integer(_) | toml::Value::Boolean(_) => value.to_string(),
-                _ => anyhow::bail!("{}: {key:?} must be a string, a number or a boolean", path.display()),
-            };
-            flags.push(format!("--{key}={value}").into());
+            flags.push(flag);
         }
     }
     Ok(flags)
+}
+
+/// A value of the file must fit also where a flag wins over it.
+fn check_alone(known: &clap::Arg, flag: &OsString) -> anyhow::Result<()> {
+    let bare = clap::Arg::new("value").long(known.get_long().map(str::to_owned).unwrap_or_default());
+    let bare = bare.action(ArgAction::Set).value_parser(known.get_value_parser().clone());
+    Command::new("footpath").no_binary_name(true).arg(bare).try_get_matches_from([flag])?;
+    Ok(())
 }
 
 /// Not where the file is, nor what only another program passes.
@@ -195,6 +224,11 @@ fn unknown(command: &Command, key: &str) -> String {
     let known = command.get_arguments().filter(|arg| in_file(arg)).filter_map(clap::Arg::get_long);
     let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
     format!("unknown key {key:?}; did you mean {:?}?", nearest.unwrap_or_default())
+}
+
+fn project(text: &str) -> Result<String, String> {
+    let valid = footpath_api::admin::valid_id(text);
+    if valid { Ok(text.to_owned()) } else { Err("1 to 32 of a-z, 0-9, \"-\"".into()) }
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
@@ -260,6 +294,24 @@ mod tests {
         assert!(error.contains("--listen") && error.contains("footpath.toml"), "{error}");
         assert!(serve("limit-batch-bytes = \"4 parsecs\"", &[]).is_err());
         assert!(serve("[listen]\nport = 1", &[]).is_err());
+    }
+
+    #[test]
+    fn a_value_of_the_file_must_fit_also_where_a_flag_wins() {
+        let error = format!("{:#}", serve("limit-events = \"many\"", &["--limit-events", "7"]).unwrap_err());
+        assert!(error.contains("--limit-events") && error.contains("footpath.toml"), "{error}");
+        assert!(serve("listen = [1]", &["--listen", "127.0.0.1:2"]).is_err());
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused_by_name() {
+        for (key, value) in [("limit-events", "0"), ("chunk-age", "\"0s\""), ("limit-name-bytes", "0")] {
+            let error = serve(&format!("{key} = {value}"), &[]).unwrap().check().unwrap_err().to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+        for id in ["Foo Bar", "../../evil", ""] {
+            assert!(serve(&format!("project = \"{id}\""), &[]).is_err(), "{id}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use anyhow::Context as _;
 use footpath_api::projection::Projection;
@@ -57,9 +57,14 @@ impl Pipeline {
         let spares = SpareKeeper::start(Arc::clone(&log))?;
         let refused = keep_refused(store)?;
         let ingest = start_ingest(config, &log, clock, &refused)?;
+        if let Err(error) = log.probe() {
+            tracing::warn!(%error, "the log cannot be written; the server is not ready until it can");
+            ingest.metrics().healthy.store(false, Release);
+        }
         let shared = Arc::clone(&log) as Arc<dyn Log>;
         let chunk_disk = TreeDisk::open(&config.data.join("chunks"))?;
         let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
+        chunks.check_log(log.first())?;
         let options =
             WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
         let write =

@@ -110,6 +110,21 @@ fn refused_lines_are_named_and_the_rest_is_stored() {
 }
 
 #[test]
+fn a_line_that_is_not_utf8_is_refused_alone_and_a_byte_order_mark_is_no_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&folder.path().join("data"));
+    let events = folder.path().join("events.ndjson");
+    let text = [b"\xef\xbb\xbf", EVENTS.as_bytes(), b"{\"name\":\"caf\xe9\",\"userId\":\"u\"}\n"].concat();
+    std::fs::write(&events, text).unwrap();
+    let key = server.key.clone().unwrap();
+    let mut send = footpath();
+    send.arg("send").arg(&events).args(["--url", &server.url, "--key", &key]);
+    let (told, good, all) = run(&mut send);
+    assert_eq!((told.as_str(), good), ("stored 3, duplicate 0, refused 1\n", false), "{all}");
+    assert!(all.contains("line 5: column 13: the text is not UTF-8"), "{all}");
+}
+
+#[test]
 fn send_says_what_to_do_without_a_key_or_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let events = file(folder.path(), "events.ndjson", EVENTS);
@@ -158,6 +173,37 @@ fn a_file_with_a_mistake_changes_nothing() {
     // No server is needed to see it.
     let (told, ended_well, all) = run(footpath().args(["apply", "-f", &good, &bad, "--token", "t"]));
     assert!(!ended_well && told.is_empty() && all.contains("bad.toml") && all.contains("tite"), "{all}");
+}
+
+#[test]
+fn a_funnel_that_no_server_takes_stops_all_before_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = file(folder.path(), "good.toml", FUNNELS);
+    let bad = file(folder.path(), "bad.toml", &FUNNELS.replace("checkout", "Check out"));
+    for dry in [&[][..], &["--dry-run"]] {
+        let (told, ended_well, all) =
+            run(footpath().args(["apply", "-f", &good, &bad, "--token", "t"]).args(dry));
+        assert!(
+            !ended_well && told.is_empty() && all.contains("bad.toml") && all.contains("Check out"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
+fn advice_can_be_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(serve(&data));
+    let admin = token(&data, "admin");
+    let server = serve(&data);
+    let (_, _, all) = run(footpath().args(["link", "--url", &server.url]));
+    assert!(all.contains("token --role admin"), "{all}");
+    for tool in ["export", "link"] {
+        let (_, good, all) =
+            run(footpath().args([tool, "--url", &server.url, "--token", &admin, "--project", "none"]));
+        assert!(!good && all.contains("no such project") && !all.contains("ListProjects"), "{all}");
+    }
 }
 
 #[test]

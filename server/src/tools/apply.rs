@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use footpath_api::convert;
 use footpath_proto::v1;
 use v1::definition_service_client::DefinitionServiceClient;
 
@@ -46,7 +47,7 @@ enum Step {
 /// If a file cannot be read (then nothing was changed), or the server refuses a step (the ones before it stand).
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let wanted = read(&args.files)?;
-    let channel = args.project.connect().await?;
+    let channel = args.project.connect("analyst").await?;
     let known = list(channel.clone(), &args.project).await?;
     for step in plan(wanted, known, args.prune)? {
         if !args.dry_run {
@@ -66,10 +67,19 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Funnel>> {
             if funnels.iter().any(|known| known.id == funnel.id) {
                 bail!("{}: the funnel {:?} is defined twice", file.display(), funnel.id);
             }
+            check(&funnel).with_context(|| format!("{}: the funnel {:?}", file.display(), funnel.id))?;
             funnels.push(funnel);
         }
     }
     Ok(funnels)
+}
+
+/// What the server will check, before the first funnel is changed.
+fn check(funnel: &Funnel) -> anyhow::Result<()> {
+    let message = funnel.to_message()?;
+    convert::definition(&message, 1).map_err(|status| explain(&status))?;
+    convert::range(message.range.as_ref()).map_err(|status| explain(&status))?;
+    Ok(())
 }
 
 fn text(file: &Path) -> anyhow::Result<String> {

@@ -24,7 +24,7 @@ pub struct Args {
 /// # Errors
 /// If the server does not answer or the file cannot be written.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let channel = args.project.connect().await?;
+    let channel = args.project.connect("analyst").await?;
     let funnels = list(channel, &args.project).await?;
     let funnels = funnels.into_iter().map(Funnel::from_message).collect::<anyhow::Result<_>>()?;
     let head = format!(

@@ -22,7 +22,7 @@ pub struct Args {
 /// # Errors
 /// If the server does not answer, or the token does not suffice.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let channel = args.project.connect().await?;
+    let channel = args.project.connect("admin").await?;
     println!("{}", new_link(channel, &args.project.server.url, &args.project.id).await?);
     Ok(ExitCode::SUCCESS)
 }

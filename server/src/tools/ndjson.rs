@@ -57,16 +57,25 @@ struct Group {
     changes: Option<Changes>,
 }
 
+/// The line without the byte order mark that some programs put in front of a file.
+pub fn without_mark(line: &[u8], number: u64) -> &[u8] {
+    let mark: &[u8] = if number == 1 { b"\xef\xbb\xbf" } else { b"" };
+    line.strip_prefix(mark).unwrap_or(line)
+}
+
 /// The event in `line`, which is the file's line `number` (from 1). Without an id of its own the event gets one from
 /// the line's number and text, so that the same line of the same file is the same event whenever it is sent, and
 /// events of equal time keep the file's order.
 ///
 /// # Errors
 /// With what is wrong with the line.
-pub fn event(line: &str, number: u64) -> anyhow::Result<v1::Event> {
+pub fn event(line: &[u8], number: u64) -> anyhow::Result<v1::Event> {
     if line.len() > MAX_LINE_BYTES {
         bail!("the line has {} bytes, an event at most 32 KiB; leave properties out", line.len());
     }
+    let line = std::str::from_utf8(line).map_err(|error| {
+        anyhow!("column {}: the text is not UTF-8; save the file as UTF-8", error.valid_up_to() + 1)
+    })?;
     // The parser's "line 1" would be taken for the file's.
     let parsed: Line = serde_json::from_str(line)
         .map_err(|error| anyhow!("{}", error.to_string().replace("line 1 column", "column")))?;
@@ -152,7 +161,7 @@ mod tests {
     #[test]
     fn a_line_is_an_event() {
         let line = r#"{"name":"pay","time":"2026-01-31T12:00:00.5+01:00","userId":"u","session_id":"s","properties":{"items":3},"person":{"setOnce":{"plan":"pro"},"add":{"orders":1}}}"#;
-        let event = event(line, 7).unwrap();
+        let event = event(line.as_bytes(), 7).unwrap();
         assert_eq!(
             (event.name.as_str(), event.user_id.as_str(), event.session_id.as_str()),
             ("pay", "u", "s")
@@ -165,7 +174,7 @@ mod tests {
     #[test]
     fn ids_repeat_and_follow_the_file() {
         let line = r#"{"name":"a","userId":"u"}"#;
-        let id = |text: &str, number| event(text, number).unwrap().id;
+        let id = |text: &str, number| event(text.as_bytes(), number).unwrap().id;
         assert_eq!(id(line, 1), id(line, 1));
         assert!(id(line, 1) < id(line, 2));
         assert_ne!(id(line, 1), id(r#"{"name":"b","userId":"u"}"#, 1));
@@ -174,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named() {
-        let wrong = |line: &str| format!("{:#}", event(line, 1).unwrap_err());
+        let wrong = |line: &str| format!("{:#}", event(line.as_bytes(), 1).unwrap_err());
         assert!(wrong("nonsense").contains("column"));
         assert!(wrong(r#"{"userId":"u"}"#).contains("name"));
         assert!(wrong(r#"{"name":"a","uid":"u"}"#).contains("uid"));

@@ -60,7 +60,7 @@ impl Server {
 pub struct Project {
     #[command(flatten)]
     pub server: Server,
-    /// A token of role analyst or admin; `footpath token` makes one.
+    /// A token of role analyst or admin (for a link: admin); `footpath token` makes one.
     #[arg(long, env = "FOOTPATH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// The project's id.
@@ -69,14 +69,17 @@ pub struct Project {
 }
 
 impl Project {
-    /// Connects with the token.
+    /// Connects with the token, which needs at least this role.
     ///
     /// # Errors
     /// Without a token, or if nothing answers.
-    pub async fn connect(&self) -> anyhow::Result<SignedChannel> {
-        let token = self.token.as_deref().context(
-            "a token is needed: make one with `footpath token --role analyst` and pass it as --token or FOOTPATH_TOKEN",
-        )?;
+    pub async fn connect(&self, role: &str) -> anyhow::Result<SignedChannel> {
+        let token = self.token.as_deref().with_context(|| {
+            format!(
+                "a token is needed: make one with `footpath token --role {role}` and pass it as --token or \
+                 FOOTPATH_TOKEN"
+            )
+        })?;
         Ok(Bearer::new(token)?.sign(self.server.connect().await?))
     }
 }
@@ -119,5 +122,11 @@ pub fn explain(status: &Status) -> anyhow::Error {
         _ if reason.starts_with("token_") => "; `footpath token` makes one",
         _ => "",
     };
+    if reason == "project_unknown" {
+        // The message names a call of the API, which is no command.
+        return anyhow::anyhow!(
+            "no such project; name another with --project, the page lists those there are"
+        );
+    }
     anyhow::anyhow!("{}{next}", status.message())
 }

@@ -124,12 +124,13 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 impl Sender {
     async fn file(&mut self, input: Box<dyn BufRead>, from_line: u64) -> anyhow::Result<()> {
         let mut batch = Batch::default();
-        for (number, line) in (1..).zip(input.lines()) {
+        for (number, line) in (1..).zip(input.split(b'\n')) {
             let line = line.with_context(|| format!("line {number} cannot be read"))?;
-            if number < from_line || line.trim().is_empty() {
+            let line = ndjson::without_mark(&line, number);
+            if number < from_line || line.trim_ascii().is_empty() {
                 continue;
             }
-            match ndjson::event(&line, number) {
+            match ndjson::event(line, number) {
                 Ok(event) => batch.push(number, event),
                 Err(error) => self.refuse(number, &format!("{error:#}")),
             }

@@ -125,7 +125,8 @@ fn key_message(row: &KeyRow) -> v1::ProjectKey {
     }
 }
 
-fn valid_id(id: &str) -> bool {
+/// Whether a project may have this id: 1 to 32 of a-z, 0-9, "-".
+pub fn valid_id(id: &str) -> bool {
     (1..=32).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

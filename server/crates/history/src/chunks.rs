@@ -9,7 +9,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use footpath_log::disk::Disk;
+use footpath_log::disk::{Disk, DiskFile};
 use parking_lot::Mutex;
 
 use crate::error::HistoryError;
@@ -19,6 +19,8 @@ use crate::stored::{ScanStats, StoredRow};
 
 /// A manifest that is being written.
 const NEW_MANIFEST: &str = "manifest.new";
+/// Bytes read at a time to compare a checksum.
+const CHECK_BYTES: u64 = 1 << 20;
 
 /// The chunk folder. One writer, many readers.
 pub struct Chunks {
@@ -26,6 +28,9 @@ pub struct Chunks {
     state: Mutex<State>,
     /// The number of the next manifest; one is never used twice, also when writing it failed.
     next: Mutex<u64>,
+    /// Paths of the files whose checksum was found right since the start. Reading a file in full once is cheap beside
+    /// decoding it; before every scan it would not be.
+    verified: Mutex<HashSet<String>>,
 }
 
 struct State {
@@ -69,6 +74,7 @@ impl Chunks {
         Ok(Self {
             disk,
             next,
+            verified: Mutex::default(),
             state: Mutex::new(State { manifest: Arc::new(manifest), pins: BTreeMap::new() }),
         })
     }
@@ -99,12 +105,28 @@ impl Chunks {
     /// [`HistoryError::Damaged`] names the first bad file.
     pub fn verify(&self) -> Result<(), HistoryError> {
         for file in &self.manifest().files {
-            let bytes = read_all(self.disk.as_ref(), &file.path)?;
-            if bytes.len() as u64 != file.bytes || crc32c::crc32c(&bytes) != file.crc32c {
-                return Err(HistoryError::damaged(&file.path, "its checksum does not fit"));
-            }
+            check_content(self.disk.open(&file.path)?.as_ref(), file)?;
         }
         Ok(())
+    }
+
+    /// Checks that the log begins where chunks end, or below: what is in neither is lost.
+    ///
+    /// # Errors
+    /// [`HistoryError::Gap`] when positions below `first` are in no chunk.
+    pub fn check_log(&self, first: u64) -> Result<(), HistoryError> {
+        let upto = self.manifest().upto;
+        if upto < first { Err(HistoryError::Gap { upto, first }) } else { Ok(()) }
+    }
+
+    /// Opens a file. The first time since the start its checksum is compared: a flipped bit can decode as other events.
+    fn open_file(&self, file: &ChunkFile) -> Result<Arc<dyn DiskFile>, HistoryError> {
+        let open = self.disk.open(&file.path)?;
+        if !self.verified.lock().contains(&file.path) {
+            check_content(open.as_ref(), file)?;
+            self.verified.lock().insert(file.path.clone());
+        }
+        Ok(open)
     }
 
     /// Writes a chunk. It is no part of history before it joins.
@@ -151,7 +173,7 @@ impl Pin {
         stats: &mut ScanStats,
         each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HistoryError> {
-        let input = Input::new(self.chunks.disk.open(&file.path)?)?;
+        let input = Input::new(self.chunks.open_file(file)?)?;
         read::scan(input, file, wanted, stats, each)
     }
 }
@@ -198,6 +220,23 @@ fn check_files(disk: &dyn Disk, manifest: &Manifest) -> Result<(), HistoryError>
         }
     }
     Ok(())
+}
+
+/// Reads a file in full and compares its length and checksum with the manifest's.
+fn check_content(open: &dyn DiskFile, file: &ChunkFile) -> Result<(), HistoryError> {
+    let mut buffer = vec![0; CHECK_BYTES.min(file.bytes) as usize];
+    let (mut at, mut crc) = (0, 0);
+    let whole = open.len()? == file.bytes;
+    while whole && at < file.bytes {
+        let part = &mut buffer[..CHECK_BYTES.min(file.bytes - at) as usize];
+        open.read_at(part, at)?;
+        crc = crc32c::crc32c_append(crc, part);
+        at += part.len() as u64;
+    }
+    if whole && crc == file.crc32c {
+        return Ok(());
+    }
+    Err(HistoryError::damaged(&file.path, "its checksum does not fit"))
 }
 
 /// Removes files of ours that are not part of history; others are left alone.

@@ -31,6 +31,17 @@ pub enum HistoryError {
         "the chunks belong to another log; put back the log they were made from, or remove the chunk folder"
     )]
     OtherLog,
+    /// The log was trimmed because chunks held its older part, and now they do not.
+    #[error(
+        "chunks end at log position {upto} but the log begins at {first}: the events between are in neither; \
+         restore the chunk folder from a backup"
+    )]
+    Gap {
+        /// The position (exclusive) that chunks cover.
+        upto: u64,
+        /// The log's first position.
+        first: u64,
+    },
     /// The option asks for a column that cannot be.
     #[error("{0}")]
     Option(String),

@@ -2,6 +2,7 @@
 //! that is slow simply sees fewer of them; the tail of events drops and counts for whoever falls behind.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -103,6 +104,7 @@ pub struct Hub {
     tail: broadcast::Sender<Arc<TailFrame>>,
     read: watch::Sender<Progress>,
     complete: watch::Sender<Progress>,
+    starting: AtomicUsize,
 }
 
 impl Hub {
@@ -113,6 +115,7 @@ impl Hub {
             tail: broadcast::Sender::new(frames),
             read: watch::Sender::new(Progress::default()),
             complete: watch::Sender::new(Progress::default()),
+            starting: AtomicUsize::new(0),
         }
     }
 
@@ -135,6 +138,16 @@ impl Hub {
     /// yet.
     pub fn complete(&self) -> watch::Receiver<Progress> {
         self.complete.subscribe()
+    }
+
+    /// How many funnels that were defined before the start are still back-filled; means something once
+    /// [`Hub::read`] is above 0.
+    pub fn starting(&self) -> usize {
+        self.starting.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn publish_starting(&self, funnels: usize) {
+        self.starting.store(funnels, Ordering::Release);
     }
 
     pub(crate) fn publish_funnel(&self, project: u32, id: &str, numbers: FunnelNumbers) {

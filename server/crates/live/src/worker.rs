@@ -109,6 +109,8 @@ struct Worker {
     readers: Readers,
     projects: HashMap<u32, ProjectLive>,
     filling: HashMap<(u32, String), Filling>,
+    /// Funnels that the start found without numbers, until they have them.
+    starting: HashSet<(u32, String)>,
     readings: u64,
     progress: Progress,
     /// Numbers are published as live once this position is reached.
@@ -133,6 +135,7 @@ impl Worker {
             readers,
             projects: HashMap::new(),
             filling: HashMap::new(),
+            starting: HashSet::new(),
             readings: 0,
             progress: Progress { position: live_from, processed_us: 0 },
             live_from,
@@ -187,6 +190,7 @@ impl Worker {
             self.projects.entry(project.number).or_insert_with(|| ProjectLive::new(&project.id));
             for counted in project.funnels {
                 if self.funnel(project.number, &counted.definition.id).is_none() {
+                    self.starting.insert((project.number, counted.definition.id.clone()));
                     self.fill(project.number, counted, self.progress.position);
                 }
             }
@@ -468,6 +472,9 @@ impl Worker {
                 }
             }
         }
+        // Before the position, which readers look at first.
+        self.starting.retain(|key| self.filling.contains_key(key));
+        self.hub.publish_starting(self.starting.len());
         self.hub.publish_progress(self.progress, complete);
     }
 }

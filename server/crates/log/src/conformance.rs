@@ -186,6 +186,21 @@ fn a_full_disk_refuses_and_works_again_once_space_returns() {
 }
 
 #[test]
+fn a_disk_that_is_full_at_the_start_is_noticed_before_the_first_writer() {
+    let disk = SimDisk::new(4);
+    let log = open(&disk).unwrap();
+    disk.set_capacity(40 * 1024);
+    while log.append_group(&[entry(0, 5000)]).is_ok() {}
+    drop(log);
+    let log = open(&disk).unwrap();
+    assert!(matches!(log.probe(), Err(LogError::Full)));
+    assert!(matches!(log.recover(), Err(LogError::Full)));
+    disk.set_capacity(u64::MAX);
+    log.recover().unwrap();
+    log.probe().unwrap();
+}
+
+#[test]
 fn a_failed_sync_stops_the_log_until_it_moves_to_a_fresh_segment() {
     for seed in 0..50 {
         let disk = SimDisk::new(seed);

@@ -70,6 +70,9 @@ struct Active {
     len: u64,
 }
 
+/// With less room than this in the active segment the next group may need another one: more than a usual group.
+const ROOM_BYTES: u64 = 8 << 20;
+
 impl EmbeddedLog {
     /// Opens the log, verifies its newest segment and cuts a torn tail.
     ///
@@ -133,6 +136,20 @@ impl EmbeddedLog {
         let name = self.create_spare().map_err(refusal)?;
         self.spares.lock().free.push(name);
         Ok(())
+    }
+
+    /// Whether groups can be written: there is room in the active segment, or space for the next one. After an error
+    /// [`Log::recover`] fails until there is. Call it at a start: a full disk is otherwise met by the first writer.
+    ///
+    /// # Errors
+    /// As [`EmbeddedLog::prepare_spare`].
+    pub fn probe(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        let active = self.active()?;
+        if active.len.saturating_sub(active.place.position) >= ROOM_BYTES {
+            return Ok(());
+        }
+        self.prepare_spare().inspect_err(|_| writer.full = true)
     }
 
     /// Writes an empty group whose header carries the floor, so that damage to the last real group is later known as

@@ -4,6 +4,7 @@
 //! can be added with a default; counters and addresses are redb's own ordered types.
 
 use std::fs::{File, OpenOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{
@@ -24,6 +25,8 @@ pub const FORMAT_VERSION: u64 = 1;
 const ROW_VERSION: u8 = 1;
 /// The whole state is small; redb's default of 1 GiB is for databases that are not.
 const CACHE_BYTES: usize = 16 << 20;
+/// A file up to this size is checked in full when it is opened: a fraction of a second.
+const CHECKED_BYTES: u64 = 256 << 20;
 
 // META's name and types never change: it tells any version whether it may read the rest.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -63,10 +66,10 @@ impl EmbeddedStore {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        drop(options.open(path)?);
-        let db = Builder::new().set_cache_size(CACHE_BYTES).create(path)?;
+        let length = options.open(path)?.metadata()?.len();
+        let db = whole(|| open_checked(path, length <= CHECKED_BYTES))?;
         let store = Self { db };
-        store.write(prepare)?;
+        whole(|| store.write(prepare))?;
         // A new file survives a power cut only when its folder is synced as well.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -96,6 +99,24 @@ impl EmbeddedStore {
             Ok(Did::Change(()))
         })
     }
+}
+
+/// Opens the file; `check` compares the checksum of every page.
+fn open_checked(path: &Path, check: bool) -> Result<Database> {
+    let mut db = Builder::new().set_cache_size(CACHE_BYTES).create(path)?;
+    if check && !db.check_integrity()? {
+        return Err(StoreError::Corrupt("its pages do not fit their checksums".to_owned()));
+    }
+    Ok(db)
+}
+
+/// redb takes the bytes of a page for what it wrote and may panic over others; to us that is damage.
+fn whole<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(StoreError::Corrupt(said.unwrap_or("redb panicked").to_owned()))
+    })
 }
 
 fn finish<T>(txn: WriteTransaction, work: impl FnOnce(&WriteTransaction) -> Result<Did<T>>) -> Result<T> {

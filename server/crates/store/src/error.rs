@@ -44,7 +44,7 @@ pub enum StoreError {
     #[error("the store is open elsewhere: stop the other server, or use another data folder")]
     Locked,
     /// The bytes on disk are not what was written.
-    #[error("the store is damaged ({0}): stop the server and restore the file from a backup")]
+    #[error("the store state.redb is damaged ({0}): stop the server and restore it from a backup")]
     Corrupt(String),
     /// The disk failed or is full.
     #[error("the store cannot use its file ({0}): check space and rights, then reopen it")]

@@ -97,6 +97,34 @@ fn damage_is_named() {
 }
 
 #[test]
+fn a_flipped_bit_is_never_read_as_events() {
+    for (seed, at) in (0..40).map(|i| (i, i * 37)) {
+        let disk = SimDisk::new(seed);
+        let chunks = some(&disk);
+        let file = Arc::clone(&chunks.manifest().files[0]);
+        disk.flip_bit(&file.path, (at % file.bytes) as usize);
+        let stored = Stored::new(Arc::new(MemoryLog::default()), Arc::new(reopened(&disk).unwrap()));
+        for _ in 0..2 {
+            let scanned =
+                stored.pin().upto(20).scan(&Scan::all(file.project), &mut |_| ControlFlow::Continue(()));
+            let error = scanned.unwrap_err();
+            assert!(
+                matches!(&error, HistoryError::Damaged { file: named, .. } if *named == file.path),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_log_that_begins_above_the_chunks_is_refused() {
+    let chunks = some(&SimDisk::new(1));
+    assert!(chunks.check_log(chunks.manifest().upto).is_ok());
+    let error = chunks.check_log(chunks.manifest().upto + 1).unwrap_err();
+    assert!(matches!(error, HistoryError::Gap { .. }), "{error}");
+}
+
+#[test]
 fn a_manifest_that_is_gone_is_not_an_empty_history() {
     let disk = SimDisk::new(1);
     let chunks = some(&disk);

@@ -323,7 +323,9 @@ fn a_damaged_image_is_left_aside() {
     }
     bench.run(&Op::Kill);
     assert!(!bench.worker.filling.is_empty(), "it is folded from stored events");
+    assert_eq!(bench.hub.starting(), 1);
     bench.check();
+    assert_eq!(bench.hub.starting(), 0);
 }
 
 #[test]
