@@ -172,6 +172,9 @@ fn head(reader: &mut Reader<'_>, incarnation: u64) -> Result<Progress, LiveError
 /// Projects, and where the funnel of each index is; `None` for one that nobody wants.
 type Projects = (Vec<(u32, ProjectLive)>, Vec<Option<(usize, String)>>);
 
+/// A funnel's id, its definition as JSON, and its stale persons.
+type FunnelHead<'a> = (&'a str, &'a [u8], Vec<(u64, Progress)>);
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -237,7 +240,7 @@ impl<'a> Reader<'a> {
         Some((number, project))
     }
 
-    fn funnel(&mut self) -> Option<(&'a str, &'a [u8], Vec<(u64, Progress)>)> {
+    fn funnel(&mut self) -> Option<FunnelHead<'a>> {
         let (id, json) = (self.text()?, self.bytes()?);
         let stale = (0..self.u64()?).map(|_| self.stale()).collect::<Option<Vec<_>>>()?;
         Some((id, json, stale))

@@ -10,7 +10,7 @@ use footpath_log::{Log, Record};
 use footpath_model::clock::Clock;
 use footpath_model::control::{Control, CountedFunnel};
 use footpath_model::record::{FrameKind, FrameView};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::LiveError;
 use crate::funnel::LiveFunnel;
