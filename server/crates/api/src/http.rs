@@ -60,7 +60,8 @@ pub fn inflate(packed: &[u8], encoding: &str, limit: usize) -> Result<Inflated, 
     let cap = limit as u64 + 1;
     match encoding {
         "gzip" => {
-            flate2::read::GzDecoder::new(packed).take(cap).read_to_end(&mut out).map_err(damaged)?;
+            // A gzip file may have several members, one after the other; what follows them is damage.
+            flate2::read::MultiGzDecoder::new(packed).take(cap).read_to_end(&mut out).map_err(damaged)?;
         }
         "zstd" => {
             let mut decoder = zstd::stream::read::Decoder::new(packed).map_err(damaged)?;
@@ -108,6 +109,16 @@ mod tests {
         assert_eq!(reason(b"abc", "gzip"), "compression_damaged");
         assert_eq!(reason(b"abc", "zstd"), "compression_damaged");
         assert_eq!(reason(b"abc", "br"), "compression_unknown");
+    }
+
+    #[test]
+    fn every_member_of_a_gzip_body_is_read() {
+        let two = [gzip(b"abc"), gzip(b"def")].concat();
+        assert_eq!(inflate(&two, "gzip", 9).unwrap(), Inflated::Fits("abcdef".into()));
+        assert_eq!(inflate(&two, "gzip", 5).unwrap(), Inflated::TooLarge("abcdef".into()));
+        let trailing = [gzip(b"abc"), b"more".to_vec()].concat();
+        let status = inflate(&trailing, "gzip", 9).unwrap_err();
+        assert_eq!(reason_of(&status).as_deref(), Some("compression_damaged"));
     }
 
     #[test]
