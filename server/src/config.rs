@@ -197,21 +197,20 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
             toml::Value::Integer(_) | toml::Value::Boolean(_) => value.to_string(),
             _ => anyhow::bail!("{}: {key:?} must be a string, a number or a boolean", path.display()),
         };
-        let flag = OsString::from(format!("--{key}={value}"));
-        check_alone(known, &flag).with_context(|| format!("in {}", path.display()))?;
+        check_alone(known, &value).with_context(|| format!("in {}: --{key}", path.display()))?;
         let source = given.value_source(known.get_id().as_str());
         if matches!(source, None | Some(ValueSource::DefaultValue)) {
-            flags.push(flag);
+            flags.push(format!("--{key}={value}").into());
         }
     }
     Ok(flags)
 }
 
 /// A value of the file must fit also where a flag wins over it.
-fn check_alone(known: &clap::Arg, flag: &OsString) -> anyhow::Result<()> {
-    let bare = clap::Arg::new("value").long(known.get_long().map(str::to_owned).unwrap_or_default());
-    let bare = bare.action(ArgAction::Set).value_parser(known.get_value_parser().clone());
-    Command::new("footpath").no_binary_name(true).arg(bare).try_get_matches_from([flag])?;
+fn check_alone(known: &clap::Arg, value: &str) -> anyhow::Result<()> {
+    let bare = clap::Arg::new("value").action(ArgAction::Set).allow_hyphen_values(true);
+    let bare = bare.value_parser(known.get_value_parser().clone());
+    Command::new("footpath").no_binary_name(true).arg(bare).try_get_matches_from([value])?;
     Ok(())
 }
 

@@ -185,3 +185,32 @@ async fn reflection_can_be_switched_off() {
         assert_eq!(answer.err().map(|status| status.code()), code);
     }
 }
+
+#[tokio::test]
+async fn texts_have_a_limit_and_tokens_are_for_projects_that_exist() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    let admin = server.admin_token(&channel).await;
+    let mut service = AdminServiceClient::new(channel.clone());
+    let key = v1::CreateProjectKeyRequest {
+        project: "default".into(),
+        label: "x".repeat(257),
+        environment: v1::Environment::Dev.into(),
+    };
+    assert_eq!(reason(&service.create_project_key(with(&admin, key)).await.unwrap_err()), "text_invalid");
+    let project = v1::Project { id: "c".into(), title: "a\0b".into(), ..v1::Project::default() };
+    let project = v1::CreateProjectRequest { project: Some(project) };
+    assert_eq!(reason(&service.create_project(with(&admin, project)).await.unwrap_err()), "text_invalid");
+    for (subject, id, why) in
+        [("x".repeat(257), "default", "text_invalid"), ("x".into(), "none", "project_unknown")]
+    {
+        let asked = v1::CreateTokenRequest {
+            subject,
+            role: v1::Role::Viewer.into(),
+            projects: vec![id.into()],
+            lifetime: None,
+        };
+        assert_eq!(reason(&service.create_token(with(&admin, asked)).await.unwrap_err()), why);
+    }
+}

@@ -131,6 +131,16 @@ pub fn valid_id(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// Titles, labels and subjects are words for people; tokens carry theirs with every call.
+const TEXT_BYTES: usize = 256;
+
+fn check_text(field: &str, text: &str) -> Result<(), Status> {
+    if text.len() <= TEXT_BYTES && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(invalid("text_invalid", &format!("{field}: at most {TEXT_BYTES} bytes, without control characters")))
+}
+
 #[tonic::async_trait]
 impl v1::admin_service_server::AdminService for AdminApi {
     async fn exchange_code(
@@ -173,6 +183,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
         if !valid_id(&project.id) {
             return Err(invalid("project_id_invalid", "project.id: 1 to 32 of a-z, 0-9, \"-\""));
         }
+        check_text("project.title", &project.title)?;
         let zone = if project.time_zone.is_empty() { "UTC".to_owned() } else { project.time_zone };
         if jiff::tz::TimeZone::get(&zone).is_err() {
             return Err(invalid(
@@ -221,6 +232,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
                 return Err(invalid("environment_missing", "environment: name prod, staging or dev"));
             }
         };
+        check_text("label", &request.label)?;
         let (row, secret) = create_key(&self.context, &project.id, &request.label, environment)?;
         Ok(Response::new(v1::CreateProjectKeyResponse { key: Some(key_message(&row)), secret }))
     }
@@ -276,6 +288,15 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let lifetime = request.lifetime.map_or(DEFAULT_LIFETIME_S, |d| d.seconds);
         if !(60..=366 * 86_400).contains(&lifetime) {
             return Err(invalid("lifetime_invalid", "lifetime: 1 minute to 366 days"));
+        }
+        check_text("subject", &request.subject)?;
+        for id in request.projects.iter().filter(|id| *id != "*") {
+            if self.context.store.project(id).map_err(store)?.is_none() {
+                return Err(not_found(
+                    "project_unknown",
+                    "projects: one of them does not exist; ListProjects names them",
+                ));
+            }
         }
         let exp = self.context.clock.now_us() / 1_000_000 + lifetime;
         let claims = Claims { sub: request.subject, role, projects: request.projects, exp };
