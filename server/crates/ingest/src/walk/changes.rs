@@ -4,7 +4,7 @@ use footpath_model::wire::{Fields, Raw, put_bytes, put_fixed64};
 
 use super::rewrite;
 use super::text::is_utf8;
-use super::values::{Checker, finite, once};
+use super::values::{Checker, check_key, finite, once};
 use crate::privacy::MaskPolicy;
 use crate::reason::Reason;
 
@@ -49,10 +49,8 @@ fn added<'a>(checker: &mut Checker<'a, '_>, bytes: &'a [u8]) -> Result<(), Reaso
         }
     }
     let key = key.unwrap_or_default();
+    check_key(key)?;
     checker.keys.push(key);
-    if !is_utf8(key) {
-        return Err(Reason::Utf8Invalid);
-    }
     finite(number.unwrap_or(0))
 }
 

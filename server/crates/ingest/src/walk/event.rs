@@ -1,5 +1,6 @@
 //! Judges one event: a record or a reason.
 
+use footpath_engine::identity::{PoisonId, check_id};
 use footpath_model::id::{EventId, lane};
 use footpath_model::record::{EventHead, EventSpans, put_event};
 use footpath_model::wire::{Field, Fields, put_bytes};
@@ -270,7 +271,7 @@ impl<'a, 'c> Judge<'a, 'c> {
                 return Err((Reason::Utf8Invalid, field));
             }
         }
-        Ok(())
+        if parts.name[0] == b'$' { reserved(parts) } else { Ok(()) }
     }
 
     #[inline]
@@ -296,6 +297,21 @@ impl<'a, 'c> Judge<'a, 'c> {
             None => ((self.assign)(), IdKind::Assigned),
         }
     }
+}
+
+/// Of the reserved names only `$identify` is sent by clients; both its ids must stand for one person.
+fn reserved(parts: &Parts<'_>) -> Result<(), Refused> {
+    if parts.name != b"$identify" {
+        return Err((Reason::NameReserved, 3));
+    }
+    for (id, field) in [(parts.anonymous, 5), (parts.user, 6)] {
+        let text = simdutf8::basic::from_utf8(id).map_err(|_| (Reason::Utf8Invalid, field))?;
+        check_id(text).map_err(|poison| match poison {
+            PoisonId::Empty => (Reason::IdentifyIdMissing, field),
+            _ => (Reason::IdentifyIdInvalid, field),
+        })?;
+    }
+    Ok(())
 }
 
 #[inline]
@@ -355,8 +371,15 @@ fn sent_id(text: &[u8], bytes: &[u8]) -> Result<Option<EventId>, Refused> {
     if id.0 == [0; 16] { Err((Reason::IdInvalid, 1)) } else { Ok(Some(id)) }
 }
 
+/// The same id however the batch's UUID is written; other text counts byte by byte.
 fn derived(batch_id: &str, index: u32) -> Option<EventId> {
-    (!batch_id.is_empty()).then(|| EventId::derived(batch_id.as_bytes(), index))
+    if batch_id.is_empty() {
+        return None;
+    }
+    Some(match EventId::parse(batch_id.as_bytes()) {
+        Some(uuid) => EventId::derived(uuid.to_string().as_bytes(), index),
+        None => EventId::derived(batch_id.as_bytes(), index),
+    })
 }
 
 /// The id of an event that is refused, as far as it can be read.

@@ -5,7 +5,7 @@ use footpath_model::wire::{Fields, Raw, put_bytes, put_fixed64, put_uint};
 
 use super::rewrite::{masked, put_pair};
 use super::text::is_utf8;
-use super::values::{Checker, finite, once};
+use super::values::{Checker, check_key, finite, once};
 use crate::reason::Reason;
 
 /// Appends the entries of a `google.protobuf.Struct` as field `number`. Their keys stay on the checker's stack;
@@ -43,9 +43,7 @@ fn put_entry<'a>(
         }
     }
     let key = key.unwrap_or_default();
-    if !is_utf8(key) {
-        return Err(Reason::Utf8Invalid);
-    }
+    check_key(key)?;
     checker.keys.push(key);
     if let Some(value) = self::value(checker, value.unwrap_or_default(), depth)? {
         put_pair(out, number, key, &value);

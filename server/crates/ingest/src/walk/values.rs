@@ -10,6 +10,9 @@ use crate::reason::Reason;
 /// 0001-01-01 and the end of 9999 in seconds: what a `google.protobuf.Timestamp` may hold.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
+/// The longest property key, in bytes.
+const KEY_BYTES: usize = 255;
+
 /// Checks values. Keys of the maps being read lie on one stack, so that a key that stands twice is found
 /// without a set per map.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ pub(super) struct Checker<'a, 'c> {
     pub(super) limits: &'c Limits,
     pub(super) mask: MaskPolicy,
     pub(super) keys: Vec<&'a [u8]>,
-    /// Set when what was checked has unknown fields, kindless values or something to mask: write it anew.
+    /// Set when what was checked has unknown fields or something to mask: write it anew.
     pub(super) dirty: bool,
 }
 
@@ -35,17 +38,9 @@ impl<'a> Checker<'a, '_> {
             }
         }
         let key = key.unwrap_or_default();
-        if !is_utf8(key) {
-            return Err(Reason::Utf8Invalid);
-        }
+        check_key(key)?;
         self.keys.push(key);
-        match value {
-            Some(value) => self.value(value, depth),
-            None => {
-                self.dirty = true;
-                Ok(())
-            }
-        }
+        self.value(value.ok_or(Reason::ValueMissing)?, depth)
     }
 
     /// A `footpath.v1.Value`.
@@ -74,8 +69,7 @@ impl<'a> Checker<'a, '_> {
                 _ => return Err(Reason::WireTypeWrong),
             }
         }
-        self.dirty |= kinds == 0;
-        Ok(())
+        if kinds == 0 { Err(Reason::ValueMissing) } else { Ok(()) }
     }
 
     #[inline]
@@ -158,6 +152,15 @@ impl<'a> Checker<'a, '_> {
         self.keys.truncate(mark);
         if twice { Err(Reason::PropertyTwice) } else { Ok(()) }
     }
+}
+
+/// Refuses a property key that is empty, too long or not UTF-8.
+#[inline]
+pub(super) fn check_key(key: &[u8]) -> Result<(), Reason> {
+    if !(1..=KEY_BYTES).contains(&key.len()) {
+        return Err(Reason::PropertyKeyInvalid);
+    }
+    if is_utf8(key) { Ok(()) } else { Err(Reason::Utf8Invalid) }
 }
 
 /// Whether a key stands twice. Few keys are compared pairwise, many are sorted.

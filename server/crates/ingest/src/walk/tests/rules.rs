@@ -146,8 +146,9 @@ fn keys_stand_once() {
         e.plain_properties = Some(plain(vec![("k", Plain::NullValue(0))]));
     };
     assert_eq!(refused(null), Reason::PropertyTwice);
-    let nested = b"\x5a\x0f\x0a\x01m\x12\x0a\x4a\x08\x0a\x02\x0a\x00\x0a\x02\x0a\x00";
-    assert_eq!(reason_of(with(nested)), Reason::PropertyTwice);
+    let inner = b"\x0a\x07\x0a\x01x\x12\x02\x10\x01".as_slice();
+    let nested = [b"\x5a\x19\x0a\x01m\x12\x14\x4a\x12".as_slice(), inner, inner].concat();
+    assert_eq!(reason_of(with(&nested)), Reason::PropertyTwice);
     let many: Vec<u8> =
         (0..40_u8).flat_map(|i| [0x5a, 7, 0x0a, 1, b'0' + i % 39, 0x12, 2, 0x10, 1]).collect();
     assert_eq!(reason_of(with(&many)), Reason::PropertyTwice);
@@ -413,4 +414,47 @@ fn ten_thousand_bad_events_harm_no_good_one() {
     assert_eq!((walked.entries.len(), walked.refused.len()), (10_000, 10_000));
     assert!(walked.entries.iter().all(|entry| entry.index % 2 == 0));
     assert!(walked.refused.iter().all(|refusal| refusal.index % 2 == 1));
+}
+
+#[test]
+fn a_uuid_is_the_same_batch_however_it_is_written() {
+    let id = |batch_id: &str| {
+        let bytes = pb::IngestRequest { batch_id: batch_id.into(), ..batch(vec![event()]) }.encode_to_vec();
+        walk(&bytes).unwrap().entries[0].key.id
+    };
+    assert_eq!(id(INSTALL), EventId::derived(INSTALL.as_bytes(), 0));
+    assert_eq!(id(&INSTALL.to_uppercase()), id(INSTALL));
+    assert_eq!(id(&INSTALL.replace('-', "")), id(INSTALL));
+    assert_ne!(id("Hello"), id("hello"));
+}
+
+#[test]
+fn identify_needs_two_ids_that_stand_for_one_person() {
+    let identify = |anonymous: &str, user: &str| pb::Event {
+        name: "$identify".into(),
+        anonymous_id: anonymous.into(),
+        user_id: user.into(),
+        ..Default::default()
+    };
+    let reason = |event: pb::Event| reason_of(event.encode_to_vec()).name();
+    assert_eq!(reason(identify("", "mia")), "identify_id_missing");
+    assert_eq!(reason(identify("a", "")), "identify_id_missing");
+    assert_eq!(reason(identify("a", "null")), "identify_id_invalid");
+    assert_eq!(reason(identify(" Guest ", "mia")), "identify_id_invalid");
+    assert_eq!(reason(pb::Event { name: "$foo".into(), ..event() }), "name_reserved");
+    let good = walk(&batch(vec![identify("a", "mia")]).encode_to_vec()).unwrap();
+    assert_eq!(good.refused, []);
+}
+
+#[test]
+fn a_property_has_a_key_and_a_value() {
+    let entry =
+        |key: &str, value: pb::Value| refused(|e| drop(e.properties.insert(key.into(), value))).name();
+    let one = || value(Kind::IntValue(1));
+    assert_eq!(entry("k", pb::Value::default()), "value_missing");
+    assert_eq!(entry("", one()), "property_key_invalid");
+    assert_eq!(entry(&"k".repeat(256), one()), "property_key_invalid");
+    assert_eq!(reason_of(with(b"\x5a\x03\x0a\x01k")).name(), "value_missing");
+    let long = plain(vec![(&"k".repeat(256), Plain::BoolValue(true))]);
+    assert_eq!(refused(|e| e.plain_properties = Some(long)).name(), "property_key_invalid");
 }
