@@ -69,7 +69,7 @@ fn kind() -> impl Strategy<Value = pb::Value> {
 
 prop_compose! {
     fn any_event()(
-        name in "[a-z_$]{1,12}", user in "\\PC{0,10}", anonymous in "\\PC{1,10}", session in "[a-z0-9-]{0,20}",
+        name in "[a-z_][a-z_$]{0,11}", user in "\\PC{0,10}", anonymous in "\\PC{1,10}", session in "[a-z0-9-]{0,20}",
         seconds in prop::option::of(0..4_102_444_800_i64), id in prop::option::of(1_u128..),
         properties in prop::collection::hash_map("\\PC{1,8}", kind(), 0..5),
         set in prop::collection::hash_map("[a-z]{1,4}", kind(), 0..3),
