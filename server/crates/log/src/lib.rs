@@ -2,7 +2,7 @@
 //!
 //! A frame enters through the [`sequencer`], which forms groups, has them judged in log order and appends each
 //! group to a [`Log`] with one sync. Only then is anyone told. Consumers pull with [`Log::read`] from a position
-//! they own, and wait on [`Log::subscribe`].
+//! they own; [`Log::subscribe`] tells when there is more.
 
 use bytes::Bytes;
 use std::io;
