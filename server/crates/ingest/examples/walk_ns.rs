@@ -11,6 +11,10 @@ use footpath_model::id::{EventId, actor_key, lane};
 use footpath_proto::v1 as pb;
 use prost::Message;
 
+// The allocator of the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EVENTS: u64 = 500;
 const NOW_S: i64 = 1_700_000_000;
 

@@ -35,7 +35,8 @@ impl Machine {
     }
 
     fn start(&self, limits: Limits, refused: RefusedSender) -> (Ingest, Arc<EmbeddedLog>) {
-        let options = EmbeddedOptions { segment_bytes: 64 * 1024, new_incarnation: 7 };
+        let options =
+            EmbeddedOptions { segment_bytes: 64 * 1024, new_incarnation: 7, recent_bytes: 8 * 1024 };
         let log = Arc::new(EmbeddedLog::open(Arc::new(self.disk.clone()), options).unwrap());
         let background = background_thread("dedupe").unwrap();
         let config = DedupeConfig::new(Arc::new(self.ids.clone()), Arc::clone(&background));

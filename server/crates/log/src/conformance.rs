@@ -9,7 +9,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
 
-const SMALL: EmbeddedOptions = EmbeddedOptions { segment_bytes: 32 * 1024, new_incarnation: 7 };
+const SMALL: EmbeddedOptions =
+    EmbeddedOptions { segment_bytes: 32 * 1024, new_incarnation: 7, recent_bytes: 8 * 1024 };
 
 fn entry(number: u64, len: usize) -> Entry {
     let mut payload = number.to_le_bytes().to_vec();

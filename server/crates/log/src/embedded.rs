@@ -1,6 +1,7 @@
 //! The log of a single machine: segments on a [`Disk`], written by one writer, read by many.
 
 use crate::disk::{AlignedBuf, BLOCK, Disk, DiskFile};
+use crate::recent::Recent;
 use crate::recovery::{self, GroupAt, Segment, Unlisted};
 use crate::segment::{self, Place, SegmentHeader};
 use crate::{Entry, Log, LogError, Record};
@@ -24,12 +25,15 @@ pub struct EmbeddedOptions {
     pub segment_bytes: u64,
     /// A random number that becomes the incarnation of a log made in an empty folder; unused otherwise.
     pub new_incarnation: u64,
+    /// Bytes of the newest records that are kept in memory, for readers that keep up.
+    pub recent_bytes: usize,
 }
 
 impl EmbeddedOptions {
-    /// Segments of 64 MiB (the design's figure).
+    /// Segments of 64 MiB (the design's figure), 32 MiB of records in memory: what arrives in a few hundred
+    /// milliseconds at full speed, so that a reader may be held up for as long.
     pub fn new(new_incarnation: u64) -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, new_incarnation }
+        Self { segment_bytes: 64 << 20, new_incarnation, recent_bytes: 32 << 20 }
     }
 }
 
@@ -41,6 +45,7 @@ pub struct EmbeddedLog {
     writer: Mutex<Writer>,
     /// Never empty; the last one is being written. Holds durable groups only.
     segments: RwLock<VecDeque<Segment>>,
+    recent: Mutex<Recent>,
     spares: Mutex<Spares>,
     /// Held by the one trim that runs: a segment that could not be dropped goes back to the front.
     trimming: Mutex<()>,
@@ -101,6 +106,7 @@ impl EmbeddedLog {
                 buffer: AlignedBuf::default(),
             }),
             segments: RwLock::new(found.segments),
+            recent: Mutex::new(Recent::new(options.recent_bytes)),
             spares: Mutex::new(Spares { free: found.free, next: found.next_free }),
             trimming: Mutex::new(()),
             spare_taken: Condvar::new(),
@@ -301,11 +307,12 @@ impl EmbeddedLog {
             .map_err(|error| self.refuse(writer, error))?;
         active.file.sync().map_err(|error| self.fail(writer, error))?;
         writer.full = false;
-        self.publish(entries, stored_len);
+        self.publish(first, entries, stored_len);
         Ok(first)
     }
 
-    fn publish(&self, entries: &[Entry], stored_len: usize) {
+    fn publish(&self, first: u64, entries: &[Entry], stored_len: usize) {
+        self.recent.lock().push(first, entries);
         if let Some(active) = self.segments.write().back_mut() {
             active.push_group(entries.len() as u64, stored_len);
             self.end.send_replace(active.end_offset);
@@ -449,6 +456,9 @@ impl Log for EmbeddedLog {
     }
 
     fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<Record>, LogError> {
+        if let Some(records) = self.recent.lock().read(from, max_bytes) {
+            return Ok(records);
+        }
         loop {
             let step = match self.plan(from, max_bytes)? {
                 Planned::Nothing => return Ok(Vec::new()),
@@ -486,6 +496,7 @@ impl Log for EmbeddedLog {
                 segments.pop_front()
             };
             let Some(segment) = segment else { return Ok(()) };
+            self.recent.lock().trim(segment.end_offset);
             if let Err(error) = self.forget(&segment) {
                 // It keeps its name, so it must stay the oldest link: the next trim tries it again.
                 self.segments.write().push_front(segment);

@@ -18,6 +18,7 @@ mod gaps;
 pub mod ids;
 mod keeper;
 pub mod memory;
+mod recent;
 mod recovery;
 pub mod segment;
 pub mod sequencer;

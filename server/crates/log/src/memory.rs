@@ -1,19 +1,19 @@
 //! The log without a disk, for tests of what stands on it. "Durable" means as long as the process.
 
+use crate::recent::Recent;
 use crate::{Entry, Log, LogError, Record};
 use parking_lot::RwLock;
-use std::collections::VecDeque;
 use tokio::sync::watch;
 
 /// The in-memory implementation of [`Log`]; trims exactly.
 pub struct MemoryLog {
-    records: RwLock<VecDeque<Record>>,
+    records: RwLock<Recent>,
     end: watch::Sender<u64>,
 }
 
 impl Default for MemoryLog {
     fn default() -> Self {
-        Self { records: RwLock::default(), end: watch::Sender::new(0) }
+        Self { records: RwLock::new(Recent::new(usize::MAX)), end: watch::Sender::new(0) }
     }
 }
 
@@ -21,12 +21,7 @@ impl Log for MemoryLog {
     fn append_group(&self, entries: &[Entry]) -> Result<u64, LogError> {
         let mut records = self.records.write();
         let first = *self.end.borrow();
-        let numbered = entries.iter().zip(first..).map(|(entry, offset)| Record {
-            offset,
-            append_time_us: entry.append_time_us,
-            payload: entry.payload.clone(),
-        });
-        records.extend(numbered);
+        records.push(first, entries);
         self.end.send_replace(first + entries.len() as u64);
         Ok(first)
     }
@@ -34,20 +29,14 @@ impl Log for MemoryLog {
     fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<Record>, LogError> {
         let records = self.records.read();
         let end = *self.end.borrow();
-        let first = records.front().map_or(end, |r| r.offset);
+        let first = records.first().unwrap_or(end);
         if from < first {
             return Err(LogError::Trimmed { first });
         }
         if from > end {
             return Err(LogError::Beyond { from, end });
         }
-        let mut bytes = 0;
-        let wanted = records.iter().skip((from - first) as usize).take_while(|record| {
-            let alone = bytes == 0;
-            bytes += record.payload.len().max(1);
-            alone || bytes <= max_bytes
-        });
-        Ok(wanted.cloned().collect())
+        Ok(records.read(from, max_bytes).unwrap_or_default())
     }
 
     fn durable_end(&self) -> u64 {
@@ -55,14 +44,11 @@ impl Log for MemoryLog {
     }
 
     fn first(&self) -> u64 {
-        self.records.read().front().map_or_else(|| self.durable_end(), |r| r.offset)
+        self.records.read().first().unwrap_or_else(|| self.durable_end())
     }
 
     fn trim(&self, below: u64) -> Result<(), LogError> {
-        let mut records = self.records.write();
-        while records.front().is_some_and(|record| record.offset < below) {
-            records.pop_front();
-        }
+        self.records.write().trim(below);
         Ok(())
     }
 
@@ -71,7 +57,7 @@ impl Log for MemoryLog {
     }
 
     fn last_append_time_us(&self) -> i64 {
-        self.records.read().back().map_or(i64::MIN, |r| r.append_time_us)
+        self.records.read().last_append_time_us().unwrap_or(i64::MIN)
     }
 
     fn recover(&self) -> Result<(), LogError> {

@@ -134,29 +134,37 @@ impl<'a, 'c> Judge<'a, 'c> {
         self.properties.clear();
         self.changes.clear();
         self.checker.keys.clear();
-        for field in Fields::new(event) {
-            let field = field.map_err(|error| (error.into(), 0))?;
-            let end = offset_in(event, field.span) + field.span.len();
-            self.field(event, &field, end, &mut parts).map_err(|reason| (reason, field.number))?;
+        let mut fields = Fields::new(event);
+        loop {
+            if let Some(field) = fields.next_short() {
+                self.field(event, &field, &mut parts)?;
+            } else if let Some(field) = fields.next() {
+                let field = field.map_err(|error| (error.into(), 0))?;
+                self.long_field(event, &field, &mut parts)?;
+            } else {
+                break;
+            }
         }
         Ok(parts)
     }
 
-    #[inline]
-    fn field(
-        &mut self,
-        event: &[u8],
-        field: &Field<'a>,
-        end: usize,
-        parts: &mut Parts<'a>,
-    ) -> Result<(), Reason> {
-        let start = end - field.span.len();
-        if field.number == 11 {
-            return self.property(event, field, start, end, parts);
-        }
-        if field.number > 14 {
-            return Ok(());
-        }
+    #[inline(never)]
+    fn long_field(&mut self, event: &[u8], field: &Field<'a>, parts: &mut Parts<'a>) -> Result<(), Refused> {
+        self.field(event, field, parts)
+    }
+
+    #[inline(always)]
+    fn field(&mut self, event: &[u8], field: &Field<'a>, parts: &mut Parts<'a>) -> Result<(), Refused> {
+        let taken = match field.number {
+            11 => self.property(event, field, parts),
+            1..=14 => self.part(event, field, parts),
+            _ => Ok(()),
+        };
+        taken.map_err(|reason| (reason, field.number))
+    }
+
+    #[inline(always)]
+    fn part(&mut self, event: &[u8], field: &Field<'a>, parts: &mut Parts<'a>) -> Result<(), Reason> {
         let bit = 1_u32 << field.number;
         if parts.seen & bit != 0 && field.number != 14 {
             return Err(Reason::FieldTwice);
@@ -174,20 +182,13 @@ impl<'a, 'c> Judge<'a, 'c> {
             9 => parts.lane = Some(field.varint()?),
             10 => parts.number = field.varint()?,
             12 => parts.plain = Some(field.bytes()?),
-            _ => self.change(event, field, start, end, parts)?,
+            _ => self.change(event, field, parts)?,
         }
         Ok(())
     }
 
-    #[inline]
-    fn property(
-        &mut self,
-        event: &[u8],
-        field: &Field<'a>,
-        start: usize,
-        end: usize,
-        parts: &mut Parts<'a>,
-    ) -> Result<(), Reason> {
+    #[inline(always)]
+    fn property(&mut self, event: &[u8], field: &Field<'a>, parts: &mut Parts<'a>) -> Result<(), Reason> {
         let entry = field.bytes()?;
         parts.properties += 1;
         if parts.properties > self.ctx.limits.properties {
@@ -198,19 +199,13 @@ impl<'a, 'c> Judge<'a, 'c> {
         if self.checker.dirty {
             rewrite::put_entry(self.properties.buffer(event), 11, entry, self.ctx.mask);
         } else {
-            self.properties.add(event, start, end);
+            self.properties.add(event, field.span);
         }
         Ok(())
     }
 
-    fn change(
-        &mut self,
-        event: &[u8],
-        field: &Field<'a>,
-        start: usize,
-        end: usize,
-        parts: &mut Parts<'a>,
-    ) -> Result<(), Reason> {
+    #[inline(never)]
+    fn change(&mut self, event: &[u8], field: &Field<'a>, parts: &mut Parts<'a>) -> Result<(), Reason> {
         let bytes = field.bytes()?;
         self.checker.dirty = false;
         if field.number == 13 {
@@ -223,7 +218,7 @@ impl<'a, 'c> Judge<'a, 'c> {
             changes::check_group(&mut self.checker, bytes)?;
         }
         if !self.checker.dirty {
-            self.changes.add(event, start, end);
+            self.changes.add(event, field.span);
             return Ok(());
         }
         let anew = match field.number {
@@ -257,20 +252,10 @@ impl<'a, 'c> Judge<'a, 'c> {
         if parts.user.is_empty() && parts.anonymous.is_empty() {
             return Err((Reason::ActorMissing, 5));
         }
-        let all = [
-            (parts.name, limits.name_bytes, Reason::NameTooLong, 3),
-            (parts.anonymous, limits.id_bytes, Reason::ActorTooLong, 5),
-            (parts.user, limits.id_bytes, Reason::ActorTooLong, 6),
-            (parts.session, limits.id_bytes, Reason::SessionIdTooLong, 7),
-        ];
-        for (text, most, reason, field) in all {
-            if text.len() > usize::from(most) {
-                return Err((reason, field));
-            }
-            if !is_utf8(text) {
-                return Err((Reason::Utf8Invalid, field));
-            }
-        }
+        check_text(parts.name, limits.name_bytes, (Reason::NameTooLong, 3))?;
+        check_text(parts.anonymous, limits.id_bytes, (Reason::ActorTooLong, 5))?;
+        check_text(parts.user, limits.id_bytes, (Reason::ActorTooLong, 6))?;
+        check_text(parts.session, limits.id_bytes, (Reason::SessionIdTooLong, 7))?;
         if parts.name[0] == b'$' { reserved(parts) } else { Ok(()) }
     }
 
@@ -297,6 +282,14 @@ impl<'a, 'c> Judge<'a, 'c> {
             None => ((self.assign)(), IdKind::Assigned),
         }
     }
+}
+
+#[inline]
+fn check_text(text: &[u8], most: u16, too_long: Refused) -> Result<(), Refused> {
+    if text.len() > usize::from(most) {
+        return Err(too_long);
+    }
+    if is_utf8(text) { Ok(()) } else { Err((Reason::Utf8Invalid, too_long.1)) }
 }
 
 /// Of the reserved names only `$identify` is sent by clients; both its ids must stand for one person.
@@ -327,12 +320,6 @@ fn head(key: &EventKeyHint, actor_key: u64, time: EventTime, index: u32) -> Even
         number: key.number,
         index,
     }
-}
-
-/// Where a part of the event begins in it.
-#[inline]
-fn offset_in(event: &[u8], part: &[u8]) -> usize {
-    part.as_ptr().addr() - event.as_ptr().addr()
 }
 
 /// The event's place in its stream: class and number, both 0 if it is not numbered.

@@ -16,9 +16,11 @@ impl Splice {
         self.owned.clear();
     }
 
-    /// Adds `event[start..end]` as it is.
+    /// Adds a part of the event as it is.
     #[inline]
-    pub(super) fn add(&mut self, event: &[u8], start: usize, end: usize) {
+    pub(super) fn add(&mut self, event: &[u8], part: &[u8]) {
+        let start = part.as_ptr().addr() - event.as_ptr().addr();
+        let end = start + part.len();
         if !self.owned.is_empty() {
             self.owned.extend_from_slice(&event[start..end]);
         } else if self.start == self.end {

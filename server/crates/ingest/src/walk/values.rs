@@ -1,6 +1,6 @@
 //! Checks properties where they lie and notices which ones cannot be copied as they are.
 
-use footpath_model::wire::{Fields, Raw};
+use footpath_model::wire::{Fields, Raw, varint};
 
 use super::text::is_utf8;
 use crate::limits::Limits;
@@ -28,6 +28,17 @@ impl<'a> Checker<'a, '_> {
     /// An entry of `map<string, Value>` at a level of nesting (0: a property).
     #[inline]
     pub(super) fn entry(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        let (key, value) = match usual_entry(bytes) {
+            Some((key, value)) => (key, Some(value)),
+            None => self.any_entry(bytes)?,
+        };
+        check_key(key)?;
+        self.keys.push(key);
+        self.value(value.ok_or(Reason::ValueMissing)?, depth)
+    }
+
+    #[inline(never)]
+    fn any_entry(&mut self, bytes: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Reason> {
         let (mut key, mut value) = (None, None);
         for field in Fields::new(bytes) {
             let field = field?;
@@ -37,15 +48,22 @@ impl<'a> Checker<'a, '_> {
                 _ => self.dirty = true,
             }
         }
-        let key = key.unwrap_or_default();
-        check_key(key)?;
-        self.keys.push(key);
-        self.value(value.ok_or(Reason::ValueMissing)?, depth)
+        Ok((key.unwrap_or_default(), value))
     }
 
-    /// A `footpath.v1.Value`.
+    /// A `footpath.v1.Value`. The usual forms of the usual kinds are known by their first bytes.
     #[inline]
     pub(super) fn value(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        match *bytes {
+            [0x0a, len @ 0..0x80, ref text @ ..] if usize::from(len) == text.len() => self.string(text),
+            [0x10 | 0x30, 0..0x80] => Ok(()),
+            [0x19, a, b, c, d, e, f, g, h] => finite(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
+            _ => self.any_value(bytes, depth),
+        }
+    }
+
+    #[inline(never)]
+    fn any_value(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
         let mut kinds = 0;
         for field in Fields::new(bytes) {
             let field = field?;
@@ -154,6 +172,18 @@ impl<'a> Checker<'a, '_> {
     }
 }
 
+/// Key and value of an entry as every library writes it: each once, in order. `None` for any other form, and for
+/// parts of 128 bytes and more.
+#[inline]
+fn usual_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0a, len @ 0..0x80, ref rest @ ..] = *bytes else { return None };
+    let (key, rest) = rest.split_at_checked(len.into())?;
+    match *rest {
+        [0x12, len @ 0..0x80, ref value @ ..] if usize::from(len) == value.len() => Some((key, value)),
+        _ => None,
+    }
+}
+
 /// Refuses a property key that is empty, too long or not UTF-8.
 #[inline]
 pub(super) fn check_key(key: &[u8]) -> Result<(), Reason> {
@@ -163,9 +193,27 @@ pub(super) fn check_key(key: &[u8]) -> Result<(), Reason> {
     if is_utf8(key) { Ok(()) } else { Err(Reason::Utf8Invalid) }
 }
 
-/// Whether a key stands twice. Few keys are compared pairwise, many are sorted.
+/// Whether a key stands twice. Few keys are compared pairwise, many are sorted; neither if their sketches differ.
 #[inline]
 pub(super) fn has_twice(keys: &mut [&[u8]]) -> bool {
+    let mut seen = 0_u64;
+    let differ = keys.iter().all(|key| {
+        let bit = 1 << sketch(key);
+        let new = seen & bit == 0;
+        seen |= bit;
+        new
+    });
+    !differ && compare(keys)
+}
+
+/// Six bits of a key: from its length, its first and its last byte.
+#[inline]
+fn sketch(key: &[u8]) -> u32 {
+    let ends = key.first().zip(key.last()).map_or(0, |(a, b)| u32::from(*a) << 16 | u32::from(*b) << 8);
+    (ends | key.len() as u32 & 0xff).wrapping_mul(0x9e37_79b1) >> 26
+}
+
+fn compare(keys: &mut [&[u8]]) -> bool {
     if keys.len() <= 12 {
         return keys.iter().enumerate().any(|(i, key)| keys[..i].contains(key));
     }
@@ -201,6 +249,33 @@ fn is_decimal(text: &[u8]) -> bool {
 /// `TimeOutOfRange` outside the years 1 to 9999, or if the nanoseconds are no fraction of a second.
 #[inline]
 pub(super) fn timestamp(bytes: &[u8]) -> Result<i64, Reason> {
+    let (seconds, nanos) = match usual_timestamp(bytes) {
+        Some(usual) => usual,
+        None => any_timestamp(bytes)?,
+    };
+    if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
+        return Err(Reason::TimeOutOfRange);
+    }
+    Ok(seconds * 1_000_000 + i64::from(nanos / 1000))
+}
+
+/// Seconds, then nanoseconds, as every library writes them.
+#[inline]
+fn usual_timestamp(bytes: &[u8]) -> Option<(i64, i32)> {
+    let mut at = 1;
+    let seconds = (bytes.first() == Some(&0x08)).then(|| varint(bytes, &mut at).ok())??;
+    if at == bytes.len() {
+        return Some((seconds as i64, 0));
+    }
+    let nanos = (bytes.get(at) == Some(&0x10)).then(|| {
+        at += 1;
+        varint(bytes, &mut at).ok()
+    })??;
+    (at == bytes.len()).then_some((seconds as i64, nanos as i32))
+}
+
+#[inline(never)]
+fn any_timestamp(bytes: &[u8]) -> Result<(i64, i32), Reason> {
     let (mut seconds, mut nanos) = (None, None);
     for field in Fields::new(bytes) {
         let field = field?;
@@ -210,9 +285,5 @@ pub(super) fn timestamp(bytes: &[u8]) -> Result<i64, Reason> {
             _ => {}
         }
     }
-    let (seconds, nanos) = (seconds.unwrap_or(0), nanos.unwrap_or(0));
-    if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
-        return Err(Reason::TimeOutOfRange);
-    }
-    Ok(seconds * 1_000_000 + i64::from(nanos / 1000))
+    Ok((seconds.unwrap_or(0), nanos.unwrap_or(0)))
 }

@@ -20,7 +20,8 @@ use crate::walk::{WalkContext, walk_batch};
 
 const PROJECT: Source<'static> = Source { project: 1, project_id: "shop" };
 const START: i64 = 1_800_000_000_000_000;
-const OPTIONS: EmbeddedOptions = EmbeddedOptions { segment_bytes: 64 * 1024, new_incarnation: 7 };
+const OPTIONS: EmbeddedOptions =
+    EmbeddedOptions { segment_bytes: 64 * 1024, new_incarnation: 7, recent_bytes: 8 * 1024 };
 
 /// What makes an event the same as another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
