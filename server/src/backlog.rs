@@ -40,8 +40,12 @@ impl Backlog {
     pub fn start(log: Arc<EmbeddedLog>, metrics: Arc<Metrics>, readers: Readers) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let work = move || {
+            let mut read_before = 0;
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                let backlog = log.bytes_from((readers.read)());
+                let read = (readers.read)();
+                let backlog = log.bytes_from(read);
+                // A tick later than the slowest: others read less often.
+                log.release(std::mem::replace(&mut read_before, read.min(log.durable_end())));
                 metrics.pace_us.store(pace_us(backlog), Ordering::Relaxed);
                 trim(&log, (readers.needed)());
             }

@@ -17,8 +17,11 @@ use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
 use footpath_store::{LedgerCell, PrivacyRow, Store, StoreError};
 
-/// How often outcomes become visible to queries; one store transaction each. A definition does not wait for it.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How often the log is read: before its newest records leave memory.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How many pauses it takes until outcomes become visible to queries; one store transaction each. A definition does not
+/// wait for it.
+const PAUSES: u32 = 10;
 /// Bytes read from the log at a time.
 const READ_BYTES: usize = 4 << 20;
 const MINUTE_US: i64 = 60_000_000;
@@ -39,18 +42,13 @@ impl Projector {
         store: Arc<dyn Store>,
         projection: Arc<Projection>,
     ) -> anyhow::Result<Self> {
-        let mut work = Work { log, store, projection, projects: HashMap::new() };
+        let next = store.ledger_position()?.map_or_else(|| log.first(), |last| last + 1);
+        let mut work = Work::new(log, store, projection, next);
         work.catch_up()?;
+        work.apply()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let run = move || {
-            while !stopped.load(Ordering::SeqCst) {
-                if let Err(error) = work.catch_up() {
-                    tracing::error!(%error, "the log cannot be carried into the store; trying again");
-                }
-                work.projection.rest(PAUSE);
-            }
-        };
+        let run = move || work.run(&stopped);
         let thread = std::thread::Builder::new().name("projector".into()).spawn(run)?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -71,32 +69,68 @@ struct Work {
     projection: Arc<Projection>,
     /// Ids of projects by number.
     projects: HashMap<u32, String>,
+    /// Outcomes of what was read and is not in the store yet.
+    cells: HashMap<LedgerCell, u64>,
+    /// The position and time after what was read.
+    read: Progress,
 }
 
 impl Work {
-    fn catch_up(&mut self) -> anyhow::Result<()> {
-        loop {
-            let next = self.store.ledger_position()?.map_or_else(|| self.log.first(), |last| last + 1);
-            let records = self.log.read(next, READ_BYTES)?;
-            let Some(last) = records.last() else {
-                let processed_us = self.projection.progress().processed_us;
-                self.projection.publish(Progress { position: next, processed_us });
-                return Ok(());
-            };
-            let mut cells = HashMap::new();
-            for record in &records {
-                self.take(record, &mut cells)?;
+    fn new(log: Arc<dyn Log>, store: Arc<dyn Store>, projection: Arc<Projection>, next: u64) -> Self {
+        let read = Progress { position: next, processed_us: 0 };
+        Self { log, store, projection, projects: HashMap::new(), cells: HashMap::new(), read }
+    }
+
+    fn run(&mut self, stopped: &AtomicBool) {
+        let mut pauses = 0;
+        while !stopped.load(Ordering::SeqCst) {
+            pauses += 1;
+            if self.projection.rest(PAUSE) {
+                pauses = PAUSES; // Somebody waits.
             }
-            let cells: Vec<_> = cells.into_iter().collect();
-            // Last: what comes before it is repeated after a crash.
-            self.store.apply_ledger(&cells, last.offset)?;
-            self.projection
-                .publish(Progress { position: last.offset + 1, processed_us: last.append_time_us });
+            let done = self.catch_up().and_then(|()| if pauses >= PAUSES { self.apply() } else { Ok(()) });
+            if let Err(error) = done {
+                tracing::error!(%error, "the log cannot be carried into the store; trying again");
+            }
+            if pauses >= PAUSES {
+                pauses = 0;
+            }
         }
     }
 
-    fn take(&mut self, record: &Record, cells: &mut HashMap<LedgerCell, u64>) -> anyhow::Result<()> {
+    /// Reads to the log's end.
+    fn catch_up(&mut self) -> anyhow::Result<()> {
+        loop {
+            let records = self.log.read(self.read.position, READ_BYTES)?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            for record in &records {
+                self.take(record)?;
+                self.read = Progress { position: record.offset + 1, processed_us: record.append_time_us };
+            }
+        }
+    }
+
+    /// Brings the store to where the log was read to. Last of all: what comes before it is repeated after a crash.
+    fn apply(&mut self) -> anyhow::Result<()> {
+        if self.projection.progress().position != self.read.position {
+            let cells: Vec<_> = self.cells.iter().map(|(cell, count)| (cell.clone(), *count)).collect();
+            if let Some(last) = self.read.position.checked_sub(1) {
+                self.store.apply_ledger(&cells, last)?;
+            }
+            self.cells.clear();
+            self.projection.publish(self.read);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &Record) -> anyhow::Result<()> {
         let Ok(frame) = FrameView::new(&record.payload) else { return Ok(()) };
+        // First: after an error the record is taken again, and its outcomes must not be counted twice.
+        if frame.head.kind == FrameKind::Control {
+            self.control(&frame, record)?;
+        }
         for one in frame.outcomes() {
             let cell = LedgerCell {
                 project: frame.head.project,
@@ -104,10 +138,7 @@ impl Work {
                 outcome: one.outcome as u8,
                 reason: one.reason,
             };
-            *cells.entry(cell).or_default() += u64::from(one.count);
-        }
-        if frame.head.kind == FrameKind::Control {
-            self.control(&frame, record)?;
+            *self.cells.entry(cell).or_default() += u64::from(one.count);
         }
         Ok(())
     }

@@ -50,12 +50,12 @@ impl Projection {
         self.progress.send_replace(progress);
     }
 
-    /// For the consumer: blocks until somebody waits, at most for `pause`.
-    pub fn rest(&self, pause: Duration) {
+    /// For the consumer: blocks until somebody waits, at most for `pause`; whether somebody does.
+    pub fn rest(&self, pause: Duration) -> bool {
         let mut awaited = self.awaited.lock();
         if !*awaited {
             self.wake.wait_for(&mut awaited, pause);
         }
-        *awaited = false;
+        std::mem::take(&mut awaited)
     }
 }

@@ -1,6 +1,7 @@
 //! The judge in the sequencer: duplicates in log order, outcomes, and the frames that are written.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use footpath_log::dedupe::{Dedupe, DedupeError, EventKey, Verdict};
 use footpath_log::streams::ProducerHandle;
 use footpath_log::{Background, Judge, Judged, Log, LogError};
-use footpath_model::record::{FrameHead, FrameKind, Outcome, OutcomeCount, build_frame};
+use footpath_model::record::{FrameHead, FrameKind, Outcome, OutcomeCount, build_frame, frame_prelude};
 
 use crate::commit::{JudgeView, RefusedEvent, Source};
 use crate::outcomes::{self, Counts, NOT_DURABLE, PendingOutcomes};
@@ -138,19 +139,19 @@ impl DedupeJudge {
         }
     }
 
-    fn judge_batch(&mut self, batch: Batch, append_time_us: i64) -> Judged<Judgement> {
+    fn judge_batch(&mut self, mut batch: Batch, append_time_us: i64) -> Judged<Judgement> {
         let walked = &batch.walked;
         let producer = walked
             .has_producer
             .then(|| self.dedupe.producer(batch.project, walked.producer.install, walked.producer.epoch));
         let mut judgement = Judgement { refused: invalid(walked), ..Judgement::default() };
         let mut kept: Vec<_> = judgement.refused.iter().take(PER_BATCH).map(|e| (e.clone(), None)).collect();
-        let mut fresh: Vec<&Entry> = Vec::with_capacity(walked.entries.len());
+        let mut fresh = Vec::with_capacity(walked.entries.len());
         for entry in &walked.entries {
             match self.dedupe.check_and_stage(batch.project, event_key(producer, entry), append_time_us) {
                 Verdict::Fresh => {
                     judgement.assigned += u32::from(entry.key.id_kind == IdKind::Assigned);
-                    fresh.push(entry);
+                    fresh.push(entry.range());
                 }
                 Verdict::Duplicate => judgement.duplicates += 1,
                 Verdict::Refused(refusal) => {
@@ -170,7 +171,7 @@ impl DedupeJudge {
         }
         judgement.stored = fresh.len() as u32;
         let outcomes = outcomes(&judgement);
-        let frame = (!outcomes.is_empty()).then(|| frame(&batch, &outcomes, fresh));
+        let frame = (!outcomes.is_empty()).then(|| frame(&mut batch, &outcomes, &fresh));
         self.stage(batch, producer, kept, frame, judgement)
     }
 
@@ -275,8 +276,9 @@ fn event_key(producer: Option<ProducerHandle>, entry: &Entry) -> EventKey {
     }
 }
 
-fn frame(batch: &Batch, outcomes: &[OutcomeCount], fresh: Vec<&Entry>) -> Bytes {
-    let walked = &batch.walked;
+/// The batch's frame of the events in `fresh`. Where that is all of them, the walk's records become the frame.
+fn frame(batch: &mut Batch, outcomes: &[OutcomeCount], fresh: &[Range<usize>]) -> Bytes {
+    let walked = &mut batch.walked;
     let head = FrameHead {
         kind: FrameKind::Events,
         historical: walked.historical,
@@ -285,7 +287,13 @@ fn frame(batch: &Batch, outcomes: &[OutcomeCount], fresh: Vec<&Entry>) -> Bytes 
         producer: walked.producer,
     };
     let count = fresh.len() as u32;
-    let records = fresh.into_iter().map(|entry| walked.record(entry));
+    let prelude = frame_prelude(&head, &walked.context, outcomes, count);
+    if fresh.len() == walked.entries.len() && prelude.len() == walked.room {
+        let mut frame = std::mem::take(&mut walked.records);
+        frame[..prelude.len()].copy_from_slice(&prelude);
+        return frame.into();
+    }
+    let records = fresh.iter().map(|range| &walked.records[range.clone()]);
     build_frame(&head, &walked.context, outcomes, count, records).into()
 }
 

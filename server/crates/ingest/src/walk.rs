@@ -15,6 +15,7 @@ mod text;
 mod values;
 
 use footpath_model::id::{EventId, Producer};
+use footpath_model::record::{EVENT_HEADER, stored_prelude_bytes};
 
 use crate::limits::Limits;
 use crate::privacy::MaskPolicy;
@@ -53,8 +54,10 @@ pub struct Walked {
     pub producer: Producer,
     /// The batch's `Context`: known fields only, masked.
     pub context: Vec<u8>,
-    /// Event records, back to back, in the batch's order.
+    /// Event records, back to back, in the batch's order, behind [`Self::room`] bytes that are zero.
     pub records: Vec<u8>,
+    /// Room for what a frame begins with if every event of the batch is stored.
+    pub room: usize,
     /// One entry per record.
     pub entries: Vec<Entry>,
     /// The events that were refused, in the batch's order.
@@ -70,7 +73,7 @@ pub struct Walked {
 impl Walked {
     /// The record of an entry.
     pub fn record(&self, entry: &Entry) -> &[u8] {
-        &self.records[entry.offset..entry.offset + entry.len]
+        &self.records[entry.range()]
     }
 }
 
@@ -85,6 +88,13 @@ pub struct Entry {
     pub key: EventKeyHint,
     /// Its index in the batch as sent.
     pub index: u32,
+}
+
+impl Entry {
+    /// Where its record lies in [`Walked::records`].
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len
+    }
 }
 
 /// What duplicates are judged by: the number in the stream if there is one, else the id.
@@ -174,7 +184,9 @@ pub fn walk_batch(
 ) -> Result<Walked, BatchError> {
     let (mut walked, events) = batch::read(bytes, ctx)?;
     let offset_us = clock_offset(&walked, ctx);
-    walked.records.reserve(bytes.len() + events.len() * footpath_model::record::EVENT_HEADER);
+    walked.room = stored_prelude_bytes(&walked.context);
+    walked.records.reserve_exact(walked.room + bytes.len() + events.len() * EVENT_HEADER);
+    walked.records.resize(walked.room, 0);
     walked.entries.reserve(events.len());
     let mut judge = event::Judge::new(ctx, offset_us, assign);
     for (index, event) in (0_u32..).zip(events) {

@@ -30,10 +30,10 @@ pub struct EmbeddedOptions {
 }
 
 impl EmbeddedOptions {
-    /// Segments of 64 MiB (the design's figure), 32 MiB of records in memory: what arrives in a few hundred
-    /// milliseconds at full speed, so that a reader may be held up for as long.
+    /// Segments of 64 MiB (the design's figure), and as much of the newest records in memory: what arrives in a few
+    /// hundred milliseconds at full speed, so that a reader may be held up for as long.
     pub fn new(new_incarnation: u64) -> Self {
-        Self { segment_bytes: 64 << 20, new_incarnation, recent_bytes: 32 << 20 }
+        Self { segment_bytes: 64 << 20, new_incarnation, recent_bytes: 64 << 20 }
     }
 }
 
@@ -165,6 +165,11 @@ impl EmbeddedLog {
     /// As [`Log::append_group`].
     pub fn seal(&self) -> Result<(), LogError> {
         self.write_group(&mut self.writer.lock(), &[]).map(|_| ())
+    }
+
+    /// Gives back the memory of records below `read`: whoever follows the log has read them.
+    pub fn release(&self, read: u64) {
+        self.recent.lock().trim(read);
     }
 
     fn create_spare(&self) -> io::Result<String> {

@@ -22,6 +22,12 @@ pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// judge is asked for a last word.
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
 
+/// While batches come faster than groups are written, a group waits for more: a write and a sync cost about as much
+/// for one batch as for a megabyte. Who sends one batch after another never waits.
+const GATHER: Duration = Duration::from_millis(1);
+/// A group of this size waits no more.
+const GATHER_BYTES: usize = 1 << 20;
+
 /// What the judge makes of a batch.
 #[derive(Debug)]
 pub struct Judged<V> {
@@ -245,13 +251,17 @@ impl<J: Judge> SequencerHandle<J> {
         }
         let (sender, receiver) = oneshot::channel();
         let mut queue = queue.lock();
+        let was_empty = queue.is_empty();
         let pushed = queue.push(project, Item { bytes, content: (batch, sender) }, limits);
         if let Err(error) = pushed {
             metrics.busy.fetch_add(u64::from(matches!(error, CommitError::Busy { .. })), Ordering::Relaxed);
             return Err(error);
         }
         queue.report(metrics);
-        wake.notify_one();
+        // Only when there is something to do: the thread may be gathering.
+        if was_empty || queue.bytes() >= GATHER_BYTES {
+            wake.notify_one();
+        }
         Ok(receiver)
     }
 
@@ -325,6 +335,10 @@ impl<J: Judge> Sequencer<J> {
     fn next_group(&self) -> Option<Vec<Waiting<J>>> {
         let SharedState { queue, wake, limits, metrics } = self.shared.as_ref();
         let mut queue = queue.lock();
+        if !queue.is_empty() {
+            // It came while the last group was written.
+            wake.wait_while_for(&mut queue, |queue| queue.bytes() < GATHER_BYTES && !queue.stopped(), GATHER);
+        }
         loop {
             let group = queue.take_group(limits);
             if !group.is_empty() {

@@ -206,8 +206,16 @@ pub fn build_frame<'a>(
     context: &[u8],
     outcomes: &[OutcomeCount],
     count: u32,
-    events: impl Iterator<Item = &'a [u8]>,
+    events: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Vec<u8> {
+    let mut out = frame_prelude(head, context, outcomes, count);
+    out.reserve_exact(events.clone().map(<[u8]>::len).sum());
+    events.for_each(|event| out.extend_from_slice(event));
+    out
+}
+
+/// What stands in a frame before its `count` events.
+pub fn frame_prelude(head: &FrameHead, context: &[u8], outcomes: &[OutcomeCount], count: u32) -> Vec<u8> {
     let mut ledger = Vec::new();
     for one in outcomes {
         let reason = &one.reason.as_bytes()[..one.reason.len().min(255)];
@@ -229,10 +237,13 @@ pub fn build_frame<'a>(
     out[48..52].copy_from_slice(&(ledger.len() as u32).to_le_bytes());
     out.extend_from_slice(context);
     out.extend_from_slice(&ledger);
-    for event in events {
-        out.extend_from_slice(event);
-    }
     out
+}
+
+/// Bytes of [`frame_prelude`] for a batch that is stored as a whole: its only outcome has no reason. Whoever writes
+/// events behind so much room need not copy them again.
+pub fn stored_prelude_bytes(context: &[u8]) -> usize {
+    FRAME_HEADER + context.len() + 6
 }
 
 /// A control frame: `json` says what changes.

@@ -28,17 +28,23 @@ impl<'a> Checker<'a, '_> {
     /// An entry of `map<string, Value>` at a level of nesting (0: a property).
     #[inline]
     pub(super) fn entry(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
-        let (key, value) = match usual_entry(bytes) {
-            Some((key, value)) => (key, Some(value)),
-            None => self.any_entry(bytes)?,
-        };
+        let Some((key, value)) = usual_entry(bytes) else { return self.any_entry(bytes, depth) };
+        // Lengths and tags of a usual entry are ASCII too, so that one look tells it for key and text together.
+        if let Some(text) = usual_text(value)
+            && bytes.is_ascii()
+            && !key.is_empty()
+        {
+            self.keys.push(key);
+            self.dirty |= self.mask.suspects(text);
+            return Ok(());
+        }
         check_key(key)?;
         self.keys.push(key);
-        self.value(value.ok_or(Reason::ValueMissing)?, depth)
+        self.value(value, depth)
     }
 
     #[inline(never)]
-    fn any_entry(&mut self, bytes: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Reason> {
+    fn any_entry(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
         let (mut key, mut value) = (None, None);
         for field in Fields::new(bytes) {
             let field = field?;
@@ -48,15 +54,21 @@ impl<'a> Checker<'a, '_> {
                 _ => self.dirty = true,
             }
         }
-        Ok((key.unwrap_or_default(), value))
+        let key = key.unwrap_or_default();
+        check_key(key)?;
+        self.keys.push(key);
+        self.value(value.ok_or(Reason::ValueMissing)?, depth)
     }
 
     /// A `footpath.v1.Value`. The usual forms of the usual kinds are known by their first bytes.
     #[inline]
     pub(super) fn value(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
+        if let Some(text) = usual_text(bytes) {
+            return self.string(text);
+        }
         match *bytes {
-            [0x0a, len @ 0..0x80, ref text @ ..] if usize::from(len) == text.len() => self.string(text),
             [0x10 | 0x30, 0..0x80] => Ok(()),
+            [0x2a, len @ 0..0x80, ref money @ ..] if usize::from(len) == money.len() => self.money(money),
             [0x19, a, b, c, d, e, f, g, h] => finite(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
             _ => self.any_value(bytes, depth),
         }
@@ -109,7 +121,8 @@ impl<'a> Checker<'a, '_> {
 
     fn money(&mut self, bytes: &[u8]) -> Result<(), Reason> {
         let (mut currency, mut units, mut nanos) = (None, None, None);
-        for field in Fields::new(bytes) {
+        let mut fields = Fields::new(bytes);
+        while let Some(field) = fields.next_short().map(Ok).or_else(|| fields.next()) {
             let field = field?;
             match field.number {
                 1 => once(&mut currency, field.bytes()?)?,
@@ -184,6 +197,15 @@ fn usual_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
+/// The text of a string value of fewer than 128 bytes that holds nothing else.
+#[inline]
+fn usual_text(value: &[u8]) -> Option<&[u8]> {
+    match *value {
+        [0x0a, len @ 0..0x80, ref text @ ..] if usize::from(len) == text.len() => Some(text),
+        _ => None,
+    }
+}
+
 /// Refuses a property key that is empty, too long or not UTF-8.
 #[inline]
 pub(super) fn check_key(key: &[u8]) -> Result<(), Reason> {
@@ -196,7 +218,7 @@ pub(super) fn check_key(key: &[u8]) -> Result<(), Reason> {
 /// Whether a key stands twice. Few keys are compared pairwise, many are sorted; neither if their sketches differ.
 #[inline]
 pub(super) fn has_twice(keys: &mut [&[u8]]) -> bool {
-    let mut seen = 0_u64;
+    let mut seen = 0_u128;
     let differ = keys.iter().all(|key| {
         let bit = 1 << sketch(key);
         let new = seen & bit == 0;
@@ -206,11 +228,11 @@ pub(super) fn has_twice(keys: &mut [&[u8]]) -> bool {
     !differ && compare(keys)
 }
 
-/// Six bits of a key: from its length, its first and its last byte.
+/// Seven bits of a key: from its length, its first and its last byte.
 #[inline]
 fn sketch(key: &[u8]) -> u32 {
     let ends = key.first().zip(key.last()).map_or(0, |(a, b)| u32::from(*a) << 16 | u32::from(*b) << 8);
-    (ends | key.len() as u32 & 0xff).wrapping_mul(0x9e37_79b1) >> 26
+    (ends | key.len() as u32 & 0xff).wrapping_mul(0x9e37_79b1) >> 25
 }
 
 fn compare(keys: &mut [&[u8]]) -> bool {

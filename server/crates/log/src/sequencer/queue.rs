@@ -103,6 +103,14 @@ impl<T> Queue<T> {
         group
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.depth == 0
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn stop(&mut self) {
         self.stopped = true;
     }
