@@ -13,10 +13,11 @@ use footpath_log::{EmbeddedLog, Log, Metrics};
 
 /// How often readers are looked at.
 const EVERY: Duration = Duration::from_millis(100);
-/// A backlog of this size slows nobody: a burst of a few seconds at full speed.
-const FREE_BYTES: u64 = 512 << 20;
+/// A backlog of this size slows nobody. Well below what the log keeps in memory: readers that fall behind that have to
+/// read from the disk, which costs them half as much again, so that they would stay behind.
+const FREE_BYTES: u64 = 32 << 20;
 /// With so much more, groups wait as long as they may.
-const FULL_BYTES: u64 = 1 << 30;
+const FULL_BYTES: u64 = 64 << 20;
 
 /// Positions that the log is judged by.
 pub struct Readers {

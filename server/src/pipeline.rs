@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use anyhow::Context as _;
 use footpath_api::projection::Projection;
@@ -82,7 +82,7 @@ impl Pipeline {
             durable: Arc::new(AtomicU64::new(0)),
         };
         let needed = needed(&chunks, &ingest, &projection, &images);
-        let read = read(config, &chunks, &hub);
+        let read = read(writer.as_ref(), &hub);
         let metrics = Arc::clone(ingest.metrics());
         let backlog = Backlog::start(Arc::clone(&log), metrics, Readers { needed, read })?;
         let follow = || start_live(store, &log, &stored, &hub, clock, images);
@@ -216,14 +216,12 @@ fn needed(
 }
 
 /// Where the slower of the readers is that every event has to pass. Nobody waits for readers that are switched off.
-fn read(config: &Config, chunks: &Arc<Chunks>, hub: &Arc<Hub>) -> Box<dyn Fn() -> u64 + Send> {
-    if config.ingest_only {
-        return Box::new(|| u64::MAX);
-    }
-    let (chunks, hub) = (Arc::clone(chunks), Arc::clone(hub));
+fn read(writer: Option<&ChunkWriter>, hub: &Arc<Hub>) -> Box<dyn Fn() -> u64 + Send> {
+    let Some(writer) = writer else { return Box::new(|| u64::MAX) };
+    let (counters, hub) = (Arc::clone(writer.counters()), Arc::clone(hub));
     Box::new(move || {
         let live = hub.read().borrow().position;
         let live = if live == 0 { u64::MAX } else { live }; // It is still being restored and reads nothing.
-        chunks.manifest().upto.min(live)
+        counters.taken.load(Relaxed).min(live)
     })
 }

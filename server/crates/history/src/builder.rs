@@ -48,6 +48,7 @@ impl Builder {
         let layout = Layout::new(&options.promoted)?;
         let from = chunks.manifest().upto;
         counters.position.store(from, Ordering::Relaxed);
+        counters.taken.store(from, Ordering::Relaxed);
         Ok(Self {
             log,
             chunks,
@@ -147,6 +148,7 @@ impl Builder {
             self.first_append_us = record.append_time_us;
         }
         self.next = record.offset + 1;
+        self.counters.taken.store(self.next, Ordering::Relaxed);
         self.last_append_us = record.append_time_us;
         Ok(())
     }

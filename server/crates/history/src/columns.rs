@@ -2,45 +2,43 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Int8Builder, Int16Builder, Int32Builder, Int64Builder,
-    StringBuilder, TimestampMicrosecondBuilder,
-};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder};
+use arrow::datatypes::{Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
-use footpath_model::props::{Value, properties};
-use footpath_model::record::{EventView, text};
+use footpath_model::props::{Value, undecoded};
+use footpath_model::record::EventView;
+use footpath_model::wire::only_bytes;
 
 use crate::error::HistoryError;
 use crate::gather::Frame;
 use crate::schema::{Kind, Promoted};
-use crate::values::{MapColumn, Values};
+use crate::values::{BytesBuilder, MapColumn, Numbers, TextBuilder, Values};
 
 /// One builder per column, in the order of the schema.
 pub(crate) struct RowColumns {
     schema: SchemaRef,
-    log_offset: Int64Builder,
-    batch_index: Int32Builder,
-    event_id: BinaryBuilder,
-    event_time: TimestampMicrosecondBuilder,
-    raw_time: TimestampMicrosecondBuilder,
-    receive_time: TimestampMicrosecondBuilder,
-    append_time: TimestampMicrosecondBuilder,
-    time_rule: Int8Builder,
-    lane: Int16Builder,
-    actor: StringBuilder,
-    actor_hash: Int64Builder,
-    install: BinaryBuilder,
+    log_offset: Numbers<Int64Type>,
+    batch_index: Numbers<Int32Type>,
+    event_id: BytesBuilder,
+    event_time: Numbers<TimestampMicrosecondType>,
+    raw_time: Numbers<TimestampMicrosecondType>,
+    receive_time: Numbers<TimestampMicrosecondType>,
+    append_time: Numbers<TimestampMicrosecondType>,
+    time_rule: Numbers<Int8Type>,
+    lane: Numbers<Int16Type>,
+    actor: TextBuilder,
+    actor_hash: Numbers<Int64Type>,
+    install: BytesBuilder,
     stream_epoch: Int64Builder,
-    stream_class: Int8Builder,
-    stream_number: Int64Builder,
-    name: StringBuilder,
-    anonymous_id: StringBuilder,
-    user_id: StringBuilder,
-    session_id: StringBuilder,
-    context: StringBuilder,
+    stream_class: Numbers<Int8Type>,
+    stream_number: Numbers<Int64Type>,
+    name: TextBuilder,
+    anonymous_id: TextBuilder,
+    user_id: TextBuilder,
+    session_id: TextBuilder,
+    context: TextBuilder,
     historical: BooleanBuilder,
-    changes: BinaryBuilder,
+    changes: BytesBuilder,
     maps: [MapColumn; 8],
     promoted: Vec<PromotedColumn>,
 }
@@ -53,35 +51,34 @@ struct PromotedColumn {
 
 impl RowColumns {
     pub(crate) fn new(schema: SchemaRef, promoted: &[Promoted]) -> Self {
-        let time = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
         let promoted = promoted.iter().cloned().map(|property| {
             let values = Values::new(property.kind);
             PromotedColumn { property, values, set: false }
         });
         Self {
             schema,
-            log_offset: Int64Builder::new(),
-            batch_index: Int32Builder::new(),
-            event_id: BinaryBuilder::new(),
-            event_time: time(),
-            raw_time: time(),
-            receive_time: time(),
-            append_time: time(),
-            time_rule: Int8Builder::new(),
-            lane: Int16Builder::new(),
-            actor: StringBuilder::new(),
-            actor_hash: Int64Builder::new(),
-            install: BinaryBuilder::new(),
+            log_offset: Numbers::default(),
+            batch_index: Numbers::default(),
+            event_id: BytesBuilder::default(),
+            event_time: Numbers::default(),
+            raw_time: Numbers::default(),
+            receive_time: Numbers::default(),
+            append_time: Numbers::default(),
+            time_rule: Numbers::default(),
+            lane: Numbers::default(),
+            actor: TextBuilder::default(),
+            actor_hash: Numbers::default(),
+            install: BytesBuilder::default(),
             stream_epoch: Int64Builder::new(),
-            stream_class: Int8Builder::new(),
-            stream_number: Int64Builder::new(),
-            name: StringBuilder::new(),
-            anonymous_id: StringBuilder::new(),
-            user_id: StringBuilder::new(),
-            session_id: StringBuilder::new(),
-            context: StringBuilder::new(),
+            stream_class: Numbers::default(),
+            stream_number: Numbers::default(),
+            name: TextBuilder::default(),
+            anonymous_id: TextBuilder::default(),
+            user_id: TextBuilder::default(),
+            session_id: TextBuilder::default(),
+            context: TextBuilder::default(),
             historical: BooleanBuilder::new(),
-            changes: BinaryBuilder::new(),
+            changes: BytesBuilder::default(),
             maps: Kind::ALL.map(MapColumn::new),
             promoted: promoted.collect(),
         }
@@ -92,48 +89,59 @@ impl RowColumns {
         self.push_frame(frame);
         self.push_head(event);
         let spans = event.spans();
-        let (anonymous, user) = (text(spans.anonymous_id), text(spans.user_id));
+        let (anonymous, user) = (spans.anonymous_id, spans.user_id);
         self.actor.append_value(if user.is_empty() { anonymous } else { user });
-        self.name.append_value(text(spans.name));
+        self.name.append_value(spans.name);
         self.anonymous_id.append_option(set(anonymous));
         self.user_id.append_option(set(user));
-        self.session_id.append_option(set(text(spans.session_id)));
-        self.changes.append_option((!spans.changes.is_empty()).then_some(spans.changes));
-        for (key, value) in properties(spans.properties) {
-            self.push_property(key, &value);
+        self.session_id.append_option(set(spans.session_id));
+        self.changes.append_option(set(spans.changes));
+        for (key, value) in undecoded(spans.properties) {
+            self.push_encoded(key, value);
         }
         self.end_properties();
     }
 
     fn push_frame(&mut self, frame: &Frame) {
         let producer = frame.head.producer;
-        self.log_offset.append_value(frame.offset.cast_signed());
-        self.append_time.append_value(frame.append_us);
-        self.receive_time.append_value(frame.head.received_us);
-        self.install.append_option((producer.install != [0; 16]).then_some(producer.install));
+        self.log_offset.push(frame.offset.cast_signed());
+        self.append_time.push(frame.append_us);
+        self.receive_time.push(frame.head.received_us);
+        self.install.append_option((producer.install != [0; 16]).then_some(&producer.install[..]));
         self.stream_epoch.append_option((producer.epoch != 0).then_some(producer.epoch.cast_signed()));
-        self.context.append_option(frame.context.as_deref());
+        self.context.append_option(frame.context.as_deref().map(str::as_bytes));
         self.historical.append_value(frame.head.historical);
     }
 
     fn push_head(&mut self, event: &EventView<'_>) {
         let head = event.head();
-        self.batch_index.append_value(head.index.cast_signed());
-        self.event_id.append_value(head.id.0);
-        self.event_time.append_value(head.time_us);
-        self.raw_time.append_value(head.raw_time_us);
-        self.time_rule.append_value(head.time_rule as i8);
-        self.lane.append_value(head.lane.into());
-        self.actor_hash.append_value(head.actor_key.cast_signed());
-        self.stream_class.append_value(head.class.cast_signed());
-        self.stream_number.append_value(head.number.cast_signed());
+        self.batch_index.push(head.index.cast_signed());
+        self.event_id.append_value(&head.id.0);
+        self.event_time.push(head.time_us);
+        self.raw_time.push(head.raw_time_us);
+        self.time_rule.push(head.time_rule as i8);
+        self.lane.push(head.lane.into());
+        self.actor_hash.push(head.actor_key.cast_signed());
+        self.stream_class.push(head.class.cast_signed());
+        self.stream_number.push(head.number.cast_signed());
     }
 
     #[inline]
-    fn push_property(&mut self, key: &str, value: &Value<'_>) {
+    fn push_encoded(&mut self, key: &[u8], value: &[u8]) {
+        // Most values are text, which is copied as it stands.
+        if let Some(text) = only_bytes(value, 1).filter(|_| self.promoted.is_empty()) {
+            self.maps[Kind::String as usize].push_text(key, text);
+        } else if let Ok(Some(value)) = Value::decode(value) {
+            self.push_property(key, &value);
+        }
+    }
+
+    #[inline]
+    fn push_property(&mut self, key: &[u8], value: &Value<'_>) {
         let kind = Kind::of(value);
         let mut promoted = self.promoted.iter_mut();
-        match promoted.find(|one| one.property.kind == kind && one.property.key == key && !one.set) {
+        match promoted.find(|one| one.property.kind == kind && one.property.key.as_bytes() == key && !one.set)
+        {
             Some(column) => {
                 column.values.push(value);
                 column.set = true;
@@ -157,26 +165,26 @@ impl RowColumns {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.log_offset.finish()),
             Arc::new(self.batch_index.finish()),
-            Arc::new(self.event_id.finish()),
-            Arc::new(self.event_time.finish()),
-            Arc::new(self.raw_time.finish()),
-            Arc::new(self.receive_time.finish()),
-            Arc::new(self.append_time.finish()),
+            self.event_id.finish()?,
+            Arc::new(self.event_time.finish().with_timezone("UTC")),
+            Arc::new(self.raw_time.finish().with_timezone("UTC")),
+            Arc::new(self.receive_time.finish().with_timezone("UTC")),
+            Arc::new(self.append_time.finish().with_timezone("UTC")),
             Arc::new(self.time_rule.finish()),
             Arc::new(self.lane.finish()),
-            Arc::new(self.actor.finish()),
+            self.actor.finish()?,
             Arc::new(self.actor_hash.finish()),
-            Arc::new(self.install.finish()),
+            self.install.finish()?,
             Arc::new(self.stream_epoch.finish()),
             Arc::new(self.stream_class.finish()),
             Arc::new(self.stream_number.finish()),
-            Arc::new(self.name.finish()),
-            Arc::new(self.anonymous_id.finish()),
-            Arc::new(self.user_id.finish()),
-            Arc::new(self.session_id.finish()),
-            Arc::new(self.context.finish()),
+            self.name.finish()?,
+            self.anonymous_id.finish()?,
+            self.user_id.finish()?,
+            self.session_id.finish()?,
+            self.context.finish()?,
             Arc::new(self.historical.finish()),
-            Arc::new(self.changes.finish()),
+            self.changes.finish()?,
         ];
         for map in &mut self.maps {
             columns.push(map.finish()?);
@@ -188,6 +196,6 @@ impl RowColumns {
     }
 }
 
-fn set(text: &str) -> Option<&str> {
+fn set(text: &[u8]) -> Option<&[u8]> {
     (!text.is_empty()).then_some(text)
 }

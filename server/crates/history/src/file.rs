@@ -4,7 +4,7 @@ use arrow::datatypes::SchemaRef;
 use footpath_engine::IDENTIFY;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Compression;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -18,7 +18,7 @@ use crate::schema::{self, Kind, Promoted};
 /// Rows of a row group: the grain in which a reader of a few actors skips.
 const ROW_GROUP_ROWS: usize = 32 * 1024;
 /// Rows that are gathered before they are encoded; what is decoded lies in memory for so many only.
-const BATCH_ROWS: usize = 8 * 1024;
+pub(crate) const BATCH_ROWS: usize = 8 * 1024;
 /// Events whose bytes are asked for together.
 const WARM_ROWS: usize = 16;
 /// A dictionary that grows beyond this is given up: its values do not repeat.
@@ -126,7 +126,7 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
     });
     let version = KeyValue::new(schema::VERSION_KEY.to_owned(), schema::VERSION.to_string());
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
@@ -135,17 +135,25 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
     for name in [schema::ACTOR_HASH, schema::EVENT_TIME, schema::LOG_OFFSET, schema::NAME] {
         builder = builder.set_column_statistics_enabled(column(name), EnabledStatistics::Chunk);
     }
-    // Values that hardly repeat: looking each up would cost more than the dictionary saves.
-    let unique = [
+    // Values that hardly repeat within minutes, or repeat side by side, which compression sees too: looking each up would
+    // cost more than the dictionary saves.
+    let plain = [
         schema::LOG_OFFSET,
         schema::BATCH_INDEX,
         schema::EVENT_ID,
         schema::EVENT_TIME,
         schema::RAW_TIME,
+        schema::RECEIVE_TIME,
+        schema::APPEND_TIME,
+        schema::LANE,
+        schema::ACTOR,
+        schema::ACTOR_HASH,
         schema::STREAM_NUMBER,
+        schema::ANONYMOUS_ID,
+        schema::SESSION_ID,
         schema::CHANGES,
     ];
-    for name in unique {
+    for name in plain {
         builder = builder.set_column_dictionary_enabled(column(name), false);
     }
     for kind in [Kind::Double, Kind::Time, Kind::Json] {

@@ -55,6 +55,8 @@ pub struct ChunkCounters {
     pub files: AtomicU64,
     /// The log position (exclusive) that chunks cover.
     pub position: AtomicU64,
+    /// The log position (exclusive) up to which records were taken off the log.
+    pub taken: AtomicU64,
     /// Frames that could not be read and are in no chunk.
     pub skipped_frames: AtomicU64,
     /// Events that could not be encoded and are in no chunk.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::wire::{Fields, Raw, WireError};
+use crate::wire::{Fields, Raw, WireError, only_bytes, short_entry};
 
 /// A property's value. Borrowed from the record.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,17 @@ pub const PROPERTY_FIELD: u32 = 11;
 
 /// The properties of a record, in order. The bytes were validated at ingest; what does not decode is left out.
 pub fn properties(bytes: &[u8]) -> impl Iterator<Item = (&str, Value<'_>)> {
-    Fields::new(bytes).filter_map(|field| entry(field.ok()?.bytes().ok()?).ok().flatten())
+    undecoded(bytes).filter_map(|(key, value)| Some((text(key), Value::decode(value).ok()??)))
+}
+
+/// The properties of a record, in order: each key, and its encoded `footpath.v1.Value`.
+pub fn undecoded(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut fields = Fields::new(bytes);
+    std::iter::from_fn(move || match fields.next_short() {
+        Some(field) => Some(Ok(field)),
+        None => fields.next(),
+    })
+    .filter_map(|field| entry(field.ok()?.bytes().ok()?).ok().flatten())
 }
 
 /// The value of one property.
@@ -52,13 +62,22 @@ pub fn to_json(bytes: &[u8]) -> Map<String, Json> {
     properties(bytes).map(|(key, value)| (key.to_owned(), value.to_json())).collect()
 }
 
-fn entry(bytes: &[u8]) -> Result<Option<(&str, Value<'_>)>, WireError> {
-    let (mut key, mut value) = ("", None);
+#[inline]
+fn entry(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
+    match short_entry(bytes) {
+        Some(entry) => Ok(Some(entry)),
+        None => any_entry(bytes),
+    }
+}
+
+#[inline(never)]
+fn any_entry(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
+    let (mut key, mut value): (&[u8], _) = (&[], None);
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
-            1 => key = text(field.bytes()?),
-            2 => value = Value::decode(field.bytes()?)?,
+            1 => key = field.bytes()?,
+            2 => value = Some(field.bytes()?),
             _ => {}
         }
     }
@@ -74,7 +93,24 @@ impl<'a> Value<'a> {
     ///
     /// # Errors
     /// If the bytes are not protobuf.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Option<Self>, WireError> {
+        // The usual forms are known by their first bytes.
+        if let Some(string) = only_bytes(bytes, 1) {
+            return Ok(Some(Self::String(text(string))));
+        }
+        match *bytes {
+            [0x10, number @ 0..0x80] => Ok(Some(Self::Int(number.into()))),
+            [0x30, truth @ 0..0x80] => Ok(Some(Self::Bool(truth != 0))),
+            [0x19, a, b, c, d, e, f, g, h] => {
+                Ok(Some(Self::Double(f64::from_le_bytes([a, b, c, d, e, f, g, h]))))
+            }
+            _ => Self::decode_any(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn decode_any(bytes: &'a [u8]) -> Result<Option<Self>, WireError> {
         let Some(field) = Fields::new(bytes).last().transpose()? else { return Ok(None) };
         let value = match (field.number, field.value) {
             (1, Raw::Bytes(b)) => Self::String(text(b)),
@@ -93,7 +129,8 @@ impl<'a> Value<'a> {
 
     fn money(bytes: &'a [u8]) -> Result<Self, WireError> {
         let (mut currency, mut units, mut nanos) = ("", 0, 0);
-        for field in Fields::new(bytes) {
+        let mut fields = Fields::new(bytes);
+        while let Some(field) = fields.next_short().map(Ok).or_else(|| fields.next()) {
             let field = field?;
             match field.number {
                 1 => currency = text(field.bytes()?),
@@ -118,7 +155,11 @@ impl<'a> Value<'a> {
     fn map(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut values = Vec::new();
         for field in Fields::new(bytes) {
-            values.extend(entry(field?.bytes()?)?);
+            if let Some((key, value)) = entry(field?.bytes()?)?
+                && let Some(value) = Self::decode(value)?
+            {
+                values.push((text(key), value));
+            }
         }
         Ok(Self::Map(values))
     }

@@ -175,6 +175,28 @@ fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], WireErr
     Ok(found)
 }
 
+/// Key and value of a map's entry as every library writes it: each once, in order. `None` for any other form, and where
+/// either has 128 bytes and more.
+#[inline]
+pub fn short_entry(entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0a, len @ 0..0x80, ref rest @ ..] = *entry else { return None };
+    let (key, rest) = rest.split_at_checked(len.into())?;
+    Some((key, only_bytes(rest, 2)?))
+}
+
+/// The content of a message whose only field is `number` (at most 15) and holds fewer than 128 bytes.
+#[inline]
+pub fn only_bytes(message: &[u8], number: u8) -> Option<&[u8]> {
+    match *message {
+        [tag, len @ 0..0x80, ref content @ ..]
+            if tag == number << 3 | 2 && usize::from(len) == content.len() =>
+        {
+            Some(content)
+        }
+        _ => None,
+    }
+}
+
 /// Reads a varint at `at` and moves `at` behind it.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Checks properties where they lie and notices which ones cannot be copied as they are.
 
-use footpath_model::wire::{Fields, Raw, varint};
+use footpath_model::wire::{Fields, Raw, only_bytes, short_entry, varint};
 
 use super::text::is_utf8;
 use crate::limits::Limits;
@@ -28,9 +28,9 @@ impl<'a> Checker<'a, '_> {
     /// An entry of `map<string, Value>` at a level of nesting (0: a property).
     #[inline]
     pub(super) fn entry(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
-        let Some((key, value)) = usual_entry(bytes) else { return self.any_entry(bytes, depth) };
+        let Some((key, value)) = short_entry(bytes) else { return self.any_entry(bytes, depth) };
         // Lengths and tags of a usual entry are ASCII too, so that one look tells it for key and text together.
-        if let Some(text) = usual_text(value)
+        if let Some(text) = only_bytes(value, 1)
             && bytes.is_ascii()
             && !key.is_empty()
         {
@@ -63,12 +63,14 @@ impl<'a> Checker<'a, '_> {
     /// A `footpath.v1.Value`. The usual forms of the usual kinds are known by their first bytes.
     #[inline]
     pub(super) fn value(&mut self, bytes: &'a [u8], depth: u32) -> Result<(), Reason> {
-        if let Some(text) = usual_text(bytes) {
+        if let Some(text) = only_bytes(bytes, 1) {
             return self.string(text);
+        }
+        if let Some(money) = only_bytes(bytes, 5) {
+            return self.money(money);
         }
         match *bytes {
             [0x10 | 0x30, 0..0x80] => Ok(()),
-            [0x2a, len @ 0..0x80, ref money @ ..] if usize::from(len) == money.len() => self.money(money),
             [0x19, a, b, c, d, e, f, g, h] => finite(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
             _ => self.any_value(bytes, depth),
         }
@@ -182,27 +184,6 @@ impl<'a> Checker<'a, '_> {
         let twice = has_twice(&mut self.keys[mark..]);
         self.keys.truncate(mark);
         if twice { Err(Reason::PropertyTwice) } else { Ok(()) }
-    }
-}
-
-/// Key and value of an entry as every library writes it: each once, in order. `None` for any other form, and for
-/// parts of 128 bytes and more.
-#[inline]
-fn usual_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [0x0a, len @ 0..0x80, ref rest @ ..] = *bytes else { return None };
-    let (key, rest) = rest.split_at_checked(len.into())?;
-    match *rest {
-        [0x12, len @ 0..0x80, ref value @ ..] if usize::from(len) == value.len() => Some((key, value)),
-        _ => None,
-    }
-}
-
-/// The text of a string value of fewer than 128 bytes that holds nothing else.
-#[inline]
-fn usual_text(value: &[u8]) -> Option<&[u8]> {
-    match *value {
-        [0x0a, len @ 0..0x80, ref text @ ..] if usize::from(len) == text.len() => Some(text),
-        _ => None,
     }
 }
 
