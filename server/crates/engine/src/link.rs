@@ -10,6 +10,7 @@ pub const IDENTIFY: &str = "$identify";
 
 /// Joins the two ids of a `$identify` event. `Some((loser, winner))` if two actors became one person by it.
 /// Must see the events in log order.
+#[inline]
 pub fn link_event(
     identity: &mut IdentityGraph,
     project: &str,

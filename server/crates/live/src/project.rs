@@ -70,6 +70,7 @@ impl ProjectLive {
     }
 
     fn apply_all(&mut self, frame: &FrameView<'_>, at: Progress) {
+        frame.warm();
         for event in frame.events() {
             if let Some((loser, winner)) = link_event(&mut self.identity, &self.id, &event) {
                 for (_, funnel) in &mut self.funnels {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::wire::{Fields, Raw, WireError, only_bytes, short_entry};
+use crate::wire::{Field, Fields, Raw, WireError, only_bytes, short_entry};
 
 /// A property's value. Borrowed from the record.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,13 +43,44 @@ pub fn properties(bytes: &[u8]) -> impl Iterator<Item = (&str, Value<'_>)> {
 }
 
 /// The properties of a record, in order: each key, and its encoded `footpath.v1.Value`.
-pub fn undecoded(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut fields = Fields::new(bytes);
-    std::iter::from_fn(move || match fields.next_short() {
-        Some(field) => Some(Ok(field)),
-        None => fields.next(),
-    })
-    .filter_map(|field| entry(field.ok()?.bytes().ok()?).ok().flatten())
+#[inline]
+pub fn undecoded(bytes: &[u8]) -> Undecoded<'_> {
+    Undecoded(Fields::new(bytes))
+}
+
+/// See [`undecoded`].
+#[derive(Debug, Clone)]
+pub struct Undecoded<'a>(Fields<'a>);
+
+impl<'a> Undecoded<'a> {
+    /// For what is not of the usual form: the next field of `short` or of the rest that is an entry.
+    #[inline(never)]
+    fn any(&mut self, mut short: Option<Field<'a>>) -> Option<(&'a [u8], &'a [u8])> {
+        loop {
+            let field = match short.take() {
+                Some(field) => field,
+                None => self.0.next()?.ok()?,
+            };
+            if let Ok(Some(entry)) = field.bytes().and_then(any_entry) {
+                return Some(entry);
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Undecoded<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let short = self.0.next_short();
+        if let Some(Field { value: Raw::Bytes(bytes), .. }) = short
+            && let Some(entry) = short_entry(bytes)
+        {
+            return Some(entry);
+        }
+        self.any(short)
+    }
 }
 
 /// The value of one property.
