@@ -10,7 +10,7 @@ use tonic::Code;
 use tonic::codec::CompressionEncoding;
 use tonic_types::StatusExt as _;
 
-use crate::support::{Server, batch, event, http, reason, start, until, with};
+use crate::support::{Server, batch, event, exchange, http, reason, start, until, with};
 
 const MIB: usize = 1 << 20;
 
@@ -193,13 +193,7 @@ async fn bombs_do_not_grow_the_server() {
 fn web_call(server: &Server, frames: &[u8]) -> String {
     let head = post(server, "Content-Type: application/grpc-web+proto\r\n", frames.len())
         .replace("/v1/ingest", "/footpath.v1.IngestService/Ingest");
-    let mut socket = TcpStream::connect(&server.address).unwrap();
-    socket.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
-    socket.write_all(head.as_bytes()).unwrap();
-    socket.write_all(frames).unwrap();
-    let mut answer = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut socket, &mut answer); // A reset behind the answer does not matter.
-    String::from_utf8_lossy(&answer).into_owned()
+    exchange(&server.address, &head, frames)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::try_unfold;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use tower::{Layer, Service};
 
 use crate::budget::{Budget, Held, Share, Slot};
 use crate::context::Context;
-use crate::http::{Inflated, inflate};
+use crate::http::{Inflated, inflate, is_grpc};
 use crate::metrics::Metrics;
 use crate::status::{invalid, reason_of, with_reason};
 
@@ -83,8 +83,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let kind = request.headers().get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes);
-        if !kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        if !is_grpc(request.headers()) {
             return Box::pin(self.inner.call(request)); // The HTTP edge takes its memory itself.
         }
         let held = Arc::new(Held::default());

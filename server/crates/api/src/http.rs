@@ -1,23 +1,47 @@
-//! The HTTP edges: errors as JSON, bounded decompression.
+//! The HTTP edges: what a request says it is, errors as JSON, bounded decompression.
 
 use std::io::Read as _;
 
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use tonic::{Code, Status};
 
-use crate::status::{invalid, reason_of, retry_after};
+use crate::status::{invalid, reason_of, retry_after, with_reason};
+
+/// Whether a request says that it is gRPC. gRPC-Web says so too, once it is translated.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    matches!(media_type(headers).as_str(), "application/grpc" | "application/grpc+proto")
+}
+
+/// The content type in lower case, without parameters; empty where none is given.
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// UNIMPLEMENTED: nothing is at this path.
+pub fn path_unknown() -> Status {
+    let message = "nothing is at this path; an RPC's is /package.Service/Method, as in \
+                   /footpath.v1.IngestService/Ingest";
+    with_reason(Code::Unimplemented, "path_unknown", message, None)
+}
+
+/// An error in the words of the request: a gRPC status without a body, else [`error_response`].
+pub fn refusal(status: Status, headers: &HeaderMap) -> Response {
+    if is_grpc(headers) { status.into_http() } else { error_response(&status) }
+}
 
 /// A gRPC status as an HTTP answer with a JSON body, and `Retry-After` where it says when.
 pub fn error_response(status: &Status) -> Response {
     let reason = reason_of(status).unwrap_or_default();
     let code = match status.code() {
         Code::InvalidArgument if reason == "batch_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::InvalidArgument if reason == "content_type_wrong" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::NotFound | Code::Unimplemented => StatusCode::NOT_FOUND,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
@@ -86,6 +110,18 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        let is = |kind: &str| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())]));
+        for kind in ["application/grpc", "application/grpc+proto", "Application/gRPC; charset=utf-8"] {
+            assert!(is(kind), "{kind}");
+        }
+        for kind in ["application/json", "application/grpc-web", "application/grpc+json", "application/grpcx"] {
+            assert!(!is(kind), "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 
     #[test]

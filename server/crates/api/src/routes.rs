@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::routing::{get, post};
 use footpath_proto::v1;
+use http::HeaderMap;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 
@@ -12,6 +13,7 @@ use crate::admin::AdminApi;
 use crate::body::ENVELOPE;
 use crate::context::Context;
 use crate::definitions::DefinitionApi;
+use crate::http::{path_unknown, refusal};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::page::{asset, descriptors};
@@ -50,6 +52,7 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(context));
     let router = std::mem::take(routes.axum_router_mut());
-    *routes.axum_router_mut() = router.merge(http);
+    let unknown = async |headers: HeaderMap| refusal(path_unknown(), &headers);
+    *routes.axum_router_mut() = router.merge(http).fallback(unknown);
     Ok(routes)
 }
