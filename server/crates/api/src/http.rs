@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use tonic::{Code, Status};
 
 use crate::status::{invalid, reason_of, retry_after, with_reason};
@@ -60,6 +60,34 @@ pub fn error_response(status: &Status) -> Response {
     response
 }
 
+/// How bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Encoding {
+    /// What a header names; `None` for bytes as they are.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for what is not known.
+    pub fn of(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Status> {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        match value.as_bytes().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => Ok(None),
+            b"gzip" => Ok(Some(Self::Gzip)),
+            b"zstd" => Ok(Some(Self::Zstd)),
+            _ => {
+                let message = format!("{name}: {value:?} is not known; use gzip, zstd or identity");
+                Err(invalid("compression_unknown", &message))
+            }
+        }
+    }
+}
+
 /// What came out of compressed bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Inflated {
@@ -76,25 +104,21 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// Inflates at most `limit` bytes. Memory stays below twice the limit and the window, whatever the bytes claim.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for an unknown encoding or damaged data.
-pub fn inflate(packed: &[u8], encoding: &str, limit: usize) -> Result<Inflated, Status> {
+/// INVALID_ARGUMENT for damaged data.
+pub fn inflate(packed: &[u8], encoding: Encoding, limit: usize) -> Result<Inflated, Status> {
     let damaged =
         |e: std::io::Error| invalid("compression_damaged", &format!("the data does not inflate: {e}"));
     let mut out = Vec::with_capacity(limit.min(4 * packed.len()));
     let cap = limit as u64 + 1;
     match encoding {
-        "gzip" => {
+        Encoding::Gzip => {
             // A gzip file may have several members, one after the other; what follows them is damage.
             flate2::read::MultiGzDecoder::new(packed).take(cap).read_to_end(&mut out).map_err(damaged)?;
         }
-        "zstd" => {
+        Encoding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(packed).map_err(damaged)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(damaged)?;
             decoder.take(cap).read_to_end(&mut out).map_err(damaged)?;
-        }
-        other => {
-            let message = format!("encoding {other:?} is not known; use gzip, zstd or none");
-            return Err(invalid("compression_unknown", &message));
         }
     }
     if out.len() > limit { Ok(Inflated::TooLarge(out)) } else { Ok(Inflated::Fits(out.into())) }
@@ -104,6 +128,7 @@ pub fn inflate(packed: &[u8], encoding: &str, limit: usize) -> Result<Inflated, 
 mod tests {
     use std::io::Write as _;
 
+    use super::Encoding::{Gzip, Zstd};
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -118,7 +143,8 @@ mod tests {
         for kind in ["application/grpc", "application/grpc+proto", "Application/gRPC; charset=utf-8"] {
             assert!(is(kind), "{kind}");
         }
-        for kind in ["application/json", "application/grpc-web", "application/grpc+json", "application/grpcx"] {
+        for kind in ["application/json", "application/grpc-web", "application/grpc+json", "application/grpcx"]
+        {
             assert!(!is(kind), "{kind}");
         }
         assert!(!is_grpc(&HeaderMap::new()));
@@ -127,33 +153,47 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_limit() {
         let zeros = vec![0; 64 << 20];
-        for (packed, encoding) in
-            [(gzip(&zeros), "gzip"), (zstd::encode_all(&zeros[..], 19).unwrap(), "zstd")]
-        {
+        for (packed, encoding) in [(gzip(&zeros), Gzip), (zstd::encode_all(&zeros[..], 19).unwrap(), Zstd)] {
             let Inflated::TooLarge(out) = inflate(&packed, encoding, 1 << 20).unwrap() else {
-                panic!("{encoding} went through")
+                panic!("{encoding:?} went through")
             };
             assert_eq!(out.len(), (1 << 20) + 1);
-            assert!(out.capacity() <= 2 << 20, "{encoding} took {} bytes", out.capacity());
+            assert!(out.capacity() <= 2 << 20, "{encoding:?} took {} bytes", out.capacity());
         }
     }
 
     #[test]
     fn what_fits_comes_out_and_damage_is_named() {
-        assert_eq!(inflate(&gzip(b"abc"), "gzip", 3).unwrap(), Inflated::Fits("abc".into()));
+        assert_eq!(inflate(&gzip(b"abc"), Gzip, 3).unwrap(), Inflated::Fits("abc".into()));
         let reason = |bytes: &[u8], encoding| reason_of(&inflate(bytes, encoding, 9).unwrap_err()).unwrap();
-        assert_eq!(reason(b"abc", "gzip"), "compression_damaged");
-        assert_eq!(reason(b"abc", "zstd"), "compression_damaged");
-        assert_eq!(reason(b"abc", "br"), "compression_unknown");
+        assert_eq!(reason(b"abc", Gzip), "compression_damaged");
+        assert_eq!(reason(b"abc", Zstd), "compression_damaged");
+    }
+
+    #[test]
+    fn an_encoding_is_named_in_any_case() {
+        let name = header::CONTENT_ENCODING;
+        let of = |value: &str| {
+            Encoding::of(&HeaderMap::from_iter([(name.clone(), value.parse().unwrap())]), &name)
+        };
+        assert_eq!(of("GZip").unwrap(), Some(Gzip));
+        assert_eq!(of("zstd").unwrap(), Some(Zstd));
+        assert_eq!(of("Identity").unwrap(), None);
+        assert_eq!(Encoding::of(&HeaderMap::new(), &name).unwrap(), None);
+        for unknown in ["br", "deflate", "gzip, gzip"] {
+            let status = of(unknown).unwrap_err();
+            assert_eq!(reason_of(&status).as_deref(), Some("compression_unknown"));
+            assert!(status.message().contains("gzip, zstd"), "{status:?}");
+        }
     }
 
     #[test]
     fn every_member_of_a_gzip_body_is_read() {
         let two = [gzip(b"abc"), gzip(b"def")].concat();
-        assert_eq!(inflate(&two, "gzip", 9).unwrap(), Inflated::Fits("abcdef".into()));
-        assert_eq!(inflate(&two, "gzip", 5).unwrap(), Inflated::TooLarge("abcdef".into()));
+        assert_eq!(inflate(&two, Gzip, 9).unwrap(), Inflated::Fits("abcdef".into()));
+        assert_eq!(inflate(&two, Gzip, 5).unwrap(), Inflated::TooLarge("abcdef".into()));
         let trailing = [gzip(b"abc"), b"more".to_vec()].concat();
-        let status = inflate(&trailing, "gzip", 9).unwrap_err();
+        let status = inflate(&trailing, Gzip, 9).unwrap_err();
         assert_eq!(reason_of(&status).as_deref(), Some("compression_damaged"));
     }
 
@@ -163,6 +203,6 @@ mod tests {
         encoder.window_log(27).unwrap();
         encoder.write_all(&vec![7; 1 << 20]).unwrap();
         let packed = encoder.finish().unwrap();
-        assert!(inflate(&packed, "zstd", 4 << 20).is_err());
+        assert!(inflate(&packed, Zstd, 4 << 20).is_err());
     }
 }

@@ -6,7 +6,6 @@ use axum::extract::{DefaultBodyLimit, Path};
 use axum::routing::{get, post};
 use footpath_proto::v1;
 use http::HeaderMap;
-use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 
 use crate::admin::AdminApi;
@@ -27,8 +26,6 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
     let limit = context.ingest.limits().batch_bytes + ENVELOPE;
     let ingest =
         generated::ingest_service_server::IngestServiceServer::new(IngestApi::new(Arc::clone(context)))
-            .accept_compressed(Gzip)
-            .accept_compressed(Zstd)
             .max_decoding_message_size(limit);
     let live = v1::live_service_server::LiveServiceServer::new(LiveApi::new(Arc::clone(context)));
     let query = v1::query_service_server::QueryServiceServer::new(QueryApi::new(Arc::clone(context)));
