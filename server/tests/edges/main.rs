@@ -6,6 +6,7 @@ mod admin;
 mod bodies;
 mod config;
 mod drain;
+mod funnels;
 mod paths;
 mod streams;
 mod support;

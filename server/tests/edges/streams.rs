@@ -140,7 +140,9 @@ async fn a_tail_goes_on_from_its_cursor_and_a_cursor_fits_its_own_subscription_o
         page_token: page.cursor,
         ..v1::ListEventsRequest::default()
     };
-    assert_eq!(reason(&query.list_events(with(&admin, asked.clone())).await.unwrap_err()), "cursor_mismatch");
+    let status = query.list_events(with(&admin, asked.clone())).await.unwrap_err();
+    assert_eq!(reason(&status), "cursor_mismatch");
+    assert!(status.message().starts_with("page_token: "), "{status:?}");
     let mut asked = v1::ListEventsRequest { page_token: String::new(), page_size: 2, ..asked };
     let first = query.list_events(with(&admin, asked.clone())).await.unwrap().into_inner();
     asked.page_token = first.next_page_token;
