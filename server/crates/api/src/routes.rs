@@ -38,6 +38,7 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET) // What errors carry.
             .build_v1()?;
         routes = routes.add_service(reflection);
     }
