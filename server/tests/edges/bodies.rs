@@ -199,7 +199,16 @@ async fn over_plain_http_the_same_limits_hold() {
     let send = |more: &str, body: &[u8]| http(&server.address, &post(&server, more, body.len()), body);
     let body = batch(vec![event("view")]).encode_to_vec();
     assert!(send("", &body).0.contains("200"));
-    assert!(send("Content-Encoding: zstd\r\n", &zstd::encode_all(&body[..], 3).unwrap()).0.contains("200"));
+    let packed = zstd::encode_all(&body[..], 3).unwrap();
+    assert!(send("Content-Encoding: zstd\r\n", &packed).0.contains("200"));
+    assert!(
+        send("Content-Encoding: ZSTD\r\nContent-Type: application/x-protobuf\r\n", &packed).0.contains("200")
+    );
+    for other in ["application/json", "application/x-www-form-urlencoded", "text/plain; charset=utf-8"] {
+        let (status, answer) = send(&format!("Content-Type: {other}\r\n"), b"{\"events\":[]}");
+        assert!(status.contains("415") && answer.contains("content_type_wrong"), "{status} {answer}");
+        assert!(answer.contains("application/x-protobuf"), "{answer}");
+    }
     let (status, answer) = send("Content-Encoding: br\r\n", &body);
     assert!(status.contains("400") && answer.contains("compression_unknown"), "{status} {answer}");
     let (status, answer) = send("Content-Encoding: gzip\r\n", &body);
@@ -212,6 +221,32 @@ async fn over_plain_http_the_same_limits_hold() {
     chunks.extend(b"\r\n0\r\n\r\n");
     let (status, answer) = http(&server.address, &chunked, &chunks);
     assert!(status.contains("413") && answer.contains("batch_too_large"), "{status} {answer}");
+}
+
+#[tokio::test]
+async fn a_compression_that_is_not_known_is_told_with_those_that_are() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let mut ingest = IngestServiceClient::new(server.channel().await);
+    for unknown in ["deflate", "br"] {
+        let mut request = with(&server.key, batch(vec![event("view")]));
+        request.metadata_mut().insert("grpc-encoding", unknown.parse().unwrap());
+        let status = ingest.ingest(request).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "compression_unknown"));
+        assert!(status.message().contains(unknown) && status.message().contains("gzip, zstd"), "{status:?}");
+        assert_eq!(status.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip,zstd");
+    }
+}
+
+#[tokio::test]
+async fn every_service_takes_compressed_messages() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    let admin = server.admin_token(&channel).await;
+    let mut service = AdminServiceClient::new(channel).send_compressed(CompressionEncoding::Gzip);
+    let projects = service.list_projects(with(&admin, v1::ListProjectsRequest::default())).await.unwrap();
+    assert_eq!(projects.into_inner().projects.len(), 1);
 }
 
 #[tokio::test]

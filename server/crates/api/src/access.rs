@@ -113,7 +113,7 @@ impl Caller {
         }
     }
 
-    /// Checks that the caller may see `project`.
+    /// Checks that the caller may see `project`; "*" means all.
     ///
     /// # Errors
     /// PERMISSION_DENIED if not.
@@ -126,7 +126,11 @@ impl Caller {
         if allowed {
             return Ok(());
         }
-        Err(denied("project_not_allowed", "the credential is not for this project; use one that is"))
+        let what = match project {
+            "*" => "this needs a token for all projects",
+            _ => "the credential is not for this project; use one that is",
+        };
+        Err(denied("project_not_allowed", what))
     }
 }
 

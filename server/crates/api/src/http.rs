@@ -14,6 +14,22 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     matches!(media_type(headers).as_str(), "application/grpc" | "application/grpc+proto")
 }
 
+/// What a batch in plain HTTP may say it is. Nothing at all is taken, too: some clients say nothing.
+const BATCH: [&str; 4] = ["application/x-protobuf", "application/protobuf", "application/octet-stream", ""];
+
+/// Checks that a body in plain HTTP can be a batch.
+///
+/// # Errors
+/// INVALID_ARGUMENT with what to send.
+pub fn check_batch(headers: &HeaderMap) -> Result<(), Status> {
+    if BATCH.contains(&media_type(headers).as_str()) {
+        return Ok(());
+    }
+    let message = "this takes a footpath.v1.IngestRequest in protobuf, content type application/x-protobuf; JSON \
+                   goes through grpcurl or `footpath send`";
+    Err(invalid("content_type_wrong", message))
+}
+
 /// The content type in lower case, without parameters; empty where none is given.
 fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

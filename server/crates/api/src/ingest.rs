@@ -294,6 +294,7 @@ async fn receive(
     headers: &HeaderMap,
     body: axum::body::Body,
 ) -> Result<(Bytes, Option<Share>), Status> {
+    crate::http::check_batch(headers)?;
     let limit = context.ingest.limits().batch_bytes;
     let encoding = Encoding::of(headers, &header::CONTENT_ENCODING)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
