@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use footpath_api::access::Access;
 use footpath_api::admin::{OneTimeCodes, create_key};
 use footpath_api::body::BodyLayer;
-use footpath_api::budget::Budget;
+use footpath_api::budget::Budgets;
 use footpath_api::cursor::Cursors;
 use footpath_api::layer::AccessLayer;
 use footpath_api::web::WebLayer;
@@ -82,7 +82,7 @@ impl App {
             codes: OneTimeCodes::new(Box::new(random_fill)),
             cursors,
             watches: footpath_api::live::Watches::default(),
-            budget: Budget::new(config.body_memory),
+            budgets: Budgets::new(config.body_memory),
             metrics: Arc::default(),
             drain: CancellationToken::new(),
         });

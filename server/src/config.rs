@@ -44,7 +44,7 @@ pub struct Config {
     /// Calls and streams open at a time on one connection.
     #[arg(long, env = "FOOTPATH_MAX_STREAMS", default_value = "256")]
     pub max_streams: u32,
-    /// Memory that all request bodies together may take; a request waits a little for its share, then is told to come back.
+    /// Memory that all batches on their way in may take together; one waits a little for its share, then is told to come back. Other calls have 20 MiB of their own.
     #[arg(long, env = "FOOTPATH_BODY_MEMORY", default_value = "256MiB", value_parser = bytes)]
     pub body_memory: usize,
     /// Bytes of a batch, decompressed.

@@ -204,11 +204,11 @@ impl Readings {
             gauge("footpath_watches", "Open Watch streams", watches.len() as f64),
             gauge("footpath_subscriptions", "Subscriptions on open Watch streams", subscriptions as f64),
             by_reason("footpath_gaps", "Gap markers sent to subscribers, by reason", &context.metrics.gaps),
-            gauge("footpath_body_bytes", "Memory taken by request bodies", context.budget.in_use() as f64),
+            gauge("footpath_body_bytes", "Memory taken by request bodies", context.budgets.in_use() as f64),
             gauge(
                 "footpath_body_bytes_limit",
                 "Memory that request bodies may take",
-                context.budget.bytes() as f64,
+                context.budgets.bytes() as f64,
             ),
             gauge("footpath_connections", "Open connections on the main port", connections as f64),
             gauge("process_resident_memory_bytes", "Resident memory of the process", resident_bytes()),

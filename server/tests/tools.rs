@@ -194,16 +194,34 @@ fn a_funnel_that_no_server_takes_stops_all_before_the_first() {
 fn advice_can_be_followed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    drop(serve(&data));
+    let key = serve(&data).key.clone().unwrap();
     let admin = token(&data, "admin");
     let server = serve(&data);
-    let (_, _, all) = run(footpath().args(["link", "--url", &server.url]));
-    assert!(all.contains("token --role admin"), "{all}");
-    for tool in ["export", "link"] {
-        let (_, good, all) =
-            run(footpath().args([tool, "--url", &server.url, "--token", &admin, "--project", "none"]));
+    let funnels = file(folder.path(), "funnels.toml", FUNNELS);
+    let tools: [(&[&str], &str); 3] =
+        [(&["export"], "viewer"), (&["apply", "-f", &funnels], "analyst"), (&["link"], "admin")];
+    for (tool, role) in tools {
+        let with = |more: &[&str]| {
+            let (_, good, all) = run(footpath().args(tool).args(["--url", &server.url]).args(more));
+            (good, all)
+        };
+        let advice = format!("footpath token --role {role}");
+        for token in [&[][..], &["--token", "nonsense"], &["--token", &key]] {
+            let (good, all) = with(token);
+            assert!(!good && all.contains(&advice), "{tool:?} {token:?}: {all}");
+        }
+        let (good, all) = with(&["--token", &admin, "--project", "none"]);
         assert!(!good && all.contains("no such project") && !all.contains("ListProjects"), "{all}");
+        let asked = ["token", "--role", role, "--url", &server.url, "--token", &admin];
+        let (advised, good, all) = run(footpath().args(asked));
+        assert!(good, "{all}");
+        let (good, all) = with(&["--token", advised.trim()]);
+        assert!(good, "{tool:?} as {role}: {all}");
     }
+    let asked = ["token", "--role", "admin", "--project", "default", "--url", &server.url, "--token", &admin];
+    let (narrow, ..) = run(footpath().args(asked));
+    let (_, good, all) = run(footpath().args(["link", "--url", &server.url, "--token", narrow.trim()]));
+    assert!(!good && all.contains("all projects") && all.contains("--role admin"), "{all}");
 }
 
 #[test]

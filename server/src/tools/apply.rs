@@ -11,12 +11,14 @@ use footpath_proto::v1;
 use v1::definition_service_client::DefinitionServiceClient;
 
 use super::definitions::{Funnel, list, parse};
-use super::remote::{Project, SignedChannel, explain};
+use super::remote::{Project, SignedChannel, explain, explain_for};
 
 /// Makes a project's funnels what the files say: creates what is missing, changes what differs.
 ///
 /// The files are TOML, as `footpath export` writes them; applying an export changes nothing. A changed funnel is
 /// back-filled from stored events.
+///
+/// Needs a token of role analyst: `footpath token --role analyst` makes one.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -33,6 +35,9 @@ pub struct Args {
     project: Project,
 }
 
+/// What its token has to be.
+const ROLE: &str = "analyst";
+
 /// What has to be done about one funnel.
 enum Step {
     Keep(String),
@@ -47,8 +52,8 @@ enum Step {
 /// If a file cannot be read (then nothing was changed), or the server refuses a step (the ones before it stand).
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let wanted = read(&args.files)?;
-    let channel = args.project.connect("analyst").await?;
-    let known = list(channel.clone(), &args.project).await?;
+    let channel = args.project.connect(ROLE).await?;
+    let known = list(channel.clone(), &args.project, ROLE).await?;
     for step in plan(wanted, known, args.prune)? {
         if !args.dry_run {
             step.perform(channel.clone(), &args.project.id).await.with_context(|| {
@@ -153,6 +158,6 @@ impl Step {
                 definitions.delete_funnel(request).await.map(drop)
             }
         };
-        result.map_err(|status| explain(&status))
+        result.map_err(|status| explain_for(ROLE, &status))
     }
 }

@@ -25,7 +25,7 @@ use footpath_proto::v1;
 use serde::{Deserialize, Serialize};
 use v1::definition_service_client::DefinitionServiceClient;
 
-use super::remote::{Project, SignedChannel, explain};
+use super::remote::{Project, SignedChannel, explain_for};
 use super::span::{Range, Window};
 
 /// What the operators' names begin with in the API.
@@ -216,17 +216,18 @@ impl Condition {
     }
 }
 
-/// All funnels of a project, as the API shows them.
+/// All funnels of a project, as the API shows them; `role` is what the caller's command needs.
 ///
 /// # Errors
 /// If the server does not answer or the token does not suffice.
-pub async fn list(channel: SignedChannel, project: &Project) -> anyhow::Result<Vec<v1::Funnel>> {
+pub async fn list(channel: SignedChannel, project: &Project, role: &str) -> anyhow::Result<Vec<v1::Funnel>> {
     let mut definitions = DefinitionServiceClient::new(channel);
     let mut funnels = Vec::new();
     let mut page_token = String::new();
     loop {
         let request = v1::ListFunnelsRequest { project: project.id.clone(), page_size: 0, page_token };
-        let page = definitions.list_funnels(request).await.map_err(|status| explain(&status))?.into_inner();
+        let page = definitions.list_funnels(request).await.map_err(|status| explain_for(role, &status))?;
+        let page = page.into_inner();
         funnels.extend(page.funnels);
         if page.next_page_token.is_empty() {
             return Ok(funnels);

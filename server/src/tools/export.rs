@@ -9,6 +9,8 @@ use super::definitions::{Funnel, list, write};
 use super::remote::Project;
 
 /// Writes a project's funnels as TOML, for people, version control and `footpath apply`.
+///
+/// Needs a token of role viewer: `footpath token` makes one.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -19,13 +21,16 @@ pub struct Args {
     project: Project,
 }
 
+/// What its token has to be.
+const ROLE: &str = "viewer";
+
 /// Writes the file.
 ///
 /// # Errors
 /// If the server does not answer or the file cannot be written.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let channel = args.project.connect("analyst").await?;
-    let funnels = list(channel, &args.project).await?;
+    let channel = args.project.connect(ROLE).await?;
+    let funnels = list(channel, &args.project, ROLE).await?;
     let funnels = funnels.into_iter().map(Funnel::from_message).collect::<anyhow::Result<_>>()?;
     let head = format!(
         "# The funnels of project {:?}. `footpath apply -f FILE` makes a project what a file says.\n\n",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use footpath_proto::v1;
 use v1::admin_service_client::AdminServiceClient;
 
-use super::remote::{Project, SignedChannel, explain};
+use super::remote::{Project, SignedChannel, explain_for};
 
 /// Makes a new link that opens the page signed in as an admin. It works once, for ten minutes.
 ///
@@ -17,12 +17,15 @@ pub struct Args {
     project: Project,
 }
 
+/// What its token has to be.
+const ROLE: &str = "admin";
+
 /// Prints the link.
 ///
 /// # Errors
 /// If the server does not answer, or the token does not suffice.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let channel = args.project.connect("admin").await?;
+    let channel = args.project.connect(ROLE).await?;
     println!("{}", new_link(channel, &args.project.server.url, &args.project.id).await?);
     Ok(ExitCode::SUCCESS)
 }
@@ -34,6 +37,6 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 pub async fn new_link(channel: SignedChannel, url: &str, project: &str) -> anyhow::Result<String> {
     let request = v1::CreateCodeRequest { project: project.to_owned() };
     let answer = AdminServiceClient::new(channel).create_code(request).await;
-    let code = answer.map_err(|status| explain(&status))?.into_inner().code;
+    let code = answer.map_err(|status| explain_for(ROLE, &status))?.into_inner().code;
     Ok(format!("{}/?code={code}", url.trim_end_matches('/')))
 }

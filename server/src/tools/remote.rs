@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -60,7 +60,7 @@ impl Server {
 pub struct Project {
     #[command(flatten)]
     pub server: Server,
-    /// A token of role analyst or admin (for a link: admin); `footpath token` makes one.
+    /// A token of the role that is named above.
     #[arg(long, env = "FOOTPATH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// The project's id.
@@ -116,17 +116,28 @@ impl Interceptor for Bearer {
 
 /// A status in words, with what to do next.
 pub fn explain(status: &Status) -> anyhow::Error {
-    let reason = footpath_api::status::reason_of(status).unwrap_or_default();
-    let next = match status.code() {
-        Code::Unavailable => ": is the server running? Try again, or name another with --url",
-        _ if reason.starts_with("token_") => "; `footpath token` makes one",
-        _ => "",
-    };
-    if reason == "project_unknown" {
-        // The message names a call of the API, which is no command.
-        return anyhow::anyhow!(
-            "no such project; name another with --project, the page lists those there are"
-        );
+    match reason(status).as_str() {
+        // The messages name calls of the API, which are no commands.
+        "project_unknown" => {
+            anyhow!("no such project; name another with --project, the page lists those there are")
+        }
+        "funnel_unknown" => anyhow!("no such funnel; `footpath export` shows those there are"),
+        _ if status.code() == Code::Unavailable => {
+            anyhow!("{}: is the server running? Try again, or name another with --url", status.message())
+        }
+        _ => anyhow!("{}", status.message()),
     }
-    anyhow::anyhow!("{}{next}", status.message())
+}
+
+/// As [`explain`], for a call that needs a token of this role.
+pub fn explain_for(role: &str, status: &Status) -> anyhow::Error {
+    let reason = reason(status);
+    if reason.starts_with("token_") || ["role_too_low", "project_not_allowed"].contains(&reason.as_str()) {
+        return anyhow!("{}; `footpath token --role {role}` makes one", status.message());
+    }
+    explain(status)
+}
+
+fn reason(status: &Status) -> String {
+    footpath_api::status::reason_of(status).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use footpath_proto::v1;
 use footpath_store::{EmbeddedStore, Store, StoreError};
 use v1::admin_service_client::AdminServiceClient;
 
-use super::remote::{Bearer, Server, explain};
+use super::remote::{Bearer, Server, explain_for};
 
 /// The longest lifetime the API gives.
 const MAX_HOURS: u32 = 366 * 24;
@@ -101,7 +101,7 @@ async fn by_server(args: &Args, admin: &str) -> anyhow::Result<String> {
     };
     let channel = Bearer::new(admin)?.sign(args.server.connect().await?);
     let answer = AdminServiceClient::new(channel).create_token(wanted).await;
-    Ok(answer.map_err(|status| explain(&status))?.into_inner().token)
+    Ok(answer.map_err(|status| explain_for("admin", &status))?.into_inner().token)
 }
 
 /// Signs a token with the secret in a stopped server's folder; a new folder gets its secret now.

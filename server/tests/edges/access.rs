@@ -52,7 +52,12 @@ impl Decoder for Raw {
 }
 
 /// Calls an RPC with one message and takes the first answer. A stream that stays open has let the caller in.
-async fn call(channel: &Channel, path: &str, credential: Option<&str>, message: Bytes) -> Result<(), Status> {
+pub async fn call(
+    channel: &Channel,
+    path: &str,
+    credential: Option<&str>,
+    message: Bytes,
+) -> Result<(), Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let mut request = tonic::Request::new(futures_util::stream::iter([message]));

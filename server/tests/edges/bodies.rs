@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::net::TcpStream;
 
 use footpath_proto::v1;
+use footpath_proto::v1::admin_service_client::AdminServiceClient;
 use footpath_proto::v1::ingest_service_client::IngestServiceClient;
 use prost::Message as _;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 use tonic_types::StatusExt as _;
 
-use crate::support::{Server, batch, event, http, reason, start, until, with};
+use crate::support::{Server, batch, event, exchange, http, reason, start, until, with};
 
 const MIB: usize = 1 << 20;
 
@@ -99,11 +100,11 @@ async fn the_largest_batch_that_is_allowed_is_stored() {
     assert_eq!(ingest.ingest(with(&server.key, full)).await.unwrap().into_inner().stored, 10_000);
 }
 
-/// Sends a head that promises 4 MiB, and nothing more.
-fn promise(server: &Server) -> TcpStream {
+/// Opens a request and leaves it at that.
+fn half_sent(server: &Server, head: &str, body: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(&server.address).unwrap();
-    let head = post(server, "", 4 * MIB);
     socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(body).unwrap();
     socket
 }
 
@@ -115,29 +116,74 @@ fn post(server: &Server, more: &str, length: usize) -> String {
 }
 
 #[tokio::test]
-async fn who_comes_when_all_memory_is_promised_is_told_when_to_come_back() {
+async fn who_comes_when_all_memory_is_taken_is_told_when_to_come_back() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &["--body-memory", "12MiB"]);
-    let promised: Vec<_> = (0..3).map(|_| promise(&server)).collect();
-    until(|| server.metric("footpath_body_bytes") == Some(12.0 * MIB as f64)).await;
-    let mut ingest = IngestServiceClient::new(server.channel().await);
+    let head = post(&server, "", 4 * MIB);
+    let taken: Vec<_> = (0..3).map(|_| half_sent(&server, &head, &vec![0; 4 * MIB - 1])).collect();
+    until(|| server.metric("footpath_body_bytes") == Some((12 * MIB - 3) as f64)).await;
+    let channel = server.channel().await;
+    let mut ingest = IngestServiceClient::new(channel.clone());
     let status = ingest.ingest(with(&server.key, batch(vec![event("view")]))).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "busy"));
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
     let on_stream = acks(&server, false, vec![batch(vec![event("view")])]).await;
     let error = on_stream[0].error.as_ref().unwrap();
-    assert_eq!((error.reason.as_str(), error.retryable), ("busy", true));
+    assert_eq!((on_stream[0].sequence, error.reason.as_str(), error.retryable), (7, "busy", true));
     let body = batch(vec![event("view")]).encode_to_vec();
     let (status, _) = http(&server.address, &post(&server, "", body.len()), &body);
     assert!(status.contains("429"), "{status}");
-    drop(promised);
+    // An operator is not held up by that.
+    let admin = server.admin_token(&channel).await;
+    let mut service = AdminServiceClient::new(channel);
+    service.list_projects(with(&admin, v1::ListProjectsRequest::default())).await.unwrap();
+    drop(taken);
     until(|| server.metric("footpath_body_bytes") == Some(0.0)).await;
     let stored = ingest.ingest(with(&server.key, batch(vec![event("view")]))).await.unwrap();
     assert_eq!(stored.into_inner().stored, 1);
 }
 
 #[tokio::test]
-async fn without_a_credential_no_memory_is_promised() {
+async fn who_announces_much_and_sends_little_holds_up_nobody() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &["--body-memory", "12MiB"]);
+    let plain = post(&server, "", 4 * MIB);
+    let gzip = post(&server, "Content-Encoding: gzip\r\n", 4 * MIB);
+    let web = web_head(&server, "", 4 * MIB);
+    let web_gzip = web_head(&server, "grpc-encoding: gzip\r\n", 4 * MIB);
+    let frame = |flag: u8| [&[flag, 0, 0x3f, 0xff, 0xfb][..], &[0; 995]].concat();
+    let requests = [(plain, frame(0)), (gzip, frame(0)), (web, frame(0)), (web_gzip, frame(1))];
+    let open: Vec<_> =
+        (0..20).flat_map(|_| &requests).map(|(head, body)| half_sent(&server, head, body)).collect();
+    until(|| server.metric("footpath_body_bytes") == Some(1000.0 * open.len() as f64)).await;
+    let good = || batch(vec![event("view")]);
+    for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+        let mut ingest = IngestServiceClient::new(server.channel().await).send_compressed(encoding);
+        assert_eq!(ingest.ingest(with(&server.key, good())).await.unwrap().into_inner().stored, 1);
+    }
+    let acks = acks(&server, false, vec![good(), large(3 * MIB)]).await;
+    assert!(acks.iter().all(|ack| ack.error.is_none()), "{acks:?}");
+    let body = good().encode_to_vec();
+    assert!(http(&server.address, &post(&server, "", body.len()), &body).0.contains("200"));
+    drop(open);
+    until(|| server.metric("footpath_body_bytes") == Some(0.0)).await;
+}
+
+#[tokio::test]
+async fn without_a_credential_only_a_small_message_is_read() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let mut service = AdminServiceClient::new(server.channel().await);
+    let mut exchange = async |bytes| {
+        let asked = v1::ExchangeCodeRequest { code: "x".repeat(bytes) };
+        reason(&service.exchange_code(asked).await.unwrap_err())
+    };
+    assert_eq!(exchange(16_000).await, "code_unknown");
+    assert_eq!(exchange(17_000).await, "message_too_large");
+}
+
+#[tokio::test]
+async fn without_a_credential_no_batch_is_read() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     let head = post(&server, "", 4 * MIB).replace(&server.key, "fp_dev_unknown");
@@ -153,7 +199,16 @@ async fn over_plain_http_the_same_limits_hold() {
     let send = |more: &str, body: &[u8]| http(&server.address, &post(&server, more, body.len()), body);
     let body = batch(vec![event("view")]).encode_to_vec();
     assert!(send("", &body).0.contains("200"));
-    assert!(send("Content-Encoding: zstd\r\n", &zstd::encode_all(&body[..], 3).unwrap()).0.contains("200"));
+    let packed = zstd::encode_all(&body[..], 3).unwrap();
+    assert!(send("Content-Encoding: zstd\r\n", &packed).0.contains("200"));
+    assert!(
+        send("Content-Encoding: ZSTD\r\nContent-Type: application/x-protobuf\r\n", &packed).0.contains("200")
+    );
+    for other in ["application/json", "application/x-www-form-urlencoded", "text/plain; charset=utf-8"] {
+        let (status, answer) = send(&format!("Content-Type: {other}\r\n"), b"{\"events\":[]}");
+        assert!(status.contains("415") && answer.contains("content_type_wrong"), "{status} {answer}");
+        assert!(answer.contains("application/x-protobuf"), "{answer}");
+    }
     let (status, answer) = send("Content-Encoding: br\r\n", &body);
     assert!(status.contains("400") && answer.contains("compression_unknown"), "{status} {answer}");
     let (status, answer) = send("Content-Encoding: gzip\r\n", &body);
@@ -166,6 +221,32 @@ async fn over_plain_http_the_same_limits_hold() {
     chunks.extend(b"\r\n0\r\n\r\n");
     let (status, answer) = http(&server.address, &chunked, &chunks);
     assert!(status.contains("413") && answer.contains("batch_too_large"), "{status} {answer}");
+}
+
+#[tokio::test]
+async fn a_compression_that_is_not_known_is_told_with_those_that_are() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let mut ingest = IngestServiceClient::new(server.channel().await);
+    for unknown in ["deflate", "br"] {
+        let mut request = with(&server.key, batch(vec![event("view")]));
+        request.metadata_mut().insert("grpc-encoding", unknown.parse().unwrap());
+        let status = ingest.ingest(request).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "compression_unknown"));
+        assert!(status.message().contains(unknown) && status.message().contains("gzip, zstd"), "{status:?}");
+        assert_eq!(status.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip,zstd");
+    }
+}
+
+#[tokio::test]
+async fn every_service_takes_compressed_messages() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    let admin = server.admin_token(&channel).await;
+    let mut service = AdminServiceClient::new(channel).send_compressed(CompressionEncoding::Gzip);
+    let projects = service.list_projects(with(&admin, v1::ListProjectsRequest::default())).await.unwrap();
+    assert_eq!(projects.into_inner().projects.len(), 1);
 }
 
 #[tokio::test]
@@ -189,17 +270,16 @@ async fn bombs_do_not_grow_the_server() {
     assert!(grown < 256.0 * MIB as f64, "grew by {grown} bytes");
 }
 
-/// One gRPC-Web call over HTTP/1.1 whose body is `frames`; the whole answer, headers included.
+/// The head of a gRPC-Web call over HTTP/1.1.
+fn web_head(server: &Server, more: &str, length: usize) -> String {
+    post(server, &format!("Content-Type: application/grpc-web+proto\r\n{more}"), length)
+        .replace("/v1/ingest", "/footpath.v1.IngestService/Ingest")
+}
+
+/// One gRPC-Web call whose body is `frames`; the whole answer, headers included.
 fn web_call(server: &Server, frames: &[u8]) -> String {
-    let head = post(server, "Content-Type: application/grpc-web+proto\r\n", frames.len())
-        .replace("/v1/ingest", "/footpath.v1.IngestService/Ingest");
-    let mut socket = TcpStream::connect(&server.address).unwrap();
-    socket.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
-    socket.write_all(head.as_bytes()).unwrap();
-    socket.write_all(frames).unwrap();
-    let mut answer = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut socket, &mut answer); // A reset behind the answer does not matter.
-    String::from_utf8_lossy(&answer).into_owned()
+    let head = web_head(server, "", frames.len());
+    exchange(&server.address, &head, frames)
 }
 
 #[tokio::test]

@@ -140,10 +140,56 @@ async fn a_tail_goes_on_from_its_cursor_and_a_cursor_fits_its_own_subscription_o
         page_token: page.cursor,
         ..v1::ListEventsRequest::default()
     };
-    assert_eq!(reason(&query.list_events(with(&admin, asked.clone())).await.unwrap_err()), "cursor_mismatch");
+    let status = query.list_events(with(&admin, asked.clone())).await.unwrap_err();
+    assert_eq!(reason(&status), "cursor_mismatch");
+    assert!(status.message().starts_with("page_token: "), "{status:?}");
     let mut asked = v1::ListEventsRequest { page_token: String::new(), page_size: 2, ..asked };
     let first = query.list_events(with(&admin, asked.clone())).await.unwrap().into_inner();
     asked.page_token = first.next_page_token;
     let second = query.list_events(with(&admin, asked)).await.unwrap().into_inner();
     assert_eq!((first.events.len(), second.events.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_change_of_a_watch_is_made_whole_or_not_at_all() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    let admin = server.admin_token(&channel).await;
+    let mut live = LiveServiceClient::new(channel.clone());
+    let mut stream = live.watch(with(&admin, events("", &[]))).await.unwrap().into_inner();
+    let Some(Message::Started(started)) = next(&mut stream).await.unwrap() else { panic!("not started") };
+    let one = |id: &str, names: &[&str]| {
+        let subscription = events("", names).subscriptions.remove(0);
+        v1::Subscription { id: id.into(), ..subscription }
+    };
+    let without_target = v1::Subscription { target: None, ..one("bad", &[]) };
+    let foreign_cursor = v1::Subscription { cursor: "AAAA".into(), ..one("bad", &[]) };
+    let many = (0..101).map(|at| one(&format!("m{at}"), &[])).collect();
+    let changes = [
+        (vec![one("new", &[]), without_target], "subscription_target_missing"),
+        (vec![one("new", &[]), foreign_cursor], "cursor_invalid"),
+        (vec![one("new", &[]), one("", &[])], "subscription_id_invalid"),
+        (vec![one("new", &[]), one("new", &[])], "subscription_id_invalid"),
+        (many, "too_many_subscriptions"),
+    ];
+    let mut change = async |remove: &[&str], add| {
+        let remove = remove.iter().map(|&id| id.to_owned()).collect();
+        let (project, watch_id) = ("default".into(), started.watch_id.clone());
+        live.change_watch(with(&admin, v1::ChangeWatchRequest { project, watch_id, add, remove })).await
+    };
+    for (add, why) in changes {
+        assert_eq!(reason(&change(&["e"], add).await.unwrap_err()), why);
+        assert_eq!(server.metric("footpath_subscriptions"), Some(1.0), "{why}");
+    }
+    let mut ingest = IngestServiceClient::new(channel);
+    ingest.ingest(with(&server.key, batch(vec![event("one")]))).await.unwrap();
+    let Some(Message::Events(page)) = next(&mut stream).await.unwrap() else { panic!("no events") };
+    assert_eq!(page.subscription_id, "e");
+    // An id that ends in a change may begin again in it.
+    change(&["e"], vec![one("e", &["two"]), one("new", &["three"])]).await.unwrap();
+    assert_eq!(server.metric("footpath_subscriptions"), Some(2.0));
+    ingest.ingest(with(&server.key, batch(vec![event("one"), event("two")]))).await.unwrap();
+    let Some(Message::Events(page)) = next(&mut stream).await.unwrap() else { panic!("no events") };
+    assert_eq!((page.subscription_id.as_str(), page.events[0].name.as_str()), ("e", "two"));
 }

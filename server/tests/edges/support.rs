@@ -120,15 +120,20 @@ impl Server {
 
 /// One HTTP/1.1 exchange: status line and body.
 pub fn http(address: &str, head: &str, body: &[u8]) -> (String, String) {
+    let answer = exchange(address, head, body);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+}
+
+/// One HTTP/1.1 exchange: all that came back.
+pub fn exchange(address: &str, head: &str, body: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(head.as_bytes()).unwrap();
     let _ = socket.write_all(body); // The server may have answered before it was all sent.
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer); // A reset behind the answer does not matter.
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Waits for a condition.

@@ -27,7 +27,7 @@ pub enum Role {
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: the one-time code is the credential.
+    /// Nothing: the one-time code is the credential, or nothing is told.
     Nothing,
     /// A project key, or an admin's token.
     Key,
@@ -60,6 +60,19 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.AdminService/CreateToken", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/CreateCode", Need::Token(Role::Admin)),
 ];
+
+/// RPCs of others' services, open to everybody.
+const OPEN: &[&str] = &[
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+];
+
+/// What an RPC needs; `None` for a path that is no RPC.
+pub fn need(path: &str) -> Option<Need> {
+    let listed = TABLE.iter().find(|(known, _)| *known == path).map(|(_, need)| *need);
+    listed.or_else(|| OPEN.contains(&path).then_some(Need::Nothing))
+}
 
 /// A key's last use is kept to the minute: a row written per batch would cost more than the batch.
 const LAST_USE_US: i64 = 60_000_000;
@@ -100,7 +113,7 @@ impl Caller {
         }
     }
 
-    /// Checks that the caller may see `project`.
+    /// Checks that the caller may see `project`; "*" means all.
     ///
     /// # Errors
     /// PERMISSION_DENIED if not.
@@ -113,7 +126,11 @@ impl Caller {
         if allowed {
             return Ok(());
         }
-        Err(denied("project_not_allowed", "the credential is not for this project; use one that is"))
+        let what = match project {
+            "*" => "this needs a token for all projects",
+            _ => "the credential is not for this project; use one that is",
+        };
+        Err(denied("project_not_allowed", what))
     }
 }
 
@@ -135,17 +152,15 @@ impl Access {
     /// # Errors
     /// UNAUTHENTICATED without a valid credential, PERMISSION_DENIED with one that does not suffice.
     pub fn check(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Status> {
-        let Some((_, need)) = TABLE.iter().find(|(known, _)| *known == path) else {
-            return Ok(Caller::Anyone); // Health, reflection and paths that do not exist.
+        let need = match need(path) {
+            None | Some(Need::Nothing) => return Ok(Caller::Anyone), // Pages, and paths that do not exist.
+            Some(need) => need,
         };
-        if *need == Need::Nothing {
-            return Ok(Caller::Anyone);
-        }
         let caller = self.authenticate(headers)?;
         match (need, &caller) {
             (Need::Key, Caller::Key(_)) => Ok(caller),
             (Need::Key, _) => Err(denied("key_needed", "events are sent with a project key, not a token")),
-            (Need::Token(role), Caller::Token(claims)) if claims.role >= *role => Ok(caller),
+            (Need::Token(role), Caller::Token(claims)) if claims.role >= role => Ok(caller),
             (Need::Token(_), Caller::Token(_)) => {
                 Err(denied("role_too_low", "ask an admin for a token with a higher role"))
             }

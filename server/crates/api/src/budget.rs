@@ -1,4 +1,4 @@
-//! Memory for request bodies: one budget for all connections, taken before a buffer grows.
+//! Memory for request bodies: budgets for all connections, taken from before a buffer grows.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
 
+use crate::access::Need;
 use crate::status::with_reason;
 
 /// How long a request waits for its share. Longer than a group commit, so that a burst passes; short enough that
@@ -16,7 +17,47 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// What a sender is told to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// The budget, in bytes.
+/// For calls that carry a token: sixteen of the largest requests.
+const TOKEN_BYTES: usize = 16 << 20;
+/// For calls that need nothing: 256 of the largest requests.
+const OPEN_BYTES: usize = 4 << 20;
+
+/// A budget for each kind of caller, so that none can lock out another: an operator gets in while batches flood the
+/// server, and both while somebody without a credential does.
+#[derive(Debug, Clone)]
+pub struct Budgets {
+    key: Budget,
+    token: Budget,
+    open: Budget,
+}
+
+impl Budgets {
+    /// `bytes` for batches; what the others have is fixed.
+    pub fn new(bytes: usize) -> Self {
+        Self { key: Budget::new(bytes), token: Budget::new(TOKEN_BYTES), open: Budget::new(OPEN_BYTES) }
+    }
+
+    /// The one for calls with this need.
+    pub fn of(&self, need: Need) -> &Budget {
+        match need {
+            Need::Key => &self.key,
+            Need::Token(_) => &self.token,
+            Need::Nothing => &self.open,
+        }
+    }
+
+    /// All of them together.
+    pub fn bytes(&self) -> usize {
+        self.key.bytes + self.token.bytes + self.open.bytes
+    }
+
+    /// What is taken now.
+    pub fn in_use(&self) -> usize {
+        self.key.in_use() + self.token.in_use() + self.open.in_use()
+    }
+}
+
+/// One budget, in bytes.
 #[derive(Debug, Clone)]
 pub struct Budget {
     permits: Arc<Semaphore>,
@@ -31,11 +72,6 @@ impl Budget {
     pub fn new(bytes: usize) -> Self {
         let bytes = bytes.min(u32::MAX as usize);
         Self { permits: Arc::new(Semaphore::new(bytes)), bytes }
-    }
-
-    /// All of it.
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// What is taken now.

@@ -40,7 +40,7 @@ pub struct Context {
     /// Open watches, for ChangeWatch.
     pub watches: crate::live::Watches,
     /// Memory for request bodies.
-    pub budget: crate::budget::Budget,
+    pub budgets: crate::budget::Budgets,
     /// What is counted.
     pub metrics: Arc<crate::metrics::Metrics>,
     /// Cancelled when the server stops.

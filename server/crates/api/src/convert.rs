@@ -2,7 +2,7 @@
 
 use footpath_model::definition::{Condition, Counting, Entry, FunnelDefinition, Literal, Op, Order, Step};
 use footpath_model::props;
-use footpath_model::range::{Range, RollingUnit};
+use footpath_model::range::{MAX_LAST_DAYS, Range, RangeError, RollingUnit};
 use footpath_model::record::{EventView, FrameView, text};
 use footpath_proto::v1;
 use serde_json::Value as Json;
@@ -129,7 +129,9 @@ pub fn range(range: Option<&v1::TimeRange>) -> Result<(Range, String), Status> {
     let zone = range.map(|r| r.time_zone.clone()).filter(|z| !z.is_empty()).unwrap_or_else(|| "UTC".into());
     let kind = match range.and_then(|r| r.kind.as_ref()) {
         None => Range::Last { n: 30, unit: RollingUnit::Days },
-        Some(Kind::Fixed(f)) => Range::Fixed { from_us: moment(&f.from)?, to_us: moment(&f.to)? },
+        Some(Kind::Fixed(f)) => {
+            Range::Fixed { from_us: moment("from", &f.from)?, to_us: moment("to", &f.to)? }
+        }
         Some(Kind::Current(c)) => match v1::CalendarRange::try_from(*c) {
             Ok(v1::CalendarRange::Today) => Range::Today,
             Ok(v1::CalendarRange::ThisWeek) => Range::ThisWeek,
@@ -147,12 +149,48 @@ pub fn range(range: Option<&v1::TimeRange>) -> Result<(Range, String), Status> {
             Range::Last { n: last.count, unit }
         }
     };
-    kind.validate(&zone).map_err(|e| invalid("range_invalid", &format!("range: {e}")))?;
+    kind.validate(&zone).map_err(|e| range_invalid(&e))?;
     Ok((kind, zone))
 }
 
-fn moment(text: &str) -> Result<i64, Status> {
+fn range_invalid(error: &RangeError) -> Status {
+    let what = match error {
+        RangeError::TimeZone(_) => format!("range.time_zone: {error}"),
+        RangeError::Empty { .. } => "range.fixed: `to` must be later than `from`".to_owned(),
+        RangeError::Length { n, .. } => {
+            format!("range.last.count: from one unit to {MAX_LAST_DAYS} days, not {n} of this unit")
+        }
+        RangeError::Now(_) => format!("range: {error}"),
+    };
+    invalid("range_invalid", &what)
+}
+
+fn moment(field: &str, text: &str) -> Result<i64, Status> {
     text.parse::<jiff::Timestamp>()
         .map(jiff::Timestamp::as_microsecond)
-        .map_err(|e| invalid("range_invalid", &format!("range.fixed: {text:?} is not RFC 3339: {e}")))
+        .map_err(|e| invalid("range_invalid", &format!("range.fixed.{field}: {text:?} is not RFC 3339: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::time_range::Kind;
+
+    use super::*;
+
+    fn why(kind: Kind, zone: &str) -> String {
+        let asked = v1::TimeRange { kind: Some(kind), time_zone: zone.into() };
+        range(Some(&asked)).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_range_is_named_as_in_the_api() {
+        let fixed = |from: &str, to: &str| Kind::Fixed(v1::FixedRange { from: from.into(), to: to.into() });
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
+        let last = |count| Kind::Last(v1::RollingRange { count, unit: v1::TimeUnit::Day.into() });
+        assert!(why(fixed("soon", late), "").starts_with("range.fixed.from: \"soon\""));
+        assert!(why(fixed(early, "soon"), "").starts_with("range.fixed.to: \"soon\""));
+        assert_eq!(why(fixed(late, early), ""), "range.fixed: `to` must be later than `from`");
+        assert!(why(last(0), "").starts_with("range.last.count: "));
+        assert!(why(last(9), "Nowhere").starts_with("range.time_zone: \"Nowhere\""));
+    }
 }

@@ -45,6 +45,16 @@ pub enum Kind {
     Funnels = 5,
 }
 
+impl Kind {
+    /// What the API calls it.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Funnel | Self::Events => "cursor",
+            Self::EventPages | Self::Projects | Self::Funnels => "page_token",
+        }
+    }
+}
+
 /// What a cursor is good for.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope {
@@ -63,6 +73,11 @@ impl Scope {
         }
         let hash: [u8; 32] = hash.finalize().into();
         Self { kind, project, subject: (&hash[..]).get_u64() }
+    }
+
+    fn not_ours(&self) -> Status {
+        let what = "not one of this server; leave it out to start anew";
+        invalid("cursor_invalid", &format!("{}: {what}", self.kind.field()))
     }
 }
 
@@ -106,7 +121,7 @@ impl Cursors {
         let Some(opened) = self.open_bytes(scope, text)? else { return Ok(None) };
         let mut position = &opened.at[..];
         if position.len() != 12 {
-            return Err(not_ours());
+            return Err(scope.not_ours());
         }
         let at = Cursor { offset: position.get_u64(), index: position.get_u32() };
         Ok(Some(Opened { at, version: opened.version, other_log: opened.other_log }))
@@ -123,7 +138,7 @@ impl Cursors {
     /// INVALID_ARGUMENT as for [`Cursors::open`].
     pub fn open_page(&self, scope: &Scope, text: &str) -> Result<String, Status> {
         let opened = self.open_bytes(scope, text)?;
-        opened.map_or_else(|| Ok(String::new()), |o| String::from_utf8(o.at).map_err(|_| not_ours()))
+        opened.map_or_else(|| Ok(String::new()), |o| String::from_utf8(o.at).map_err(|_| scope.not_ours()))
     }
 
     fn seal_bytes(&self, scope: &Scope, version: u64, position: &[u8]) -> String {
@@ -144,19 +159,18 @@ impl Cursors {
             return Ok(None);
         }
         let bytes = if text.len() <= MAX_TEXT { BASE64_URL_SAFE_NO_PAD.decode(text).ok() } else { None };
-        let bytes = bytes.filter(|bytes| bytes.len() >= HEAD + MAC).ok_or_else(not_ours)?;
+        let bytes = bytes.filter(|bytes| bytes.len() >= HEAD + MAC).ok_or_else(|| scope.not_ours())?;
         let (body, mac) = bytes.split_at(bytes.len() - MAC);
-        self.mac(body).verify_truncated_left(mac).map_err(|_| not_ours())?;
+        self.mac(body).verify_truncated_left(mac).map_err(|_| scope.not_ours())?;
         let (mut head, position) = body.split_at(HEAD);
         if head.get_u8() != FORMAT {
-            return Err(not_ours());
+            return Err(scope.not_ours());
         }
         let kind = head.get_u8();
         let incarnation = head.get_u64();
         if (kind, head.get_u32(), head.get_u64()) != (scope.kind as u8, scope.project, scope.subject) {
-            let what =
-                "the cursor was made for another project, funnel or filter; leave it out to start anew";
-            return Err(invalid("cursor_mismatch", what));
+            let what = "it was made for another project, funnel or filter; leave it out to start anew";
+            return Err(invalid("cursor_mismatch", &format!("{}: {what}", scope.kind.field())));
         }
         let other_log = incarnation != self.incarnation;
         Ok(Some(Opened { at: position.to_vec(), version: head.get_u64(), other_log }))
@@ -165,10 +179,6 @@ impl Cursors {
     fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
         self.mac.clone().chain_update(bytes)
     }
-}
-
-fn not_ours() -> Status {
-    invalid("cursor_invalid", "the cursor is not one of this server; leave it out to start anew")
 }
 
 #[cfg(test)]
@@ -219,6 +229,19 @@ mod tests {
         ];
         for other in others {
             assert_eq!(reason(cursors.open(&other, &text)), "cursor_mismatch");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_field_that_it_came_in() {
+        let cursors = Cursors::new(&[1; 32], 7);
+        for (kind, field) in [(Kind::Events, "cursor: "), (Kind::Projects, "page_token: ")] {
+            let scope = Scope::new(kind, 1, &[]);
+            let other = cursors.seal_page(&Scope::new(kind, 2, &[]), "last");
+            for text in ["AAAA", &other] {
+                let status = cursors.open_page(&scope, text).unwrap_err();
+                assert!(status.message().starts_with(field), "{status:?}");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use footpath_ingest::reason::BatchError;
 use footpath_ingest::{Accepted, Ingest, IngestError, Source};
 use footpath_model::clock::Clock;
@@ -13,17 +13,19 @@ use footpath_model::wire::Fields;
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use futures_util::{Stream, StreamExt as _};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
-use crate::access::Caller;
-use crate::budget::{Held, Share};
+use crate::access::{Caller, Need};
+use crate::budget::{Budget, Held, Share};
 use crate::context::Context;
 use crate::convert::timestamp;
-use crate::http::{Inflated, inflate};
+use crate::http::{Encoding, Inflated};
+use crate::pieces::Pieces;
 use crate::status::{denied, invalid, reason_of, retry_after, unavailable, with_reason};
 
 /// The generated server side, over bytes.
@@ -277,36 +279,35 @@ async fn http_ingest_inner(
     let caller = context.access.check("/footpath.v1.IngestService/Ingest", &parts.headers)?;
     let Caller::Key(key) = caller else { return Err(denied("key_needed", "send with a project key")) };
     let project = context.project(&key.project)?;
-    let encoding = parts.headers.get(http::header::CONTENT_ENCODING).and_then(|v| v.to_str().ok());
-    let encoding = encoding.filter(|name| !matches!(*name, "" | "identity"));
-    let declared =
-        parts.headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let collecting = collect(context, body, declared.unwrap_or(0), encoding.is_some());
-    let collected = tokio::time::timeout(crate::body::PATIENCE, collecting).await;
     // The share is held until the batch is answered.
-    let (packed, _share) = collected
-        .map_err(|_| crate::body::too_slow())
-        .and_then(|done| done)
+    let (batch, _share) = receive(context, &project, &parts.headers, body)
+        .await
         .inspect_err(|status| context.metrics.batches_refused.add(reason_of(status).as_deref()))?;
-    let body = match encoding {
-        None => packed,
-        Some(encoding) => inflated(context, &project, &packed, encoding)
-            .inspect_err(|status| context.metrics.batches_refused.add(reason_of(status).as_deref()))?,
-    };
-    ingest(context, &project, body).await
+    ingest(context, &project, batch).await
 }
 
-/// The body as it was before it was packed. One that is too large has the same outcome as a batch that came so.
-fn inflated(
+/// The batch in a body, and the memory it takes. One that is too large once inflated has the same outcome as one that
+/// came so.
+async fn receive(
     context: &Context,
     project: &ProjectRow,
-    packed: &Bytes,
-    encoding: &str,
-) -> Result<Bytes, Status> {
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<(Bytes, Option<Share>), Status> {
+    crate::http::check_batch(headers)?;
     let limit = context.ingest.limits().batch_bytes;
-    match inflate(packed, encoding, limit)? {
-        Inflated::Fits(body) => Ok(body),
-        Inflated::TooLarge(beginning) => {
+    let encoding = Encoding::of(headers, &header::CONTENT_ENCODING)?;
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|bytes: usize| bytes > limit) {
+        return Err(too_large(limit));
+    }
+    let collecting = collect(context.budgets.of(Need::Key), body, limit);
+    let collected = tokio::time::timeout(crate::body::PATIENCE, collecting).await;
+    let packed = collected.map_err(|_| crate::body::too_slow())??;
+    let Some(encoding) = encoding else { return Ok(packed.into_bytes()) };
+    match packed.inflate(0, encoding, limit).await? {
+        (Inflated::Fits(batch), share) => Ok((batch, share)),
+        (Inflated::TooLarge(beginning), _) => {
             let source = Source { project: project.number, project_id: &project.id };
             let error = BatchError::TooLarge { bytes: beginning.len(), limit };
             Err(ingest_error(context.ingest.refuse(source, error)))
@@ -314,33 +315,19 @@ fn inflated(
     }
 }
 
-/// Reads a body whose memory is taken from the budget before it is read: what is declared at once, more as it comes.
-async fn collect(
-    context: &Context,
-    mut body: axum::body::Body,
-    declared: usize,
-    inflates: bool,
-) -> Result<(Bytes, Share), Status> {
-    let limit = context.ingest.limits().batch_bytes;
-    if declared > limit {
-        return Err(too_large(limit));
-    }
-    let mut share = context.budget.take(declared + if inflates { 2 * limit } else { 0 }).await?;
-    let mut bytes = BytesMut::with_capacity(declared);
+/// Reads a body; memory for it is taken as it comes.
+async fn collect(budget: &Budget, mut body: axum::body::Body, limit: usize) -> Result<Pieces, Status> {
+    let mut pieces = Pieces::new(budget);
     while let Some(frame) = body.frame().await {
         let broken = |_| unavailable("body_broken", "the body ended too early; send the same batch again");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        if bytes.len() + data.len() > limit {
+        if pieces.bytes() + data.len() > limit {
             return Err(too_large(limit));
         }
-        if bytes.len() + data.len() > bytes.capacity() {
-            let more = data.len().max(bytes.capacity()).max(64 << 10);
-            share.merge(context.budget.take(more).await?);
-            bytes.reserve(more);
-        }
-        bytes.extend_from_slice(&data);
+        pieces.make_room(data.len()).await?;
+        pieces.push(data, false);
     }
-    Ok((bytes.freeze(), share))
+    Ok(pieces)
 }
 
 fn too_large(limit: usize) -> Status {
@@ -352,6 +339,6 @@ fn protobuf_response(answer: &v1::IngestResponse) -> axum::response::Response {
     let mut response = axum::response::Response::new(body);
     response
         .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
+        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
     response
 }

@@ -4,11 +4,18 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 
 use futures_util::future::{Either, Ready, ready};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use crate::access::{Caller, need};
 use crate::context::Context;
+use crate::http::{is_grpc, path_unknown, refusal};
+use crate::status::invalid;
+
+/// What the paths of our own services begin with.
+const OURS: &str = "/footpath.v1.";
 
 /// Puts the access check before every call.
 #[derive(Clone)]
@@ -51,12 +58,26 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.context.access.check(request.uri().path(), request.headers()) {
+        match judge(&self.context, request.uri().path(), request.headers()) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
                 Either::Left(self.inner.call(request))
             }
-            Err(status) => Either::Right(ready(Ok(status.into_http()))),
+            Err(status) => Either::Right(ready(Ok(refusal(status, request.headers()).map(Body::new)))),
         }
+    }
+}
+
+/// Who calls, if the call may go on. The generated services would take any body for gRPC, and answer an unknown method
+/// without a reason, so both end here.
+fn judge(context: &Context, path: &str, headers: &HeaderMap) -> Result<Caller, Status> {
+    match need(path) {
+        None if path.starts_with(OURS) => Err(path_unknown()),
+        Some(_) if !is_grpc(headers) => Err(invalid(
+            "content_type_wrong",
+            "an RPC takes gRPC or gRPC-Web, content type application/grpc or application/grpc-web+proto; batches in \
+             plain HTTP go to POST /v1/ingest",
+        )),
+        _ => context.access.check(path, headers),
     }
 }

@@ -15,6 +15,7 @@ pub mod layer;
 pub mod live;
 pub mod metrics;
 pub mod page;
+pub mod pieces;
 pub mod projection;
 pub mod query;
 pub mod raw;

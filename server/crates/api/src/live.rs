@@ -1,12 +1,13 @@
 //! LiveService: one stream, many subscriptions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use footpath_live::Progress;
 use footpath_proto::v1;
+use footpath_proto::v1::subscription::Target;
 use footpath_proto::v1::watch_response::Message;
 use footpath_store::ProjectRow;
 use futures_util::Stream;
@@ -20,7 +21,7 @@ use tonic::{Request, Response, Status};
 use crate::access::{Caller, Role};
 use crate::context::Context;
 use crate::convert::timestamp;
-use crate::cursor::{Kind, Scope};
+use crate::cursor::{Cursor, Kind, Opened, Scope};
 use crate::funnel_watch::FunnelWatch;
 use crate::ingest::{stream_ending, until};
 use crate::metrics::Metrics;
@@ -71,6 +72,8 @@ impl v1::live_service_server::LiveService for LiveApi {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<WatchStream>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let caller = self.context.caller(&request);
+        let wanted = request.into_inner().subscriptions;
+        let wanted = checked(&self.context, project.number, &caller, wanted)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let state = Arc::new(WatchState {
             project,
@@ -79,11 +82,10 @@ impl v1::live_service_server::LiveService for LiveApi {
             closed: self.context.drain.child_token(),
             metrics: Arc::clone(&self.context.metrics),
         });
+        let begun = state.change(&[], wanted)?;
         let watch_id = self.context.codes.random_text(12);
         state.send(Message::Started(v1::WatchStarted { watch_id: watch_id.clone() })).await;
-        for subscription in request.into_inner().subscriptions {
-            subscribe(&self.context, &state, &caller, subscription).inspect_err(|_| state.closed.cancel())?;
-        }
+        start(&self.context, &state, begun);
         self.context.watches.lock().insert(watch_id.clone(), Arc::clone(&state));
         tokio::spawn(keep(Arc::clone(&self.context), state, watch_id, expiry(&caller)));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -100,14 +102,9 @@ impl v1::live_service_server::LiveService for LiveApi {
         let state = state
             .filter(|state| state.project.id == project.id)
             .ok_or_else(|| not_found("watch_unknown", "no such open watch; open one with Watch"))?;
-        for id in &request.remove {
-            if let Some(running) = state.running.lock().remove(id) {
-                running.cancel();
-            }
-        }
-        for subscription in request.add {
-            subscribe(&self.context, &state, &caller, subscription)?;
-        }
+        let wanted = checked(&self.context, project.number, &caller, request.add)?;
+        let begun = state.change(&request.remove, wanted)?;
+        start(&self.context, &state, begun);
         Ok(Response::new(v1::ChangeWatchResponse {}))
     }
 }
@@ -166,40 +163,58 @@ fn current_watermark(context: &Context, project: u32) -> v1::Watermark {
     watermark(context, project, progress)
 }
 
-fn subscribe(
-    context: &Arc<Context>,
-    state: &Arc<WatchState>,
+/// A subscription that may begin: its target and cursor are good.
+struct Checked {
+    id: String,
+    target: Target,
+    scope: Scope,
+    from: Option<Opened<Cursor>>,
+}
+
+/// Checks all of `wanted`; nothing begins here.
+fn checked(
+    context: &Context,
+    project: u32,
     caller: &Caller,
-    wanted: v1::Subscription,
-) -> Result<(), Status> {
-    use v1::subscription::Target;
-    let project = state.project.number;
-    let (context, state, id) = (Arc::clone(context), Arc::clone(state), wanted.id);
-    match wanted.target {
-        Some(Target::Funnel(target)) => {
-            let scope = Scope::new(Kind::Funnel, project, &[&target.funnel_id]);
-            let from = context.cursors.open(&scope, &wanted.cursor)?;
-            let stop = state.begin(&id)?;
-            tokio::spawn(async move {
-                let (context, state, id) = (context.as_ref(), state.as_ref(), id.as_str());
-                let watch = FunnelWatch { context, state, id, funnel: &target.funnel_id, scope: &scope };
-                let work = watch.follow(target.interval_ms, from);
-                tokio::select! { () = stop.cancelled() => {}, () = work => {} }
-            });
-        }
-        Some(Target::Events(target)) => {
-            caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
-            let scope = crate::tail::scope(project, &target);
-            let from = context.cursors.open(&scope, &wanted.cursor)?;
-            let stop = state.begin(&id)?;
-            tokio::spawn(async move {
-                let work = crate::tail::follow_events(&context, &state, &id, &target, &scope, from);
-                tokio::select! { () = stop.cancelled() => {}, () = work => {} }
-            });
-        }
-        None => return Err(invalid("subscription_target_missing", "subscriptions: name a funnel or events")),
+    wanted: Vec<v1::Subscription>,
+) -> Result<Vec<Checked>, Status> {
+    let check = |wanted: v1::Subscription| -> Result<Checked, Status> {
+        let missing = || invalid("subscription_target_missing", "subscriptions: name a funnel or events");
+        let target = wanted.target.ok_or_else(missing)?;
+        let scope = match &target {
+            Target::Funnel(funnel) => Scope::new(Kind::Funnel, project, &[&funnel.funnel_id]),
+            Target::Events(events) => {
+                caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
+                crate::tail::scope(project, events)
+            }
+        };
+        let from = context.cursors.open(&scope, &wanted.cursor)?;
+        Ok(Checked { id: wanted.id, target, scope, from })
+    };
+    wanted.into_iter().map(check).collect()
+}
+
+/// Starts subscriptions that have their place on the watch.
+fn start(context: &Arc<Context>, state: &Arc<WatchState>, begun: Vec<(Checked, CancellationToken)>) {
+    for (subscription, stop) in begun {
+        let (context, state) = (Arc::clone(context), Arc::clone(state));
+        tokio::spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = follow(&context, &state, &subscription) => {} }
+        });
     }
-    Ok(())
+}
+
+async fn follow(context: &Arc<Context>, state: &WatchState, subscription: &Checked) {
+    let Checked { id, target, scope, from } = subscription;
+    match target {
+        Target::Funnel(target) => {
+            let watch = FunnelWatch { context, state, id, funnel: &target.funnel_id, scope };
+            watch.follow(target.interval_ms, from.clone()).await;
+        }
+        Target::Events(target) => {
+            crate::tail::follow_events(context, state, id, target, scope, from.clone()).await;
+        }
+    }
 }
 
 /// How complete an answer is.
@@ -222,17 +237,32 @@ impl WatchState {
         self.running.lock().len()
     }
 
-    fn begin(&self, id: &str) -> Result<CancellationToken, Status> {
+    /// Ends the subscriptions `remove` and makes room for `add`: all of it, or nothing if one cannot be.
+    fn change(
+        &self,
+        remove: &[String],
+        add: Vec<Checked>,
+    ) -> Result<Vec<(Checked, CancellationToken)>, Status> {
         let mut running = self.running.lock();
-        if id.is_empty() || running.contains_key(id) {
+        let mut ids: HashSet<&str> = running.keys().map(String::as_str).collect();
+        for id in remove {
+            ids.remove(id.as_str());
+        }
+        if !add.iter().all(|new| !new.id.is_empty() && ids.insert(&new.id)) {
             return Err(invalid("subscription_id_invalid", "subscriptions: each needs an id of its own"));
         }
-        if running.len() >= MAX_SUBSCRIPTIONS {
+        if ids.len() > MAX_SUBSCRIPTIONS {
             return Err(invalid("too_many_subscriptions", "a watch carries 100 subscriptions; open another"));
         }
-        let stop = self.closed.child_token();
-        running.insert(id.to_owned(), stop.clone());
-        Ok(stop)
+        for ended in remove.iter().filter_map(|id| running.remove(id)) {
+            ended.cancel();
+        }
+        let begin = |new: Checked| {
+            let stop = self.closed.child_token();
+            running.insert(new.id.clone(), stop.clone());
+            (new, stop)
+        };
+        Ok(add.into_iter().map(begin).collect())
     }
 
     /// Sends a message; false when the reader is gone.

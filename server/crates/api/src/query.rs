@@ -32,12 +32,19 @@ impl QueryApi {
     }
 
     fn asked(&self, project: &str, request: &v1::QueryFunnelRequest) -> Result<CountedFunnel, Status> {
-        let mut asked = match &request.funnel {
-            Some(funnel) => {
+        let mut asked = match (request.funnel_id.as_str(), &request.funnel) {
+            ("", Some(funnel)) => {
                 let (range, zone) = convert::range(funnel.range.as_ref())?;
                 CountedFunnel { definition: convert::definition(funnel, 0)?, range, zone }
             }
-            None => crate::definitions::required(&self.context, project, &request.funnel_id)?,
+            ("", None) => {
+                let what = "name a defined funnel in funnel_id, or send one in funnel";
+                return Err(invalid("query_invalid", what));
+            }
+            (id, None) => crate::definitions::required(&self.context, project, id)?,
+            (_, Some(_)) => {
+                return Err(invalid("query_invalid", "set one of funnel_id and funnel, not both"));
+            }
         };
         if request.range.is_some() {
             (asked.range, asked.zone) = convert::range(request.range.as_ref())?;
@@ -85,7 +92,7 @@ impl v1::query_service_server::QueryService for QueryApi {
         if opened.as_ref().is_some_and(|opened| opened.other_log) {
             return Err(invalid(
                 "cursor_stale",
-                "the server was restored since; start again at the first page",
+                "page_token: the server was restored since; start again at the first page",
             ));
         }
         let cursor = opened.map(|opened| opened.at).unwrap_or_default();

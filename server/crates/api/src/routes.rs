@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::routing::{get, post};
 use footpath_proto::v1;
-use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use http::HeaderMap;
 use tonic::service::Routes;
 
 use crate::admin::AdminApi;
 use crate::body::ENVELOPE;
 use crate::context::Context;
 use crate::definitions::DefinitionApi;
+use crate::http::{path_unknown, refusal};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::page::{asset, descriptors};
@@ -25,8 +26,6 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
     let limit = context.ingest.limits().batch_bytes + ENVELOPE;
     let ingest =
         generated::ingest_service_server::IngestServiceServer::new(IngestApi::new(Arc::clone(context)))
-            .accept_compressed(Gzip)
-            .accept_compressed(Zstd)
             .max_decoding_message_size(limit);
     let live = v1::live_service_server::LiveServiceServer::new(LiveApi::new(Arc::clone(context)));
     let query = v1::query_service_server::QueryServiceServer::new(QueryApi::new(Arc::clone(context)));
@@ -39,6 +38,7 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET) // What errors carry.
             .build_v1()?;
         routes = routes.add_service(reflection);
     }
@@ -50,6 +50,7 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(context));
     let router = std::mem::take(routes.axum_router_mut());
-    *routes.axum_router_mut() = router.merge(http);
+    let unknown = async |headers: HeaderMap| refusal(path_unknown(), &headers);
+    *routes.axum_router_mut() = router.merge(http).fallback(unknown);
     Ok(routes)
 }

@@ -93,6 +93,7 @@ mod tests {
         ("with_reason(Code::Internal,", "INTERNAL"),
         ("with_reason(Code::AlreadyExists,", "ALREADY_EXISTS"),
         ("with_reason(Code::Aborted,", "ABORTED"),
+        ("with_reason(Code::Unimplemented,", "UNIMPLEMENTED"),
         ("with_reason(Code::ResourceExhausted,", "RESOURCE_EXHAUSTED"),
         ("with_reason(Code::DeadlineExceeded,", "DEADLINE_EXCEEDED"),
     ];

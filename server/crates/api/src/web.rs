@@ -9,6 +9,14 @@ use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
+/// What the translation knows; it answers anything else with an empty 400.
+const WEB: &[&[u8]] = &[
+    b"application/grpc-web",
+    b"application/grpc-web+proto",
+    b"application/grpc-web-text",
+    b"application/grpc-web-text+proto",
+];
+
 /// Translates gRPC-Web requests; lets all others pass.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WebLayer;
@@ -42,7 +50,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let kind = request.headers().get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes);
-        if kind.is_some_and(|kind| kind.starts_with(b"application/grpc-web")) {
+        if kind.is_some_and(|kind| WEB.contains(&kind)) {
             Either::Left(self.web.call(request))
         } else {
             Either::Right(self.inner.call(request))

@@ -169,7 +169,7 @@ impl Literal {
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// The path of the field, for example `steps[1].events`.
+    /// The path of the field as the API names it, for example `steps[1].events`.
     pub field: String,
     /// What is wrong and what is allowed.
     pub problem: String,
@@ -202,16 +202,13 @@ impl FunnelDefinition {
     pub fn validate(&self) -> Result<(), InvalidDefinition> {
         let mut check = Checker::default();
         check.that(is_id(&self.id), "id", || "1 to 64 of a-z, 0-9, \"-\" and \"_\"".into());
-        check.length("name", &self.name);
+        check.words("title", &self.name);
         check.count("steps", self.steps.len(), 1, MAX_STEPS);
         for (i, step) in self.steps.iter().take(MAX_STEPS).enumerate() {
             check.step(&format!("steps[{i}]"), step);
         }
-        check.that((MIN_WINDOW_US..=MAX_WINDOW_US).contains(&self.window_us), "window_us", || {
-            format!(
-                "from {MIN_WINDOW_US} (1 s) to {MAX_WINDOW_US} (366 d) microseconds, not {}",
-                self.window_us
-            )
+        check.that((MIN_WINDOW_US..=MAX_WINDOW_US).contains(&self.window_us), "window", || {
+            format!("from 1 s to 366 d, not {} s", self.window_us as f64 / 1e6)
         });
         check.finish()
     }
@@ -250,20 +247,26 @@ impl Checker {
         });
     }
 
+    /// A text for people.
+    fn words(&mut self, field: &str, text: &str) {
+        self.length(field, text);
+        self.that(!text.chars().any(char::is_control), field, || "no control characters".into());
+    }
+
     fn name(&mut self, field: &str, text: &str) {
         self.that(!text.is_empty(), field, || "must not be empty".into());
         self.length(field, text);
     }
 
     fn step(&mut self, path: &str, step: &Step) {
-        self.length(&format!("{path}.name"), &step.name);
+        self.words(&format!("{path}.label"), &step.name);
         self.count(&format!("{path}.events"), step.events.len(), 1, MAX_STEP_EVENTS);
         for (i, event) in step.events.iter().take(MAX_STEP_EVENTS).enumerate() {
             self.name(&format!("{path}.events[{i}]"), event);
         }
-        self.count(&format!("{path}.filters"), step.filters.len(), 0, MAX_STEP_FILTERS);
+        self.count(&format!("{path}.conditions"), step.filters.len(), 0, MAX_STEP_FILTERS);
         for (i, filter) in step.filters.iter().take(MAX_STEP_FILTERS).enumerate() {
-            self.condition(&format!("{path}.filters[{i}]"), filter);
+            self.condition(&format!("{path}.conditions[{i}]"), filter);
         }
     }
 

@@ -43,6 +43,8 @@ fn a_typing_error_is_refused() {
 fn every_violation_names_its_field() {
     let mut definition = checkout();
     definition.id = "Checkout".into();
+    definition.name = "x".repeat(256);
+    definition.steps[1].name = "x".repeat(256);
     definition.steps[0].events.clear();
     definition.steps[1].events[1] = "x".repeat(256);
     definition.steps[1].filters[0].values = vec![Literal::String("ten".into())];
@@ -50,15 +52,31 @@ fn every_violation_names_its_field() {
     definition.window_us = 999_999;
     let expected = [
         "id",
+        "title",
         "steps[0].events",
+        "steps[1].label",
         "steps[1].events[1]",
-        "steps[1].filters[0].values[0]",
-        "steps[1].filters[1].property",
-        "window_us",
+        "steps[1].conditions[0].values[0]",
+        "steps[1].conditions[1].property",
+        "window",
     ];
     assert_eq!(fields_of(&definition), expected);
     let text = definition.validate().unwrap_err().to_string();
     assert!(text.contains("steps[0].events: 1 to 50 are allowed, not 0; "), "{text}");
+    assert!(text.ends_with("window: from 1 s to 366 d, not 0.999999 s"), "{text}");
+}
+
+#[test]
+fn words_for_people_have_no_control_characters() {
+    for bad in ["\0", "a\nb", "\u{85}"] {
+        let mut definition = checkout();
+        definition.name = bad.into();
+        definition.steps[1].name = bad.into();
+        assert_eq!(fields_of(&definition), ["title", "steps[1].label"], "{bad:?}");
+    }
+    let mut definition = checkout();
+    definition.name = "Zürich \u{1f6d2}".into();
+    assert_eq!(definition.validate(), Ok(()));
 }
 
 #[test]

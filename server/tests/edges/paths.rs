@@ -1,0 +1,54 @@
+//! Paths and content types: what is not there, and what does not speak gRPC.
+
+use bytes::Bytes;
+use tonic::Code;
+
+use crate::access::call;
+use crate::support::{Server, exchange, reason, start};
+
+const RPC: &str = "/footpath.v1.IngestService/Ingest";
+const NOWHERE: [&str; 3] = ["/footpath.v1.IngestService/Nope", "/footpath.v1.Nope/Ingest", "/nope"];
+
+/// POSTs an empty body: the whole answer.
+fn post(server: &Server, path: &str, content_type: &str) -> String {
+    let key = &server.key;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: footpath\r\nConnection: close\r\nAuthorization: Bearer {key}\r\nContent-Type: {content_type}\r\nContent-Length: 0\r\n\r\n"
+    );
+    exchange(&server.address, &head, &[])
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_told_to_grpc_and_to_http() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    for path in NOWHERE {
+        let status = call(&channel, path, None, Bytes::new()).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unimplemented, "path_unknown"),
+            "{path}"
+        );
+        let web = post(&server, path, "application/grpc-web+proto");
+        assert!(web.starts_with("HTTP/1.1 200") && web.contains("grpc-status: 12"), "{path}: {web}");
+        let http = post(&server, path, "application/json");
+        assert!(http.starts_with("HTTP/1.1 404"), "{path}: {http}");
+        assert!(http.contains("\"reason\":\"path_unknown\""), "{path}: {http}");
+    }
+}
+
+#[tokio::test]
+async fn an_rpc_says_that_it_takes_grpc() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    for path in [RPC, "/grpc.health.v1.Health/Check"] {
+        for kind in ["application/json", "application/grpc+json", "application/grpc-web+json"] {
+            let answer = post(&server, path, kind);
+            assert!(answer.starts_with("HTTP/1.1 415"), "{path} {kind}: {answer}");
+            assert!(answer.contains("content_type_wrong") && answer.contains("application/grpc"), "{answer}");
+        }
+    }
+    let web = post(&server, RPC, "application/grpc-web+proto");
+    assert!(web.starts_with("HTTP/1.1 200") && web.contains("grpc-status"), "{web}");
+}
