@@ -12,15 +12,13 @@ use std::time::Duration;
 use footpath_api::projection::Projection;
 use footpath_api::rows::funnel_row;
 use footpath_live::Progress;
-use footpath_log::{Log, Record};
+use footpath_log::{Log, Record, pages};
 use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
 use footpath_store::{LedgerCell, PrivacyRow, Store, StoreError};
 
 /// How often outcomes become visible to queries; one store transaction each. A definition does not wait for it.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Bytes read from the log at a time.
-const READ_BYTES: usize = 4 << 20;
 const MINUTE_US: i64 = 60_000_000;
 
 /// The running consumer; stops when dropped.
@@ -75,24 +73,23 @@ struct Work {
 
 impl Work {
     fn catch_up(&mut self) -> anyhow::Result<()> {
-        loop {
-            let next = self.store.ledger_position()?.map_or_else(|| self.log.first(), |last| last + 1);
-            let records = self.log.read(next, READ_BYTES)?;
-            let Some(last) = records.last() else {
-                let processed_us = self.projection.progress().processed_us;
-                self.projection.publish(Progress { position: next, processed_us });
-                return Ok(());
-            };
+        let next = self.store.ledger_position()?.map_or_else(|| self.log.first(), |last| last + 1);
+        let processed_us = self.projection.progress().processed_us;
+        self.projection.publish(Progress { position: next, processed_us });
+        let log = Arc::clone(&self.log);
+        for page in pages(log.as_ref(), next..u64::MAX) {
+            let page = page?;
+            let processed_us = page.records.last().map_or(processed_us, |last| last.append_time_us);
             let mut cells = HashMap::new();
-            for record in &records {
+            for record in &page.records {
                 self.take(record, &mut cells)?;
             }
             let cells: Vec<_> = cells.into_iter().collect();
             // Last: what comes before it is repeated after a crash.
-            self.store.apply_ledger(&cells, last.offset)?;
-            self.projection
-                .publish(Progress { position: last.offset + 1, processed_us: last.append_time_us });
+            self.store.apply_ledger(&cells, page.end - 1)?;
+            self.projection.publish(Progress { position: page.end, processed_us });
         }
+        Ok(())
     }
 
     fn take(&mut self, record: &Record, cells: &mut HashMap<LedgerCell, u64>) -> anyhow::Result<()> {

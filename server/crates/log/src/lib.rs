@@ -18,6 +18,7 @@ mod gaps;
 pub mod ids;
 mod keeper;
 pub mod memory;
+mod pages;
 mod recovery;
 pub mod segment;
 pub mod sequencer;
@@ -29,6 +30,7 @@ pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use gaps::Missing;
 pub use keeper::SpareKeeper;
 pub use memory::MemoryLog;
+pub use pages::{Page, READ_BYTES, pages};
 pub use sequencer::{CommitError, Committed, Judge, Judged, Limits, Metrics, Sequencer, SequencerHandle};
 
 /// One payload to append.
