@@ -410,7 +410,8 @@ pub fn load_newest(
 ) -> Option<Image> {
     // A killed process can have left a name that never reached the disk; it is synced before it is believed.
     let names = disk.sync_dir().and_then(|()| ours(disk));
-    let names = names.inspect_err(|error| tracing::warn!(%error, "images cannot be read")).unwrap_or_default();
+    let names =
+        names.inspect_err(|error| tracing::warn!(%error, "images cannot be read")).unwrap_or_default();
     names.into_iter().filter(|name| !name.ends_with(UNFINISHED)).find_map(|name| {
         let read = read_whole(disk, &name).map_err(LiveError::from);
         match read.and_then(|bytes| Image::decode(&bytes, incarnation, now_us, wanted)) {

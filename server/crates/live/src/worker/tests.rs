@@ -105,17 +105,7 @@ impl Bench {
     fn on(log: Arc<dyn Log>, images: Arc<SimDisk>, defined: BTreeMap<String, CountedFunnel>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let (hub, worker) = worker(&log, &clock, &images, &defined);
-        Self {
-            log,
-            clock,
-            now_us: START,
-            defined,
-            images,
-            hub,
-            worker,
-            events: 0,
-            versions: 0,
-        }
+        Self { log, clock, now_us: START, defined, images, hub, worker, events: 0, versions: 0 }
     }
 
     fn append(&self, payload: Vec<u8>) -> Result<(), LogError> {

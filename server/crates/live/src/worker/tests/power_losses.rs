@@ -92,9 +92,14 @@ impl Machine {
                 name: self.random.random_range(0..4),
                 second: self.random.random_range(0..400),
             },
-            12 => Op::Identify { anonymous: self.random.random_range(0..5), user: self.random.random_range(1..4) },
+            12 => Op::Identify {
+                anonymous: self.random.random_range(0..5),
+                user: self.random.random_range(1..4),
+            },
             13 => Op::Put { funnel: self.random.random_range(0..3), shape: self.random.random_range(0..3) },
-            14 if self.random.random_range(0..4) == 0 => Op::Delete { funnel: self.random.random_range(0..3) },
+            14 if self.random.random_range(0..4) == 0 => {
+                Op::Delete { funnel: self.random.random_range(0..3) }
+            }
             15..20 => Op::Step,
             20 => Op::Kill,
             _ => {
