@@ -12,7 +12,7 @@ use std::time::Duration;
 use footpath_api::projection::Projection;
 use footpath_api::rows::funnel_row;
 use footpath_live::Progress;
-use footpath_log::{Log, Record};
+use footpath_log::{Log, Record, pages};
 use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
 use footpath_store::{LedgerCell, PrivacyRow, Store, StoreError};
@@ -22,8 +22,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How many pauses it takes until outcomes become visible to queries; one store transaction each. A definition does not
 /// wait for it.
 const PAUSES: u32 = 10;
-/// Bytes read from the log at a time.
-const READ_BYTES: usize = 4 << 20;
 const MINUTE_US: i64 = 60_000_000;
 
 /// The running consumer; stops when dropped.
@@ -96,20 +94,19 @@ impl Work {
                 pauses = 0;
             }
         }
+        Ok(())
     }
 
     /// Reads to the log's end.
     fn catch_up(&mut self) -> anyhow::Result<()> {
-        loop {
-            let records = self.log.read(self.read.position, READ_BYTES)?;
-            if records.is_empty() {
-                return Ok(());
-            }
-            for record in &records {
+        let log = Arc::clone(&self.log);
+        for page in pages(log.as_ref(), self.read.position..u64::MAX) {
+            for record in &page?.records {
                 self.take(record)?;
                 self.read = Progress { position: record.offset + 1, processed_us: record.append_time_us };
             }
         }
+        Ok(())
     }
 
     /// Brings the store to where the log was read to. Last of all: what comes before it is repeated after a crash.

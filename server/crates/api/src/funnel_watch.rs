@@ -55,9 +55,6 @@ impl FunnelWatch<'_> {
         }
         while cell.changed().await.is_ok() {
             let now = newest(&progress, &mut cell);
-            if now.deleted {
-                break;
-            }
             if let Some(message) = self.difference(&last, &now) {
                 if !self.state.send(message).await {
                     return;

@@ -76,18 +76,13 @@ pub fn check_id(id: &str) -> Result<(), PoisonId> {
     if all_zeros { Err(PoisonId::Zeros) } else { Ok(()) }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Parent {
-    user: ActorKey,
-    since: u64,
-}
-
 /// The links of one project.
 ///
-/// About 56 bytes a link, and 16 a user that has one.
+/// About 48 bytes a link, and 16 a user that has one.
 #[derive(Debug, Clone, Default)]
 pub struct IdentityGraph {
-    parents: FxHashMap<ActorKey, Parent>,
+    /// The user of every anonymous actor.
+    owners: FxHashMap<ActorKey, ActorKey>,
     members: FxHashMap<ActorKey, Vec<ActorKey>>,
     users: FxHashSet<ActorKey>,
     /// In the order in which they were made; the epoch is their number.
@@ -126,21 +121,20 @@ impl IdentityGraph {
         if anonymous == user {
             return LinkOutcome::SameActor;
         }
-        if let Some(parent) = self.parents.get(&anonymous) {
-            let same = parent.user == user;
-            let owner = parent.user;
+        if let Some(&owner) = self.owners.get(&anonymous) {
+            let same = owner == user;
             return if same { LinkOutcome::AlreadyLinked } else { LinkOutcome::Conflict { owner } };
         }
         if self.users.contains(&anonymous) {
             return LinkOutcome::BothUsers;
         }
-        if let Some(parent) = self.parents.get(&user) {
-            return LinkOutcome::UserIsAnonymous { owner: parent.user };
+        if let Some(&owner) = self.owners.get(&user) {
+            return LinkOutcome::UserIsAnonymous { owner };
         }
         self.links.push((anonymous, user));
         let epoch = self.epoch();
         self.users.insert(user);
-        self.parents.insert(anonymous, Parent { user, since: epoch });
+        self.owners.insert(anonymous, user);
         self.members.entry(user).or_default().push(anonymous);
         LinkOutcome::Linked { epoch }
     }
@@ -148,12 +142,7 @@ impl IdentityGraph {
     /// The person an actor is part of, named by its user, or by itself.
     #[inline]
     pub fn canonical(&self, actor: ActorKey) -> ActorKey {
-        self.parents.get(&actor).map_or(actor, |parent| parent.user)
-    }
-
-    /// The person an actor was part of at an earlier epoch.
-    pub fn canonical_at(&self, actor: ActorKey, epoch: u64) -> ActorKey {
-        self.parents.get(&actor).filter(|parent| parent.since <= epoch).map_or(actor, |parent| parent.user)
+        self.owners.get(&actor).copied().unwrap_or(actor)
     }
 
     /// The anonymous actors of a user, in the order in which they were linked. With the user itself these are the
@@ -186,8 +175,6 @@ mod tests {
         assert_eq!(graph.link(B, U), LinkOutcome::Linked { epoch: 2 });
         assert_eq!([A, B, U, V].map(|actor| graph.canonical(actor)), [U, U, U, V]);
         assert_eq!(graph.members(U), [A, B]);
-        assert_eq!(graph.canonical_at(B, 1), B);
-        assert_eq!(graph.canonical_at(A, 1), U);
     }
 
     #[test]

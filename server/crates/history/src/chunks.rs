@@ -9,7 +9,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use footpath_log::disk::{Disk, DiskFile};
+use footpath_log::disk::{Disk, DiskFile, UNFINISHED, read_whole, replace, write_new};
 use parking_lot::Mutex;
 
 use crate::error::HistoryError;
@@ -17,8 +17,6 @@ use crate::manifest::{self, ChunkFile, Manifest};
 use crate::read::{self, Input, Wanted};
 use crate::stored::{ScanStats, StoredRow};
 
-/// A manifest that is being written.
-const NEW_MANIFEST: &str = "manifest.new";
 /// Bytes read at a time to compare a checksum.
 const CHECK_BYTES: u64 = 1 << 20;
 
@@ -131,7 +129,8 @@ impl Chunks {
 
     /// Writes a chunk. It is no part of history before it joins.
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), HistoryError> {
-        Ok(write_new(self.disk.as_ref(), path, bytes)?)
+        write_new(self.disk.as_ref(), path, bytes)?;
+        Ok(())
     }
 
     /// Makes written files part of history, and `upto` its end. Durable on return; after an error it may be called
@@ -196,7 +195,7 @@ fn is_chunk(name: &str) -> bool {
 
 fn read_manifest(disk: &dyn Disk, number: u64) -> Result<Manifest, HistoryError> {
     let name = manifest::name(number);
-    let manifest = Manifest::decode(&name, &read_all(disk, &name)?)?;
+    let manifest = Manifest::decode(&name, &read_whole(disk, &name)?)?;
     if manifest.number != number {
         return Err(HistoryError::damaged(&name, "it was written under another name"));
     }
@@ -241,11 +240,13 @@ fn check_content(open: &dyn DiskFile, file: &ChunkFile) -> Result<(), HistoryErr
 
 /// Removes files of ours that are not part of history; others are left alone.
 fn remove_leftovers(disk: &dyn Disk, names: &[String], manifest: &Manifest) -> io::Result<()> {
-    let named: HashSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+    let current = manifest::name(manifest.number);
+    let mut kept: HashSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+    kept.insert(&current);
     for name in names {
-        let stale = manifest::number_of(name).is_some_and(|number| number != manifest.number);
-        let orphan = is_chunk(name) && !named.contains(name.as_str());
-        if stale || orphan || name == NEW_MANIFEST {
+        let finished = name.strip_suffix(UNFINISHED).unwrap_or(name);
+        let ours = is_chunk(name) || manifest::number_of(finished).is_some();
+        if ours && !kept.contains(name.as_str()) {
             tracing::info!(file = name, "removed what an interrupted write left");
             disk.remove(name)?;
         }
@@ -254,29 +255,7 @@ fn remove_leftovers(disk: &dyn Disk, names: &[String], manifest: &Manifest) -> i
 }
 
 fn put_manifest(disk: &dyn Disk, manifest: &Manifest) -> Result<(), HistoryError> {
-    write_new(disk, NEW_MANIFEST, &manifest.encode()?)?;
-    disk.rename(NEW_MANIFEST, &manifest::name(manifest.number))?;
-    Ok(disk.sync_dir()?)
-}
-
-/// Writes and syncs a file, in place of what a failed attempt may have left.
-fn write_new(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let file = match disk.create(name) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            disk.remove(name)?;
-            disk.create(name)?
-        }
-        created => created?,
-    };
-    file.write_at(bytes, 0)?;
-    file.sync()
-}
-
-fn read_all(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
-    let file = disk.open(name)?;
-    let mut bytes = vec![0; file.len()? as usize];
-    file.read_at(&mut bytes, 0)?;
-    Ok(bytes)
+    Ok(replace(disk, &manifest::name(manifest.number), &manifest.encode()?)?)
 }
 
 #[cfg(test)]

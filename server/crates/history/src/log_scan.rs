@@ -2,14 +2,11 @@
 
 use std::ops::{ControlFlow, Range};
 
-use footpath_log::{Log, Record};
+use footpath_log::{Log, Record, pages};
 use footpath_model::record::{EventView, FrameKind, FrameView, text};
 
 use crate::error::HistoryError;
 use crate::stored::{Scan, ScanStats, StoredRow};
-
-/// Bytes read from the log at a time.
-const READ_BYTES: usize = 4 << 20;
 
 /// Gives the wanted events of a range of positions, in log order.
 pub(crate) fn scan(
@@ -19,12 +16,8 @@ pub(crate) fn scan(
     stats: &mut ScanStats,
     each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, HistoryError> {
-    let mut next = range.start;
-    while next < range.end {
-        let records = log.read(next, READ_BYTES)?;
-        let Some(last) = records.last() else { break };
-        next = last.offset + 1;
-        for record in records.iter().filter(|record| record.offset < range.end) {
+    for page in pages(log, range) {
+        for record in &page?.records {
             stats.records += 1;
             if one_record(record, scan, stats, each).is_break() {
                 return Ok(ControlFlow::Break(()));

@@ -2,7 +2,7 @@
 
 use footpath_log::dedupe::{Dedupe, EventKey};
 use footpath_log::streams::ProducerHandle;
-use footpath_log::{Log, LogError, Record};
+use footpath_log::{Log, LogError, Record, pages};
 use footpath_model::control::Control;
 use footpath_model::id::{EventId, Producer};
 use footpath_model::record::{FrameKind, FrameView};
@@ -10,25 +10,20 @@ use footpath_model::record::{FrameKind, FrameView};
 use crate::judge::report;
 use crate::walk::Loss;
 
-/// Bytes read from the log at a time.
-const READ_BYTES: usize = 4 << 20;
-
 /// Replays the log from the dedupe state's position to its end and returns how many bytes that were.
 pub(crate) fn replay(dedupe: &mut Dedupe, log: &dyn Log) -> Result<u64, LogError> {
-    let mut next = dedupe.position();
     let mut bytes = 0;
-    loop {
-        let records = log.read(next, READ_BYTES)?;
-        let Some(last) = records.last() else { return Ok(bytes) };
-        next = last.offset + 1;
-        for record in &records {
+    for page in pages(log, dedupe.position()..u64::MAX) {
+        let page = page?;
+        for record in &page.records {
             bytes += record.payload.len() as u64;
             replay_record(dedupe, record);
         }
-        if let Err(error) = dedupe.commit(next) {
+        if let Err(error) = dedupe.commit(page.end) {
             report(&error);
         }
     }
+    Ok(bytes)
 }
 
 fn replay_record(dedupe: &mut Dedupe, record: &Record) {

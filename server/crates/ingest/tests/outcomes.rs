@@ -13,7 +13,7 @@ use footpath_ingest::{
     Accepted, DedupeJudge, Ingest, IngestError, RefusedEvents, RefusedRecord, RefusedSender, Source,
 };
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
-use footpath_log::{EmbeddedLog, EmbeddedOptions, Limits, Log, Sequencer, SimDisk, background_thread};
+use footpath_log::{EmbeddedLog, EmbeddedOptions, Limits, Log, Sequencer, SimDisk, background_thread, pages};
 use footpath_model::clock::ManualClock;
 use footpath_model::id::{EventId, actor_key, lane};
 use footpath_model::record::{FrameView, Outcome};
@@ -59,10 +59,9 @@ impl Machine {
 
 /// Outcomes in the log, and the keys that are stored; fails if one is stored twice.
 fn read(log: &EmbeddedLog) -> (BTreeMap<Outcome, u64>, usize) {
-    let (mut outcomes, mut keys, mut next) = (BTreeMap::new(), HashSet::new(), log.first());
-    while next < log.durable_end() {
-        for record in log.read(next, 1 << 20).unwrap() {
-            next = record.offset + 1;
+    let (mut outcomes, mut keys) = (BTreeMap::new(), HashSet::new());
+    for page in pages(log, log.first()..u64::MAX) {
+        for record in page.unwrap().records {
             let frame = FrameView::new(&record.payload).unwrap();
             for one in frame.outcomes() {
                 *outcomes.entry(one.outcome).or_default() += u64::from(one.count);

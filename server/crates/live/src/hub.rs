@@ -69,8 +69,6 @@ pub struct FunnelNumbers {
     pub live: bool,
     /// Progress of the back-fill.
     pub percent: u32,
-    /// The funnel is gone.
-    pub deleted: bool,
 }
 
 /// A frame of the log, handed to the tails.
@@ -119,7 +117,7 @@ impl Hub {
         }
     }
 
-    /// A funnel's numbers, now and whenever they change. `None` if the live path does not know the funnel.
+    /// A funnel's numbers, now and whenever they change; the sender is gone once the funnel is. `None` if the live path does not know the funnel.
     pub fn funnel(&self, project: u32, id: &str) -> Option<watch::Receiver<Arc<FunnelNumbers>>> {
         self.funnels.read().get(&(project, id.to_owned())).map(watch::Sender::subscribe)
     }
@@ -160,9 +158,7 @@ impl Hub {
     }
 
     pub(crate) fn end_funnel(&self, project: u32, id: &str) {
-        if let Some(cell) = self.funnels.write().remove(&(project, id.to_owned())) {
-            cell.send_modify(|numbers| Arc::make_mut(numbers).deleted = true);
-        }
+        self.funnels.write().remove(&(project, id.to_owned()));
     }
 
     pub(crate) fn publish_frame(&self, frame: impl FnOnce() -> TailFrame) {
@@ -180,6 +176,17 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_watches_a_funnel_is_told_that_it_is_gone() {
+        let hub = Hub::new(1);
+        hub.publish_funnel(1, "f", FunnelNumbers::default());
+        let watch = hub.funnel(1, "f").unwrap();
+        assert!(!watch.has_changed().unwrap());
+        hub.end_funnel(1, "f");
+        assert!(watch.has_changed().is_err(), "the sender is gone");
+        assert!(hub.funnel(1, "f").is_none());
+    }
 
     #[test]
     fn a_cause_knows_what_it_changed_at_each_step() {

@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 use footpath_engine::image::FORMAT;
 use footpath_engine::{ActorKey, IdentityGraph};
-use footpath_log::disk::{Disk, DiskFile};
+use footpath_log::disk::{Disk, Replacement, UNFINISHED, read_whole};
 use footpath_model::control::CountedFunnel;
 
 use crate::hub::Progress;
@@ -326,45 +326,40 @@ impl Drop for ImageWriter {
 }
 
 /// One image that is being written.
-struct Open {
+struct Open<'a> {
     position: u64,
-    file: Arc<dyn DiskFile>,
-    at: u64,
+    file: Replacement<'a>,
     crc: u32,
 }
 
-impl Open {
-    fn create(disk: &dyn Disk, position: u64) -> io::Result<Self> {
-        let _ = disk.remove(PARTIAL); // Left by a crash, if there is one.
-        Ok(Self { position, file: disk.create(PARTIAL)?, at: 0, crc: 0 })
+impl<'a> Open<'a> {
+    fn create(disk: &'a dyn Disk, position: u64) -> io::Result<Self> {
+        Ok(Self { position, file: Replacement::begin(disk, &name(position))?, crc: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_at(bytes, self.at)?;
-        self.at += bytes.len() as u64;
         self.crc = crc32c::crc32c_append(self.crc, bytes);
-        Ok(())
+        self.file.append(bytes)
     }
 
-    fn finish(mut self, disk: &dyn Disk) -> io::Result<u64> {
+    fn finish(mut self) -> io::Result<u64> {
         self.write(&END.to_le_bytes())?;
         let crc = self.crc.to_le_bytes();
-        self.file.write_at(&crc, self.at)?;
-        self.file.sync()?;
-        disk.rename(PARTIAL, &name(self.position))?;
-        disk.sync_dir()?;
+        self.file.append(&crc)?;
+        self.file.finish()?;
         Ok(self.position)
     }
 }
 
-const PARTIAL: &str = "live.partial";
+const PREFIX: &str = "live-";
 
 fn name(position: u64) -> String {
-    format!("live-{position:020}.img")
+    format!("{PREFIX}{position:020}.img")
 }
 
 fn write_all(disk: &dyn Disk, pieces: &Receiver<Piece>, durable: &AtomicU64) {
-    let mut open: Option<Open> = None;
+    remove(disk, |name| name.ends_with(UNFINISHED)); // Left by a crash.
+    let mut open: Option<Open<'_>> = None;
     for piece in pieces {
         let done = match piece {
             Piece::Begin(position) => Open::create(disk, position).map(|new| open = Some(new)),
@@ -374,9 +369,10 @@ fn write_all(disk: &dyn Disk, pieces: &Receiver<Piece>, durable: &AtomicU64) {
                 Ok(())
             }
             Piece::End => match open.take() {
-                Some(image) => image.finish(disk).map(|position| {
+                Some(image) => image.finish().map(|position| {
                     durable.store(position, Ordering::Release);
-                    remove_older(disk);
+                    // Older ones, and those of another log.
+                    remove(disk, |other| other != name(position));
                 }),
                 None => Ok(()),
             },
@@ -388,18 +384,18 @@ fn write_all(disk: &dyn Disk, pieces: &Receiver<Piece>, durable: &AtomicU64) {
     }
 }
 
-/// Newest first.
-fn images(disk: &dyn Disk) -> io::Result<Vec<String>> {
+/// Whatever lies in the folder of ours, newest first.
+fn ours(disk: &dyn Disk) -> io::Result<Vec<String>> {
     let mut names = disk.list()?;
-    names.retain(|name| name.starts_with("live-") && name.ends_with(".img"));
+    names.retain(|name| name.starts_with(PREFIX));
     names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names)
 }
 
-fn remove_older(disk: &dyn Disk) {
-    for name in images(disk).unwrap_or_default().into_iter().skip(1) {
+fn remove(disk: &dyn Disk, unwanted: impl Fn(&str) -> bool) {
+    for name in ours(disk).unwrap_or_default().into_iter().filter(|name| unwanted(name)) {
         if let Err(error) = disk.remove(&name) {
-            tracing::warn!(%error, name, "an old image could not be removed");
+            tracing::warn!(%error, name, "an image that is of no use could not be removed");
         }
     }
 }
@@ -412,8 +408,11 @@ pub fn load_newest(
     now_us: i64,
     wanted: Wanted<'_>,
 ) -> Option<Image> {
-    let names = images(disk).unwrap_or_default();
-    names.into_iter().find_map(|name| {
+    // A killed process can have left a name that never reached the disk; it is synced before it is believed.
+    let names = disk.sync_dir().and_then(|()| ours(disk));
+    let names =
+        names.inspect_err(|error| tracing::warn!(%error, "images cannot be read")).unwrap_or_default();
+    names.into_iter().filter(|name| !name.ends_with(UNFINISHED)).find_map(|name| {
         let read = read_whole(disk, &name).map_err(LiveError::from);
         match read.and_then(|bytes| Image::decode(&bytes, incarnation, now_us, wanted)) {
             Ok(image) if (first..=end).contains(&image.at.position) => Some(image),
@@ -433,11 +432,4 @@ pub fn load_newest(
             }
         }
     })
-}
-
-fn read_whole(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
-    let file = disk.open(name)?;
-    let mut bytes = vec![0; file.len()? as usize];
-    file.read_at(&mut bytes, 0)?;
-    Ok(bytes)
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use footpath_engine::{ActorKey, IdentityGraph, PersonFunnel, Rules, SlimEvent};
 use footpath_history::{Columns, HistoryError, Pinned, Scan, Stored};
-use footpath_log::Log;
+pub use footpath_log::READ_BYTES;
+use footpath_log::{Log, pages};
 use footpath_model::control::CountedFunnel;
 use footpath_model::filter::StepMatcher;
 use footpath_model::record::{FrameKind, FrameView};
@@ -18,9 +19,6 @@ use crate::LiveError;
 use crate::funnel::LiveFunnel;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
-
-/// Bytes read from the log at a time.
-pub const READ_BYTES: usize = 4 << 20;
 
 /// Some persons of one funnel, to be folded from the events stored below a position.
 pub struct Refold {
@@ -227,16 +225,15 @@ pub fn follow(
     position: u64,
     upto: u64,
 ) -> Result<u64, LiveError> {
-    let mut next = position;
-    for record in log.read(position, READ_BYTES)?.iter().take_while(|record| record.offset < upto) {
-        next = record.offset + 1;
+    let Some(page) = pages(log, position..upto).next().transpose()? else { return Ok(position) };
+    for record in &page.records {
         let Ok(frame) = FrameView::new(&record.payload) else { continue };
         if frame.head.project == number && frame.head.kind == FrameKind::Events {
             let at = Progress { position: record.offset, processed_us: record.append_time_us };
             project.apply(&frame, at);
         }
     }
-    Ok(next)
+    Ok(page.end)
 }
 
 fn go_on(yes: bool) -> ControlFlow<()> {

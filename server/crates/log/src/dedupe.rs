@@ -18,6 +18,7 @@
 //!           epoch u64, streams u32 x (slot u16, stream)) | crc32c u32      all little endian
 //! ```
 
+use std::io::ErrorKind;
 use std::ops::Range as Offsets;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use footpath_model::id::EventId;
 
 use crate::background::Background;
-use crate::disk::Disk;
+use crate::disk::{Disk, read_whole, replace};
 use crate::gaps::{Gaps, Missing};
 pub use crate::ids::{DedupeError, IdConfig};
 use crate::ids::{Garbage, IdIndex, IdVerdict, io};
@@ -158,7 +159,10 @@ impl Dedupe {
     /// stored events again.
     pub fn load(config: DedupeConfig, log: Offsets<u64>) -> Result<Self, DedupeError> {
         let disk = Arc::clone(&config.ids.disk);
-        let bytes = io::read_whole(disk.as_ref(), SNAPSHOT)?;
+        let bytes = match read_whole(disk.as_ref(), SNAPSHOT) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            read => Some(read.map_err(io::named(SNAPSHOT))?),
+        };
         let position = bytes.as_ref().map_or(Ok(0), |bytes| check_envelope(bytes))?;
         if position < log.start {
             return Err(DedupeError::BehindLog { covers: position, log_first: log.start });
@@ -361,7 +365,7 @@ impl Snapshot {
     pub fn write(mut self) -> Result<(), DedupeError> {
         let crc = crc32c::crc32c(&self.bytes);
         self.bytes.extend_from_slice(&crc.to_le_bytes());
-        io::replace(self.disk.as_ref(), SNAPSHOT, &self.bytes).map_err(io::named(SNAPSHOT))?;
+        replace(self.disk.as_ref(), SNAPSHOT, &self.bytes).map_err(io::named(SNAPSHOT))?;
         self.written.fetch_max(self.position, Ordering::Release);
         self.remove_unnamed();
         Ok(())

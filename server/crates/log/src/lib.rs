@@ -18,6 +18,7 @@ mod gaps;
 pub mod ids;
 mod keeper;
 pub mod memory;
+mod pages;
 mod recent;
 mod recovery;
 pub mod segment;
@@ -30,6 +31,7 @@ pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use gaps::Missing;
 pub use keeper::SpareKeeper;
 pub use memory::MemoryLog;
+pub use pages::{Page, READ_BYTES, pages};
 pub use sequencer::{CommitError, Committed, Judge, Judged, Limits, Metrics, Sequencer, SequencerHandle};
 
 /// One payload to append.

@@ -38,7 +38,6 @@ const FUNNELS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("
 const LEDGER: TableDefinition<'_, (u32, i64, u8, &str), u64> = TableDefinition::new("ledger");
 const REFUSED: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("refused");
 const PRIVACY: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("privacy");
-const CONSUMERS: TableDefinition<'_, &str, u64> = TableDefinition::new("consumers");
 
 const FORMAT: &str = "format";
 const PROJECT_COUNT: &str = "project_count";
@@ -152,7 +151,6 @@ fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
     txn.open_table(LEDGER)?;
     txn.open_table(REFUSED)?;
     txn.open_table(PRIVACY)?;
-    txn.open_table(CONSUMERS)?;
     Ok(Did::Change(()))
 }
 
@@ -415,18 +413,6 @@ impl Store for EmbeddedStore {
 
     fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>> {
         list(&self.read()?.open_table(PRIVACY)?, project, "", usize::MAX)
-    }
-
-    fn consumer_position(&self, name: &str) -> Result<Option<u64>> {
-        Ok(self.read()?.open_table(CONSUMERS)?.get(name)?.map(|position| position.value()))
-    }
-
-    fn set_consumer_position(&self, name: &str, position: u64) -> Result<()> {
-        check_name("consumer name", name)?;
-        self.write(|txn| {
-            txn.open_table(CONSUMERS)?.insert(name, position)?;
-            Ok(Did::Change(()))
-        })
     }
 }
 

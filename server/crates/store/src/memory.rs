@@ -21,7 +21,6 @@ struct State {
     ledger_position: Option<u64>,
     refused: BTreeMap<String, VecDeque<RefusedRow>>,
     privacy: BTreeMap<(String, String), PrivacyRow>,
-    consumers: BTreeMap<String, u64>,
 }
 
 /// A [`Store`] that forgets everything when dropped.
@@ -212,15 +211,5 @@ impl Store for MemoryStore {
     fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>> {
         let state = self.state.lock();
         Ok(state.privacy.values().filter(|row| row.project == project).cloned().collect())
-    }
-
-    fn consumer_position(&self, name: &str) -> Result<Option<u64>> {
-        Ok(self.state.lock().consumers.get(name).copied())
-    }
-
-    fn set_consumer_position(&self, name: &str, position: u64) -> Result<()> {
-        check_name("consumer name", name)?;
-        self.state.lock().consumers.insert(name.to_owned(), position);
-        Ok(())
     }
 }

@@ -86,11 +86,6 @@ pub trait Store: Send + Sync {
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()>;
     /// The project's privacy requests by id.
     fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>>;
-
-    /// How far the named reader of the log has come; `None` when it never said.
-    fn consumer_position(&self, name: &str) -> Result<Option<u64>>;
-    /// Sets it, back as well as forward: a reader may choose to start again.
-    fn set_consumer_position(&self, name: &str, position: u64) -> Result<()>;
 }
 
 /// Law 7.

@@ -145,7 +145,8 @@ fn another_log_is_refused() {
 fn leftovers_are_removed_and_foreign_files_stay() {
     let disk = SimDisk::new(1);
     let before = some(&disk).manifest();
-    for name in ["1/day=2023-11-14/9-12.parquet", NEW_MANIFEST, &manifest::name(0), "notes.txt"] {
+    let unfinished = manifest::name(before.number + 1) + UNFINISHED;
+    for name in ["1/day=2023-11-14/9-12.parquet", &unfinished, &manifest::name(0), "notes.txt"] {
         disk.create(name).unwrap();
     }
     let chunks = reopened(&disk).unwrap();

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use bytes::Bytes;
 use footpath_engine::{ActorKey, IdentityGraph, Rules, SlimEvent, fold_person, funnel_counts, link_event};
 use footpath_history::Chunks;
-use footpath_log::{Entry, MemoryLog, SimDisk};
+use footpath_log::{Entry, LogError, MemoryLog, SimDisk, pages};
 use footpath_model::clock::ManualClock;
 use footpath_model::definition::{Counting, Entry as FunnelEntry, FunnelDefinition, Order, Step};
 use footpath_model::filter::StepMatcher;
@@ -19,6 +19,8 @@ use footpath_model::record::{
 use proptest::prelude::*;
 
 use super::*;
+
+mod power_losses;
 
 const PROJECT: &str = "shop";
 const SECOND: i64 = 1_000_000;
@@ -84,7 +86,7 @@ fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
 
 /// A log, what is defined in it, and a worker on it.
 struct Bench {
-    log: Arc<MemoryLog>,
+    log: Arc<dyn Log>,
     clock: Arc<ManualClock>,
     now_us: i64,
     defined: BTreeMap<String, CountedFunnel>,
@@ -97,29 +99,21 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let log = Arc::new(MemoryLog::default());
+        Self::on(Arc::new(MemoryLog::default()), Arc::new(SimDisk::new(1)), BTreeMap::new())
+    }
+
+    fn on(log: Arc<dyn Log>, images: Arc<SimDisk>, defined: BTreeMap<String, CountedFunnel>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let images = Arc::new(SimDisk::new(1));
-        let (hub, worker) = worker(&log, &clock, &images, &BTreeMap::new());
-        Self {
-            log,
-            clock,
-            now_us: START,
-            defined: BTreeMap::new(),
-            images,
-            hub,
-            worker,
-            events: 0,
-            versions: 0,
-        }
+        let (hub, worker) = worker(&log, &clock, &images, &defined);
+        Self { log, clock, now_us: START, defined, images, hub, worker, events: 0, versions: 0 }
     }
 
-    fn append(&self, payload: Vec<u8>) {
+    fn append(&self, payload: Vec<u8>) -> Result<(), LogError> {
         let entry = Entry { append_time_us: self.now_us, payload: Bytes::from(payload) };
-        self.log.append_group(&[entry]).unwrap();
+        self.log.append_group(&[entry]).map(|_| ())
     }
 
-    fn event(&mut self, anonymous: &str, user: &str, name: &str, time_us: i64) {
+    fn event(&mut self, anonymous: &str, user: &str, name: &str, time_us: i64) -> Result<(), LogError> {
         self.events += 1;
         let actor = if user.is_empty() { anonymous } else { user };
         let head = EventHead {
@@ -148,32 +142,37 @@ impl Bench {
             received_us: self.now_us,
             producer: Producer::default(),
         };
-        self.append(build_frame(&head, b"", &[], 1, std::iter::once(&event[..])));
+        self.append(build_frame(&head, b"", &[], 1, std::iter::once(&event[..])))
     }
 
-    fn control(&self, control: &Control) {
-        self.append(control_frame(1, self.now_us, &serde_json::to_vec(control).unwrap()));
+    fn control(&self, control: &Control) -> Result<(), LogError> {
+        self.append(control_frame(1, self.now_us, &serde_json::to_vec(control).unwrap()))
     }
 
     fn run(&mut self, op: &Op) {
+        self.try_run(op).unwrap();
+    }
+
+    /// Fails when the log does not take a record.
+    fn try_run(&mut self, op: &Op) -> Result<(), LogError> {
         match op {
             Op::Event { anonymous, user, name, second } => {
                 let user = if *user == 0 { String::new() } else { format!("u{user}") };
                 let time_us = START + second * SECOND;
-                self.event(&format!("a{anonymous}"), &user, &format!("n{name}"), time_us);
+                self.event(&format!("a{anonymous}"), &user, &format!("n{name}"), time_us)?;
             }
             Op::Identify { anonymous, user } => {
-                self.event(&format!("a{anonymous}"), &format!("u{user}"), "$identify", self.now_us);
+                self.event(&format!("a{anonymous}"), &format!("u{user}"), "$identify", self.now_us)?;
             }
             Op::Put { funnel, shape } => {
                 self.versions += 1;
                 let counted = counted(*funnel, *shape, self.versions);
-                self.control(&Control::PutFunnel(Box::new(counted.clone())));
+                self.control(&Control::PutFunnel(Box::new(counted.clone())))?;
                 self.defined.insert(counted.definition.id.clone(), counted);
             }
             Op::Delete { funnel } => {
                 let id = format!("f{funnel}");
-                self.control(&Control::DeleteFunnel { id: id.clone() });
+                self.control(&Control::DeleteFunnel { id: id.clone() })?;
                 self.defined.remove(&id);
             }
             Op::Wait { seconds } => {
@@ -191,6 +190,7 @@ impl Bench {
                 self.restart();
             }
         }
+        Ok(())
     }
 
     fn restart(&mut self) {
@@ -216,8 +216,7 @@ impl Bench {
         let matcher = StepMatcher::new(&counted.definition);
         let mut identity = IdentityGraph::new();
         let mut events = Vec::new();
-        let records = self.log.read(0, usize::MAX).unwrap();
-        for record in &records {
+        for record in pages(self.log.as_ref(), 0..u64::MAX).flat_map(|page| page.unwrap().records) {
             let frame = FrameView::new(&record.payload).unwrap();
             for event in frame.events() {
                 link_event(&mut identity, PROJECT, &event);
@@ -251,12 +250,12 @@ impl Bench {
 }
 
 fn worker(
-    log: &Arc<MemoryLog>,
+    log: &Arc<dyn Log>,
     clock: &Arc<ManualClock>,
     images: &Arc<SimDisk>,
     defined: &BTreeMap<String, CountedFunnel>,
 ) -> (Arc<Hub>, Worker) {
-    let log: Arc<dyn Log> = Arc::clone(log) as Arc<dyn Log>;
+    let log = Arc::clone(log);
     let chunks = Chunks::open(Arc::new(SimDisk::new(2)), 7).unwrap();
     let hub = Arc::new(Hub::new(16));
     let known = KnownProject { number: 1, id: PROJECT.into(), funnels: defined.values().cloned().collect() };

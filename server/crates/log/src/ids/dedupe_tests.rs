@@ -198,15 +198,15 @@ fn a_snapshot_that_is_not_ours_is_refused_by_name() {
     assert!(load(0..9).is_ok());
     assert!(matches!(load(0..8), Err(DedupeError::AheadOfLog { covers: 9, log_end: 8, .. })));
     assert!(matches!(load(10..11), Err(DedupeError::BehindLog { covers: 9, log_first: 10 })));
-    let sound = io::read_whole(&disk, SNAPSHOT).unwrap().unwrap();
+    let sound = read_whole(&disk, SNAPSHOT).unwrap();
     for at in 0..sound.len() {
         let mut damaged = sound.clone();
         damaged[at] ^= 16;
-        io::replace(&disk, SNAPSHOT, &damaged).unwrap();
+        replace(&disk, SNAPSHOT, &damaged).unwrap();
         let refused = load(0..9);
         let newer = matches!(refused, Err(DedupeError::NewerVersion { .. }));
         assert!(newer || matches!(refused, Err(DedupeError::Corrupt { .. })), "byte {at}: {refused:?}");
-        io::replace(&disk, SNAPSHOT, &sound[..at]).unwrap();
+        replace(&disk, SNAPSHOT, &sound[..at]).unwrap();
         assert!(matches!(load(0..9), Err(DedupeError::Corrupt { .. })), "cut at {at}");
     }
 }

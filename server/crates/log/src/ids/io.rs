@@ -1,10 +1,6 @@
-//! The few file operations of snapshots and runs, in one place. Runs have names of their own and count only once
-//! a snapshot names them; a snapshot is written whole, beside its final name, and becomes visible by a rename.
+//! What reading snapshots and runs shares: why it fails, and a reader over bytes.
 
 use std::io;
-use std::sync::Arc;
-
-use crate::disk::{Disk, DiskFile};
 
 /// Why a file of the duplicate index could not be used. None of these is ever taken for "not seen".
 #[derive(Debug, thiserror::Error)]
@@ -76,44 +72,6 @@ impl DedupeError {
 /// Turns an IO error into one that names the file.
 pub(crate) fn named(file: &str) -> impl FnOnce(io::Error) -> DedupeError + '_ {
     move |source| DedupeError::Io { file: file.to_owned(), source }
-}
-
-/// Writes a new file; it and its name are durable after an `Ok`.
-pub(crate) fn create(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(name)?;
-    let written = file.write_at(bytes, 0).and_then(|()| file.sync()).and_then(|()| disk.sync_dir());
-    if written.is_err() {
-        // What it takes is needed elsewhere; if removing fails too, the next start does it.
-        disk.remove(name).ok();
-    }
-    written.map(|()| file)
-}
-
-/// Replaces `name` by `bytes`, durably: after an `Ok` it survives a power loss, after an error or a crash the old
-/// content is still there.
-pub(crate) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let beside = format!("{name}.tmp");
-    match disk.remove(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    create(disk, &beside, bytes)?;
-    disk.rename(&beside, name)?;
-    disk.sync_dir()
-}
-
-/// The content of a file, `None` if there is none.
-pub(crate) fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, DedupeError> {
-    let file = match disk.open(name) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(named(name)(error)),
-    };
-    let read = file.len().and_then(|len| {
-        let mut bytes = vec![0; len as usize];
-        file.read_at(&mut bytes, 0).map(|()| bytes)
-    });
-    read.map(Some).map_err(named(name))
 }
 
 /// A reader over bytes whose lengths cannot be trusted; each read is `None` past the end.

@@ -10,9 +10,9 @@
 
 use std::sync::Arc;
 
-use super::io::{self, DedupeError, Reader};
+use super::io::{DedupeError, Reader, named};
 use super::memtable::{Entry, Key};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, read_whole, write_new};
 
 const MAGIC: &[u8; 8] = b"FPIDRUN\0";
 const VERSION: u32 = 1;
@@ -63,7 +63,10 @@ impl Run {
             }
             seal_block(&mut bytes, start);
         }
-        let file = io::create(disk, &name, &bytes).map_err(io::named(&name))?;
+        let written = write_new(disk, &name, &bytes).and_then(|file| disk.sync_dir().map(|()| file));
+        // What a run takes that nobody will name is needed elsewhere; if removing fails too, the next start does it.
+        let written = written.inspect_err(|_| drop(disk.remove(&name)));
+        let file = written.map_err(named(&name))?;
         let fences = entries.chunks(PER_BLOCK).map(|chunk| chunk[0].key).collect();
         Ok(Self { meta, name, file, fences })
     }
@@ -74,8 +77,8 @@ impl Run {
         name: String,
         mut each: impl FnMut(Entry),
     ) -> Result<Self, DedupeError> {
-        let file = disk.open(&name).map_err(io::named(&name))?;
-        let bytes = io::read_whole(disk, &name)?.unwrap_or_default();
+        let file = disk.open(&name).map_err(named(&name))?;
+        let bytes = read_whole(disk, &name).map_err(named(&name))?;
         let corrupt = |what| DedupeError::corrupt(&name, what);
         let (head, body) = bytes.split_at_checked(BLOCK).ok_or_else(|| corrupt("too short"))?;
         let meta = read_head(&name, head)?;
@@ -102,7 +105,7 @@ impl Run {
         let Some(block_index) = after.checked_sub(1) else { return Ok(None) };
         let mut block = [0_u8; BLOCK];
         let read = self.file.read_at(&mut block, ((1 + block_index) * BLOCK) as u64);
-        read.map_err(io::named(&self.name))?;
+        read.map_err(named(&self.name))?;
         if !is_sound(&block) {
             return Err(DedupeError::corrupt(&self.name, "checksum"));
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use footpath_log::dedupe::DedupeConfig;
-use footpath_log::{EmbeddedLog, EmbeddedOptions, Entry as LogEntry, Job, SimDisk};
+use footpath_log::{EmbeddedLog, EmbeddedOptions, Entry as LogEntry, Job, SimDisk, pages};
 use footpath_model::id::{EventId, actor_key, lane};
 use footpath_model::record::FrameView;
 use footpath_proto::v1 as pb;
@@ -165,11 +165,9 @@ impl World {
         let seed = self.seed;
         let server = self.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(server.log.durable_end(), self.log.len() as u64, "seed {seed}");
-        let mut next = server.log.first();
-        while next < server.log.durable_end() {
-            for record in server.log.read(next, 1 << 20).unwrap() {
+        for page in pages(&server.log, server.log.first()..u64::MAX) {
+            for record in page.unwrap().records {
                 assert_eq!(record.payload, self.log[record.offset as usize], "seed {seed}");
-                next = record.offset + 1;
             }
         }
         server
