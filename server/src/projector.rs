@@ -83,18 +83,15 @@ impl Work {
         let mut pauses = 0;
         while !stopped.load(Ordering::SeqCst) {
             pauses += 1;
-            if self.projection.rest(PAUSE) {
-                pauses = PAUSES; // Somebody waits.
-            }
-            let done = self.catch_up().and_then(|()| if pauses >= PAUSES { self.apply() } else { Ok(()) });
-            if let Err(error) = done {
-                tracing::error!(%error, "the log cannot be carried into the store; trying again");
-            }
-            if pauses >= PAUSES {
+            let somebody_waits = self.projection.rest(PAUSE);
+            let due = somebody_waits || pauses >= PAUSES;
+            if due {
                 pauses = 0;
             }
+            if let Err(error) = self.catch_up().and_then(|()| if due { self.apply() } else { Ok(()) }) {
+                tracing::error!(%error, "the log cannot be carried into the store; trying again");
+            }
         }
-        Ok(())
     }
 
     /// Reads to the log's end.
