@@ -48,6 +48,9 @@ pub fn undecoded(bytes: &[u8]) -> Undecoded<'_> {
     Undecoded(Fields::new(bytes))
 }
 
+/// A key, and its encoded `footpath.v1.Value`.
+pub type Encoded<'a> = (&'a [u8], &'a [u8]);
+
 /// See [`undecoded`].
 #[derive(Debug, Clone)]
 pub struct Undecoded<'a>(Fields<'a>);
@@ -55,7 +58,7 @@ pub struct Undecoded<'a>(Fields<'a>);
 impl<'a> Undecoded<'a> {
     /// For what is not of the usual form: the next field of `short` or of the rest that is an entry.
     #[inline(never)]
-    fn any(&mut self, mut short: Option<Field<'a>>) -> Option<(&'a [u8], &'a [u8])> {
+    fn any(&mut self, mut short: Option<Field<'a>>) -> Option<Encoded<'a>> {
         loop {
             let field = match short.take() {
                 Some(field) => field,
@@ -69,7 +72,7 @@ impl<'a> Undecoded<'a> {
 }
 
 impl<'a> Iterator for Undecoded<'a> {
-    type Item = (&'a [u8], &'a [u8]);
+    type Item = Encoded<'a>;
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
@@ -94,7 +97,7 @@ pub fn to_json(bytes: &[u8]) -> Map<String, Json> {
 }
 
 #[inline]
-fn entry(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
+fn entry(bytes: &[u8]) -> Result<Option<Encoded<'_>>, WireError> {
     match short_entry(bytes) {
         Some(entry) => Ok(Some(entry)),
         None => any_entry(bytes),
@@ -102,7 +105,7 @@ fn entry(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
 }
 
 #[inline(never)]
-fn any_entry(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
+fn any_entry(bytes: &[u8]) -> Result<Option<Encoded<'_>>, WireError> {
     let (mut key, mut value): (&[u8], _) = (&[], None);
     for field in Fields::new(bytes) {
         let field = field?;

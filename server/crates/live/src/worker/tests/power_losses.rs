@@ -10,7 +10,8 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 
-const OPTIONS: EmbeddedOptions = EmbeddedOptions { segment_bytes: 128 * 1024, new_incarnation: 7 };
+const OPTIONS: EmbeddedOptions =
+    EmbeddedOptions { segment_bytes: 128 * 1024, new_incarnation: 7, recent_bytes: 8 * 1024 };
 
 /// What the runs came across; a test that never meets a failure proves nothing.
 #[derive(Debug, Default)]
