@@ -1,5 +1,7 @@
 //! Privacy before anything is written: card numbers and IBANs inside values become `[card]` and `[iban]`.
 //!
+//! A number that is a card number becomes the text `[card]` as well, but only at the usual lengths of 15 and 16 digits.
+//!
 //! Digits alone would hit session ids and epoch milliseconds, so a card number needs a known issuer's prefix, a
 //! length that issuer uses, Luhn's check, and no letter or digit beside it; an IBAN needs its country's length
 //! and the mod 97 check. UUIDs and the fraction of a decimal number are never hit.
@@ -31,6 +33,22 @@ impl MaskPolicy {
     pub fn suspects(self, text: &[u8]) -> bool {
         text.len() >= SHORTEST
             && ((self.cards && enough_digits(text)) || (self.ibans && iban::may_begin(text)))
+    }
+
+    /// Whether a whole number is a card number. Exact.
+    #[inline]
+    pub fn masks_integer(self, number: i64) -> bool {
+        self.cards && number >= card::LEAST && card::is_number(number.cast_unsigned())
+    }
+
+    /// Whether a number is whole and a card number. Exact.
+    #[inline]
+    pub fn masks_double(self, number: f64) -> bool {
+        // Whole numbers of this size lie close enough together to be exact.
+        number >= card::LEAST as f64
+            && number < 1e16
+            && number.fract() == 0.0
+            && self.masks_integer(number as i64)
     }
 
     /// The string with everything masked, or `None` if there is nothing to mask.
@@ -133,6 +151,8 @@ mod tests {
             "3530111333300000",
             "6205500000000000004",
             "4222222222222",
+            "4111.1111.1111.1111",
+            "3782.822463.10005",
         ] {
             assert_eq!(masked(card), "[card]", "{card}");
             assert_eq!(masked(&format!("paid with {card}, thanks")), "paid with [card], thanks", "{card}");
@@ -172,6 +192,8 @@ mod tests {
             "41111111111111111111",
             "4111  1111 1111 1111",
             "0.4111111111111111",
+            "4111111.111111111",
+            "41111111.11111111",
             "41111111-1111-1111-1111-111111111111",
             "0190163d-8694-739b-aea5-966c26f8ad91",
             "DE88370400440532013000",
@@ -182,6 +204,21 @@ mod tests {
             "",
         ] {
             assert_eq!(masked(text), text);
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_card_numbers_are_masked() {
+        let policy = MaskPolicy::default();
+        for card in [4_111_111_111_111_111, 5_555_555_555_554_444, 378_282_246_310_005] {
+            assert!(policy.masks_integer(card) && policy.masks_double(card as f64), "{card}");
+            assert!(!policy.masks_integer(-card) && !policy.masks_double(card as f64 + 0.5), "{card}");
+            assert!(!MaskPolicy { cards: false, ibans: true }.masks_integer(card));
+        }
+        for other in
+            [0, 1_700_000_000_000, 1_700_000_000_000_000, 4_111_111_111_111_112, 4_222_222_222_222, i64::MAX]
+        {
+            assert!(!policy.masks_integer(other) && !policy.masks_double(other as f64), "{other}");
         }
     }
 

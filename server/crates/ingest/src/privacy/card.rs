@@ -5,14 +5,24 @@ use super::is_word;
 /// The longest card number in digits (ISO/IEC 7812).
 const LONGEST: usize = 19;
 
-/// Where a card number that begins at `at` ends. Digits, single spaces or hyphens between them; the longest
-/// number that ends where a group of digits ends counts.
+/// The least number of 15 digits: shorter card numbers are rare, and a number has nothing beside it that would tell it
+/// from any other id.
+pub(super) const LEAST: i64 = 100_000_000_000_000;
+
+/// Whether a number of 15 or 16 digits is a card number.
+pub(super) fn is_number(number: u64) -> bool {
+    let digits: Vec<u8> = number.to_string().bytes().map(|digit| digit - b'0').collect();
+    (15..=16).contains(&digits.len()) && is_card(&digits)
+}
+
+/// Where a card number that begins at `at` ends. Digits, single spaces, hyphens or dots between them; the longest
+/// number that ends where a group of digits ends counts. A number with one dot is a fraction.
 pub(super) fn end(text: &[u8], at: usize) -> Option<usize> {
     if in_a_fraction(text, at) {
         return None;
     }
     let mut digits = [0_u8; LONGEST];
-    let mut count = 0;
+    let (mut count, mut dots) = (0, 0);
     let mut found = None;
     let mut here = at;
     while let Some(byte) = text.get(here).filter(|b| b.is_ascii_digit()) {
@@ -26,10 +36,11 @@ pub(super) fn end(text: &[u8], at: usize) -> Option<usize> {
             Some(b) if b.is_ascii_digit() => {}
             Some(b) if is_word(*b) => break,
             next => {
-                if is_card(&digits[..count]) {
+                if dots != 1 && is_card(&digits[..count]) {
                     found = Some(here);
                 }
-                if matches!(next, Some(b' ' | b'-')) {
+                if let Some(separator @ (b' ' | b'-' | b'.')) = next {
+                    dots += usize::from(*separator == b'.');
                     here += 1;
                 }
             }

@@ -3,7 +3,7 @@
 
 use footpath_model::wire::{Fields, Raw, put_bytes, put_fixed64, put_uint};
 
-use super::rewrite::{masked, put_pair};
+use super::rewrite::{CARD, masked, put_pair};
 use super::text::is_utf8;
 use super::values::{Checker, check_key, finite, once};
 use crate::reason::Reason;
@@ -66,7 +66,10 @@ fn value<'a>(checker: &mut Checker<'a, '_>, bytes: &'a [u8], depth: u32) -> Resu
         (1, Raw::Varint(_)) => return Ok(None),
         (2, Raw::Fixed64(bits)) => {
             finite(bits)?;
-            put_fixed64(&mut out, 3, bits);
+            match checker.mask.masks_double(f64::from_bits(bits)) {
+                true => put_bytes(&mut out, 1, CARD),
+                false => put_fixed64(&mut out, 3, bits),
+            }
         }
         (3, Raw::Bytes(text)) => put_text(checker, text, &mut out)?,
         (4, Raw::Varint(value)) => put_uint(&mut out, 6, u64::from(value != 0)),

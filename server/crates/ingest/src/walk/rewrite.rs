@@ -6,6 +6,9 @@ use footpath_model::wire::{Field, Fields, Raw, put_bytes};
 
 use crate::privacy::MaskPolicy;
 
+/// What becomes of a number that is a card number.
+pub(super) const CARD: &[u8] = b"[card]";
+
 /// Appends an entry of `map<string, Value>` as field `number`; an entry without a value is left out.
 pub(super) fn put_entry(out: &mut Vec<u8>, number: u32, bytes: &[u8], mask: MaskPolicy) {
     let (mut key, mut value) = (&b""[..], None);
@@ -39,6 +42,8 @@ fn value(bytes: &[u8], mask: MaskPolicy) -> Option<Vec<u8>> {
             Some(masked) => put_bytes(&mut out, 1, masked.as_bytes()),
             None => out.extend_from_slice(field.span),
         },
+        (2, Raw::Varint(number)) if mask.masks_integer(number as i64) => put_bytes(&mut out, 1, CARD),
+        (3, Raw::Fixed64(bits)) if mask.masks_double(f64::from_bits(bits)) => put_bytes(&mut out, 1, CARD),
         (5, Raw::Bytes(money)) => put_bytes(&mut out, 5, &known(money, 3)),
         (7, Raw::Bytes(time)) => put_bytes(&mut out, 7, &known(time, 2)),
         (8, Raw::Bytes(list)) => {

@@ -71,7 +71,7 @@ impl<'a> Checker<'a, '_> {
         }
         match *bytes {
             [0x10 | 0x30, 0..0x80] => Ok(()),
-            [0x19, a, b, c, d, e, f, g, h] => finite(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
+            [0x19, a, b, c, d, e, f, g, h] => self.double(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
             _ => self.any_value(bytes, depth),
         }
     }
@@ -91,8 +91,9 @@ impl<'a> Checker<'a, '_> {
             }
             match (field.number, field.value) {
                 (1, Raw::Bytes(text)) => self.string(text)?,
-                (2 | 6, Raw::Varint(_)) => {}
-                (3, Raw::Fixed64(bits)) => finite(bits)?,
+                (2, Raw::Varint(number)) => self.dirty |= self.mask.masks_integer(number as i64),
+                (6, Raw::Varint(_)) => {}
+                (3, Raw::Fixed64(bits)) => self.double(bits)?,
                 (4, Raw::Bytes(text)) => self.decimal(text)?,
                 (5, Raw::Bytes(money)) => self.money(money)?,
                 (7, Raw::Bytes(time)) => self.time(time)?,
@@ -110,6 +111,13 @@ impl<'a> Checker<'a, '_> {
             return Err(Reason::Utf8Invalid);
         }
         self.dirty |= self.mask.suspects(text);
+        Ok(())
+    }
+
+    #[inline]
+    fn double(&mut self, bits: u64) -> Result<(), Reason> {
+        finite(bits)?;
+        self.dirty |= self.mask.masks_double(f64::from_bits(bits));
         Ok(())
     }
 
