@@ -133,6 +133,9 @@ impl<'a> Value<'a> {
         if let Some(string) = only_bytes(bytes, 1) {
             return Ok(Some(Self::String(text(string))));
         }
+        if let Some(money) = only_bytes(bytes, 5) {
+            return Self::money(money).map(Some);
+        }
         match *bytes {
             [0x10, number @ 0..0x80] => Ok(Some(Self::Int(number.into()))),
             [0x30, truth @ 0..0x80] => Ok(Some(Self::Bool(truth != 0))),
