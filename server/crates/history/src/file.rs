@@ -19,6 +19,8 @@ use crate::schema::{self, Kind, Promoted};
 const ROW_GROUP_ROWS: usize = 32 * 1024;
 /// Rows that are gathered before they are encoded; what is decoded lies in memory for so many only.
 pub(crate) const BATCH_ROWS: usize = 8 * 1024;
+/// Bytes of a row in a file, on the generous side.
+const ROW_BYTES: usize = 160;
 /// Events whose bytes are asked for together.
 const WARM_ROWS: usize = 16;
 /// A dictionary that grows beyond this is given up: its values do not repeat.
@@ -60,7 +62,9 @@ impl Layout {
         pause();
         let options =
             ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), self.schema.clone(), options);
+        // Room for all of it: growing would copy megabytes, into memory that is touched for the first time.
+        let out = Vec::with_capacity(keys.len() * ROW_BYTES + 64 * 1024);
+        let writer = ArrowWriter::try_new_with_options(out, self.schema.clone(), options);
         let mut writer = writer.map_err(HistoryError::encode)?;
         let mut columns = RowColumns::new(self.schema.clone(), &self.promoted);
         let mut identifies = 0;

@@ -21,7 +21,7 @@ use crate::project::ProjectLive;
 use crate::readers::{Done, Readers};
 use crate::reading::{Fill, Filled, READ_BYTES, Refold, follow};
 
-/// How long the worker sleeps when nothing new is durable: the resolution of a rolling range's edge.
+/// How long the worker waits for something new: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
 /// How long to wait before something that failed is tried again.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
@@ -154,7 +154,8 @@ impl Worker {
         while !stop.load(Ordering::SeqCst) {
             match self.step() {
                 Ok(true) => {}
-                Ok(false) => std::thread::sleep(IDLE),
+                // At once when there is more: what was just written is still in the processor's cache.
+                Ok(false) => self.log.wait(self.progress.position, IDLE),
                 Err(error) => {
                     tracing::error!(%error, "the live worker cannot read the log; trying again in a second");
                     pause(stop);

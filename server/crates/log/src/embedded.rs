@@ -46,6 +46,8 @@ pub struct EmbeddedLog {
     /// Never empty; the last one is being written. Holds durable groups only.
     segments: RwLock<VecDeque<Segment>>,
     recent: Mutex<Recent>,
+    /// Told whenever there is more in `recent`.
+    more: Condvar,
     spares: Mutex<Spares>,
     /// Held by the one trim that runs: a segment that could not be dropped goes back to the front.
     trimming: Mutex<()>,
@@ -107,6 +109,7 @@ impl EmbeddedLog {
             }),
             segments: RwLock::new(found.segments),
             recent: Mutex::new(Recent::new(options.recent_bytes)),
+            more: Condvar::new(),
             spares: Mutex::new(Spares { free: found.free, next: found.next_free }),
             trimming: Mutex::new(()),
             spare_taken: Condvar::new(),
@@ -322,6 +325,7 @@ impl EmbeddedLog {
             active.push_group(entries.len() as u64, stored_len);
             self.end.send_replace(active.end_offset);
         }
+        self.more.notify_all();
         if let Some(last) = entries.last() {
             self.last_append_time_us.store(last.append_time_us, Ordering::Release);
         }
@@ -507,6 +511,14 @@ impl Log for EmbeddedLog {
                 self.segments.write().push_front(segment);
                 return Err(error.into());
             }
+        }
+    }
+
+    fn wait(&self, from: u64, at_most: Duration) {
+        // A group that is published between the look and the wait is missed; the time is short.
+        let mut recent = self.recent.lock();
+        if self.durable_end() <= from {
+            self.more.wait_for(&mut recent, at_most);
         }
     }
 

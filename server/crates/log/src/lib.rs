@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use std::io;
+use std::time::Duration;
 use tokio::sync::watch;
 
 pub mod background;
@@ -137,6 +138,13 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`]; the log stays usable.
     fn trim(&self, below: u64) -> Result<(), LogError>;
+
+    /// Blocks until there is something durable at `from`, at most for so long; may return early.
+    fn wait(&self, from: u64, at_most: Duration) {
+        if self.durable_end() <= from {
+            std::thread::sleep(at_most);
+        }
+    }
 
     /// Follows [`Log::durable_end`].
     fn subscribe(&self) -> watch::Receiver<u64>;
