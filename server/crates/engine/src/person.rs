@@ -197,8 +197,9 @@ impl PersonFunnel {
         self.base_until_us != NO_ENTRY
     }
 
+    /// The time of the newest event that is kept; what a caller reads who wants the fold in the cache before it is needed.
     #[inline]
-    fn newest_us(&self) -> i64 {
+    pub fn newest_us(&self) -> i64 {
         self.tail.as_slice().last().map_or(self.base_until_us, |event| event.time_us())
     }
 

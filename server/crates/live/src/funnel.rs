@@ -126,6 +126,12 @@ impl LiveFunnel {
         self.persons.len()
     }
 
+    /// Asks for the memory of a person who is needed soon.
+    #[inline]
+    pub fn warm(&self, person: ActorKey) {
+        self.persons.warm(person.0);
+    }
+
     /// Takes one event of one person, stored at `at`.
     #[inline]
     pub fn apply(&mut self, person: ActorKey, event: SlimEvent, at: Progress) {

@@ -23,7 +23,20 @@ pub struct ProjectLive {
     pub identity: IdentityGraph,
     funnels: Vec<(String, LiveFunnel)>,
     by_name: ByName,
+    /// Events of the frame at hand that touch a funnel and are not applied yet.
+    pending: Vec<Pending>,
 }
+
+/// An event on its way into a funnel.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    funnel: usize,
+    person: ActorKey,
+    event: SlimEvent,
+}
+
+/// How many events ahead a person's memory is asked for: as many misses as a core has under way.
+const AHEAD: usize = 8;
 
 impl ProjectLive {
     /// A project without funnels.
@@ -62,6 +75,7 @@ impl ProjectLive {
     /// rest of its frame is left out, and said so.
     pub fn apply(&mut self, frame: &FrameView<'_>, at: Progress) {
         if catch_unwind(AssertUnwindSafe(|| self.apply_all(frame, at))).is_err() {
+            self.pending.clear();
             tracing::error!(
                 offset = at.position,
                 "a frame made the live path fail; the rest of it is left out"
@@ -73,26 +87,39 @@ impl ProjectLive {
         frame.warm();
         for event in frame.events() {
             if let Some((loser, winner)) = link_event(&mut self.identity, &self.id, &event) {
+                self.apply_pending(at);
                 for (_, funnel) in &mut self.funnels {
                     funnel.merge(loser, winner, at);
                 }
             }
-            self.apply_event(&event, at);
+            self.find_funnels(&event);
         }
+        self.apply_pending(at);
     }
 
     #[inline]
-    fn apply_event(&mut self, event: &EventView<'_>, at: Progress) {
+    fn find_funnels(&mut self, event: &EventView<'_>) {
         let Some(touched) = self.by_name.get(event.name_bytes()) else { return };
         let head = event.head();
         let person = self.identity.canonical(ActorKey(head.actor_key));
         for (funnel, steps) in touched {
             let mask = steps.mask(event.spans().properties);
             if mask != 0 {
-                let slim = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
-                self.funnels[*funnel].1.apply(person, slim, at);
+                let event = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
+                self.pending.push(Pending { funnel: *funnel, person, event });
             }
         }
+    }
+
+    fn apply_pending(&mut self, at: Progress) {
+        let Self { pending, funnels, .. } = self;
+        for (i, Pending { funnel, person, event }) in pending.iter().enumerate() {
+            if let Some(ahead) = pending.get(i + AHEAD) {
+                funnels[ahead.funnel].1.warm(ahead.person);
+            }
+            funnels[*funnel].1.apply(*person, *event, at);
+        }
+        pending.clear();
     }
 
     /// Moves every funnel's range to `now_us`.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::wire::{Field, Fields, Raw, WireError, only_bytes, short_entry};
+use crate::wire::{Field, Fields, Raw, WireError, only_bytes, short_entry, text_and_two};
 
 /// A property's value. Borrowed from the record.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,9 +165,11 @@ impl<'a> Value<'a> {
     }
 
     fn money(bytes: &'a [u8]) -> Result<Self, WireError> {
+        if let Some((currency, units, nanos)) = text_and_two(bytes) {
+            return Ok(Self::Money { currency: text(currency), units: units as i64, nanos: nanos as i32 });
+        }
         let (mut currency, mut units, mut nanos) = ("", 0, 0);
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next_short().map(Ok).or_else(|| fields.next()) {
+        for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
                 1 => currency = text(field.bytes()?),

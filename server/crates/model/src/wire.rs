@@ -197,6 +197,24 @@ pub fn only_bytes(message: &[u8], number: u8) -> Option<&[u8]> {
     }
 }
 
+/// The first field if it is text of fewer than 128 bytes, then the varints of the next two, as every library writes them;
+/// zero where they are left out.
+#[inline]
+pub fn text_and_two(message: &[u8]) -> Option<(&[u8], u64, u64)> {
+    let [0x0a, len @ 0..0x80, ref rest @ ..] = *message else { return None };
+    let (text, rest) = rest.split_at_checked(len.into())?;
+    let mut at = 0;
+    let mut next = |number: u8| {
+        if rest.get(at) != Some(&(number << 3)) {
+            return Some(0);
+        }
+        at += 1;
+        varint(rest, &mut at).ok()
+    };
+    let (second, third) = (next(2)?, next(3)?);
+    (at == rest.len()).then_some((text, second, third))
+}
+
 /// Reads a varint at `at` and moves `at` behind it.
 ///
 /// # Errors

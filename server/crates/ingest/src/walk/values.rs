@@ -1,6 +1,6 @@
 //! Checks properties where they lie and notices which ones cannot be copied as they are.
 
-use footpath_model::wire::{Fields, Raw, only_bytes, short_entry, varint};
+use footpath_model::wire::{Fields, Raw, only_bytes, short_entry, text_and_two, varint};
 
 use super::text::is_utf8;
 use crate::limits::Limits;
@@ -130,9 +130,19 @@ impl<'a> Checker<'a, '_> {
     }
 
     fn money(&mut self, bytes: &[u8]) -> Result<(), Reason> {
+        let (currency, units, nanos) = match text_and_two(bytes) {
+            Some((currency, units, nanos)) => (currency, units as i64, nanos as i32),
+            None => self.any_money(bytes)?,
+        };
+        let code = currency.len() == 3 && currency.iter().all(u8::is_ascii_uppercase);
+        let signs = units == 0 || nanos == 0 || (units < 0) == (nanos < 0);
+        if code && signs && nanos.unsigned_abs() < 1_000_000_000 { Ok(()) } else { Err(Reason::MoneyInvalid) }
+    }
+
+    #[inline(never)]
+    fn any_money<'m>(&mut self, bytes: &'m [u8]) -> Result<(&'m [u8], i64, i32), Reason> {
         let (mut currency, mut units, mut nanos) = (None, None, None);
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next_short().map(Ok).or_else(|| fields.next()) {
+        for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
                 1 => once(&mut currency, field.bytes()?)?,
@@ -141,10 +151,7 @@ impl<'a> Checker<'a, '_> {
                 _ => self.dirty = true,
             }
         }
-        let (units, nanos) = (units.unwrap_or(0), nanos.unwrap_or(0));
-        let code = currency.is_some_and(|code| code.len() == 3 && code.iter().all(u8::is_ascii_uppercase));
-        let signs = units == 0 || nanos == 0 || (units < 0) == (nanos < 0);
-        if code && signs && nanos.unsigned_abs() < 1_000_000_000 { Ok(()) } else { Err(Reason::MoneyInvalid) }
+        Ok((currency.unwrap_or_default(), units.unwrap_or(0), nanos.unwrap_or(0)))
     }
 
     fn time(&mut self, bytes: &[u8]) -> Result<(), Reason> {
