@@ -9,8 +9,8 @@
 # --search: saturates for STEP_SECONDS (120). If a lag grows, bisects STEPS (5) times for STEP_SECONDS each between
 # a quarter of that rate and that rate, then runs the best rate for SECONDS_EACH; should a lag grow in that, it goes
 # down by 5 % and tries again, three times at most. Each run starts on an empty folder.
-# Where consumers fall behind by half a gigabyte of log the server slows the way in, so a saturated run settles within some
-# ten seconds; --search is for a rate at which nothing waits. Data takes some 100 bytes an event (in TMPDIR).
+# Where consumers fall behind what the log keeps in memory the server slows the way in, so a saturated run settles within
+# seconds; --search is for a rate at which nothing waits. Data takes some 100 bytes an event (in TMPDIR).
 # Chunks are written every 128 k events, but at least once a minute: below some 10,000 events/s take 300 s or more.
 # Also EVERY (seconds between two looks), WARMUP, SERVER_CPU, LOAD_CPU, PORT, PROJECT, BIN, SKIP_BUILD, TMPDIR.
 set -eu
