@@ -19,8 +19,6 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 7400
 ENV FOOTPATH_DATA=/data FOOTPATH_LISTEN=0.0.0.0:7400
-# The allocator keeps buffers for ten seconds: docs/operations.md says what for.
-ENV MIMALLOC_PURGE_DELAY=10000
 # SIGTERM drains: what was acknowledged is on disk anyway.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["footpath"]

@@ -1,6 +1,7 @@
 //! `footpath`: the server and its tools. This file parses, builds, runs and drains.
 
 mod admin;
+mod allocator;
 mod app;
 mod backlog;
 mod config;
@@ -16,9 +17,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "footpath", version, about = "Real-time user-behaviour analytics, gRPC first.")]
@@ -40,6 +38,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     run().unwrap_or_else(|error| {
         eprintln!("footpath: {error:#}");
         ExitCode::FAILURE
