@@ -23,7 +23,10 @@ mod tests {
     fn the_options_number_is_the_purge_delays() {
         // SAFETY: reads a number.
         let before = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
-        assert!(matches!(before, 1_000 | KEPT_MS), "{before} ms is mimalloc's default no more: has the option moved?");
+        assert!(
+            matches!(before, 1_000 | KEPT_MS),
+            "{before} ms is mimalloc's default no more: has the option moved?"
+        );
         keep_freed_memory();
         // SAFETY: reads a number.
         assert_eq!(unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) }, KEPT_MS);
