@@ -18,7 +18,7 @@ need() {
   fi
 }
 node_is_new_enough() {
-  command -v node >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)'
+  command -v node >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)'
 }
 node_is_new_enough || need "node 18 or newer" nodejs
 command -v npm >/dev/null || need npm npm
