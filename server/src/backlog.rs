@@ -14,7 +14,7 @@ use footpath_log::{EmbeddedLog, Log, Metrics};
 /// How often readers are looked at.
 const EVERY: Duration = Duration::from_millis(100);
 /// A backlog of this size slows nobody. Well below what the log keeps in memory: readers that fall behind that have to
-/// read from the disk, which costs them half as much again, so that they would stay behind.
+/// read from the disk, which costs more time than they had, so that they would stay behind.
 const FREE_BYTES: u64 = 32 << 20;
 /// With so much more, groups wait as long as they may.
 const FULL_BYTES: u64 = 64 << 20;

@@ -80,7 +80,6 @@ impl Gathered {
         if view.head.kind != FrameKind::Events || view.count == 0 {
             return Ok(Taken::default());
         }
-        view.warm();
         let mut taken = Taken::default();
         let mut found = 0;
         for event in view.events() {

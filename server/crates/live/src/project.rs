@@ -35,7 +35,7 @@ struct Pending {
     event: SlimEvent,
 }
 
-/// How many events ahead a person's memory is asked for: as many misses as a core has under way.
+/// How many events ahead a person's memory is asked for: time enough for it to come.
 const AHEAD: usize = 8;
 
 impl ProjectLive {
@@ -84,7 +84,6 @@ impl ProjectLive {
     }
 
     fn apply_all(&mut self, frame: &FrameView<'_>, at: Progress) {
-        frame.warm();
         for event in frame.events() {
             if let Some((loser, winner)) = link_event(&mut self.identity, &self.id, &event) {
                 self.apply_pending(at);

@@ -22,8 +22,8 @@ pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// judge is asked for a last word.
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
 
-/// While batches come faster than groups are written, a group waits for more: a write and a sync cost about as much
-/// for one batch as for a megabyte. Who sends one batch after another never waits.
+/// While batches come faster than groups are written, a group waits for more: 4 KiB are written and synced in 0.16 ms,
+/// 1.25 MB in 0.5. A sender that is alone and waits for each answer never waits longer.
 const GATHER: Duration = Duration::from_millis(1);
 /// A group of this size waits no more.
 const GATHER_BYTES: usize = 1 << 20;

@@ -304,14 +304,6 @@ impl<'a> FrameView<'a> {
         EventViews { rest: self.events }
     }
 
-    /// Brings the events into the cache nearest to the reader. Each record's place is known from the one before only, so
-    /// that reading them one after the other waits for memory every time; this waits once for all.
-    #[inline]
-    pub fn warm(&self) {
-        let sum = self.events.iter().step_by(64).fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-        std::hint::black_box(sum);
-    }
-
     /// What became of the batch's delivery attempts.
     pub fn outcomes(&self) -> Vec<OutcomeCount> {
         let mut rest = self.ledger;
