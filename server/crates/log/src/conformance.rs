@@ -35,12 +35,12 @@ fn read_all(log: &dyn Log) -> Vec<Record> {
 }
 
 fn suite(log: &dyn Log) {
-    let mut follow = log.subscribe();
     assert_eq!((log.first(), log.durable_end()), (0, 0));
     assert!(log.read(0, 1).unwrap().is_empty());
     assert_eq!(log.append_group(&[]).unwrap(), 0);
     assert_eq!(log.append_group(&[entry(0, 10), entry(1, 5000), entry(2, 0)]).unwrap(), 0);
-    assert_eq!(*follow.borrow_and_update(), 3);
+    log.wait(2, std::time::Duration::from_secs(3600)); // There is something.
+    log.wait(3, std::time::Duration::from_millis(1)); // There is nothing, and it ends.
     for number in 3..40 {
         assert_eq!(log.append_group(&[entry(number, 3000)]).unwrap(), number);
     }

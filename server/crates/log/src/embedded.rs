@@ -9,9 +9,8 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Trimmed segments kept for reuse; more are given back to the file system.
 const KEEP_FREE: usize = 4;
@@ -53,7 +52,7 @@ pub struct EmbeddedLog {
     trimming: Mutex<()>,
     /// Told whenever a spare was taken.
     spare_taken: Condvar,
-    end: watch::Sender<u64>,
+    end: AtomicU64,
     last_append_time_us: AtomicI64,
 }
 
@@ -113,7 +112,7 @@ impl EmbeddedLog {
             spares: Mutex::new(Spares { free: found.free, next: found.next_free }),
             trimming: Mutex::new(()),
             spare_taken: Condvar::new(),
-            end: watch::Sender::new(end),
+            end: AtomicU64::new(end),
             last_append_time_us: AtomicI64::new(found.last_append_time_us.unwrap_or(i64::MIN)),
         };
         if log.segments.read().is_empty() {
@@ -323,7 +322,7 @@ impl EmbeddedLog {
         self.recent.lock().push(first, entries);
         if let Some(active) = self.segments.write().back_mut() {
             active.push_group(entries.len() as u64, stored_len);
-            self.end.send_replace(active.end_offset);
+            self.end.store(active.end_offset, Ordering::Release);
         }
         self.more.notify_all();
         if let Some(last) = entries.last() {
@@ -335,7 +334,7 @@ impl EmbeddedLog {
     fn plan(&self, from: u64, max_bytes: usize) -> Result<Planned, LogError> {
         let segments = self.segments.read();
         let first = segments.front().map_or(0, |s| s.header.first_offset);
-        let end = *self.end.borrow();
+        let end = self.durable_end();
         if from < first {
             return Err(LogError::Trimmed { first });
         }
@@ -485,7 +484,7 @@ impl Log for EmbeddedLog {
     }
 
     fn durable_end(&self) -> u64 {
-        *self.end.borrow()
+        self.end.load(Ordering::Acquire)
     }
 
     fn first(&self) -> u64 {
@@ -520,10 +519,6 @@ impl Log for EmbeddedLog {
         if self.durable_end() <= from {
             self.more.wait_for(&mut recent, at_most);
         }
-    }
-
-    fn subscribe(&self) -> watch::Receiver<u64> {
-        self.end.subscribe()
     }
 
     fn last_append_time_us(&self) -> i64 {

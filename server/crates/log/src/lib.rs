@@ -2,12 +2,11 @@
 //!
 //! A frame enters through the [`sequencer`], which forms groups, has them judged in log order and appends each
 //! group to a [`Log`] with one sync. Only then is anyone told. Consumers pull with [`Log::read`] from a position
-//! they own; [`Log::subscribe`] tells when there is more.
+//! they own; [`Log::wait`] tells when there is more.
 
 use bytes::Bytes;
 use std::io;
 use std::time::Duration;
-use tokio::sync::watch;
 
 pub mod background;
 #[cfg(test)]
@@ -145,9 +144,6 @@ pub trait Log: Send + Sync + 'static {
             std::thread::sleep(at_most);
         }
     }
-
-    /// Follows [`Log::durable_end`].
-    fn subscribe(&self) -> watch::Receiver<u64>;
 
     /// Append time of the last durable record, so that time never falls across a restart; `i64::MIN` when unknown.
     fn last_append_time_us(&self) -> i64;

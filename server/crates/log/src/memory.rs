@@ -3,32 +3,32 @@
 use crate::recent::Recent;
 use crate::{Entry, Log, LogError, Record};
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The in-memory implementation of [`Log`]; trims exactly.
 pub struct MemoryLog {
     records: RwLock<Recent>,
-    end: watch::Sender<u64>,
+    end: AtomicU64,
 }
 
 impl Default for MemoryLog {
     fn default() -> Self {
-        Self { records: RwLock::new(Recent::new(usize::MAX)), end: watch::Sender::new(0) }
+        Self { records: RwLock::new(Recent::new(usize::MAX)), end: AtomicU64::new(0) }
     }
 }
 
 impl Log for MemoryLog {
     fn append_group(&self, entries: &[Entry]) -> Result<u64, LogError> {
         let mut records = self.records.write();
-        let first = *self.end.borrow();
+        let first = self.durable_end();
         records.push(first, entries);
-        self.end.send_replace(first + entries.len() as u64);
+        self.end.store(first + entries.len() as u64, Ordering::Release);
         Ok(first)
     }
 
     fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<Record>, LogError> {
         let records = self.records.read();
-        let end = *self.end.borrow();
+        let end = self.durable_end();
         let first = records.first().unwrap_or(end);
         if from < first {
             return Err(LogError::Trimmed { first });
@@ -40,7 +40,7 @@ impl Log for MemoryLog {
     }
 
     fn durable_end(&self) -> u64 {
-        *self.end.borrow()
+        self.end.load(Ordering::Acquire)
     }
 
     fn first(&self) -> u64 {
@@ -50,10 +50,6 @@ impl Log for MemoryLog {
     fn trim(&self, below: u64) -> Result<(), LogError> {
         self.records.write().trim(below);
         Ok(())
-    }
-
-    fn subscribe(&self) -> watch::Receiver<u64> {
-        self.end.subscribe()
     }
 
     fn last_append_time_us(&self) -> i64 {
