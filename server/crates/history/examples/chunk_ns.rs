@@ -17,6 +17,10 @@ use footpath_proto::v1 as pb;
 use parking_lot::Mutex;
 use prost::Message;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: u64 = 500;
 const BATCHES: u64 = 1024;
 const NOW_US: i64 = 1_700_000_000_000_000;

@@ -1,136 +1,163 @@
-//! The builders of a chunk's columns: rows go in straight from the bytes of their frames.
+//! A chunk's columns: rows go in straight from the bytes of their frames.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder};
-use arrow::datatypes::{Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType};
-use arrow::record_batch::RecordBatch;
 use footpath_model::props::{Value, undecoded};
-use footpath_model::record::EventView;
+use footpath_model::record::{EventHead, EventSpans};
 use footpath_model::wire::only_bytes;
+use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::HistoryError;
 use crate::gather::Frame;
+use crate::pages::{Column, Leaf, Packer, RowGroup};
+use crate::properties::{MapColumn, Optional, PromotedColumn};
 use crate::schema::{Kind, Promoted};
-use crate::values::{BytesBuilder, MapColumn, Numbers, TextBuilder, Values};
+use crate::values::{Bits, Blobs, Bounded, Dictionary, Entries, Numbers, Texts};
 
-/// One builder per column, in the order of the schema.
+/// An event on its way into a chunk.
+pub(crate) struct Row<'a> {
+    pub(crate) frame: &'a Frame,
+    pub(crate) head: EventHead,
+    pub(crate) spans: EventSpans<'a>,
+}
+
+/// One column of each, in the order of the schema.
 pub(crate) struct RowColumns {
-    schema: SchemaRef,
-    log_offset: Numbers<Int64Type>,
-    batch_index: Numbers<Int32Type>,
-    event_id: BytesBuilder,
-    event_time: Numbers<TimestampMicrosecondType>,
-    raw_time: Numbers<TimestampMicrosecondType>,
-    receive_time: Numbers<TimestampMicrosecondType>,
-    append_time: Numbers<TimestampMicrosecondType>,
-    time_rule: Numbers<Int8Type>,
-    lane: Numbers<Int16Type>,
-    actor: TextBuilder,
-    actor_hash: Numbers<Int64Type>,
-    install: BytesBuilder,
-    stream_epoch: Int64Builder,
-    stream_class: Numbers<Int8Type>,
-    stream_number: Numbers<Int64Type>,
-    name: TextBuilder,
-    anonymous_id: TextBuilder,
-    user_id: TextBuilder,
-    session_id: TextBuilder,
-    context: TextBuilder,
-    historical: BooleanBuilder,
-    changes: BytesBuilder,
-    maps: [MapColumn; 8],
+    /// Rows of the page.
+    rows: usize,
+    packer: Packer,
+    log_offset: Leaf<Bounded>,
+    batch_index: Leaf<Numbers<i32>>,
+    event_id: Leaf<Blobs>,
+    event_time: Leaf<Bounded>,
+    raw_time: Leaf<Numbers<i64>>,
+    receive_time: Leaf<Numbers<i64>>,
+    append_time: Leaf<Numbers<i64>>,
+    time_rule: Leaf<Numbers<i32>>,
+    lane: Leaf<Numbers<i32>>,
+    actor: Leaf<Texts>,
+    actor_hash: Leaf<Bounded>,
+    install: Optional<Dictionary>,
+    stream_epoch: Optional<Dictionary>,
+    stream_class: Leaf<Numbers<i32>>,
+    stream_number: Leaf<Numbers<i64>>,
+    name: Leaf<Dictionary>,
+    anonymous_id: Optional<Texts>,
+    user_id: Optional<Texts>,
+    session_id: Optional<Texts>,
+    context: Optional<Dictionary>,
+    historical: Leaf<Bits>,
+    changes: Optional<Blobs>,
+    maps: Vec<MapColumn>,
     promoted: Vec<PromotedColumn>,
 }
 
-struct PromotedColumn {
-    property: Promoted,
-    values: Values,
-    set: bool,
-}
-
 impl RowColumns {
-    pub(crate) fn new(schema: SchemaRef, promoted: &[Promoted]) -> Self {
-        let promoted = promoted.iter().cloned().map(|property| {
-            let values = Values::new(property.kind);
-            PromotedColumn { property, values, set: false }
-        });
-        Self {
-            schema,
-            log_offset: Numbers::default(),
-            batch_index: Numbers::default(),
-            event_id: BytesBuilder::default(),
-            event_time: Numbers::default(),
-            raw_time: Numbers::default(),
-            receive_time: Numbers::default(),
-            append_time: Numbers::default(),
-            time_rule: Numbers::default(),
-            lane: Numbers::default(),
-            actor: TextBuilder::default(),
-            actor_hash: Numbers::default(),
-            install: BytesBuilder::default(),
-            stream_epoch: Int64Builder::new(),
-            stream_class: Numbers::default(),
-            stream_number: Numbers::default(),
-            name: TextBuilder::default(),
-            anonymous_id: TextBuilder::default(),
-            user_id: TextBuilder::default(),
-            session_id: TextBuilder::default(),
-            context: TextBuilder::default(),
-            historical: BooleanBuilder::new(),
-            changes: BytesBuilder::default(),
-            maps: Kind::ALL.map(MapColumn::new),
-            promoted: promoted.collect(),
+    pub(crate) fn new(schema: &SchemaDescriptor, promoted: &[Promoted]) -> Result<Self, HistoryError> {
+        let mut leaves = schema.columns().iter().cloned();
+        let next = &mut || leaves.next().ok_or_else(|| HistoryError::encode("the schema lacks a column"));
+        let text = || Dictionary::new(Entries::Text);
+        Ok(Self {
+            rows: 0,
+            packer: Packer::default(),
+            log_offset: Leaf::new(next()?, Bounded::default()),
+            batch_index: Leaf::new(next()?, Numbers::default()),
+            event_id: Leaf::new(next()?, Blobs::default()),
+            event_time: Leaf::new(next()?, Bounded::default()),
+            raw_time: Leaf::new(next()?, Numbers::default()),
+            receive_time: Leaf::new(next()?, Numbers::default()),
+            append_time: Leaf::new(next()?, Numbers::default()),
+            time_rule: Leaf::new(next()?, Numbers::default()),
+            lane: Leaf::new(next()?, Numbers::default()),
+            actor: Leaf::new(next()?, Texts::default()),
+            actor_hash: Leaf::new(next()?, Bounded::default()),
+            install: Optional::new(next()?, Dictionary::new(Entries::Blobs)),
+            stream_epoch: Optional::new(next()?, Dictionary::new(Entries::Numbers)),
+            stream_class: Leaf::new(next()?, Numbers::default()),
+            stream_number: Leaf::new(next()?, Numbers::default()),
+            name: Leaf::new(next()?, text()),
+            anonymous_id: Optional::new(next()?, Texts::default()),
+            user_id: Optional::new(next()?, Texts::default()),
+            session_id: Optional::new(next()?, Texts::default()),
+            context: Optional::new(next()?, text()),
+            historical: Leaf::new(next()?, Bits::default()),
+            changes: Optional::new(next()?, Blobs::default()),
+            maps: Kind::ALL.into_iter().map(|kind| MapColumn::new(kind, next)).collect::<Result<_, _>>()?,
+            promoted: promoted
+                .iter()
+                .map(|property| PromotedColumn::new(property.clone(), next))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Appends events. Column by column for what all of them have: a few rows stay in the processor's nearest cache.
+    pub(crate) fn push(&mut self, rows: &[Row<'_>]) {
+        self.push_frames(rows);
+        self.push_heads(rows);
+        for row in rows {
+            self.push_spans(&row.spans);
+            self.rows += 1;
         }
     }
 
-    /// Appends an event.
-    pub(crate) fn push(&mut self, frame: &Frame, event: &EventView<'_>) {
-        self.push_frame(frame);
-        self.push_head(event);
-        let spans = event.spans();
+    fn push_frames(&mut self, rows: &[Row<'_>]) {
+        let frames = || rows.iter().map(|row| row.frame);
+        self.log_offset.values.extend(frames().map(|frame| frame.offset.cast_signed()));
+        self.append_time.values.extend(frames().map(|frame| frame.append_us));
+        self.receive_time.values.extend(frames().map(|frame| frame.head.received_us));
+        self.historical.values.extend(frames().map(|frame| frame.head.historical));
+        for frame in frames() {
+            let producer = &frame.head.producer;
+            if let Some(values) = self.install.row(producer.install != [0; 16]) {
+                values.push(&producer.install);
+            }
+            if let Some(values) = self.stream_epoch.row(producer.epoch != 0) {
+                values.push(&producer.epoch.to_le_bytes());
+            }
+            if let Some(values) = self.context.row(frame.context.is_some()) {
+                values.push(frame.context.as_deref().unwrap_or_default().as_bytes());
+            }
+        }
+    }
+
+    fn push_heads(&mut self, rows: &[Row<'_>]) {
+        let heads = || rows.iter().map(|row| &row.head);
+        self.batch_index.values.extend(heads().map(|head| head.index.cast_signed()));
+        self.event_time.values.extend(heads().map(|head| head.time_us));
+        self.raw_time.values.extend(heads().map(|head| head.raw_time_us));
+        self.time_rule.values.extend(heads().map(|head| head.time_rule as i32));
+        self.lane.values.extend(heads().map(|head| head.lane.into()));
+        self.actor_hash.values.extend(heads().map(|head| head.actor_key.cast_signed()));
+        self.stream_class.values.extend(heads().map(|head| head.class.cast_signed().into()));
+        self.stream_number.values.extend(heads().map(|head| head.number.cast_signed()));
+        heads().for_each(|head| self.event_id.values.push(&head.id.0));
+    }
+
+    fn push_spans(&mut self, spans: &EventSpans<'_>) {
         let (anonymous, user) = (spans.anonymous_id, spans.user_id);
-        self.actor.append_value(if user.is_empty() { anonymous } else { user });
-        self.name.append_value(spans.name);
-        self.anonymous_id.append_option(set(anonymous));
-        self.user_id.append_option(set(user));
-        self.session_id.append_option(set(spans.session_id));
-        self.changes.append_option(set(spans.changes));
+        self.actor.values.push(if user.is_empty() { anonymous } else { user });
+        self.name.values.push(spans.name);
+        let texts = [
+            (&mut self.anonymous_id, anonymous),
+            (&mut self.user_id, user),
+            (&mut self.session_id, spans.session_id),
+        ];
+        for (column, text) in texts {
+            if let Some(values) = column.row(!text.is_empty()) {
+                values.push(text);
+            }
+        }
+        if let Some(values) = self.changes.row(!spans.changes.is_empty()) {
+            values.push(spans.changes);
+        }
         for (key, value) in undecoded(spans.properties) {
             self.push_encoded(key, value);
         }
-        self.end_properties();
-    }
-
-    fn push_frame(&mut self, frame: &Frame) {
-        let producer = frame.head.producer;
-        self.log_offset.push(frame.offset.cast_signed());
-        self.append_time.push(frame.append_us);
-        self.receive_time.push(frame.head.received_us);
-        self.install.append_option((producer.install != [0; 16]).then_some(&producer.install[..]));
-        self.stream_epoch.append_option((producer.epoch != 0).then_some(producer.epoch.cast_signed()));
-        self.context.append_option(frame.context.as_deref().map(str::as_bytes));
-        self.historical.append_value(frame.head.historical);
-    }
-
-    fn push_head(&mut self, event: &EventView<'_>) {
-        let head = event.head();
-        self.batch_index.push(head.index.cast_signed());
-        self.event_id.append_value(&head.id.0);
-        self.event_time.push(head.time_us);
-        self.raw_time.push(head.raw_time_us);
-        self.time_rule.push(head.time_rule as i8);
-        self.lane.push(head.lane.into());
-        self.actor_hash.push(head.actor_key.cast_signed());
-        self.stream_class.push(head.class.cast_signed());
-        self.stream_number.push(head.number.cast_signed());
     }
 
     #[inline]
     fn push_encoded(&mut self, key: &[u8], value: &[u8]) {
         // Most values are text, which is copied as it stands.
         if let Some(text) = only_bytes(value, 1).filter(|_| self.promoted.is_empty()) {
-            self.maps[Kind::String as usize].push_text(key, text);
+            self.maps[Kind::String as usize].push_text(self.rows, key, text);
         } else if let Ok(Some(value)) = Value::decode(value) {
             self.push_property(key, &value);
         }
@@ -138,64 +165,52 @@ impl RowColumns {
 
     #[inline]
     fn push_property(&mut self, key: &[u8], value: &Value<'_>) {
-        let kind = Kind::of(value);
-        let mut promoted = self.promoted.iter_mut();
-        match promoted.find(|one| one.property.kind == kind && one.property.key.as_bytes() == key && !one.set)
-        {
-            Some(column) => {
-                column.values.push(value);
-                column.set = true;
-            }
-            None => self.maps[kind as usize].push(key, value),
+        if !self.promoted.iter_mut().any(|column| column.take(self.rows, key, value)) {
+            self.maps[Kind::of(value) as usize].push(self.rows, key, value);
         }
     }
 
-    fn end_properties(&mut self) {
-        self.maps.iter_mut().for_each(MapColumn::end_row);
-        for column in &mut self.promoted {
-            if !column.set {
-                column.values.push_null();
-            }
-            column.set = false;
-        }
+    /// Ends the page.
+    pub(crate) fn end_page(&mut self) -> Result<(), HistoryError> {
+        let rows = std::mem::take(&mut self.rows);
+        self.each(|column, packer| column.end_page(rows, packer))
     }
 
-    /// The rows since the last call.
-    pub(crate) fn finish(&mut self) -> Result<RecordBatch, HistoryError> {
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(self.log_offset.finish()),
-            Arc::new(self.batch_index.finish()),
-            self.event_id.finish()?,
-            Arc::new(self.event_time.finish().with_timezone("UTC")),
-            Arc::new(self.raw_time.finish().with_timezone("UTC")),
-            Arc::new(self.receive_time.finish().with_timezone("UTC")),
-            Arc::new(self.append_time.finish().with_timezone("UTC")),
-            Arc::new(self.time_rule.finish()),
-            Arc::new(self.lane.finish()),
-            self.actor.finish()?,
-            Arc::new(self.actor_hash.finish()),
-            self.install.finish()?,
-            Arc::new(self.stream_epoch.finish()),
-            Arc::new(self.stream_class.finish()),
-            Arc::new(self.stream_number.finish()),
-            self.name.finish()?,
-            self.anonymous_id.finish()?,
-            self.user_id.finish()?,
-            self.session_id.finish()?,
-            self.context.finish()?,
-            Arc::new(self.historical.finish()),
-            self.changes.finish()?,
+    /// Moves all pages into the file.
+    pub(crate) fn end_group(&mut self, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+        self.each(|column, packer| column.end_group(packer, group))
+    }
+
+    fn each(
+        &mut self,
+        mut work: impl FnMut(&mut dyn Column, &mut Packer) -> Result<(), HistoryError>,
+    ) -> Result<(), HistoryError> {
+        let columns: [&mut dyn Column; 22] = [
+            &mut self.log_offset,
+            &mut self.batch_index,
+            &mut self.event_id,
+            &mut self.event_time,
+            &mut self.raw_time,
+            &mut self.receive_time,
+            &mut self.append_time,
+            &mut self.time_rule,
+            &mut self.lane,
+            &mut self.actor,
+            &mut self.actor_hash,
+            &mut self.install,
+            &mut self.stream_epoch,
+            &mut self.stream_class,
+            &mut self.stream_number,
+            &mut self.name,
+            &mut self.anonymous_id,
+            &mut self.user_id,
+            &mut self.session_id,
+            &mut self.context,
+            &mut self.historical,
+            &mut self.changes,
         ];
-        for map in &mut self.maps {
-            columns.push(map.finish()?);
-        }
-        for promoted in &mut self.promoted {
-            columns.push(promoted.values.finish()?);
-        }
-        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(HistoryError::encode)
+        columns.into_iter().try_for_each(|column| work(column, &mut self.packer))?;
+        self.maps.iter_mut().try_for_each(|column| work(column, &mut self.packer))?;
+        self.promoted.iter_mut().try_for_each(|column| work(column, &mut self.packer))
     }
-}
-
-fn set(text: &[u8]) -> Option<&[u8]> {
-    (!text.is_empty()).then_some(text)
 }

@@ -1,37 +1,36 @@
 //! One chunk file: sorted rows as Parquet.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use footpath_engine::IDENTIFY;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::Compression;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::SchemaDescriptor;
 
 use crate::columns::RowColumns;
 use crate::error::HistoryError;
 use crate::gather::{Closed, DAY_US, Gathered, Key, Part};
 use crate::manifest::ChunkFile;
-use crate::schema::{self, Kind, Promoted};
+use crate::schema::{self, Promoted};
 
 /// Rows of a row group: the grain in which a reader of a few actors skips.
 const ROW_GROUP_ROWS: usize = 32 * 1024;
-/// Rows that are gathered before they are encoded; what is decoded lies in memory for so many only.
-pub(crate) const BATCH_ROWS: usize = 8 * 1024;
+/// Rows of a page: what is not compressed yet lies in memory for so many only.
+pub(crate) const PAGE_ROWS: usize = 8 * 1024;
 /// Bytes of a row in a file, on the generous side.
 const ROW_BYTES: usize = 160;
 /// Events whose bytes are asked for together.
 const WARM_ROWS: usize = 16;
-/// A dictionary that grows beyond this is given up: its values do not repeat.
-const DICTIONARY_BYTES: usize = 256 * 1024;
 
 /// How files are written.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    schema: SchemaRef,
+    schema: SchemaDescriptor,
     promoted: Vec<Promoted>,
-    properties: WriterProperties,
+    properties: WriterPropertiesPtr,
 }
 
 /// An encoded file and what the manifest says about it.
@@ -44,9 +43,9 @@ impl Layout {
     /// The layout with these promoted properties.
     pub(crate) fn new(promoted: &[Promoted]) -> Result<Self, HistoryError> {
         schema::check_promoted(promoted)?;
-        let schema = schema::schema(promoted);
-        let properties = properties(&schema);
-        Ok(Self { schema, promoted: promoted.to_vec(), properties })
+        let arrow = schema::schema(promoted);
+        let schema = ArrowSchemaConverter::new().convert(&arrow).map_err(HistoryError::encode)?;
+        Ok(Self { schema, promoted: promoted.to_vec(), properties: Arc::new(properties(&arrow)) })
     }
 
     /// Encodes the rows of one part; sorts `keys`. `pause` is called between pieces of work.
@@ -60,21 +59,25 @@ impl Layout {
     ) -> Result<Encoded, HistoryError> {
         keys.sort_unstable();
         pause();
-        let options =
-            ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
         // Room for all of it: growing would copy megabytes, into memory that is touched for the first time.
         let out = Vec::with_capacity(keys.len() * ROW_BYTES + 64 * 1024);
-        let writer = ArrowWriter::try_new_with_options(out, self.schema.clone(), options);
-        let mut writer = writer.map_err(HistoryError::encode)?;
-        let mut columns = RowColumns::new(self.schema.clone(), &self.promoted);
+        let root = self.schema.root_schema_ptr();
+        let file = SerializedFileWriter::new(out, root, Arc::clone(&self.properties));
+        let mut file = file.map_err(HistoryError::encode)?;
+        let mut columns = RowColumns::new(&self.schema, &self.promoted)?;
         let mut identifies = 0;
-        for batch in keys.chunks(BATCH_ROWS) {
-            identifies += gather(gathered, batch, &mut columns);
-            pause();
-            writer.write(&columns.finish()?).map_err(HistoryError::encode)?;
-            pause();
+        for rows in keys.chunks(ROW_GROUP_ROWS) {
+            for rows in rows.chunks(PAGE_ROWS) {
+                identifies += gather(gathered, rows, &mut columns);
+                pause();
+                columns.end_page()?;
+                pause();
+            }
+            let mut group = file.next_row_group().map_err(HistoryError::encode)?;
+            columns.end_group(&mut group)?;
+            group.close().map_err(HistoryError::encode)?;
         }
-        let bytes = writer.into_inner().map_err(HistoryError::encode)?;
+        let bytes = file.into_inner().map_err(HistoryError::encode)?;
         let file = describe(part, keys, range, &bytes, identifies);
         Ok(Encoded { bytes, file })
     }
@@ -83,12 +86,13 @@ impl Layout {
 /// Moves rows into the columns; returns how many of them are `$identify` events.
 fn gather(gathered: &Gathered, keys: &[Key], columns: &mut RowColumns) -> u64 {
     let mut identifies = 0;
+    let mut rows = Vec::with_capacity(WARM_ROWS);
     for few in keys.chunks(WARM_ROWS) {
         gathered.warm(few);
-        for (frame, event) in few.iter().filter_map(|key| gathered.event(key)) {
-            identifies += u64::from(event.name() == IDENTIFY);
-            columns.push(frame, &event);
-        }
+        rows.clear();
+        rows.extend(few.iter().filter_map(|key| gathered.row(key)));
+        columns.push(&rows);
+        identifies += rows.iter().filter(|row| row.spans.name == IDENTIFY.as_bytes()).count() as u64;
     }
     identifies
 }
@@ -121,7 +125,6 @@ fn path(part: Part, range: &std::ops::Range<u64>) -> String {
 }
 
 fn properties(schema: &SchemaRef) -> WriterProperties {
-    let column = |name: &str| ColumnPath::from(name);
     let index = |name: &str| schema.index_of(name).unwrap_or_default() as i32; // All before the first nested one.
     let sorted = [schema::ACTOR_HASH, schema::EVENT_TIME, schema::EVENT_ID].map(|name| SortingColumn {
         column_idx: index(name),
@@ -129,40 +132,8 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
         nulls_first: false,
     });
     let version = KeyValue::new(schema::VERSION_KEY.to_owned(), schema::VERSION.to_string());
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::LZ4_RAW)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        .set_statistics_enabled(EnabledStatistics::None)
+    WriterProperties::builder()
         .set_sorting_columns(Some(sorted.to_vec()))
-        .set_key_value_metadata(Some(vec![version]));
-    for name in [schema::ACTOR_HASH, schema::EVENT_TIME, schema::LOG_OFFSET, schema::NAME] {
-        builder = builder.set_column_statistics_enabled(column(name), EnabledStatistics::Chunk);
-    }
-    // Values that hardly repeat within minutes, or repeat side by side, which compression sees too: looking each up would
-    // cost more than the dictionary saves.
-    let plain = [
-        schema::LOG_OFFSET,
-        schema::BATCH_INDEX,
-        schema::EVENT_ID,
-        schema::EVENT_TIME,
-        schema::RAW_TIME,
-        schema::RECEIVE_TIME,
-        schema::APPEND_TIME,
-        schema::LANE,
-        schema::ACTOR,
-        schema::ACTOR_HASH,
-        schema::STREAM_NUMBER,
-        schema::ANONYMOUS_ID,
-        schema::SESSION_ID,
-        schema::CHANGES,
-    ];
-    for name in plain {
-        builder = builder.set_column_dictionary_enabled(column(name), false);
-    }
-    for kind in [Kind::Double, Kind::Time, Kind::Json] {
-        let path = vec![kind.map_column(), "key_value".to_owned(), "value".to_owned()];
-        builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
-    }
-    builder.build()
+        .set_key_value_metadata(Some(vec![version]))
+        .build()
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use footpath_log::Record;
 use footpath_model::record::{EventView, FrameHead, FrameKind, FrameView, RecordError};
 
+use crate::columns::Row;
 use crate::context;
 
 /// Microseconds of a day.
@@ -145,11 +146,12 @@ impl Gathered {
         named.then_some((day as i32, key))
     }
 
-    /// The frame and the event of a key.
+    /// The event of a key.
     #[inline]
-    pub(crate) fn event(&self, key: &Key) -> Option<(&Frame, EventView<'_>)> {
+    pub(crate) fn row(&self, key: &Key) -> Option<Row<'_>> {
         let frame = self.frames.get(key.frame as usize)?;
-        Some((frame, EventView::first(frame.payload.get(key.at as usize..)?)?))
+        let event = EventView::first(frame.payload.get(key.at as usize..)?)?;
+        Some(Row { frame, head: event.head(), spans: event.spans() })
     }
 
     /// Asks for the first cache lines of some events at once: sorted rows lie all over the frames, and one miss

@@ -1,251 +1,293 @@
-//! Columns of property values: one builder per kind, used by the maps and by promoted columns.
+//! The values of leaf columns, appended in the form they have in a page.
 
-use std::sync::Arc;
-
-use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder,
-    MapArray, NullBufferBuilder, PrimitiveArray, StringArray, StructArray, TimestampMicrosecondBuilder,
-};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field};
-use footpath_model::props::Value;
+use arrow::datatypes::ToByteSlice;
+use hashbrown::HashTable;
+use parquet::basic::Encoding;
+use parquet::file::statistics::Statistics;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::HistoryError;
-use crate::file::BATCH_ROWS;
-use crate::json;
-use crate::schema::{Kind, map_fields, money_fields};
+use crate::file::PAGE_ROWS;
+use crate::hybrid::{put_hybrid, width};
+use crate::pages::Values;
 
-/// Bytes end to end, with where each value ends. Leaner than arrow's own builders, which look at their null bits and
-/// their room for every value.
-pub(crate) struct BytesBuilder {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
-    nulls: NullBufferBuilder,
-}
+/// Numbers.
+pub(crate) struct Numbers<T>(Vec<T>);
 
-impl Default for BytesBuilder {
+impl<T> Default for Numbers<T> {
     fn default() -> Self {
-        Self::with_room(0)
+        Self(Vec::new())
     }
 }
 
-impl BytesBuilder {
-    fn with_room(bytes: usize) -> Self {
-        let mut ends = Vec::with_capacity(BATCH_ROWS + 1);
-        ends.push(0);
-        Self { bytes: Vec::with_capacity(bytes), ends, nulls: NullBufferBuilder::new(BATCH_ROWS) }
-    }
-
+impl<T> Numbers<T> {
     #[inline]
-    pub(crate) fn append_value(&mut self, value: &[u8]) {
-        self.append_option(Some(value));
-    }
-
-    #[inline]
-    pub(crate) fn append_option(&mut self, value: Option<&[u8]>) {
-        self.nulls.append(value.is_some());
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        // A batch has 8 k rows of at most 32 KiB each.
-        self.ends.push(self.bytes.len() as i32);
-    }
-
-    /// The values since the last time. What comes next has room for as much.
-    fn parts(&mut self) -> (OffsetBuffer<i32>, Buffer, Option<NullBuffer>) {
-        let Self { bytes, ends, mut nulls } = std::mem::replace(self, Self::with_room(self.bytes.len()));
-        (OffsetBuffer::new(ends.into()), bytes.into(), nulls.finish())
-    }
-
-    pub(crate) fn finish(&mut self) -> Result<ArrayRef, HistoryError> {
-        let (ends, bytes, nulls) = self.parts();
-        Ok(Arc::new(BinaryArray::try_new(ends, bytes, nulls).map_err(HistoryError::encode)?))
-    }
-}
-
-/// Text, appended as bytes: it was checked at ingest, and checking a column as a whole costs far less than each value.
-#[derive(Default)]
-pub(crate) struct TextBuilder(BytesBuilder);
-
-impl TextBuilder {
-    #[inline]
-    pub(crate) fn append_value(&mut self, text: impl AsRef<[u8]>) {
-        self.0.append_value(text.as_ref());
-    }
-
-    #[inline]
-    pub(crate) fn append_option(&mut self, text: Option<&[u8]>) {
-        self.0.append_option(text);
-    }
-
-    pub(crate) fn append_null(&mut self) {
-        self.0.append_option(None);
-    }
-
-    /// Fails if anything of it is not UTF-8.
-    pub(crate) fn finish(&mut self) -> Result<ArrayRef, HistoryError> {
-        let (ends, bytes, nulls) = self.0.parts();
-        Ok(Arc::new(StringArray::try_new(ends, bytes, nulls).map_err(HistoryError::encode)?))
-    }
-}
-
-/// Numbers of a column without nulls.
-pub(crate) struct Numbers<T: ArrowPrimitiveType>(Vec<T::Native>);
-
-impl<T: ArrowPrimitiveType> Default for Numbers<T> {
-    fn default() -> Self {
-        Self(Vec::with_capacity(BATCH_ROWS))
-    }
-}
-
-impl<T: ArrowPrimitiveType> Numbers<T> {
-    #[inline]
-    pub(crate) fn push(&mut self, number: T::Native) {
+    pub(crate) fn push(&mut self, number: T) {
         self.0.push(number);
     }
 
-    pub(crate) fn finish(&mut self) -> PrimitiveArray<T> {
-        PrimitiveArray::new(std::mem::take(self).0.into(), None)
+    #[inline]
+    pub(crate) fn extend(&mut self, numbers: impl Iterator<Item = T>) {
+        if self.0.capacity() == 0 {
+            self.0.reserve(PAGE_ROWS);
+        }
+        self.0.extend(numbers);
     }
 }
 
-/// Values of one kind.
-pub(crate) enum Values {
-    Text(TextBuilder),
-    Json(TextBuilder, String),
-    Int(Int64Builder),
-    Double(Float64Builder),
-    Money(Box<Money>),
-    Bool(BooleanBuilder),
-    Time(TimestampMicrosecondBuilder),
+impl<T> Values for Numbers<T>
+where
+    [T]: ToByteSlice,
+{
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        page.extend_from_slice(self.0[..].to_byte_slice());
+        self.0.clear();
+        Ok(Encoding::PLAIN)
+    }
 }
 
-/// Amounts of money; a row without one is null as a whole.
+/// Numbers that a reader prunes row groups by.
+pub(crate) struct Bounded {
+    numbers: Numbers<i64>,
+    bounds: Option<(i64, i64)>,
+}
+
+impl Default for Bounded {
+    fn default() -> Self {
+        Self { numbers: Numbers::default(), bounds: None }
+    }
+}
+
+impl Bounded {
+    #[inline]
+    pub(crate) fn extend(&mut self, numbers: impl Iterator<Item = i64>) {
+        self.numbers.extend(numbers);
+    }
+}
+
+impl Values for Bounded {
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        let all = self.numbers.0.iter().copied();
+        if let (Some(least), Some(most)) = (all.clone().min(), all.max()) {
+            let (was_least, was_most) = self.bounds.unwrap_or((least, most));
+            self.bounds = Some((least.min(was_least), most.max(was_most)));
+        }
+        self.numbers.take(page)
+    }
+
+    fn take_statistics(&mut self) -> Option<Statistics> {
+        let (least, most) = self.bounds.take()?;
+        Some(Statistics::int64(Some(least), Some(most), None, Some(0), false))
+    }
+}
+
+/// Truths.
 #[derive(Default)]
-pub(crate) struct Money {
-    currency: TextBuilder,
-    units: Int64Builder,
-    nanos: Int32Builder,
-    set: Vec<bool>,
-}
+pub(crate) struct Bits(Vec<bool>);
 
-impl Values {
-    pub(crate) fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::String | Kind::Decimal => Self::Text(TextBuilder::default()),
-            Kind::Json => Self::Json(TextBuilder::default(), String::new()),
-            Kind::Int => Self::Int(Int64Builder::new()),
-            Kind::Double => Self::Double(Float64Builder::new()),
-            Kind::Money => Self::Money(Box::default()),
-            Kind::Bool => Self::Bool(BooleanBuilder::new()),
-            Kind::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-        }
-    }
-
-    /// Appends a value of this kind.
+impl Bits {
     #[inline]
-    pub(crate) fn push(&mut self, value: &Value<'_>) {
-        match (self, value) {
-            (Self::Text(b), Value::String(text) | Value::Decimal(text)) => b.append_value(text),
-            (Self::Int(b), Value::Int(number)) => b.append_value(*number),
-            (Self::Double(b), Value::Double(number)) => b.append_value(*number),
-            (Self::Bool(b), Value::Bool(truth)) => b.append_value(*truth),
-            (Self::Time(b), Value::Time(us)) => b.append_value(*us),
-            (Self::Money(b), Value::Money { currency, units, nanos }) => {
-                b.push(currency, *units, *nanos, true)
-            }
-            (Self::Json(b, scratch), value) => {
-                scratch.clear();
-                json::write(scratch, value);
-                b.append_value(scratch);
-            }
-            (this, _) => this.push_null(), // The caller picks the column by the value's kind.
-        }
-    }
-
-    pub(crate) fn push_null(&mut self) {
-        match self {
-            Self::Text(b) | Self::Json(b, _) => b.append_null(),
-            Self::Int(b) => b.append_null(),
-            Self::Double(b) => b.append_null(),
-            Self::Money(b) => b.push("", 0, 0, false),
-            Self::Bool(b) => b.append_null(),
-            Self::Time(b) => b.append_null(),
-        }
-    }
-
-    pub(crate) fn finish(&mut self) -> Result<ArrayRef, HistoryError> {
-        Ok(match self {
-            Self::Text(b) | Self::Json(b, _) => b.finish()?,
-            Self::Int(b) => Arc::new(b.finish()),
-            Self::Double(b) => Arc::new(b.finish()),
-            Self::Money(b) => Arc::new(b.finish()?),
-            Self::Bool(b) => Arc::new(b.finish()),
-            Self::Time(b) => Arc::new(b.finish()),
-        })
-    }
-}
-
-impl Money {
-    fn push(&mut self, currency: &str, units: i64, nanos: i32, set: bool) {
-        self.currency.append_value(currency);
-        self.units.append_value(units);
-        self.nanos.append_value(nanos);
-        self.set.push(set);
-    }
-
-    fn finish(&mut self) -> Result<StructArray, HistoryError> {
-        let parts: Vec<ArrayRef> =
-            vec![self.currency.finish()?, Arc::new(self.units.finish()), Arc::new(self.nanos.finish())];
-        let set = NullBuffer::from(std::mem::take(&mut self.set));
-        let nulls = (set.null_count() > 0).then_some(set);
-        StructArray::try_new(money_fields(), parts, nulls).map_err(HistoryError::encode)
-    }
-}
-
-/// A map per row from keys to values of one kind; empty where a row has none.
-pub(crate) struct MapColumn {
-    kind: Kind,
-    ends: Vec<i32>,
-    keys: TextBuilder,
-    values: Values,
-    entries: i32,
-}
-
-impl MapColumn {
-    pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, ends: vec![0], keys: TextBuilder::default(), values: Values::new(kind), entries: 0 }
+    pub(crate) fn push(&mut self, truth: bool) {
+        self.0.push(truth);
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, key: &[u8], value: &Value<'_>) {
-        self.keys.append_value(key);
-        self.values.push(value);
-        self.entries += 1;
+    pub(crate) fn extend(&mut self, truths: impl Iterator<Item = bool>) {
+        self.0.extend(truths);
     }
+}
 
-    /// Appends text to a column of it.
+impl Values for Bits {
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+        page.extend(self.0.chunks(8).map(byte));
+        self.0.clear();
+        Ok(Encoding::PLAIN)
+    }
+}
+
+/// Bytes of any length, each behind its length.
+#[derive(Default)]
+pub(crate) struct Blobs {
+    plain: Vec<u8>,
+}
+
+impl Blobs {
     #[inline]
-    pub(crate) fn push_text(&mut self, key: &[u8], text: &[u8]) {
-        match &mut self.values {
-            Values::Text(values) => values.append_value(text),
-            other => other.push_null(), // The caller picks the column by the value's kind.
+    pub(crate) fn push(&mut self, value: &[u8]) {
+        put_blob(&mut self.plain, value);
+    }
+}
+
+impl Values for Blobs {
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        if page.is_empty() {
+            std::mem::swap(page, &mut self.plain);
+        } else {
+            page.extend_from_slice(&self.plain);
         }
-        self.keys.append_value(key);
-        self.entries += 1;
+        self.plain.clear();
+        Ok(Encoding::PLAIN)
+    }
+}
+
+#[inline]
+fn put_blob(out: &mut Vec<u8>, value: &[u8]) {
+    // No value is longer than an event.
+    out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+/// Text, pushed as bytes: it was checked at ingest, and is checked again a page at a time, as a reader takes no file
+/// with one bad letter in it.
+#[derive(Default)]
+pub(crate) struct Texts {
+    blobs: Blobs,
+    longest: usize,
+}
+
+impl Texts {
+    #[inline]
+    pub(crate) fn push(&mut self, text: &[u8]) {
+        self.blobs.push(text);
+        self.longest = self.longest.max(text.len());
+    }
+}
+
+impl Values for Texts {
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        // Lengths below 128 are ASCII, so that the whole is text if and only if every value is.
+        let short = std::mem::take(&mut self.longest) < 128;
+        let whole = short && simdutf8::basic::from_utf8(&self.blobs.plain).is_ok();
+        if !whole {
+            each_blob(&self.blobs.plain).try_for_each(check_text)?;
+        }
+        self.blobs.take(page)
+    }
+}
+
+fn each_blob(mut plain: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = plain.split_first_chunk()?;
+        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        plain = rest;
+        Some(value)
+    })
+}
+
+fn check_text(value: &[u8]) -> Result<(), HistoryError> {
+    simdutf8::basic::from_utf8(value).map(|_| ()).map_err(HistoryError::encode)
+}
+
+/// Values that repeat: each is written once per row group, and rows hold its number.
+pub(crate) struct Dictionary {
+    of: Entries,
+    plain: Vec<u8>,
+    /// Where each value begins and ends, its length left out.
+    places: Vec<(u32, u32)>,
+    known: HashTable<u32>,
+    /// Per value the one that came after it last time: events of a name have their keys in the same order, and frames
+    /// of an install follow each other. A right guess saves a hash.
+    next: Vec<u32>,
+    last: u32,
+    /// The values since the last page.
+    rows: Vec<u32>,
+    /// The first value that is no text.
+    error: Option<HistoryError>,
+}
+
+/// What a dictionary holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entries {
+    /// Text.
+    Text,
+    /// Bytes.
+    Blobs,
+    /// Numbers of 64 bits.
+    Numbers,
+}
+
+impl Dictionary {
+    pub(crate) fn new(of: Entries) -> Self {
+        Self {
+            of,
+            plain: Vec::new(),
+            places: Vec::new(),
+            known: HashTable::new(),
+            next: Vec::new(),
+            last: 0,
+            rows: Vec::new(),
+            error: None,
+        }
     }
 
     #[inline]
-    pub(crate) fn end_row(&mut self) {
-        self.ends.push(self.entries);
+    pub(crate) fn push(&mut self, value: &[u8]) {
+        let guess = self.next.get(self.last as usize).copied().unwrap_or_default();
+        let right = self.places.get(guess as usize).is_some_and(|place| at(&self.plain, *place) == value);
+        let number = if right { guess } else { self.learn(value) };
+        self.last = number;
+        self.rows.push(number);
     }
 
-    pub(crate) fn finish(&mut self) -> Result<ArrayRef, HistoryError> {
-        self.entries = 0;
-        let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let fields = map_fields(self.kind);
-        let parts: Vec<ArrayRef> = vec![self.keys.finish()?, self.values.finish()?];
-        let entries = StructArray::try_new(fields.clone(), parts, None).map_err(HistoryError::encode)?;
-        let field = Arc::new(Field::new("key_value", DataType::Struct(fields), false));
-        let map = MapArray::try_new(field, OffsetBuffer::new(ends.into()), entries, None, false);
-        Ok(Arc::new(map.map_err(HistoryError::encode)?))
+    /// The number of a value that was not guessed.
+    fn learn(&mut self, value: &[u8]) -> u32 {
+        let number = self.find(value);
+        if let Some(next) = self.next.get_mut(self.last as usize) {
+            *next = number;
+        }
+        number
+    }
+
+    fn find(&mut self, value: &[u8]) -> u32 {
+        let Self { plain, places, known, .. } = self;
+        let hash = xxh3_64(value);
+        if let Some(found) = known.find(hash, |i| at(plain, places[*i as usize]) == value) {
+            return *found;
+        }
+        if self.of == Entries::Text
+            && let Err(error) = check_text(value)
+        {
+            self.error.get_or_insert(error);
+        }
+        match self.of {
+            Entries::Numbers => plain.extend_from_slice(value),
+            Entries::Text | Entries::Blobs => put_blob(plain, value),
+        }
+        let number = places.len() as u32;
+        places.push(((plain.len() - value.len()) as u32, plain.len() as u32));
+        self.next.push(number);
+        known.insert_unique(hash, number, |i| xxh3_64(at(plain, places[*i as usize])));
+        number
+    }
+}
+
+#[inline]
+fn at(plain: &[u8], place: (u32, u32)) -> &[u8] {
+    &plain[place.0 as usize..place.1 as usize]
+}
+
+impl Values for Dictionary {
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        // There may be no dictionary at all in the end.
+        if self.rows.is_empty() {
+            return Ok(Encoding::PLAIN);
+        }
+        let width = width(self.places.len());
+        page.push(width as u8);
+        put_hybrid(page, width, &self.rows);
+        self.rows.clear();
+        Ok(Encoding::RLE_DICTIONARY)
+    }
+
+    fn take_dictionary(&mut self) -> Option<(Vec<u8>, u32)> {
+        let count = self.places.len() as u32;
+        self.places.clear();
+        self.next.clear();
+        self.known.clear();
+        (count > 0).then(|| (std::mem::take(&mut self.plain), count))
     }
 }

@@ -1,0 +1,226 @@
+//! The columns of a row group as pages, encoded and compressed as they fill up.
+//!
+//! Arrow's writer would copy each value into an array and from there into a page, and work the levels out of null bits
+//! and offsets again. Here a value goes from its event's bytes into the page. Headers, footer and indexes are
+//! the parquet crate's.
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+
+use crate::error::HistoryError;
+use crate::hybrid::{put_hybrid, put_run};
+
+/// A row group of a file in memory.
+pub(crate) type RowGroup<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
+
+/// One or more leaf columns of the row group that is being written.
+pub(crate) trait Column {
+    /// Ends a page of so many rows: what was pushed since the last one is encoded.
+    fn end_page(&mut self, rows: usize, packer: &mut Packer) -> Result<(), HistoryError>;
+
+    /// Moves all pages into the file.
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError>;
+}
+
+/// The values of a leaf column, as they are encoded.
+pub(crate) trait Values {
+    /// Moves the values since the last page behind `page`, and says how they are encoded.
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError>;
+
+    /// Takes the dictionary of the row group: its values, encoded, and how many.
+    fn take_dictionary(&mut self) -> Option<(Vec<u8>, u32)> {
+        None
+    }
+
+    /// Takes what a reader prunes row groups by.
+    fn take_statistics(&mut self) -> Option<Statistics> {
+        None
+    }
+}
+
+/// How many values and rows a page holds, and the levels that say which value belongs to which row.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    pub(crate) rows: usize,
+    /// Nulls and empty maps count as well.
+    pub(crate) values: usize,
+    /// As they stand in the page; empty where every row has one value.
+    pub(crate) levels: &'a [u8],
+}
+
+/// Compresses pages. Its buffers are used again and again: memory touched for the first time is dear.
+#[derive(Default)]
+pub(crate) struct Packer {
+    page: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    fn pack(&mut self) -> Result<Bytes, HistoryError> {
+        let most = lz4_flex::block::get_maximum_output_size(self.page.len());
+        if self.packed.len() < most {
+            self.packed.resize(most, 0);
+        }
+        let length =
+            lz4_flex::block::compress_into(&self.page, &mut self.packed).map_err(HistoryError::encode)?;
+        Ok(Bytes::copy_from_slice(&self.packed[..length]))
+    }
+}
+
+/// A leaf column: values, and the pages that are ready.
+pub(crate) struct Leaf<V> {
+    pub(crate) values: V,
+    pages: Pages,
+}
+
+impl<V: Values> Leaf<V> {
+    pub(crate) fn new(column: ColumnDescPtr, values: V) -> Self {
+        Self { values, pages: Pages::new(column) }
+    }
+
+    pub(crate) fn end_page(&mut self, shape: Shape<'_>, packer: &mut Packer) -> Result<(), HistoryError> {
+        packer.page.clear();
+        packer.page.extend_from_slice(shape.levels);
+        let encoding = self.values.take(&mut packer.page)?;
+        self.pages.add(shape, encoding, packer)
+    }
+
+    pub(crate) fn end_group(
+        &mut self,
+        packer: &mut Packer,
+        group: &mut RowGroup<'_>,
+    ) -> Result<(), HistoryError> {
+        let empty = Pages::new(self.pages.column.clone());
+        let pages = std::mem::replace(&mut self.pages, empty);
+        let dictionary = self.values.take_dictionary();
+        pages.close(dictionary, self.values.take_statistics(), packer, group)
+    }
+}
+
+/// A column with a value in every row.
+impl<V: Values> Column for Leaf<V> {
+    fn end_page(&mut self, rows: usize, packer: &mut Packer) -> Result<(), HistoryError> {
+        self.end_page(Shape { rows, values: rows, levels: &[] }, packer)
+    }
+
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+        self.end_group(packer, group)
+    }
+}
+
+/// Pages one after another, and what the file's footer will say about them.
+struct Pages {
+    column: ColumnDescPtr,
+    bytes: TrackedWrite<Vec<u8>>,
+    /// Where each page lies among them, its length and its rows.
+    places: Vec<(u64, u64, usize)>,
+    values: usize,
+    /// Bytes of all pages before they were compressed.
+    unpacked: usize,
+}
+
+impl Pages {
+    fn new(column: ColumnDescPtr) -> Self {
+        Self { column, bytes: TrackedWrite::new(Vec::new()), places: Vec::new(), values: 0, unpacked: 0 }
+    }
+
+    fn add(&mut self, shape: Shape<'_>, encoding: Encoding, packer: &mut Packer) -> Result<(), HistoryError> {
+        let page = Page::DataPage {
+            buf: packer.pack()?,
+            num_values: shape.values as u32,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let page = CompressedPage::new(page, packer.page.len());
+        let written =
+            SerializedPageWriter::new(&mut self.bytes).write_page(page).map_err(HistoryError::encode)?;
+        self.places.push((written.offset, written.bytes_written, shape.rows));
+        self.values += shape.values;
+        self.unpacked += written.uncompressed_size;
+        Ok(())
+    }
+
+    fn close(
+        self,
+        dictionary: Option<(Vec<u8>, u32)>,
+        statistics: Option<Statistics>,
+        packer: &mut Packer,
+        group: &mut RowGroup<'_>,
+    ) -> Result<(), HistoryError> {
+        let mut unpacked = self.unpacked;
+        let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
+        let mut bytes = Vec::new();
+        if let Some((values, count)) = dictionary {
+            encodings.push(Encoding::RLE_DICTIONARY);
+            packer.page = values;
+            let mut before = TrackedWrite::new(bytes);
+            let buf = packer.pack()?;
+            let page =
+                Page::DictionaryPage { buf, num_values: count, encoding: Encoding::PLAIN, is_sorted: false };
+            let page = CompressedPage::new(page, packer.page.len());
+            let written =
+                SerializedPageWriter::new(&mut before).write_page(page).map_err(HistoryError::encode)?;
+            unpacked += written.uncompressed_size;
+            bytes = before.into_inner().map_err(HistoryError::encode)?;
+        }
+        let first_page = bytes.len();
+        let pages = self.bytes.into_inner().map_err(HistoryError::encode)?;
+        let bytes = if bytes.is_empty() {
+            pages
+        } else {
+            bytes.extend_from_slice(&pages);
+            bytes
+        };
+        let mut index = OffsetIndexBuilder::new();
+        for (offset, length, rows) in &self.places {
+            index.append_row_count(*rows as i64);
+            index.append_offset_and_size(first_page as i64 + *offset as i64, *length as i32);
+        }
+        let mut metadata = ColumnChunkMetaData::builder(self.column)
+            .set_compression(Compression::LZ4_RAW)
+            .set_encodings(encodings)
+            .set_num_values(self.values as i64)
+            .set_total_compressed_size(bytes.len() as i64)
+            .set_total_uncompressed_size(unpacked as i64)
+            .set_data_page_offset(first_page as i64)
+            .set_dictionary_page_offset((first_page > 0).then_some(0));
+        if let Some(statistics) = statistics {
+            metadata = metadata.set_statistics(statistics);
+        }
+        let closed = ColumnCloseResult {
+            bytes_written: bytes.len() as u64,
+            rows_written: self.places.iter().map(|(_, _, rows)| *rows as u64).sum(),
+            metadata: metadata.build().map_err(HistoryError::encode)?,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: Some(index.build()),
+        };
+        group.append_column(&Bytes::from(bytes), closed).map_err(HistoryError::encode)
+    }
+}
+
+/// Appends levels that are 0 or 1, as a page holds them.
+pub(crate) fn put_levels(out: &mut Vec<u8>, levels: &[u8]) {
+    with_length(out, |out| put_hybrid(out, 1, levels));
+}
+
+/// Appends a level that stands `count` times.
+pub(crate) fn put_equal_levels(out: &mut Vec<u8>, level: u8, count: usize) {
+    with_length(out, |out| put_run(out, 1, level.into(), count));
+}
+
+fn with_length(out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    content(out);
+    let length = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
