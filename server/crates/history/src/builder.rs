@@ -1,5 +1,6 @@
 //! Pulls the log, gathers, and writes a closed range of positions at a time. No thread and no clock of its own.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,9 +10,10 @@ use footpath_model::record::RecordError;
 
 use crate::chunks::Chunks;
 use crate::error::HistoryError;
-use crate::file::{Encoded, Layout};
-use crate::gather::{Closed, Gathered, Key, Part};
+use crate::file::{self, Layout};
+use crate::gather::{Gathered, Key, Part};
 use crate::manifest::ChunkFile;
+use crate::pages::Out;
 use crate::writer::{ChunkCounters, WriterOptions};
 
 /// Bytes read from the log at a time.
@@ -184,33 +186,51 @@ impl Builder {
 
     /// Writes one file; `None` if none of its events can be encoded.
     fn write_part(&self, part: Part, keys: &mut Vec<Key>) -> Result<Option<ChunkFile>, HistoryError> {
-        let encoded = match self.encode(part, keys) {
-            Ok(encoded) => encoded,
-            Err(error) => {
+        match self.try_part(part, keys) {
+            Err(HistoryError::Encode(error)) => {
                 tracing::error!(%error, project = part.project, "a chunk failed; looking for the event that fails");
-                let sound = sound(keys, &|few| self.encode(part, &mut few.to_vec()).is_ok());
-                let bad = keys.len() - sound.len();
-                tracing::error!(
-                    events = bad,
-                    from = self.from,
-                    to = self.next,
-                    "events that fail are in no chunk"
-                );
-                add(&self.counters.skipped_events, bad as u64);
-                *keys = sound;
-                if keys.is_empty() {
-                    return Ok(None);
-                }
-                self.encode(part, keys)?
             }
-        };
-        self.chunks.write(&encoded.file.path, &encoded.bytes)?;
-        Ok(Some(encoded.file))
+            written => return written.map(Some),
+        }
+        let sound = sound(keys, &|few| self.encode(&mut few.to_vec(), &mut io::sink()).is_ok());
+        let bad = keys.len() - sound.len();
+        tracing::error!(events = bad, from = self.from, to = self.next, "events that fail are in no chunk");
+        add(&self.counters.skipped_events, bad as u64);
+        *keys = sound;
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        self.try_part(part, keys).map(Some)
     }
 
-    fn encode(&self, part: Part, keys: &mut [Key]) -> Result<Encoded, HistoryError> {
-        let range = Closed { positions: self.from..self.next, append_us: self.last_append_us };
-        let work = || self.layout.encode(&self.gathered, part, keys, &range, &std::thread::yield_now);
+    fn try_part(&self, part: Part, keys: &mut [Key]) -> Result<ChunkFile, HistoryError> {
+        let path = file::path(part, &(self.from..self.next));
+        let mut output = self.chunks.begin(&path)?;
+        let encoded = self.encode(keys, &mut output);
+        output.check()?;
+        let identifies = encoded?;
+        let (bytes, crc32c) = output.finish()?;
+        let times = || keys.iter().map(|key| key.time_us);
+        Ok(ChunkFile {
+            path,
+            project: part.project,
+            day: part.day,
+            from: self.from,
+            to: self.next,
+            append_us: self.last_append_us,
+            rows: keys.len() as u64,
+            min_time_us: times().min().unwrap_or_default(),
+            max_time_us: times().max().unwrap_or_default(),
+            min_actor: keys.first().map_or(0, |key| key.actor),
+            max_actor: keys.last().map_or(0, |key| key.actor),
+            identifies,
+            bytes,
+            crc32c,
+        })
+    }
+
+    fn encode(&self, keys: &mut [Key], out: Out<'_>) -> Result<u64, HistoryError> {
+        let work = || self.layout.encode(&self.gathered, keys, out, &std::thread::yield_now);
         // One event must not end the thread, whatever the encoder thinks of it.
         catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(HistoryError::encode("the encoder panicked")))

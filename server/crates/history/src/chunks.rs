@@ -9,11 +9,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use footpath_log::disk::{Disk, DiskFile, UNFINISHED, read_whole, replace, write_new};
+use footpath_log::disk::{Disk, DiskFile, UNFINISHED, read_whole, replace};
 use parking_lot::Mutex;
 
 use crate::error::HistoryError;
 use crate::manifest::{self, ChunkFile, Manifest};
+use crate::output::Output;
 use crate::read::{self, Input, Wanted};
 use crate::stored::{ScanStats, StoredRow};
 
@@ -127,10 +128,9 @@ impl Chunks {
         Ok(open)
     }
 
-    /// Writes a chunk. It is no part of history before it joins.
-    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), HistoryError> {
-        write_new(self.disk.as_ref(), path, bytes)?;
-        Ok(())
+    /// Begins a chunk file. It is no part of history before it joins.
+    pub(crate) fn begin<'a>(&'a self, path: &'a str) -> io::Result<Output<'a>> {
+        Output::begin(self.disk.as_ref(), path)
     }
 
     /// Makes written files part of history, and `upto` its end. Durable on return; after an error it may be called

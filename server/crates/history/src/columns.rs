@@ -15,6 +15,8 @@ use crate::values::{Bits, Blobs, Bounded, Dictionary, Entries, Numbers, Texts};
 /// An event on its way into a chunk.
 pub(crate) struct Row<'a> {
     pub(crate) frame: &'a Frame,
+    /// Which of the gathered frames it is.
+    pub(crate) frame_number: usize,
     pub(crate) head: EventHead,
     pub(crate) spans: EventSpans<'a>,
 }
@@ -48,6 +50,16 @@ pub(crate) struct RowColumns {
     changes: Optional<Blobs>,
     maps: Vec<MapColumn>,
     promoted: Vec<PromotedColumn>,
+    /// By frame, where its values stand in the dictionaries of the row group; most frames have many rows.
+    places: Vec<Option<FramePlaces>>,
+}
+
+/// Where a frame's values stand in the dictionaries of their columns; `None` if it has none.
+#[derive(Clone, Copy)]
+struct FramePlaces {
+    install: Option<u32>,
+    stream_epoch: Option<u32>,
+    context: Option<u32>,
 }
 
 impl RowColumns {
@@ -85,6 +97,7 @@ impl RowColumns {
                 .iter()
                 .map(|property| PromotedColumn::new(property.clone(), next))
                 .collect::<Result<_, _>>()?,
+            places: Vec::new(),
         })
     }
 
@@ -104,18 +117,28 @@ impl RowColumns {
         self.append_time.values.extend(frames().map(|frame| frame.append_us));
         self.receive_time.values.extend(frames().map(|frame| frame.head.received_us));
         self.historical.values.extend(frames().map(|frame| frame.head.historical));
-        for frame in frames() {
-            let producer = &frame.head.producer;
-            if let Some(values) = self.install.row(producer.install != [0; 16]) {
-                values.push(&producer.install);
-            }
-            if let Some(values) = self.stream_epoch.row(producer.epoch != 0) {
-                values.push(&producer.epoch.to_le_bytes());
-            }
-            if let Some(values) = self.context.row(frame.context.is_some()) {
-                values.push(frame.context.as_deref().unwrap_or_default().as_bytes());
-            }
+        for row in rows {
+            let known = self.places.get(row.frame_number).copied().flatten();
+            let places = known.unwrap_or_else(|| self.place(row));
+            self.install.push_number(places.install);
+            self.stream_epoch.push_number(places.stream_epoch);
+            self.context.push_number(places.context);
         }
+    }
+
+    /// Finds the values of a row's frame in the dictionaries, and remembers where.
+    fn place(&mut self, row: &Row<'_>) -> FramePlaces {
+        let (producer, context) = (&row.frame.head.producer, &row.frame.context);
+        let install = (producer.install != [0; 16]).then(|| self.install.number(&producer.install));
+        let epoch = producer.epoch.to_le_bytes();
+        let stream_epoch = (producer.epoch != 0).then(|| self.stream_epoch.number(&epoch));
+        let context = context.as_ref().map(|context| self.context.number(context.as_bytes()));
+        let places = FramePlaces { install, stream_epoch, context };
+        if self.places.len() <= row.frame_number {
+            self.places.resize(row.frame_number + 1, None);
+        }
+        self.places[row.frame_number] = Some(places);
+        places
     }
 
     fn push_heads(&mut self, rows: &[Row<'_>]) {
@@ -177,7 +200,8 @@ impl RowColumns {
     }
 
     /// Moves all pages into the file.
-    pub(crate) fn end_group(&mut self, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+    pub(crate) fn end_group(&mut self, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
+        self.places.clear();
         self.each(|column, packer| column.end_group(packer, group))
     }
 

@@ -12,16 +12,14 @@ use parquet::schema::types::SchemaDescriptor;
 
 use crate::columns::RowColumns;
 use crate::error::HistoryError;
-use crate::gather::{Closed, DAY_US, Gathered, Key, Part};
-use crate::manifest::ChunkFile;
+use crate::gather::{DAY_US, Gathered, Key, Part};
+use crate::pages::Out;
 use crate::schema::{self, Promoted};
 
 /// Rows of a row group: the grain in which a reader of a few actors skips.
 const ROW_GROUP_ROWS: usize = 32 * 1024;
 /// Rows of a page: what is not compressed yet lies in memory for so many only.
 pub(crate) const PAGE_ROWS: usize = 8 * 1024;
-/// Bytes of a row in a file, on the generous side.
-const ROW_BYTES: usize = 160;
 /// Events whose bytes are asked for together.
 const WARM_ROWS: usize = 16;
 
@@ -33,12 +31,6 @@ pub(crate) struct Layout {
     properties: WriterPropertiesPtr,
 }
 
-/// An encoded file and what the manifest says about it.
-pub(crate) struct Encoded {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) file: ChunkFile,
-}
-
 impl Layout {
     /// The layout with these promoted properties.
     pub(crate) fn new(promoted: &[Promoted]) -> Result<Self, HistoryError> {
@@ -48,19 +40,17 @@ impl Layout {
         Ok(Self { schema, promoted: promoted.to_vec(), properties: Arc::new(properties(&arrow)) })
     }
 
-    /// Encodes the rows of one part; sorts `keys`. `pause` is called between pieces of work.
+    /// Writes rows as a file; sorts `keys`. Returns how many of them are `$identify` events. `pause` is called between
+    /// pieces of work.
     pub(crate) fn encode(
         &self,
         gathered: &Gathered,
-        part: Part,
         keys: &mut [Key],
-        range: &Closed,
+        out: Out<'_>,
         pause: &dyn Fn(),
-    ) -> Result<Encoded, HistoryError> {
+    ) -> Result<u64, HistoryError> {
         keys.sort_unstable();
         pause();
-        // Room for all of it: growing would copy megabytes, into memory that is touched for the first time.
-        let out = Vec::with_capacity(keys.len() * ROW_BYTES + 64 * 1024);
         let root = self.schema.root_schema_ptr();
         let file = SerializedFileWriter::new(out, root, Arc::clone(&self.properties));
         let mut file = file.map_err(HistoryError::encode)?;
@@ -77,9 +67,8 @@ impl Layout {
             columns.end_group(&mut group)?;
             group.close().map_err(HistoryError::encode)?;
         }
-        let bytes = file.into_inner().map_err(HistoryError::encode)?;
-        let file = describe(part, keys, range, &bytes, identifies);
-        Ok(Encoded { bytes, file })
+        file.close().map_err(HistoryError::encode)?;
+        Ok(identifies)
     }
 }
 
@@ -97,28 +86,8 @@ fn gather(gathered: &Gathered, keys: &[Key], columns: &mut RowColumns) -> u64 {
     identifies
 }
 
-fn describe(part: Part, keys: &[Key], range: &Closed, bytes: &[u8], identifies: u64) -> ChunkFile {
-    let times = || keys.iter().map(|key| key.time_us);
-    ChunkFile {
-        path: path(part, &range.positions),
-        project: part.project,
-        day: part.day,
-        from: range.positions.start,
-        to: range.positions.end,
-        append_us: range.append_us,
-        rows: keys.len() as u64,
-        min_time_us: times().min().unwrap_or_default(),
-        max_time_us: times().max().unwrap_or_default(),
-        min_actor: keys.first().map_or(0, |key| key.actor),
-        max_actor: keys.last().map_or(0, |key| key.actor),
-        identifies,
-        bytes: bytes.len() as u64,
-        crc32c: crc32c::crc32c(bytes),
-    }
-}
-
 /// `<project>/day=<UTC day>/<from>-<to>.parquet`: a folder per Delta table, a partition per day.
-fn path(part: Part, range: &std::ops::Range<u64>) -> String {
+pub(crate) fn path(part: Part, range: &std::ops::Range<u64>) -> String {
     let day = jiff::Timestamp::from_microsecond(i64::from(part.day) * DAY_US)
         .map_or_else(|_| part.day.to_string(), |day| day.strftime("%Y-%m-%d").to_string());
     format!("{}/day={day}/{:016}-{:016}.parquet", part.project, range.start, range.end)

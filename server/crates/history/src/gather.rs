@@ -45,14 +45,6 @@ pub(crate) struct Part {
     pub(crate) day: i32,
 }
 
-/// A range of log positions that is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Closed {
-    pub(crate) positions: std::ops::Range<u64>,
-    /// Append time of its last record.
-    pub(crate) append_us: i64,
-}
-
 /// What became of a frame.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -151,7 +143,7 @@ impl Gathered {
     pub(crate) fn row(&self, key: &Key) -> Option<Row<'_>> {
         let frame = self.frames.get(key.frame as usize)?;
         let event = EventView::first(frame.payload.get(key.at as usize..)?)?;
-        Some(Row { frame, head: event.head(), spans: event.spans() })
+        Some(Row { frame, frame_number: key.frame as usize, head: event.head(), spans: event.spans() })
     }
 
     /// Asks for the first cache lines of some events at once: sorted rows lie all over the frames, and one miss

@@ -20,6 +20,7 @@ mod identity;
 mod json;
 mod log_scan;
 mod manifest;
+mod output;
 mod pages;
 mod properties;
 mod read;

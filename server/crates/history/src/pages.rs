@@ -4,11 +4,16 @@
 //! and offsets again. Here a value goes from its event's bytes into the page. Headers, footer and indexes are
 //! the parquet crate's.
 
+use std::io::{Chain, Read, Write};
+
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder};
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
@@ -16,8 +21,11 @@ use parquet::schema::types::ColumnDescPtr;
 use crate::error::HistoryError;
 use crate::hybrid::{put_hybrid, put_run};
 
-/// A row group of a file in memory.
-pub(crate) type RowGroup<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
+/// Where a file goes.
+pub(crate) type Out<'w> = &'w mut (dyn Write + Send);
+
+/// A row group of a file.
+pub(crate) type RowGroup<'g, 'w> = SerializedRowGroupWriter<'g, Out<'w>>;
 
 /// One or more leaf columns of the row group that is being written.
 pub(crate) trait Column {
@@ -25,7 +33,7 @@ pub(crate) trait Column {
     fn end_page(&mut self, rows: usize, packer: &mut Packer) -> Result<(), HistoryError>;
 
     /// Moves all pages into the file.
-    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError>;
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError>;
 }
 
 /// The values of a leaf column, as they are encoded.
@@ -94,12 +102,10 @@ impl<V: Values> Leaf<V> {
     pub(crate) fn end_group(
         &mut self,
         packer: &mut Packer,
-        group: &mut RowGroup<'_>,
+        group: &mut RowGroup<'_, '_>,
     ) -> Result<(), HistoryError> {
-        let empty = Pages::new(self.pages.column.clone());
-        let pages = std::mem::replace(&mut self.pages, empty);
         let dictionary = self.values.take_dictionary();
-        pages.close(dictionary, self.values.take_statistics(), packer, group)
+        self.pages.close(dictionary, self.values.take_statistics(), packer, group)
     }
 }
 
@@ -109,7 +115,7 @@ impl<V: Values> Column for Leaf<V> {
         self.end_page(Shape { rows, values: rows, levels: &[] }, packer)
     }
 
-    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
         self.end_group(packer, group)
     }
 }
@@ -117,17 +123,23 @@ impl<V: Values> Column for Leaf<V> {
 /// Pages one after another, and what the file's footer will say about them.
 struct Pages {
     column: ColumnDescPtr,
-    bytes: TrackedWrite<Vec<u8>>,
-    /// Where each page lies among them, its length and its rows.
-    places: Vec<(u64, u64, usize)>,
+    bytes: Vec<u8>,
+    places: Vec<Place>,
     values: usize,
     /// Bytes of all pages before they were compressed.
     unpacked: usize,
 }
 
+/// Where a page lies.
+struct Place {
+    offset: usize,
+    length: usize,
+    rows: usize,
+}
+
 impl Pages {
     fn new(column: ColumnDescPtr) -> Self {
-        Self { column, bytes: TrackedWrite::new(Vec::new()), places: Vec::new(), values: 0, unpacked: 0 }
+        Self { column, bytes: Vec::new(), places: Vec::new(), values: 0, unpacked: 0 }
     }
 
     fn add(&mut self, shape: Shape<'_>, encoding: Encoding, packer: &mut Packer) -> Result<(), HistoryError> {
@@ -139,71 +151,99 @@ impl Pages {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let page = CompressedPage::new(page, packer.page.len());
-        let written =
-            SerializedPageWriter::new(&mut self.bytes).write_page(page).map_err(HistoryError::encode)?;
-        self.places.push((written.offset, written.bytes_written, shape.rows));
+        let offset = self.bytes.len();
+        self.unpacked += put_page(&mut self.bytes, page, packer.page.len())?;
+        self.places.push(Place { offset, length: self.bytes.len() - offset, rows: shape.rows });
         self.values += shape.values;
-        self.unpacked += written.uncompressed_size;
         Ok(())
     }
 
+    /// Moves the pages into the file, and begins anew.
     fn close(
-        self,
+        &mut self,
         dictionary: Option<(Vec<u8>, u32)>,
         statistics: Option<Statistics>,
         packer: &mut Packer,
-        group: &mut RowGroup<'_>,
+        group: &mut RowGroup<'_, '_>,
     ) -> Result<(), HistoryError> {
-        let mut unpacked = self.unpacked;
         let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
-        let mut bytes = Vec::new();
-        if let Some((values, count)) = dictionary {
+        let mut before = Vec::new();
+        if let Some((values, num_values)) = dictionary {
             encodings.push(Encoding::RLE_DICTIONARY);
             packer.page = values;
-            let mut before = TrackedWrite::new(bytes);
-            let buf = packer.pack()?;
-            let page =
-                Page::DictionaryPage { buf, num_values: count, encoding: Encoding::PLAIN, is_sorted: false };
-            let page = CompressedPage::new(page, packer.page.len());
-            let written =
-                SerializedPageWriter::new(&mut before).write_page(page).map_err(HistoryError::encode)?;
-            unpacked += written.uncompressed_size;
-            bytes = before.into_inner().map_err(HistoryError::encode)?;
+            let (buf, encoding) = (packer.pack()?, Encoding::PLAIN);
+            let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
+            self.unpacked += put_page(&mut before, page, packer.page.len())?;
         }
-        let first_page = bytes.len();
-        let pages = self.bytes.into_inner().map_err(HistoryError::encode)?;
-        let bytes = if bytes.is_empty() {
-            pages
-        } else {
-            bytes.extend_from_slice(&pages);
-            bytes
-        };
-        let mut index = OffsetIndexBuilder::new();
-        for (offset, length, rows) in &self.places {
-            index.append_row_count(*rows as i64);
-            index.append_offset_and_size(first_page as i64 + *offset as i64, *length as i32);
-        }
-        let mut metadata = ColumnChunkMetaData::builder(self.column)
+        let mut metadata = ColumnChunkMetaData::builder(self.column.clone())
             .set_compression(Compression::LZ4_RAW)
             .set_encodings(encodings)
             .set_num_values(self.values as i64)
-            .set_total_compressed_size(bytes.len() as i64)
-            .set_total_uncompressed_size(unpacked as i64)
-            .set_data_page_offset(first_page as i64)
-            .set_dictionary_page_offset((first_page > 0).then_some(0));
+            .set_total_compressed_size((before.len() + self.bytes.len()) as i64)
+            .set_total_uncompressed_size(self.unpacked as i64)
+            .set_data_page_offset(before.len() as i64)
+            .set_dictionary_page_offset((!before.is_empty()).then_some(0));
         if let Some(statistics) = statistics {
             metadata = metadata.set_statistics(statistics);
         }
         let closed = ColumnCloseResult {
-            bytes_written: bytes.len() as u64,
-            rows_written: self.places.iter().map(|(_, _, rows)| *rows as u64).sum(),
+            bytes_written: (before.len() + self.bytes.len()) as u64,
+            rows_written: self.places.iter().map(|place| place.rows as u64).sum(),
             metadata: metadata.build().map_err(HistoryError::encode)?,
             bloom_filter: None,
             column_index: None,
-            offset_index: Some(index.build()),
+            offset_index: Some(self.index(before.len())),
         };
-        group.append_column(&Bytes::from(bytes), closed).map_err(HistoryError::encode)
+        group.append_column(&Parts(&before, &self.bytes), closed).map_err(HistoryError::encode)?;
+        self.bytes.clear();
+        self.places.clear();
+        (self.values, self.unpacked) = (0, 0);
+        Ok(())
+    }
+
+    /// Where the pages lie behind `before` bytes.
+    fn index(&self, before: usize) -> OffsetIndexMetaData {
+        let mut index = OffsetIndexBuilder::new();
+        for place in &self.places {
+            index.append_row_count(place.rows as i64);
+            index.append_offset_and_size((before + place.offset) as i64, place.length as i32);
+        }
+        index.build()
+    }
+}
+
+/// Appends a page and its header; returns how many bytes it was before it was compressed.
+fn put_page(out: &mut Vec<u8>, page: Page, unpacked: usize) -> Result<usize, HistoryError> {
+    let mut sink = TrackedWrite::new(out);
+    let page = CompressedPage::new(page, unpacked);
+    let written = SerializedPageWriter::new(&mut sink).write_page(page);
+    sink.flush()?;
+    Ok(written.map_err(HistoryError::encode)?.uncompressed_size)
+}
+
+/// A column chunk in two parts, as the crate reads it.
+struct Parts<'a>(&'a [u8], &'a [u8]);
+
+impl Length for Parts<'_> {
+    fn len(&self) -> u64 {
+        (self.0.len() + self.1.len()) as u64
+    }
+}
+
+impl<'a> ChunkReader for Parts<'a> {
+    type T = Chain<&'a [u8], &'a [u8]>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let start = start as usize;
+        let first = self.0.get(start..).unwrap_or_default();
+        let second = self.1.get(start.saturating_sub(self.0.len())..).unwrap_or_default();
+        Ok(first.chain(second))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let mut bytes = Vec::with_capacity(length);
+        self.get_read(start)?.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes.into())
     }
 }
 

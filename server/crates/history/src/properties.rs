@@ -32,6 +32,21 @@ impl<V: Values> Optional<V> {
     }
 }
 
+impl Optional<Dictionary> {
+    /// The number of a value in the dictionary.
+    pub(crate) fn number(&mut self, value: &[u8]) -> u32 {
+        self.leaf.values.number(value)
+    }
+
+    /// Appends a row with the value of this number, or without one.
+    #[inline]
+    pub(crate) fn push_number(&mut self, number: Option<u32>) {
+        if let (Some(number), Some(values)) = (number, self.row(number.is_some())) {
+            values.push_number(number);
+        }
+    }
+}
+
 impl<V: Values> Column for Optional<V> {
     fn end_page(&mut self, rows: usize, packer: &mut Packer) -> Result<(), HistoryError> {
         self.levels.clear();
@@ -40,7 +55,7 @@ impl<V: Values> Column for Optional<V> {
         self.leaf.end_page(Shape { rows, values: rows, levels: &self.levels }, packer)
     }
 
-    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
         self.leaf.end_group(packer, group)
     }
 }
@@ -109,7 +124,7 @@ impl OfKind {
         }
     }
 
-    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
         match self {
             Self::Text(leaf) | Self::Json(leaf, _) => leaf.end_group(packer, group),
             Self::Int(leaf) => leaf.end_group(packer, group),
@@ -208,7 +223,7 @@ impl Column for MapColumn {
         Ok(())
     }
 
-    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
         self.keys.end_group(packer, group)?;
         self.values.end_group(packer, group)
     }
@@ -251,7 +266,7 @@ impl Column for PromotedColumn {
         self.values.end_page(Shape { rows, values: rows, levels: &self.levels }, packer)
     }
 
-    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_>) -> Result<(), HistoryError> {
+    fn end_group(&mut self, packer: &mut Packer, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
         self.values.end_group(packer, group)
     }
 }

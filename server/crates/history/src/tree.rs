@@ -24,7 +24,7 @@ impl TreeDisk {
     /// # Errors
     /// `WouldBlock` when another process holds it.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let files = RealDisk::open(root, WriteMode::Buffered)?;
+        let files = RealDisk::open(root, WriteMode::Direct)?;
         Ok(Self { root: root.to_owned(), files, changed: Mutex::default() })
     }
 

@@ -230,16 +230,23 @@ impl Dictionary {
         self.rows.push(number);
     }
 
+    /// Appends the value of this number.
+    #[inline]
+    pub(crate) fn push_number(&mut self, number: u32) {
+        self.rows.push(number);
+    }
+
     /// The number of a value that was not guessed.
     fn learn(&mut self, value: &[u8]) -> u32 {
-        let number = self.find(value);
+        let number = self.number(value);
         if let Some(next) = self.next.get_mut(self.last as usize) {
             *next = number;
         }
         number
     }
 
-    fn find(&mut self, value: &[u8]) -> u32 {
+    /// The number of a value; a new one is added.
+    pub(crate) fn number(&mut self, value: &[u8]) -> u32 {
         let Self { plain, places, known, .. } = self;
         let hash = xxh3_64(value);
         if let Some(found) = known.find(hash, |i| at(plain, places[*i as usize]) == value) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 mod sim;
 mod whole;
 pub use sim::SimDisk;
-pub use whole::{Replacement, UNFINISHED, read_whole, replace, write_new};
+pub use whole::{Replacement, UNFINISHED, create_anew, read_whole, replace, write_new};
 
 /// Writes are aligned to this many bytes: the largest logical block in common use, so direct IO works, and so no
 /// group shares a sector with an earlier one (a torn write can only tear its own group).
