@@ -2,11 +2,11 @@
 set -eu
 SKIP_BUILD=1
 . "$(dirname "$0")/lib.sh"
-SECONDS_EACH=14
+SECONDS_EACH=${SECONDS_EACH:-14}
 start_with_funnel "$work/data"
-perf record -F 1999 -g -o /tmp/prof.data -p $server >/dev/null 2>&1 &
+(sleep ${DELAY:-1}; exec perf record -F 1999 -g -o /tmp/prof.data -p $server -- sleep 12 >/dev/null 2>&1) &
 p=$!
 load "$key" --saturate || true
-kill -INT $p; wait $p || true
+wait $p || true
 field events_per_s
 kill -9 $server; server=

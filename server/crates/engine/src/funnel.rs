@@ -62,7 +62,7 @@ pub struct Rules {
 impl Rules {
     /// How many events [`crate::PersonFunnel`] keeps to place late ones among, unless told otherwise. On
     /// phones most late events come from one interrupted upload, which is a session's worth of matching events.
-    pub const DEFAULT_TAIL: u8 = 16;
+    pub const DEFAULT_TAIL: u8 = 6;
 
     /// Rules for `steps` steps and a window in microseconds, counted from step 1, inclusive.
     ///

@@ -126,10 +126,16 @@ impl LiveFunnel {
         self.persons.len()
     }
 
+    /// Where a person is kept.
+    #[inline]
+    pub fn slot(&self, person: ActorKey) -> Option<u32> {
+        self.persons.slot(person.0)
+    }
+
     /// Asks for the memory of a person who is needed soon.
     #[inline]
-    pub fn warm(&self, person: ActorKey) {
-        self.persons.warm(person.0);
+    pub fn warm(&self, slot: u32) {
+        self.persons.warm(slot);
     }
 
     /// Takes one event of one person, stored at `at`.

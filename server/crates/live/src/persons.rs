@@ -65,13 +65,20 @@ impl Persons {
         self.slot_mut(slot).person.as_mut()
     }
 
-    /// Asks for a person's memory, who is needed soon. Three reads that each depend on the one before cost three misses; asked
-    /// for some persons ahead, those of different persons run at the same time.
+    /// Where a person is kept.
     #[inline]
-    pub fn warm(&self, key: u64) {
-        let Some(slot) = self.slots.get(&key) else { return };
-        let person = &self.pages[*slot as usize / PAGE][*slot as usize % PAGE].person;
-        std::hint::black_box(person.as_ref().map(|person| person.fold.newest_us()));
+    pub fn slot(&self, key: u64) -> Option<u32> {
+        self.slots.get(&key).copied()
+    }
+
+    /// Asks for the memory of a person who is needed soon: reads something of each of its cache lines.
+    #[inline]
+    pub fn warm(&self, slot: u32) {
+        let slot = &self.pages[slot as usize / PAGE][slot as usize % PAGE];
+        let Some(person) = &slot.person else { return };
+        let entered = person.fold.entries().first().copied().unwrap_or_default();
+        let sum = entered ^ person.fold.newest_us() ^ person.leaves_after ^ slot.copied.cast_signed();
+        std::hint::black_box(sum);
     }
 
     /// A person whose fold is about to change; a new one if there was none.
