@@ -27,20 +27,20 @@ pub(crate) struct RowColumns {
     rows: usize,
     packer: Packer,
     log_offset: Leaf<Bounded>,
-    batch_index: Leaf<Numbers<i32>>,
+    batch_index: Leaf<Numbers>,
     event_id: Leaf<Blobs>,
     event_time: Leaf<Bounded>,
-    raw_time: Leaf<Numbers<i64>>,
-    receive_time: Leaf<Numbers<i64>>,
-    append_time: Leaf<Numbers<i64>>,
-    time_rule: Leaf<Numbers<i32>>,
-    lane: Leaf<Numbers<i32>>,
+    raw_time: Leaf<Numbers>,
+    receive_time: Leaf<Numbers>,
+    append_time: Leaf<Numbers>,
+    time_rule: Leaf<Numbers>,
+    lane: Leaf<Numbers>,
     actor: Leaf<Texts>,
     actor_hash: Leaf<Bounded>,
     install: Optional<Dictionary>,
     stream_epoch: Optional<Dictionary>,
-    stream_class: Leaf<Numbers<i32>>,
-    stream_number: Leaf<Numbers<i64>>,
+    stream_class: Leaf<Numbers>,
+    stream_number: Leaf<Numbers>,
     name: Leaf<Dictionary>,
     anonymous_id: Optional<Texts>,
     user_id: Optional<Texts>,
@@ -143,10 +143,10 @@ impl RowColumns {
 
     fn push_heads(&mut self, rows: &[Row<'_>]) {
         let heads = || rows.iter().map(|row| &row.head);
-        self.batch_index.values.extend(heads().map(|head| head.index.cast_signed()));
+        self.batch_index.values.extend(heads().map(|head| head.index.into()));
         self.event_time.values.extend(heads().map(|head| head.time_us));
         self.raw_time.values.extend(heads().map(|head| head.raw_time_us));
-        self.time_rule.values.extend(heads().map(|head| head.time_rule as i32));
+        self.time_rule.values.extend(heads().map(|head| head.time_rule as i64));
         self.lane.values.extend(heads().map(|head| head.lane.into()));
         self.actor_hash.values.extend(heads().map(|head| head.actor_key.cast_signed()));
         self.stream_class.values.extend(heads().map(|head| head.class.cast_signed().into()));

@@ -9,6 +9,7 @@ mod builder;
 mod chunks;
 mod columns;
 mod context;
+mod delta;
 #[cfg(test)]
 mod duckdb;
 mod encode;
@@ -25,6 +26,7 @@ mod pages;
 mod properties;
 mod read;
 pub mod schema;
+mod short;
 mod stored;
 #[cfg(test)]
 mod testing;

@@ -38,6 +38,9 @@ pub(crate) trait Column {
 
 /// The values of a leaf column, as they are encoded.
 pub(crate) trait Values {
+    /// Whether compressing pages pays.
+    const COMPRESSED: bool = true;
+
     /// Moves the values since the last page behind `page`, and says how they are encoded.
     fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError>;
 
@@ -70,7 +73,10 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    fn pack(&mut self) -> Result<Bytes, HistoryError> {
+    fn pack(&mut self, compressed: bool) -> Result<Bytes, HistoryError> {
+        if !compressed {
+            return Ok(Bytes::copy_from_slice(&self.page));
+        }
         let most = lz4_flex::block::get_maximum_output_size(self.page.len());
         if self.packed.len() < most {
             self.packed.resize(most, 0);
@@ -89,7 +95,7 @@ pub(crate) struct Leaf<V> {
 
 impl<V: Values> Leaf<V> {
     pub(crate) fn new(column: ColumnDescPtr, values: V) -> Self {
-        Self { values, pages: Pages::new(column) }
+        Self { values, pages: Pages::new(column, V::COMPRESSED) }
     }
 
     pub(crate) fn end_page(&mut self, shape: Shape<'_>, packer: &mut Packer) -> Result<(), HistoryError> {
@@ -123,8 +129,11 @@ impl<V: Values> Column for Leaf<V> {
 /// Pages one after another, and what the file's footer will say about them.
 struct Pages {
     column: ColumnDescPtr,
+    compressed: bool,
     bytes: Vec<u8>,
     places: Vec<Place>,
+    /// Of their values.
+    encodings: Vec<Encoding>,
     values: usize,
     /// Bytes of all pages before they were compressed.
     unpacked: usize,
@@ -138,13 +147,24 @@ struct Place {
 }
 
 impl Pages {
-    fn new(column: ColumnDescPtr) -> Self {
-        Self { column, bytes: Vec::new(), places: Vec::new(), values: 0, unpacked: 0 }
+    fn new(column: ColumnDescPtr, compressed: bool) -> Self {
+        Self {
+            column,
+            compressed,
+            bytes: Vec::new(),
+            places: Vec::new(),
+            encodings: Vec::new(),
+            values: 0,
+            unpacked: 0,
+        }
     }
 
     fn add(&mut self, shape: Shape<'_>, encoding: Encoding, packer: &mut Packer) -> Result<(), HistoryError> {
+        if !self.encodings.contains(&encoding) {
+            self.encodings.push(encoding);
+        }
         let page = Page::DataPage {
-            buf: packer.pack()?,
+            buf: packer.pack(self.compressed)?,
             num_values: shape.values as u32,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -166,17 +186,18 @@ impl Pages {
         packer: &mut Packer,
         group: &mut RowGroup<'_, '_>,
     ) -> Result<(), HistoryError> {
-        let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
+        let mut encodings = std::mem::take(&mut self.encodings);
+        encodings.push(Encoding::RLE); // Of levels.
         let mut before = Vec::new();
         if let Some((values, num_values)) = dictionary {
-            encodings.push(Encoding::RLE_DICTIONARY);
+            encodings.push(Encoding::PLAIN);
             packer.page = values;
-            let (buf, encoding) = (packer.pack()?, Encoding::PLAIN);
+            let (buf, encoding) = (packer.pack(self.compressed)?, Encoding::PLAIN);
             let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
             self.unpacked += put_page(&mut before, page, packer.page.len())?;
         }
         let mut metadata = ColumnChunkMetaData::builder(self.column.clone())
-            .set_compression(Compression::LZ4_RAW)
+            .set_compression(if self.compressed { Compression::LZ4_RAW } else { Compression::UNCOMPRESSED })
             .set_encodings(encodings)
             .set_num_values(self.values as i64)
             .set_total_compressed_size((before.len() + self.bytes.len()) as i64)

@@ -7,7 +7,7 @@ use crate::error::HistoryError;
 use crate::json;
 use crate::pages::{Column, Leaf, Packer, RowGroup, Shape, Values, put_equal_levels, put_levels};
 use crate::schema::{Kind, Promoted};
-use crate::values::{Bits, Dictionary, Entries, Numbers, Texts};
+use crate::values::{Bits, Dictionary, Doubles, Entries, Numbers, Texts};
 
 /// The next leaf column of the file.
 pub(crate) type NextLeaf<'n> = &'n mut dyn FnMut() -> Result<ColumnDescPtr, HistoryError>;
@@ -64,9 +64,9 @@ impl<V: Values> Column for Optional<V> {
 enum OfKind {
     Text(Leaf<Texts>),
     Json(Leaf<Texts>, String),
-    Int(Leaf<Numbers<i64>>),
-    Double(Leaf<Numbers<f64>>),
-    Money { currency: Leaf<Dictionary>, units: Leaf<Numbers<i64>>, nanos: Leaf<Numbers<i32>> },
+    Int(Leaf<Numbers>),
+    Double(Leaf<Doubles>),
+    Money { currency: Leaf<Dictionary>, units: Leaf<Numbers>, nanos: Leaf<Numbers> },
     Bool(Leaf<Bits>),
 }
 
@@ -76,7 +76,7 @@ impl OfKind {
             Kind::String | Kind::Decimal => Self::Text(Leaf::new(next()?, Texts::default())),
             Kind::Json => Self::Json(Leaf::new(next()?, Texts::default()), String::new()),
             Kind::Int | Kind::Time => Self::Int(Leaf::new(next()?, Numbers::default())),
-            Kind::Double => Self::Double(Leaf::new(next()?, Numbers::default())),
+            Kind::Double => Self::Double(Leaf::new(next()?, Doubles::default())),
             Kind::Money => Self::Money {
                 currency: Leaf::new(next()?, Dictionary::new(Entries::Text)),
                 units: Leaf::new(next()?, Numbers::default()),
@@ -99,7 +99,7 @@ impl OfKind {
             (Self::Money { currency, units, nanos }, Value::Money { currency: c, units: u, nanos: n }) => {
                 currency.values.push(c.as_bytes());
                 units.values.push(*u);
-                nanos.values.push(*n);
+                nanos.values.push((*n).into());
             }
             (Self::Json(leaf, scratch), value) => {
                 scratch.clear();

@@ -6,39 +6,50 @@ use parquet::basic::Encoding;
 use parquet::file::statistics::Statistics;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::delta::put_deltas;
 use crate::error::HistoryError;
-use crate::file::PAGE_ROWS;
 use crate::hybrid::{put_hybrid, width};
 use crate::pages::Values;
+use crate::short::{self, same};
 
-/// Numbers.
-pub(crate) struct Numbers<T>(Vec<T>);
+/// Whole numbers.
+#[derive(Default)]
+pub(crate) struct Numbers(Vec<i64>);
 
-impl<T> Default for Numbers<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Numbers<T> {
+impl Numbers {
     #[inline]
-    pub(crate) fn push(&mut self, number: T) {
+    pub(crate) fn push(&mut self, number: i64) {
         self.0.push(number);
     }
 
     #[inline]
-    pub(crate) fn extend(&mut self, numbers: impl Iterator<Item = T>) {
-        if self.0.capacity() == 0 {
-            self.0.reserve(PAGE_ROWS);
-        }
+    pub(crate) fn extend(&mut self, numbers: impl Iterator<Item = i64>) {
         self.0.extend(numbers);
     }
 }
 
-impl<T> Values for Numbers<T>
-where
-    [T]: ToByteSlice,
-{
+impl Values for Numbers {
+    const COMPRESSED: bool = false; // Bits that are packed have nothing left to find.
+
+    fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
+        put_deltas(page, &self.0);
+        self.0.clear();
+        Ok(Encoding::DELTA_BINARY_PACKED)
+    }
+}
+
+/// Numbers with a point.
+#[derive(Default)]
+pub(crate) struct Doubles(Vec<f64>);
+
+impl Doubles {
+    #[inline]
+    pub(crate) fn push(&mut self, number: f64) {
+        self.0.push(number);
+    }
+}
+
+impl Values for Doubles {
     fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
         page.extend_from_slice(self.0[..].to_byte_slice());
         self.0.clear();
@@ -47,15 +58,10 @@ where
 }
 
 /// Numbers that a reader prunes row groups by.
+#[derive(Default)]
 pub(crate) struct Bounded {
-    numbers: Numbers<i64>,
+    numbers: Numbers,
     bounds: Option<(i64, i64)>,
-}
-
-impl Default for Bounded {
-    fn default() -> Self {
-        Self { numbers: Numbers::default(), bounds: None }
-    }
 }
 
 impl Bounded {
@@ -66,6 +72,8 @@ impl Bounded {
 }
 
 impl Values for Bounded {
+    const COMPRESSED: bool = Numbers::COMPRESSED;
+
     fn take(&mut self, page: &mut Vec<u8>) -> Result<Encoding, HistoryError> {
         let all = self.numbers.0.iter().copied();
         if let (Some(least), Some(most)) = (all.clone().min(), all.max()) {
@@ -135,7 +143,7 @@ impl Values for Blobs {
 fn put_blob(out: &mut Vec<u8>, value: &[u8]) {
     // No value is longer than an event.
     out.extend_from_slice(&(value.len() as u32).to_le_bytes());
-    out.extend_from_slice(value);
+    short::put(out, value);
 }
 
 /// Text, pushed as bytes: it was checked at ingest, and is checked again a page at a time, as a reader takes no file
@@ -224,7 +232,7 @@ impl Dictionary {
     #[inline]
     pub(crate) fn push(&mut self, value: &[u8]) {
         let guess = self.next.get(self.last as usize).copied().unwrap_or_default();
-        let right = self.places.get(guess as usize).is_some_and(|place| at(&self.plain, *place) == value);
+        let right = self.places.get(guess as usize).is_some_and(|place| same(at(&self.plain, *place), value));
         let number = if right { guess } else { self.learn(value) };
         self.last = number;
         self.rows.push(number);
