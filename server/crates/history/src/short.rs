@@ -1,11 +1,13 @@
-//! Copying and comparing short values without a call: most ids, names and keys are shorter than 32 bytes, and for them the
+//! Copying and comparing short values without a call: most ids, names and keys are shorter than 64 bytes, and for them the
 //! call costs more than the copy. A value is covered by its first and its last bytes, which may overlap.
 
 /// Appends a value.
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, value: &[u8]) {
     let length = value.len();
-    if let (Some(first), Some(last), true) = (value.first_chunk(), value.last_chunk(), length <= 32) {
+    if let (Some(first), Some(last), true) = (value.first_chunk(), value.last_chunk(), length <= 64) {
+        put_ends::<32, 64>(out, length, first, last);
+    } else if let (Some(first), Some(last), true) = (value.first_chunk(), value.last_chunk(), length <= 32) {
         put_ends::<16, 32>(out, length, first, last);
     } else if let (Some(first), Some(last), true) = (value.first_chunk(), value.last_chunk(), length <= 16) {
         put_ends::<8, 16>(out, length, first, last);
