@@ -168,7 +168,7 @@ impl Builder {
         }
         self.count(&files);
         self.closing = false;
-        self.gathered = Gathered::default();
+        self.gathered.clear();
         self.from = self.next;
         self.counters.position.store(self.from, Ordering::Relaxed);
         Ok(())

@@ -18,6 +18,9 @@ const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 /// name thousands of days, and each would be a file, a sync and a line of every later manifest.
 pub(crate) const OWN_DAYS: usize = 64;
 
+/// Bytes of an event that are asked for ahead: most events, whole.
+const WARM_BYTES: usize = 384;
+
 /// A frame whose events are being gathered.
 pub(crate) struct Frame {
     pub(crate) offset: u64,
@@ -61,6 +64,8 @@ pub(crate) struct Gathered {
     pub(crate) parts: BTreeMap<Part, Vec<Key>>,
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
+    /// The longest list of the range before: growing another to that length would copy megabytes.
+    spare: Vec<Key>,
 }
 
 impl Gathered {
@@ -80,7 +85,8 @@ impl Gathered {
             match self.key(&record.payload, &event) {
                 Some((day, key)) => {
                     let part = Part { project: view.head.project, day };
-                    self.parts.entry(part).or_default().push(key);
+                    let keys = self.parts.entry(part).or_insert_with(|| std::mem::take(&mut self.spare));
+                    keys.push(key);
                     taken.rows += 1;
                 }
                 None => taken.skipped += 1,
@@ -92,6 +98,14 @@ impl Gathered {
         }
         self.rows += taken.rows as usize;
         Ok(taken)
+    }
+
+    /// Begins the next range.
+    pub(crate) fn clear(&mut self) {
+        let lists = std::mem::take(&mut self.parts).into_values();
+        let mut spare = lists.max_by_key(Vec::capacity).unwrap_or_default();
+        spare.clear();
+        *self = Self { spare, ..Self::default() };
     }
 
     /// Leaves each project its newest days and puts what is older together, under the newest of these days. Doing it
@@ -154,7 +168,7 @@ impl Gathered {
         for key in keys {
             let payload = &self.frames[key.frame as usize].payload;
             let at = key.at as usize;
-            for line in (at..(at + 256).min(payload.len())).step_by(64) {
+            for line in (at..(at + WARM_BYTES).min(payload.len())).step_by(64) {
                 sum = sum.wrapping_add(payload[line]);
             }
         }
