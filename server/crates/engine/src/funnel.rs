@@ -60,8 +60,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// How many events [`crate::PersonFunnel`] keeps to place late ones among, unless told otherwise. On
-    /// phones most late events come from one interrupted upload, which is a session's worth of matching events.
+    /// How many events [`crate::PersonFunnel`] keeps to place late ones among, unless told otherwise: as many as lie inline.
+    /// What is late on phones comes from one interrupted upload or from a lane that was overtaken, and is placed among the last
+    /// few; what is later is folded again from stored events. With 16, a list on the heap for each busy person cost
+    /// the live path more than all of its folding.
     pub const DEFAULT_TAIL: u8 = 6;
 
     /// Rules for `steps` steps and a window in microseconds, counted from step 1, inclusive.

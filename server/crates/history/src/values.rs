@@ -306,3 +306,42 @@ impl Values for Dictionary {
         (count > 0).then(|| (std::mem::take(&mut self.plain), count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_bad_letter_is_refused_wherever_it_stands() {
+        let take = |values: &[&[u8]]| {
+            let mut texts = Texts::default();
+            values.iter().for_each(|value| texts.push(value));
+            texts.take(&mut Vec::new())
+        };
+        let long = [b'x'; 0xa9];
+        assert!(take(&[b"", "ü".as_bytes(), &long]).is_ok());
+        assert!(take(&[b"a", b"\xc3", b"b"]).is_err());
+        // The first byte of a letter, and a length whose lowest byte would be its second.
+        assert!(take(&[b"\xc3", &long]).is_err());
+        let mut names = Dictionary::new(Entries::Text);
+        names.push(b"\xc3");
+        assert!(names.take(&mut Vec::new()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_dictionary_knows_every_row(rows in prop::collection::vec("[ab]{0,3}", 0..200)) {
+            let mut dictionary = Dictionary::new(Entries::Text);
+            rows.iter().for_each(|row| dictionary.push(row.as_bytes()));
+            let numbers = dictionary.rows.clone();
+            let (plain, count) = dictionary.take_dictionary().unwrap_or_default();
+            let values: Vec<_> = each_blob(&plain).collect();
+            prop_assert_eq!(values.len(), count as usize);
+            prop_assert_eq!(values.iter().collect::<std::collections::HashSet<_>>().len(), values.len());
+            let found: Vec<_> = numbers.iter().map(|number| values[*number as usize]).collect();
+            prop_assert_eq!(found, rows.iter().map(String::as_bytes).collect::<Vec<_>>());
+        }
+    }
+}

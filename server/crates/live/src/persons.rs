@@ -7,6 +7,10 @@ use footpath_engine::{PersonFunnel, Rules};
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
+/// Tables that keys are spread over. One table of a million persons would stop everything for as long as it takes to move
+/// half a million of them when it grows; one of 256 stops for the time of a few events.
+const TABLES: usize = 256;
+
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
 const PAGE: usize = 4096;
 
@@ -40,35 +44,63 @@ struct Copy {
 /// All persons of a funnel.
 #[derive(Debug, Default)]
 pub struct Persons {
-    slots: HashMap<u64, u32, FxBuildHasher>,
+    slots: Slots,
     pages: Vec<Vec<Slot>>,
     free: Vec<u32>,
     copy: Option<Copy>,
     copies: u64,
 }
 
+/// Slots by key.
+#[derive(Debug)]
+struct Slots(Vec<HashMap<u64, u32, FxBuildHasher>>);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self(vec![HashMap::default(); TABLES])
+    }
+}
+
+impl Slots {
+    /// The table of a key, which is a hash itself.
+    #[inline]
+    fn table(&self, key: u64) -> &HashMap<u64, u32, FxBuildHasher> {
+        &self.0[key as usize % TABLES]
+    }
+
+    #[inline]
+    fn table_mut(&mut self, key: u64) -> &mut HashMap<u64, u32, FxBuildHasher> {
+        &mut self.0[key as usize % TABLES]
+    }
+
+    #[cfg(test)]
+    fn keys(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().flat_map(|table| table.keys().copied())
+    }
+}
+
 impl Persons {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.0.iter().map(HashMap::len).sum()
     }
 
     /// Whether there is nobody.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.0.iter().all(HashMap::is_empty)
     }
 
     /// A person, to read their fold and to change how they are counted; to change the fold, ask
     /// [`Persons::change`].
     pub fn get(&mut self, key: u64) -> Option<&mut Person> {
-        let slot = *self.slots.get(&key)?;
+        let slot = *self.slots.table(key).get(&key)?;
         self.slot_mut(slot).person.as_mut()
     }
 
     /// Where a person is kept.
     #[inline]
     pub fn slot(&self, key: u64) -> Option<u32> {
-        self.slots.get(&key).copied()
+        self.slots.table(key).get(&key).copied()
     }
 
     /// Asks for the memory of a person who is needed soon: reads something of each of its cache lines.
@@ -84,7 +116,7 @@ impl Persons {
     /// A person whose fold is about to change; a new one if there was none.
     #[inline]
     pub fn change(&mut self, key: u64, rules: &Rules) -> &mut Person {
-        let slot = match self.slots.get(&key) {
+        let slot = match self.slots.table(key).get(&key) {
             Some(slot) => {
                 let slot = *slot;
                 self.save(slot);
@@ -98,7 +130,7 @@ impl Persons {
 
     /// Takes a person out.
     pub fn remove(&mut self, key: u64) -> Option<Person> {
-        let slot = self.slots.remove(&key)?;
+        let slot = self.slots.table_mut(key).remove(&key)?;
         self.save(slot);
         self.free.push(slot);
         self.slot_mut(slot).person.take()
@@ -175,7 +207,7 @@ impl Persons {
                 slot
             }
         };
-        self.slots.insert(key, slot);
+        self.slots.table_mut(key).insert(key, slot);
         slot
     }
 }
@@ -232,7 +264,7 @@ mod tests {
     }
 
     fn all(persons: &mut Persons) -> BTreeMap<u64, PersonFunnel> {
-        let keys: Vec<_> = persons.slots.keys().copied().collect();
+        let keys: Vec<_> = persons.slots.keys().collect();
         keys.into_iter().filter_map(|key| Some((key, persons.get(key)?.fold.clone()))).collect()
     }
 
