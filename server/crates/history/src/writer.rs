@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use footpath_log::Log;
+use footpath_log::{Log, lower_priority};
 use footpath_model::clock::Clock;
 use parking_lot::{Condvar, Mutex};
 
@@ -21,7 +21,9 @@ use crate::schema::Promoted;
 const IDLE: Duration = Duration::from_millis(200);
 /// How long it waits after a failed write before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How much less urgent than the rest of the process (nice value, 0 to 19).
+
+/// How much less urgent than the rest of the process. It gets its time all the same: where it falls behind, senders are
+/// slowed down.
 const NICE: i32 = 10;
 
 /// When a range of positions is closed, and what its files look like.
@@ -106,7 +108,7 @@ impl ChunkWriter {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         let work = move || {
-            lower_priority();
+            lower_priority(NICE);
             run(builder, clock.as_ref(), &own);
         };
         let thread = std::thread::Builder::new().name("chunks".into()).spawn(work)?;
@@ -174,16 +176,6 @@ fn run(mut builder: Builder, clock: &dyn Clock, shared: &Shared) {
             shared.changed.wait_for(&mut state, pause);
         }
     }
-}
-
-/// On Linux a nice value belongs to the thread; elsewhere it would slow the whole process.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the chunk writer keeps the usual priority");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = NICE;
 }
 
 #[cfg(test)]

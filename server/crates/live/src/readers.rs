@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TryIter, unbounded};
 use footpath_engine::PersonFunnel;
 use footpath_history::Stored;
-use footpath_log::Log;
+use footpath_log::{Log, lower_priority};
 
 use crate::LiveError;
 use crate::hub::Hub;
@@ -70,6 +70,7 @@ impl Readers {
         let (stored, log, hub, stop) =
             (stored.clone(), Arc::clone(log), Arc::clone(hub), Arc::clone(&stopping));
         let fill = move || {
+            lower_priority(FILL_NICE);
             for job in fill_jobs {
                 fill_one(&job, &stored, log.as_ref(), &hub, &stop, &sender);
             }
@@ -107,6 +108,10 @@ impl Drop for Readers {
         }
     }
 }
+
+/// How much less urgent a back-fill is than what is live already: as much as the chunk writer. Above it, it would hold that
+/// up, and with it senders; below it, it would not join while the machine is busy.
+const FILL_NICE: i32 = 10;
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(work)

@@ -25,6 +25,17 @@ pub fn background_thread(name: &str) -> io::Result<Background> {
     }))
 }
 
+/// Makes the calling thread less urgent than the others, by a nice value of 0 to 19: for long work that nobody waits
+/// for. On Linux a nice value belongs to the thread; elsewhere it would slow the whole process, so nothing changes there.
+pub fn lower_priority(nice: i32) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, nice) {
+        tracing::debug!(%error, "a background thread keeps the usual priority");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
+}
+
 /// Runs jobs when a test says so.
 #[cfg(test)]
 #[derive(Clone, Default)]
