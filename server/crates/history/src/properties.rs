@@ -66,7 +66,7 @@ enum OfKind {
     Json(Leaf<Texts>, String),
     Int(Leaf<Numbers>),
     Double(Leaf<Doubles>),
-    Money { currency: Leaf<Dictionary>, units: Leaf<Numbers>, nanos: Leaf<Numbers> },
+    Money { currency: Box<Leaf<Dictionary>>, units: Leaf<Numbers>, nanos: Leaf<Numbers> },
     Bool(Leaf<Bits>),
 }
 
@@ -78,7 +78,7 @@ impl OfKind {
             Kind::Int | Kind::Time => Self::Int(Leaf::new(next()?, Numbers::default())),
             Kind::Double => Self::Double(Leaf::new(next()?, Doubles::default())),
             Kind::Money => Self::Money {
-                currency: Leaf::new(next()?, Dictionary::new(Entries::Text)),
+                currency: Box::new(Leaf::new(next()?, Dictionary::new(Entries::Text))),
                 units: Leaf::new(next()?, Numbers::default()),
                 nanos: Leaf::new(next()?, Numbers::default()),
             },
