@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
+use footpath_history::schema::{Promoted, check_promoted};
 use footpath_ingest::limits::Limits;
 
 /// What the server needs to know. The key in the file is the flag without its dashes.
@@ -68,6 +69,9 @@ pub struct Config {
     /// Age at which the newest stored events are written to Parquet at the latest.
     #[arg(long, env = "FOOTPATH_CHUNK_AGE", default_value = "60s", value_parser = duration)]
     pub chunk_age: Duration,
+    /// Properties with a Parquet column of their own from now on, p_<key>_<kind>: key:kind pairs separated by commas; kinds are string, int, double, decimal, money, bool, time and json.
+    #[arg(long, env = "FOOTPATH_PROMOTE", value_delimiter = ',')]
+    pub promote: Vec<Promoted>,
     /// Time between two images of the live state.
     #[arg(long, env = "FOOTPATH_IMAGE_INTERVAL", default_value = "60s", value_parser = duration)]
     pub image_interval: Duration,
@@ -118,6 +122,7 @@ impl Config {
             self.body_memory
         );
         self.check_batch()?;
+        check_promoted(&self.promote)?;
         for (key, value) in [
             ("max-connections", self.max_connections),
             ("max-streams", self.max_streams as usize),
@@ -210,6 +215,7 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
 fn check_alone(known: &clap::Arg, value: &str) -> anyhow::Result<()> {
     let bare = clap::Arg::new("value").action(ArgAction::Set).allow_hyphen_values(true);
     let bare = bare.value_parser(known.get_value_parser().clone());
+    let bare = bare.value_delimiter(known.get_value_delimiter());
     Command::new("footpath").no_binary_name(true).arg(bare).try_get_matches_from([value])?;
     Ok(())
 }
@@ -311,6 +317,16 @@ mod tests {
         for id in ["Foo Bar", "../../evil", ""] {
             assert!(serve(&format!("project = \"{id}\""), &[]).is_err(), "{id}");
         }
+    }
+
+    #[test]
+    fn properties_are_promoted_by_a_list() {
+        let promoted = |list: &str| serve(&format!("promote = \"{list}\""), &[]);
+        let columns: Vec<_> =
+            promoted("plan:string,total:money").unwrap().promote.iter().map(Promoted::column).collect();
+        assert_eq!(columns, ["p_plan_string", "p_total_money"]);
+        assert!(format!("{:#}", promoted("plan:string,total").unwrap_err()).contains("kinds are string"));
+        assert!(promoted("plan:string,Plan:string").unwrap().check().is_err());
     }
 
     #[test]

@@ -65,8 +65,11 @@ impl Pipeline {
         let chunk_disk = TreeDisk::open(&config.data.join("chunks"))?;
         let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
         chunks.check_log(log.first())?;
-        let options =
-            WriterOptions { age_us: config.chunk_age.as_micros() as i64, ..WriterOptions::default() };
+        let options = WriterOptions {
+            age_us: config.chunk_age.as_micros() as i64,
+            promoted: config.promote.clone(),
+            ..WriterOptions::default()
+        };
         let write =
             || ChunkWriter::start(Arc::clone(&shared), Arc::clone(&chunks), Arc::clone(clock), options);
         let writer = (!config.ingest_only).then(write).transpose()?;

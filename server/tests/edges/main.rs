@@ -8,6 +8,7 @@ mod config;
 mod drain;
 mod funnels;
 mod paths;
+mod privacy;
 mod reflection;
 mod streams;
 mod support;

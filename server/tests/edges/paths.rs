@@ -52,3 +52,18 @@ async fn an_rpc_says_that_it_takes_grpc() {
     let web = post(&server, RPC, "application/grpc-web+proto");
     assert!(web.starts_with("HTTP/1.1 200") && web.contains("grpc-status"), "{web}");
 }
+
+#[tokio::test]
+async fn a_wrong_method_or_file_is_told_in_json() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let get = |path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: footpath\r\nConnection: close\r\n\r\n");
+        exchange(&server.address, &head, &[])
+    };
+    let batch = get("/v1/ingest");
+    assert!(batch.starts_with("HTTP/1.1 405") && batch.contains("\"reason\":\"method_wrong\""), "{batch}");
+    assert!(batch.to_ascii_lowercase().contains("\r\nallow: post\r\n"), "{batch}");
+    let file = get("/assets/nope.js");
+    assert!(file.starts_with("HTTP/1.1 404") && file.contains("\"reason\":\"path_unknown\""), "{file}");
+}

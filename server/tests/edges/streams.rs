@@ -98,7 +98,7 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     assert_eq!(ack.response.unwrap().stored, 1);
 
     let mut service = AdminServiceClient::new(channel);
-    let asked = v1::ListProjectKeysRequest { project: "default".into() };
+    let asked = v1::ListProjectKeysRequest { project: "default".into(), ..Default::default() };
     let keys = service.list_project_keys(with(&admin, asked)).await.unwrap().into_inner().keys;
     let asked =
         v1::RevokeProjectKeyRequest { project: "default".into(), key_id: keys[0].id.clone(), overlap: None };

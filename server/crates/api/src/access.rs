@@ -59,6 +59,7 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.AdminService/RevokeProjectKey", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/CreateToken", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/CreateCode", Need::Token(Role::Admin)),
+    ("/footpath.v1.AdminService/ListPrivacyRequests", Need::Token(Role::Admin)),
 ];
 
 /// RPCs of others' services, open to everybody.

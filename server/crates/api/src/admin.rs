@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use footpath_proto::v1;
-use footpath_store::{Environment, KeyRow, NewProject, ProjectRow};
+use footpath_store::{Environment, KeyRow, NewProject, PrivacyRow, ProjectRow};
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 
@@ -125,6 +125,12 @@ fn key_message(row: &KeyRow) -> v1::ProjectKey {
     }
 }
 
+fn privacy_message(row: PrivacyRow) -> v1::ReceivedPrivacyRequest {
+    let PrivacyRow { id, kind, actor, received_at_us, .. } = row;
+    let request = v1::PrivacyRequest { id, kind: kind.into(), actor };
+    v1::ReceivedPrivacyRequest { request: Some(request), received_at: Some(timestamp(received_at_us)) }
+}
+
 /// Whether a project may have this id: 1 to 32 of a-z, 0-9, "-".
 pub fn valid_id(id: &str) -> bool {
     (1..=32).contains(&id.len())
@@ -209,11 +215,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let mut projects: Vec<_> = self.context.store.projects().map_err(store)?;
         projects.retain(|row| caller.for_project(&row.id).is_ok() && row.id > after);
         projects.sort_by(|a, b| a.id.cmp(&b.id));
-        let more = projects.len() > size;
-        projects.truncate(size);
-        let last = projects.last().filter(|_| more);
-        let next_page_token =
-            last.map(|row| self.context.cursors.seal_page(&scope, &row.id)).unwrap_or_default();
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut projects, size, |row| &row.id);
         let projects = projects.into_iter().map(project_message).collect();
         Ok(Response::new(v1::ListProjectsResponse { projects, next_page_token }))
     }
@@ -242,9 +244,18 @@ impl v1::admin_service_server::AdminService for AdminApi {
         request: Request<v1::ListProjectKeysRequest>,
     ) -> Result<Response<v1::ListProjectKeysResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let size = crate::page_size(page.page_size);
+        let scope = Scope::new(Kind::ProjectKeys, project.number, &[]);
+        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
         let mut keys = self.context.store.keys(&project.id).map_err(store)?;
-        keys.sort_by_key(|key| key.created_at_us);
-        Ok(Response::new(v1::ListProjectKeysResponse { keys: keys.iter().map(key_message).collect() }))
+        keys.sort_by(|a, b| (a.created_at_us, &a.id).cmp(&(b.created_at_us, &b.id)));
+        // A key is revoked and never taken away, so that the page before still ends where it did.
+        let seen = keys.iter().position(|key| key.id == after).map_or(0, |at| at + 1);
+        keys.drain(..seen);
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut keys, size, |key| &key.id);
+        let keys = keys.iter().map(key_message).collect();
+        Ok(Response::new(v1::ListProjectKeysResponse { keys, next_page_token }))
     }
 
     async fn revoke_project_key(
@@ -302,5 +313,19 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let claims = Claims { sub: request.subject, role, projects: request.projects, exp };
         let token = self.context.access.sign(&claims)?;
         Ok(Response::new(v1::CreateTokenResponse { token, expires_at: Some(timestamp(exp * 1_000_000)) }))
+    }
+    async fn list_privacy_requests(
+        &self,
+        request: Request<v1::ListPrivacyRequestsRequest>,
+    ) -> Result<Response<v1::ListPrivacyRequestsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let size = crate::page_size(page.page_size);
+        let scope = Scope::new(Kind::PrivacyRequests, project.number, &[]);
+        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
+        let mut rows = self.context.store.privacy(&project.id, &after, size + 1).map_err(store)?;
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |row| &row.id);
+        let requests = rows.into_iter().map(privacy_message).collect();
+        Ok(Response::new(v1::ListPrivacyRequestsResponse { requests, next_page_token }))
     }
 }

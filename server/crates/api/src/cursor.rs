@@ -43,6 +43,10 @@ pub enum Kind {
     Projects = 4,
     /// Pages of funnels.
     Funnels = 5,
+    /// Pages of privacy requests.
+    PrivacyRequests = 6,
+    /// Pages of project keys.
+    ProjectKeys = 7,
 }
 
 impl Kind {
@@ -50,7 +54,7 @@ impl Kind {
     fn field(self) -> &'static str {
         match self {
             Self::Funnel | Self::Events => "cursor",
-            Self::EventPages | Self::Projects | Self::Funnels => "page_token",
+            _ => "page_token",
         }
     }
 }
@@ -125,6 +129,19 @@ impl Cursors {
         }
         let at = Cursor { offset: position.get_u64(), index: position.get_u32() };
         Ok(Some(Opened { at, version: opened.version, other_log: opened.other_log }))
+    }
+
+    /// Cuts `rows`, of which one more than `size` was read, to a page. The next page's token; empty on the last page.
+    pub fn cut_page<T>(
+        &self,
+        scope: &Scope,
+        rows: &mut Vec<T>,
+        size: usize,
+        id: impl Fn(&T) -> &str,
+    ) -> String {
+        let more = rows.len() > size;
+        rows.truncate(size);
+        rows.last().filter(|_| more).map(|row| self.seal_page(scope, id(row))).unwrap_or_default()
     }
 
     /// A page token that names the last row of the page before.

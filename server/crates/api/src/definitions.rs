@@ -132,11 +132,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let scope = Scope::new(Kind::Funnels, project.number, &[]);
         let after = self.context.cursors.open_page(&scope, &page.page_token)?;
         let mut rows = self.context.store.funnels(&project.id, Some(&after), size + 1).map_err(store)?;
-        let more = rows.len() > size;
-        rows.truncate(size);
-        let last = rows.last().filter(|_| more);
-        let next_page_token =
-            last.map(|row| self.context.cursors.seal_page(&scope, &row.id)).unwrap_or_default();
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |row| &row.id);
         let funnels = rows
             .iter()
             .map(|row| crate::rows::counted_funnel(row).map(|change| message(&change)))

@@ -43,6 +43,12 @@ pub fn path_unknown() -> Status {
     with_reason(Code::Unimplemented, "path_unknown", message, None)
 }
 
+/// UNIMPLEMENTED: the path takes another HTTP method.
+pub fn method_wrong() -> Status {
+    let message = "this path takes another HTTP method: POST for RPCs and batches, GET for the page";
+    with_reason(Code::Unimplemented, "method_wrong", message, None)
+}
+
 /// An error in the words of the request: a gRPC status without a body, else [`error_response`].
 pub fn refusal(status: Status, headers: &HeaderMap) -> Response {
     if is_grpc(headers) { status.into_http() } else { error_response(&status) }
@@ -57,6 +63,7 @@ pub fn error_response(status: &Status) -> Response {
         Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::Unimplemented if reason == "method_wrong" => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotFound | Code::Unimplemented => StatusCode::NOT_FOUND,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

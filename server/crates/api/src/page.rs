@@ -1,7 +1,9 @@
 //! The page's files, embedded as they lie in `server/dashboard/`, and what its codec needs to know.
 
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
+
+use crate::http::{error_response, path_unknown};
 
 /// The files named, as they lie in the page's folder.
 macro_rules! page_files {
@@ -41,7 +43,7 @@ const PAGE: &[(&str, &str)] = page_files![
 /// A file of the page.
 pub fn asset(name: &str) -> Response {
     let Some((_, body)) = PAGE.iter().find(|(known, _)| *known == name) else {
-        return (StatusCode::NOT_FOUND, "no such file").into_response();
+        return error_response(&path_unknown());
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type(name))),
@@ -70,6 +72,8 @@ pub fn descriptors() -> Response {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use http::StatusCode;
 
     use super::*;
 

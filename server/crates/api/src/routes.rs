@@ -12,7 +12,7 @@ use crate::admin::AdminApi;
 use crate::body::ENVELOPE;
 use crate::context::Context;
 use crate::definitions::DefinitionApi;
-use crate::http::{path_unknown, refusal};
+use crate::http::{method_wrong, path_unknown, refusal};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::page::{asset, descriptors};
@@ -51,6 +51,8 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
         .with_state(Arc::clone(context));
     let router = std::mem::take(routes.axum_router_mut());
     let unknown = async |headers: HeaderMap| refusal(path_unknown(), &headers);
-    *routes.axum_router_mut() = router.merge(http).fallback(unknown);
+    let other_method = async |headers: HeaderMap| refusal(method_wrong(), &headers);
+    *routes.axum_router_mut() =
+        router.merge(http).fallback(unknown).method_not_allowed_fallback(other_method);
     Ok(routes)
 }

@@ -164,6 +164,22 @@ impl Promoted {
     }
 }
 
+impl std::str::FromStr for Promoted {
+    type Err = HistoryError;
+
+    /// Reads `key:kind`.
+    fn from_str(text: &str) -> Result<Self, HistoryError> {
+        let pair = text.trim().rsplit_once(':');
+        let known =
+            pair.and_then(|(key, kind)| Some((key, Kind::ALL.into_iter().find(|k| k.name() == kind)?)));
+        let (key, kind) = known.ok_or_else(|| {
+            let kinds = Kind::ALL.map(Kind::name).join(", ");
+            HistoryError::Option(format!("{text:?} is no key:kind pair; kinds are {kinds}"))
+        })?;
+        Ok(Self { key: key.to_owned(), kind })
+    }
+}
+
 /// Checks a list of promoted properties.
 ///
 /// # Errors
@@ -250,6 +266,13 @@ mod tests {
         assert_eq!(one.column(), "p_cart_total_money");
         assert_eq!(Promoted::of_column("p_cart_total_money"), Some(one));
         assert_eq!(Promoted::of_column("props_string"), None);
+    }
+
+    #[test]
+    fn promoted_properties_are_written_as_pairs() {
+        let one: Promoted = " total:money".parse().unwrap();
+        assert_eq!(one, Promoted { key: "total".into(), kind: Kind::Money });
+        assert!("total".parse::<Promoted>().is_err() && "total:sum".parse::<Promoted>().is_err());
     }
 
     #[test]

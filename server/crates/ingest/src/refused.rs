@@ -2,7 +2,7 @@
 //!
 //! They are handed over once their group is on disk (or at once, when the batch never reaches one), redacted on a
 //! thread of their own and given to whoever keeps them. It is an aid and not the ledger: a batch hands over at most
-//! 100, and when too much waits, further ones are counted and let go.
+//! 1,000, and when too much waits, further ones are counted and let go.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,8 +21,8 @@ use serde_json::{Map, Value as Json};
 use crate::commit::RefusedEvent;
 use crate::redact;
 
-/// Refused events handed over per batch.
-pub(crate) const PER_BATCH: usize = 100;
+/// Refused events handed over per batch: more would push each other out of what is kept of a project.
+pub(crate) const PER_BATCH: usize = 1_000;
 /// Bytes that may wait to be redacted: four of the largest batches.
 const WAITING_BYTES: usize = 16 << 20;
 /// They are kept in bunches: each is one transaction of the store.

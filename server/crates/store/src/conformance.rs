@@ -122,8 +122,15 @@ fn secrets_and_privacy_requests_stay() {
         s.reopen();
         assert_eq!(s.get().secret("jwt").unwrap(), Some(secret.clone()));
         assert!(!format!("{secret:?}").contains("255"));
-        let rows = s.get().privacy("p").unwrap();
+        let rows = s.get().privacy("p", "", 10).unwrap();
         assert_eq!((rows.len(), rows[0].kind, rows[0].received_at_us), (1, 1, 7));
+        s.get().put_privacy(&PrivacyRow { id: "s".into(), ..request.clone() }).unwrap();
+        s.get().put_privacy(&PrivacyRow { project: "q".into(), id: "t".into(), ..request.clone() }).unwrap();
+        let ids = |after, limit| {
+            let rows = s.get().privacy("p", after, limit).unwrap();
+            rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!((ids("", 1), ids("r", 9), ids("s", 9)), (vec!["r".into()], vec!["s".into()], vec![]));
     }
 }
 

@@ -411,8 +411,8 @@ impl Store for EmbeddedStore {
         })
     }
 
-    fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>> {
-        list(&self.read()?.open_table(PRIVACY)?, project, "", usize::MAX)
+    fn privacy(&self, project: &str, after: &str, limit: usize) -> Result<Vec<PrivacyRow>> {
+        list(&self.read()?.open_table(PRIVACY)?, project, after, limit)
     }
 }
 

@@ -208,8 +208,9 @@ impl Store for MemoryStore {
         Err(StoreError::conflict("privacy request", &request.id))
     }
 
-    fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>> {
+    fn privacy(&self, project: &str, after: &str, limit: usize) -> Result<Vec<PrivacyRow>> {
         let state = self.state.lock();
-        Ok(state.privacy.values().filter(|row| row.project == project).cloned().collect())
+        let rows = state.privacy.values().filter(|row| row.project == project && row.id.as_str() > after);
+        Ok(rows.take(limit).cloned().collect())
     }
 }

@@ -84,8 +84,8 @@ pub trait Store: Send + Sync {
 
     /// Stores a privacy request, once.
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()>;
-    /// The project's privacy requests by id.
-    fn privacy(&self, project: &str) -> Result<Vec<PrivacyRow>>;
+    /// Up to `limit` privacy requests with an id above `after`.
+    fn privacy(&self, project: &str, after: &str, limit: usize) -> Result<Vec<PrivacyRow>>;
 }
 
 /// Law 7.
