@@ -145,7 +145,9 @@ impl DedupeJudge {
             .has_producer
             .then(|| self.dedupe.producer(batch.project, walked.producer.install, walked.producer.epoch));
         let mut judgement = Judgement { refused: invalid(walked), ..Judgement::default() };
-        let mut kept: Vec<_> = judgement.refused.iter().take(PER_BATCH).map(|e| (e.clone(), None)).collect();
+        let invalid = &judgement.refused;
+        let first_kept = invalid.len().saturating_sub(PER_BATCH);
+        let mut kept: Vec<_> = invalid[first_kept..].iter().map(|event| (event.clone(), None)).collect();
         let mut fresh = Vec::with_capacity(walked.entries.len());
         for entry in &walked.entries {
             match self.dedupe.check_and_stage(batch.project, event_key(producer, entry), append_time_us) {

@@ -232,17 +232,18 @@ async fn a_batch_that_is_no_batch_counts_as_one_and_can_be_read() {
     let (ingest, log) = machine.start(Limits::default(), refused.sender());
     assert!(ingest.accept(PROJECT, Bytes::from_static(b"\xff\xff")).await.is_err());
     let many: Vec<_> =
-        (0..150).map(|_| pb::Event { user_id: "private".into(), ..Default::default() }).collect();
+        (0..1_500).map(|_| pb::Event { user_id: "private".into(), ..Default::default() }).collect();
     let request = pb::IngestRequest { batch_id: "private".into(), events: many, ..Default::default() };
-    assert_eq!(ingest.accept(PROJECT, request.encode_to_vec().into()).await.unwrap().refused.len(), 150);
+    assert_eq!(ingest.accept(PROJECT, request.encode_to_vec().into()).await.unwrap().refused.len(), 1_500);
     ingest.stop();
     drop(refused);
     let (outcomes, stored) = read(&log);
-    assert_eq!((outcomes, stored), (BTreeMap::from([(Outcome::Invalid, 151)]), 0));
+    assert_eq!((outcomes, stored), (BTreeMap::from([(Outcome::Invalid, 1_501)]), 0));
     let kept = kept.lock();
-    assert_eq!(kept.len(), 101, "the batch, and as many of its events as are kept of one");
+    assert_eq!(kept.len(), 1_001, "the batch, and as many of its events as are kept of one");
     assert_eq!((kept[0].reason.as_str(), kept[0].payload.len()), ("batch_malformed", 0));
-    assert_eq!((kept[100].index, kept[100].reason.as_str()), (99, "name_missing"));
+    assert_eq!((kept[1].index, kept[1_000].index), (500, 1_499), "the last ones");
+    assert_eq!(kept[1_000].reason, "name_missing");
     assert!(!format!("{kept:?}").contains("private"));
 }
 
