@@ -69,7 +69,7 @@ pub struct Config {
     /// Age at which the newest stored events are written to Parquet at the latest.
     #[arg(long, env = "FOOTPATH_CHUNK_AGE", default_value = "60s", value_parser = duration)]
     pub chunk_age: Duration,
-    /// Properties with a Parquet column of their own from now on, p_<key>_<kind>: key:kind pairs separated by commas; kinds are string, int, double, decimal, money, bool, time and json.
+    /// Properties with a Parquet column of their own from now on, as in p_total_money for total:money: key:kind pairs separated by commas; kinds are string, int, double, decimal, money, bool, time and json.
     #[arg(long, env = "FOOTPATH_PROMOTE", value_delimiter = ',')]
     pub promote: Vec<Promoted>,
     /// Time between two images of the live state.

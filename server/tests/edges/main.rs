@@ -8,7 +8,7 @@ mod config;
 mod drain;
 mod funnels;
 mod paths;
-mod privacy;
+mod records;
 mod reflection;
 mod streams;
 mod support;

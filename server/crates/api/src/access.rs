@@ -46,6 +46,7 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.QueryService/ListEvents", Need::Token(Role::Analyst)),
     ("/footpath.v1.QueryService/QueryOutcomes", Need::Token(Role::Viewer)),
     ("/footpath.v1.QueryService/ListRefusedEvents", Need::Token(Role::Analyst)),
+    ("/footpath.v1.QueryService/ListGaps", Need::Token(Role::Analyst)),
     ("/footpath.v1.DefinitionService/CreateFunnel", Need::Token(Role::Analyst)),
     ("/footpath.v1.DefinitionService/GetFunnel", Need::Token(Role::Viewer)),
     ("/footpath.v1.DefinitionService/ListFunnels", Need::Token(Role::Viewer)),

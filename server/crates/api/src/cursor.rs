@@ -47,6 +47,8 @@ pub enum Kind {
     PrivacyRequests = 6,
     /// Pages of project keys.
     ProjectKeys = 7,
+    /// Pages of gaps.
+    Gaps = 8,
 }
 
 impl Kind {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use footpath_live::Progress;
+use footpath_log::{Gap, StreamKey};
 use footpath_model::control::CountedFunnel;
+use footpath_model::id::EventId;
 use footpath_model::record::Outcome;
 use footpath_proto::v1;
 use footpath_query::EventQuery;
@@ -151,6 +153,51 @@ impl v1::query_service_server::QueryService for QueryApi {
         let rows = self.context.store.refused(&project.id, size).map_err(store)?;
         let events = rows.iter().filter_map(crate::rows::refused_message).collect();
         Ok(Response::new(v1::ListRefusedEventsResponse { events }))
+    }
+
+    async fn list_gaps(
+        &self,
+        request: Request<v1::ListGapsRequest>,
+    ) -> Result<Response<v1::ListGapsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let size = crate::page_size(page.page_size);
+        let scope = Scope::new(Kind::Gaps, project.number, &[]);
+        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
+        let ingest = &self.context.ingest;
+        let gaps = ingest.gaps(project.number, stream(project.number, &after), size + 1);
+        let mut gaps: Vec<_> = gaps.into_iter().map(|gap| (name(&gap.stream), gap)).collect();
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut gaps, size, |(name, _)| name);
+        let gaps = gaps.into_iter().map(|(_, gap)| gap_message(gap)).collect();
+        let missing = ingest.missing(project.number);
+        Ok(Response::new(v1::ListGapsResponse { gaps, missing, next_page_token }))
+    }
+}
+
+/// A stream's name in a page token.
+fn name(stream: &StreamKey) -> String {
+    let StreamKey { install, epoch, class, lane, .. } = stream;
+    format!("{}.{epoch}.{class}.{lane}", EventId(*install))
+}
+
+/// Reads [`name`]; `None` at the beginning of the list.
+fn stream(project: u32, name: &str) -> Option<StreamKey> {
+    let mut parts = name.split('.');
+    let EventId(install) = EventId::parse(parts.next()?.as_bytes())?;
+    let epoch = parts.next()?.parse().ok()?;
+    let (class, lane) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some(StreamKey { project, install, epoch, class, lane })
+}
+
+fn gap_message(gap: Gap) -> v1::StreamGap {
+    let StreamKey { install, epoch, class, lane, .. } = gap.stream;
+    let ranges = gap.ranges.into_iter().map(|(from, to)| v1::NumberRange { from, to });
+    v1::StreamGap {
+        producer: Some(v1::Producer { install_id: EventId(install).to_string(), epoch }),
+        delivery_class: class.into(),
+        lane: lane.into(),
+        missing: gap.missing,
+        ranges: ranges.collect(),
     }
 }
 

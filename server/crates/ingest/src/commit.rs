@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
-use footpath_log::{CommitError, Committed, Missing, SequencerHandle};
+use footpath_log::{CommitError, Committed, Gap, Missing, SequencerHandle, StreamKey};
 use footpath_model::clock::Clock;
 use footpath_model::control::{Control, LostRange};
 use footpath_model::id::EventId;
@@ -148,6 +148,11 @@ impl Ingest {
     /// Numbered events of the project that are known to be missing, as of the last group.
     pub fn missing(&self, project: u32) -> u64 {
         self.view.missing.of(project)
+    }
+
+    /// Up to `limit` of the project's streams with missing numbers, in order, from behind `after` on.
+    pub fn gaps(&self, project: u32, after: Option<StreamKey>, limit: usize) -> Vec<Gap> {
+        self.view.missing.gaps(project, after, limit)
     }
 
     /// The log is needed from this offset on to know its duplicates after a restart: do not trim beyond it. Moves

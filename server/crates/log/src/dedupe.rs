@@ -31,7 +31,7 @@ use crate::gaps::{Gaps, Missing};
 pub use crate::ids::{DedupeError, IdConfig};
 use crate::ids::{Garbage, IdIndex, IdVerdict, io};
 use crate::streams::{
-    Delivered, MAX_INTERVALS, ProducerHandle, Range, StreamError, StreamHandle, StreamKey, StreamTable,
+    Delivered, MAX_INTERVALS, ProducerHandle, Range, StreamError, StreamHandle, StreamTable,
 };
 
 const MAGIC: &[u8; 8] = b"FPDEDUP\0";
@@ -264,17 +264,9 @@ impl Dedupe {
         Ok(())
     }
 
-    /// Events known to be missing, by project, as of the last commit; a shared counter, cheap to ask.
+    /// Events known to be missing, by project and stream, as of the last commit; shared, cheap to ask.
     pub fn missing(&self) -> Missing {
         self.gaps.missing()
-    }
-
-    /// The first `limit` ranges missing in each stream of a project; streams without holes are left out.
-    /// Walks all streams: for answers to people, not per event. Contains staged numbers.
-    pub fn holes(&self, project: u32, limit: usize) -> impl Iterator<Item = (StreamKey, Vec<Range>)> {
-        let streams = self.streams.iter().filter(move |(key, _)| key.project == project);
-        let holes = streams.map(move |(key, stream)| (key, stream.holes(limit)));
-        holes.filter(|(_, holes)| !holes.is_empty())
     }
 
     /// The streams.

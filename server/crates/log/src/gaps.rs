@@ -1,35 +1,87 @@
-//! How many numbered events are known to be missing, per project, kept up to date as groups commit.
+//! Which numbered events are known to be missing, per project and stream, kept up to date as groups commit.
 //!
 //! Only streams with holes are looked at; a stream that is sent in order costs one comparison.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use parking_lot::RwLock;
 
-use crate::streams::{StreamHandle, StreamTable};
+use crate::streams::{Range, Stream, StreamHandle, StreamKey, StreamTable};
 
-/// Shared counts of missing events by project; clones show the same.
+/// Ranges that a gap names; a stream with more of them says so by its count.
+pub const NAMED_RANGES: usize = 8;
+
+/// What is missing in one stream: numbers that were given out, not delivered, and not explained as lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The stream.
+    pub stream: StreamKey,
+    /// How many numbers are missing.
+    pub missing: u64,
+    /// The first [`NAMED_RANGES`] missing ranges, ascending.
+    pub ranges: Vec<Range>,
+}
+
+/// What is missing, shared; clones show the same.
 #[derive(Debug, Clone, Default)]
 pub struct Missing {
-    by_project: Arc<RwLock<HashMap<u32, u128>>>,
+    gaps: Arc<RwLock<Counted>>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// In 128 bits: one client can claim holes of 2^64, and the sum must come back to zero.
+    by_project: HashMap<u32, u128>,
+    by_stream: BTreeMap<StreamKey, (u64, Vec<Range>)>,
 }
 
 impl Missing {
-    /// Numbered events of the project that were given out, not delivered, and not explained as lost.
+    /// Numbered events of the project that are missing in all its streams.
     pub fn of(&self, project: u32) -> u64 {
-        let count = self.by_project.read().get(&project).copied().unwrap_or(0);
+        let count = self.gaps.read().by_project.get(&project).copied().unwrap_or(0);
         count.try_into().unwrap_or(u64::MAX)
+    }
+
+    /// Up to `limit` streams of the project with gaps, in the order of their keys, from behind `after` on.
+    pub fn gaps(&self, project: u32, after: Option<StreamKey>, limit: usize) -> Vec<Gap> {
+        let least = StreamKey { project, install: [0; 16], epoch: 0, class: 0, lane: 0 };
+        let from = after.map_or(Bound::Included(least), Bound::Excluded);
+        let gaps = self.gaps.read();
+        let streams = gaps.by_stream.range((from, Bound::Unbounded));
+        let mine = streams.take_while(|(key, _)| key.project == project).take(limit);
+        mine.map(|(stream, (missing, ranges))| Gap {
+            stream: *stream,
+            missing: *missing,
+            ranges: ranges.clone(),
+        })
+        .collect()
+    }
+}
+
+impl Counted {
+    fn set(&mut self, key: StreamKey, stream: &Stream) {
+        let mut ranges = stream.holes(usize::MAX);
+        let now = ranges.iter().map(|(from, to)| to - from + 1).fold(0, u64::saturating_add);
+        ranges.truncate(NAMED_RANGES);
+        ranges.shrink_to_fit();
+        let before = match now {
+            0 => self.by_stream.remove(&key),
+            _ => self.by_stream.insert(key, (now, ranges)),
+        };
+        let before = before.map_or(0, |(missing, _)| missing);
+        let total = self.by_project.entry(key.project).or_default();
+        *total = *total + u128::from(now) - u128::from(before);
     }
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
-    /// Streams with holes, and how many numbers are missing in each.
-    holed: HashMap<StreamHandle, u64>,
+    holed: HashSet<StreamHandle>,
     touched: HashSet<StreamHandle>,
-    /// In 128 bits: one client can claim holes of 2^64, and the sum must come back to zero.
     missing: Missing,
 }
 
@@ -45,8 +97,8 @@ impl Gaps {
     /// A stream changed.
     #[inline]
     pub(crate) fn touch(&mut self, streams: &StreamTable, handle: StreamHandle) {
-        let was_holed = !self.holed.is_empty() && self.holed.contains_key(&handle);
-        if was_holed || streams.stream_at(handle).1.may_have_holes() {
+        let was_holed = !self.holed.is_empty() && self.holed.contains(&handle);
+        if was_holed || streams.stream_at(handle).may_have_holes() {
             self.touched.insert(handle);
         }
     }
@@ -56,17 +108,19 @@ impl Gaps {
         if self.touched.is_empty() {
             return;
         }
-        let mut by_project = self.missing.by_project.write();
+        let mut counted = self.missing.gaps.write();
         for handle in self.touched.drain() {
-            let (project, stream) = streams.stream_at(handle);
-            let now = stream.missing();
-            let before = if now == 0 { self.holed.remove(&handle) } else { self.holed.insert(handle, now) };
-            let total = by_project.entry(project).or_default();
-            *total = *total + u128::from(now) - u128::from(before.unwrap_or(0));
+            let (key, stream) = (streams.key_of(handle), streams.stream_at(handle));
+            counted.set(key, stream);
+            if counted.by_stream.contains_key(&key) {
+                self.holed.insert(handle);
+            } else {
+                self.holed.remove(&handle);
+            }
         }
     }
 
-    /// The shared counts.
+    /// What is missing, shared.
     pub(crate) fn missing(&self) -> Missing {
         self.missing.clone()
     }

@@ -28,11 +28,12 @@ pub mod streams;
 pub use background::{Background, Job, background_thread, lower_priority};
 pub use disk::{RealDisk, SimDisk, WriteMode};
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
-pub use gaps::Missing;
+pub use gaps::{Gap, Missing, NAMED_RANGES};
 pub use keeper::SpareKeeper;
 pub use memory::MemoryLog;
 pub use pages::{Page, READ_BYTES, pages};
 pub use sequencer::{CommitError, Committed, Judge, Judged, Limits, Metrics, Sequencer, SequencerHandle};
+pub use streams::StreamKey;
 
 /// One payload to append.
 #[derive(Debug, Clone, PartialEq, Eq)]

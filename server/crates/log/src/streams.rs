@@ -202,12 +202,6 @@ impl Stream {
         self.top.1 != 0 || self.rest.is_some()
     }
 
-    /// How many numbers were given out, not delivered, and not explained.
-    pub fn missing(&self) -> u64 {
-        let holes = self.holes(usize::MAX);
-        holes.iter().map(|(from, to)| to - from + 1).fold(0, u64::saturating_add)
-    }
-
     /// Marks `from..=to` as lost for good: no hole any more. A number of it that is delivered after all is
     /// fresh, once.
     ///
@@ -483,10 +477,15 @@ impl StreamTable {
         StreamHandle { producer: producer.0, stream }
     }
 
-    /// A stream and the project it belongs to.
-    pub(crate) fn stream_at(&self, at: StreamHandle) -> (u32, &Stream) {
+    /// A stream.
+    pub(crate) fn stream_at(&self, at: StreamHandle) -> &Stream {
+        &self.producers[at.producer as usize].streams[at.stream as usize].1
+    }
+
+    /// A stream's name.
+    pub(crate) fn key_of(&self, at: StreamHandle) -> StreamKey {
         let producer = &self.producers[at.producer as usize];
-        (producer.project, &producer.streams[at.stream as usize].1)
+        producer.key(producer.streams[at.stream as usize].0)
     }
 
     /// A stream to change.

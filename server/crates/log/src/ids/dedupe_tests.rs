@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::background::Manual;
 use crate::disk::SimDisk;
+use crate::{Gap, StreamKey};
 
 const START: i64 = 1_800_000_000_000_000;
 
@@ -112,8 +113,16 @@ proptest! {
                 }
             }
             if group.is_empty() {
-                let holes = dedupe.holes(1, usize::MAX).flat_map(|(_, holes)| holes);
-                prop_assert_eq!(dedupe.missing().of(1), holes.map(|(from, to)| to - from + 1).sum::<u64>());
+                let missing = dedupe.missing();
+                let gaps: Vec<_> =
+                    missing.gaps(1, None, usize::MAX).into_iter().map(|gap| (gap.stream, gap.ranges)).collect();
+                let mut holes: Vec<_> = dedupe.streams().iter().map(|(key, s)| (key, s.holes(usize::MAX))).collect();
+                holes.retain(|(_, holes)| !holes.is_empty());
+                holes.sort();
+                let all = holes.iter().flat_map(|(_, holes)| holes);
+                prop_assert_eq!(missing.of(1), all.map(|(from, to)| to - from + 1).sum::<u64>());
+                holes.iter_mut().for_each(|(_, holes)| holes.truncate(crate::NAMED_RANGES));
+                prop_assert_eq!(gaps, holes);
             }
         }
     }
@@ -147,9 +156,11 @@ fn holes_are_named_and_counted_until_explained_also_after_a_restart() {
     assert_eq!((missing.of(1), missing.of(2)), (4, 0));
     dedupe.snapshot().unwrap().write().unwrap();
     let mut again = Dedupe::load(config(&disk, &Manual::default()), 4..4).unwrap();
-    let holes: Vec<_> = again.holes(1, 10).map(|(key, holes)| (key.lane, holes)).collect();
-    assert_eq!(holes, [(3, vec![(4, 4), (6, 8)])]);
-    assert_eq!(again.holes(2, 10).count(), 0);
+    let gaps = again.missing().gaps(1, None, 10);
+    let stream = StreamKey { project: 1, install: [1; 16], epoch: 1, class: 1, lane: 3 };
+    assert_eq!(gaps, [Gap { stream, missing: 4, ranges: vec![(4, 4), (6, 8)] }]);
+    assert_eq!(again.missing().gaps(1, Some(stream), 10), []);
+    assert_eq!(again.missing().gaps(2, None, 10), []);
     assert_eq!(again.missing().of(1), 4);
     let producer = again.producer(1, [1; 16], 1);
     for number in [4, 6, 7, 8, 3] {
