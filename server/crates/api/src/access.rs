@@ -29,7 +29,7 @@ pub enum Role {
 pub enum Need {
     /// Nothing: the one-time code is the credential, or nothing is told.
     Nothing,
-    /// A project key, or an admin's token.
+    /// A project key.
     Key,
     /// A token of at least this role.
     Token(Role),
@@ -162,10 +162,7 @@ impl Access {
         match (need, &caller) {
             (Need::Key, Caller::Key(_)) => Ok(caller),
             (Need::Key, _) => Err(denied("key_needed", "events are sent with a project key, not a token")),
-            (Need::Token(role), Caller::Token(claims)) if claims.role >= role => Ok(caller),
-            (Need::Token(_), Caller::Token(_)) => {
-                Err(denied("role_too_low", "ask an admin for a token with a higher role"))
-            }
+            (Need::Token(role), Caller::Token(_)) => caller.at_least(role).map(|()| caller),
             (Need::Token(_), _) => Err(denied("token_needed", "a project key can only send; use a token")),
             (Need::Nothing, _) => Ok(caller),
         }
@@ -203,7 +200,7 @@ impl Access {
         let found = self.store.key_by_hash(hash).map_err(crate::status::store)?;
         let now = self.clock.now_us();
         match found {
-            Some(key) if key.revoked_at_us.is_none_or(|at| at > now) => {
+            Some(key) if !key.is_revoked_at(now) => {
                 if key.last_used_at_us.is_none_or(|at| now - at >= LAST_USE_US) {
                     self.store.touch_key(&key.id, now).map_err(crate::status::store)?;
                 }

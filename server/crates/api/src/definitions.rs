@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use footpath_model::control::{Control, CountedFunnel};
-use footpath_model::definition::FunnelDefinition;
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
-use crate::convert;
+use crate::convert::{self, funnel_message};
 use crate::cursor::{Kind, Scope};
 use crate::status::{invalid, not_found, store, with_reason};
 
@@ -27,21 +26,10 @@ impl DefinitionApi {
         Self { context, turn: Arc::default() }
     }
 
-    fn current(&self, project: &ProjectRow, id: &str) -> Result<Option<CountedFunnel>, Status> {
-        find(&self.context, &project.id, id)
-    }
-
-    async fn write(
-        &self,
-        project: &ProjectRow,
-        funnel: v1::Funnel,
-        version: u64,
-    ) -> Result<v1::Funnel, Status> {
-        let definition = convert::definition(&funnel, version)?;
-        let (range, zone) = convert::range(funnel.range.as_ref())?;
-        let change = CountedFunnel { definition, range, zone };
-        self.record(project, &Control::PutFunnel(Box::new(change.clone()))).await?;
-        Ok(message(&change))
+    async fn write(&self, project: &ProjectRow, funnel: CountedFunnel) -> Result<v1::Funnel, Status> {
+        let message = funnel_message(&funnel);
+        self.record(project, &Control::PutFunnel(Box::new(funnel))).await?;
+        Ok(message)
     }
 
     /// Returns when the change is on disk and in the store.
@@ -69,14 +57,6 @@ pub fn required(context: &Context, project: &str, id: &str) -> Result<CountedFun
         .ok_or_else(|| not_found("funnel_unknown", "no such funnel; ListFunnels names them"))
 }
 
-fn message(change: &CountedFunnel) -> v1::Funnel {
-    crate::rows::funnel_message(change)
-}
-
-fn etag(definition: &FunnelDefinition) -> String {
-    definition.version.to_string()
-}
-
 fn same(a: &CountedFunnel, b: &CountedFunnel) -> bool {
     let mut b = b.clone();
     b.definition.version = a.definition.version;
@@ -90,18 +70,16 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         request: Request<v1::CreateFunnelRequest>,
     ) -> Result<Response<v1::CreateFunnelResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
-        let funnel = request.into_inner().funnel.unwrap_or_default();
-        let definition = convert::definition(&funnel, 1)?;
-        let (range, zone) = convert::range(funnel.range.as_ref())?;
+        let funnel = convert::funnel(&request.into_inner().funnel.unwrap_or_default(), 1)?;
         let _turn = self.turn.lock().await;
-        if let Some(known) = self.current(&project, &funnel.id)? {
-            if same(&known, &CountedFunnel { definition, range, zone }) {
-                return Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(message(&known)) }));
+        if let Some(known) = find(&self.context, &project.id, &funnel.definition.id)? {
+            if same(&known, &funnel) {
+                return Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(funnel_message(&known)) }));
             }
             let what = "a funnel with this id and other content exists; update it or choose another id";
             return Err(with_reason(Code::AlreadyExists, "funnel_exists", what, None));
         }
-        let funnel = self.write(&project, funnel, 1).await?;
+        let funnel = self.write(&project, funnel).await?;
         Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(funnel) }))
     }
 
@@ -116,7 +94,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let live = numbers.as_ref().is_some_and(|n| n.live && n.version == known.definition.version);
         let state = if live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
         Ok(Response::new(v1::GetFunnelResponse {
-            funnel: Some(message(&known)),
+            funnel: Some(funnel_message(&known)),
             state: state.into(),
             backfill_percent: if live { 100 } else { numbers.map_or(0, |n| n.percent) },
         }))
@@ -135,7 +113,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |row| &row.id);
         let funnels = rows
             .iter()
-            .map(|row| crate::rows::counted_funnel(row).map(|change| message(&change)))
+            .map(|row| crate::rows::counted_funnel(row).map(|funnel| funnel_message(&funnel)))
             .collect::<Result<_, _>>()?;
         Ok(Response::new(v1::ListFunnelsResponse { funnels, next_page_token }))
     }
@@ -149,12 +127,14 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let wanted = request.funnel.unwrap_or_default();
         let _turn = self.turn.lock().await;
         let known = required(&self.context, &project.id, &wanted.id)?;
-        if !wanted.etag.is_empty() && wanted.etag != etag(&known.definition) {
+        let now = funnel_message(&known);
+        if !wanted.etag.is_empty() && wanted.etag != now.etag {
             let what = "the funnel was changed meanwhile; read it again and repeat your change";
             return Err(with_reason(Code::Aborted, "etag_mismatch", what, None));
         }
-        let merged = merge(message(&known), wanted, request.update_mask)?;
-        let funnel = self.write(&project, merged, known.definition.version + 1).await?;
+        let merged = merge(now, wanted, request.update_mask)?;
+        let funnel = convert::funnel(&merged, known.definition.version + 1)?;
+        let funnel = self.write(&project, funnel).await?;
         Ok(Response::new(v1::UpdateFunnelResponse { funnel: Some(funnel) }))
     }
 

@@ -35,10 +35,7 @@ impl QueryApi {
 
     fn asked(&self, project: &str, request: &v1::QueryFunnelRequest) -> Result<CountedFunnel, Status> {
         let mut asked = match (request.funnel_id.as_str(), &request.funnel) {
-            ("", Some(funnel)) => {
-                let (range, zone) = convert::range(funnel.range.as_ref())?;
-                CountedFunnel { definition: convert::definition(funnel, 0)?, range, zone }
-            }
+            ("", Some(funnel)) => convert::funnel(funnel, 0)?,
             ("", None) => {
                 let what = "name a defined funnel in funnel_id, or send one in funnel";
                 return Err(invalid("query_invalid", what));

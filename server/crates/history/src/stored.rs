@@ -105,7 +105,6 @@ impl Pinned {
         let wanted = Wanted::new(scan, self.position);
         for file in &self.pin.manifest().files {
             if !wanted.may_hold(file) {
-                stats.files_skipped += 1;
                 continue;
             }
             stats.files += 1;
@@ -225,8 +224,6 @@ pub struct ScanStats {
     pub rows: u64,
     /// Files read.
     pub files: u64,
-    /// Files left out by project, position, time, actor or name.
-    pub files_skipped: u64,
     /// Row groups left out by actor or time.
     pub row_groups_skipped: u64,
     /// Log records looked at.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footpath_log::{CommitError, Committed, Gap, Missing, SequencerHandle, StreamKey};
 use footpath_model::clock::Clock;
-use footpath_model::control::{Control, LostRange};
+use footpath_model::control::Control;
 use footpath_model::id::EventId;
 use footpath_model::record::{Outcome, control_frame};
 
@@ -302,12 +302,7 @@ pub(crate) fn controls(project: u32, walked: &Walked, now_us: i64) -> Result<Vec
     let losses = (!walked.losses.is_empty()).then(|| Control::Losses {
         install: EventId(walked.producer.install).to_string(),
         epoch: walked.producer.epoch,
-        ranges: walked.losses.iter().map(lost_range).collect(),
+        ranges: walked.losses.clone(),
     });
     wishes.chain(losses).map(|control| encode(project, &control, now_us)).collect()
-}
-
-fn lost_range(loss: &crate::walk::Loss) -> LostRange {
-    let crate::walk::Loss { class, lane, from, to, ref reason } = *loss;
-    LostRange { class, lane, from, to, reason: reason.clone() }
 }

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use footpath_log::dedupe::{Dedupe, DedupeError, EventKey, Verdict};
 use footpath_log::streams::ProducerHandle;
 use footpath_log::{Background, Judge, Judged, Log, LogError};
+use footpath_model::control::LostRange;
+use footpath_model::id::EventId;
 use footpath_model::record::{FrameHead, FrameKind, Outcome, OutcomeCount, build_frame, frame_prelude};
 
 use crate::commit::{JudgeView, RefusedEvent, Source};
@@ -17,7 +19,7 @@ use crate::rebuild;
 use crate::refused::{PER_BATCH, RefusedBatch, RefusedSender};
 use crate::replay;
 use crate::snapshots::Snapshots;
-use crate::walk::{Entry, IdKind, Loss, Walked};
+use crate::walk::{EventKeyHint, IdKind, Walked};
 
 /// What enters the sequencer.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ pub struct Judgement {
 struct Staged {
     project: u32,
     events: u32,
-    losses: Option<(ProducerHandle, Vec<Loss>)>,
+    losses: Option<(ProducerHandle, Vec<LostRange>)>,
     refused: Option<RefusedBatch>,
 }
 
@@ -150,7 +152,9 @@ impl DedupeJudge {
         let mut kept: Vec<_> = invalid[first_kept..].iter().map(|event| (event.clone(), None)).collect();
         let mut fresh = Vec::with_capacity(walked.entries.len());
         for entry in &walked.entries {
-            match self.dedupe.check_and_stage(batch.project, event_key(producer, entry), append_time_us) {
+            let EventKeyHint { id, class, lane, number, .. } = entry.key;
+            let key = event_key(producer, id, (class, lane, number));
+            match self.dedupe.check_and_stage(batch.project, key, append_time_us) {
                 Verdict::Fresh => {
                     judgement.assigned += u32::from(entry.key.id_kind == IdKind::Assigned);
                     fresh.push(entry.range());
@@ -268,13 +272,16 @@ pub(crate) fn report(error: &DedupeError) {
     tracing::error!(%error, "the id index could not write a run; free space in the data folder");
 }
 
-fn event_key(producer: Option<ProducerHandle>, entry: &Entry) -> EventKey {
-    let key = &entry.key;
+/// What tells an event from others: its class, lane and number in its producer's streams, or its id. A replay asks the
+/// same, or a restart would store twice.
+pub(crate) fn event_key(
+    producer: Option<ProducerHandle>,
+    id: EventId,
+    (class, lane, number): (u8, u8, u64),
+) -> EventKey {
     match producer {
-        Some(producer) if key.number > 0 => {
-            EventKey::Numbered { producer, class: key.class, lane: key.lane, number: key.number }
-        }
-        _ => EventKey::Id(key.id),
+        Some(producer) if number > 0 => EventKey::Numbered { producer, class, lane, number },
+        _ => EventKey::Id(id),
     }
 }
 

@@ -4,17 +4,17 @@
 //! must not be stored and leaves event records for the log. What it refuses has a [`reason::Reason`].
 
 pub mod commit;
-pub mod judge;
+mod judge;
 pub mod limits;
 mod outcomes;
 pub mod privacy;
 pub mod reason;
 mod rebuild;
 mod redact;
-pub mod refused;
+mod refused;
 mod replay;
 mod snapshots;
-pub mod time_rule;
+mod time_rule;
 pub mod walk;
 
 pub use commit::{Accepted, Ingest, IngestError, JudgeView, RefusedEvent, Source};

@@ -68,7 +68,6 @@ reasons! {
     TimeValueInvalid "time_value_invalid" false "A property's time must lie in the years 1 to 9999."
     TooManyGroups "too_many_groups" false "Change fewer groups in one event."
     GroupInvalid "group_invalid" false "A group change needs a short `type` and a short `id`."
-    Throttled "throttled" true "The project sends faster than it may; send the event again after `retry_after`."
 }
 
 impl From<WireError> for Reason {

@@ -1,14 +1,13 @@
 //! What a start learns from the log behind the last snapshot.
 
-use footpath_log::dedupe::{Dedupe, EventKey};
+use footpath_log::dedupe::Dedupe;
 use footpath_log::streams::ProducerHandle;
 use footpath_log::{Log, LogError, Record, pages};
-use footpath_model::control::Control;
+use footpath_model::control::{Control, LostRange};
 use footpath_model::id::{EventId, Producer};
 use footpath_model::record::{FrameKind, FrameView};
 
-use crate::judge::report;
-use crate::walk::Loss;
+use crate::judge::{event_key, report};
 
 /// Replays the log from the dedupe state's position to its end and returns how many bytes that were.
 pub(crate) fn replay(dedupe: &mut Dedupe, log: &dyn Log) -> Result<u64, LogError> {
@@ -40,12 +39,7 @@ fn replay_events(dedupe: &mut Dedupe, frame: &FrameView<'_>, append_time_us: i64
     let producer = numbered.then(|| dedupe.producer(project, producer.install, producer.epoch));
     for event in frame.events() {
         let head = event.head();
-        let key = match producer {
-            Some(producer) if head.number > 0 => {
-                EventKey::Numbered { producer, class: head.class, lane: head.lane, number: head.number }
-            }
-            _ => EventKey::Id(head.id),
-        };
+        let key = event_key(producer, head.id, (head.class, head.lane, head.number));
         dedupe.replay(project, key, append_time_us);
     }
 }
@@ -56,19 +50,11 @@ fn replay_control(dedupe: &mut Dedupe, frame: &FrameView<'_>) {
     };
     let Some(EventId(install)) = EventId::parse(install.as_bytes()) else { return };
     let producer = dedupe.producer(frame.head.project, install, epoch);
-    let loss = |range: footpath_model::control::LostRange| Loss {
-        class: range.class,
-        lane: range.lane,
-        from: range.from,
-        to: range.to,
-        reason: range.reason,
-    };
-    let losses: Vec<Loss> = ranges.into_iter().map(loss).collect();
-    explain(dedupe, producer, &losses);
+    explain(dedupe, producer, &ranges);
 }
 
 /// The record of these losses is on disk: they are no holes any more.
-pub(crate) fn explain(dedupe: &mut Dedupe, producer: ProducerHandle, losses: &[Loss]) {
+pub(crate) fn explain(dedupe: &mut Dedupe, producer: ProducerHandle, losses: &[LostRange]) {
     for loss in losses {
         let explained = dedupe.explain_loss(producer, loss.class, loss.lane, (loss.from, loss.to));
         if let Err(error) = explained {

@@ -14,6 +14,7 @@ mod splice;
 mod text;
 mod values;
 
+use footpath_model::control::LostRange;
 use footpath_model::id::{EventId, Producer};
 use footpath_model::record::{EVENT_HEADER, stored_prelude_bytes};
 
@@ -63,7 +64,7 @@ pub struct Walked {
     /// The events that were refused, in the batch's order.
     pub refused: Vec<Refusal>,
     /// Numbers that will never come.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<LostRange>,
     /// Wishes of the person behind the install.
     pub privacy_requests: Vec<PrivacyWish>,
     /// Events received: entries and refusals together.
@@ -134,21 +135,6 @@ pub struct Refusal {
     pub reason: Reason,
     /// Where in the event: the field's name in the schema. Holds no value of the event.
     pub detail: String,
-}
-
-/// A range of numbers that will never come, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
-    /// The stream's class, 1 to 3.
-    pub class: u8,
-    /// The stream's lane.
-    pub lane: u8,
-    /// The first lost number, at least 1.
-    pub from: u64,
-    /// The last lost number.
-    pub to: u64,
-    /// A word for why.
-    pub reason: String,
 }
 
 /// A wish of the person behind an install.

@@ -121,11 +121,6 @@ impl LiveFunnel {
         &mut self.persons
     }
 
-    /// How many persons it knows.
-    pub fn person_count(&self) -> usize {
-        self.persons.len()
-    }
-
     /// Where a person is kept.
     #[inline]
     pub fn slot(&self, person: ActorKey) -> Option<u32> {

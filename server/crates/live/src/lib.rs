@@ -3,15 +3,15 @@
 //! The worker is the only owner of the live state. It takes frames in log order, so that its state at a
 //! position is the fold of all stored events below it, and publishes numbers with that position.
 
-pub mod funnel;
-pub mod hub;
-pub mod image;
-pub mod imager;
-pub mod persons;
-pub mod project;
-pub mod readers;
-pub mod reading;
-pub mod worker;
+mod funnel;
+mod hub;
+mod image;
+mod imager;
+mod persons;
+mod project;
+mod readers;
+mod reading;
+mod worker;
 
 pub use hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, Progress, TailFrame};
 pub use imager::ImageOptions;

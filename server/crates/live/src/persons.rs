@@ -80,16 +80,6 @@ impl Slots {
 }
 
 impl Persons {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.slots.0.iter().map(HashMap::len).sum()
-    }
-
-    /// Whether there is nobody.
-    pub fn is_empty(&self) -> bool {
-        self.slots.0.iter().all(HashMap::is_empty)
-    }
-
     /// A person, to read their fold and to change how they are counted; to change the fold, ask
     /// [`Persons::change`].
     pub fn get(&mut self, key: u64) -> Option<&mut Person> {

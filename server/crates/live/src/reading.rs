@@ -123,6 +123,7 @@ pub struct Filled {
     /// Up to here.
     pub position: u64,
     /// Keeps the log from `position` on.
+    #[expect(dead_code, reason = "held, not read")]
     pub pinned: Pinned,
 }
 

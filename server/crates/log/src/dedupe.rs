@@ -25,10 +25,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use footpath_model::id::EventId;
 
-use crate::background::Background;
 use crate::disk::{Disk, read_whole, replace};
 use crate::gaps::{Gaps, Missing};
-pub use crate::ids::{DedupeError, IdConfig};
+pub use crate::ids::{DedupeConfig, DedupeError};
 use crate::ids::{Garbage, IdIndex, IdVerdict, io};
 use crate::streams::{
     Delivered, MAX_INTERVALS, ProducerHandle, Range, StreamError, StreamHandle, StreamTable,
@@ -37,22 +36,6 @@ use crate::streams::{
 const MAGIC: &[u8; 8] = b"FPDEDUP\0";
 const VERSION: u32 = 1;
 const SNAPSHOT: &str = "snapshot";
-
-/// Where duplicates are remembered, and how much.
-#[derive(Clone)]
-pub struct DedupeConfig {
-    /// The ids' part.
-    pub ids: IdConfig,
-    /// Intervals a stream may hold above its low-water mark.
-    pub max_intervals: usize,
-}
-
-impl DedupeConfig {
-    /// The normal bounds; `disk` holds nothing else.
-    pub fn new(disk: Arc<dyn Disk>, background: Background) -> Self {
-        Self { ids: IdConfig::new(disk, background), max_intervals: MAX_INTERVALS }
-    }
-}
 
 /// What tells one event from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,9 +127,9 @@ impl Dedupe {
     /// # Errors
     /// `Io` if the folder of the runs cannot be read.
     pub fn create(config: DedupeConfig) -> Result<Self, DedupeError> {
-        let disk = Arc::clone(&config.ids.disk);
-        let streams = StreamTable::new(config.max_intervals);
-        let ids = IdIndex::create(config.ids)?;
+        let disk = Arc::clone(&config.disk);
+        let streams = StreamTable::new(MAX_INTERVALS);
+        let ids = IdIndex::create(config)?;
         Ok(Self::assemble(disk, streams, ids, 0))
     }
 
@@ -158,7 +141,7 @@ impl Dedupe {
     /// log holds, `BehindLog` if the log was trimmed beyond them. Do not go on with an empty index then: it would take
     /// stored events again.
     pub fn load(config: DedupeConfig, log: Offsets<u64>) -> Result<Self, DedupeError> {
-        let disk = Arc::clone(&config.ids.disk);
+        let disk = Arc::clone(&config.disk);
         let bytes = match read_whole(disk.as_ref(), SNAPSHOT) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             read => Some(read.map_err(io::named(SNAPSHOT))?),
@@ -173,9 +156,9 @@ impl Dedupe {
             return Err(DedupeError::AheadOfLog { file, covers: position, log_end: log.end });
         }
         let mut reader = io::Reader(&bytes[MAGIC.len() + 12..bytes.len() - 4]);
-        let ids = IdIndex::decode(&mut reader, config.ids, position, log.end)?;
+        let ids = IdIndex::decode(&mut reader, config, position, log.end)?;
         let ids = ids.ok_or_else(|| DedupeError::corrupt(SNAPSHOT, "ids"))?;
-        let streams = StreamTable::decode(&mut reader, config.max_intervals);
+        let streams = StreamTable::decode(&mut reader, MAX_INTERVALS);
         let streams = streams.ok_or_else(|| DedupeError::corrupt(SNAPSHOT, "streams"))?;
         Ok(Self::assemble(disk, streams, ids, position))
     }

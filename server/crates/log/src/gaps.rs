@@ -63,7 +63,7 @@ impl Missing {
 
 impl Counted {
     fn set(&mut self, key: StreamKey, stream: &Stream) {
-        let mut ranges = stream.holes(usize::MAX);
+        let mut ranges = stream.holes();
         let now = ranges.iter().map(|(from, to)| to - from + 1).fold(0, u64::saturating_add);
         ranges.truncate(NAMED_RANGES);
         ranges.shrink_to_fit();

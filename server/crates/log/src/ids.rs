@@ -44,9 +44,9 @@ const ADOPTED_AT_ONCE: usize = 16_384;
 /// A run that could not be written is tried again after this much log time.
 const RETRY_US: i64 = 1_000_000;
 
-/// Where and how ids are kept.
+/// Where duplicates are remembered, and how ids are kept.
 #[derive(Clone)]
-pub struct IdConfig {
+pub struct DedupeConfig {
     /// The folder of the runs, and of the snapshot that names them.
     pub disk: Arc<dyn Disk>,
     /// Where runs are sorted and written.
@@ -59,7 +59,7 @@ pub struct IdConfig {
     pub horizon_hours: u32,
 }
 
-impl IdConfig {
+impl DedupeConfig {
     /// One million ids (about 30 MB) a memtable, 72 hours.
     pub fn new(disk: Arc<dyn Disk>, background: Background) -> Self {
         Self { disk, background, flush_at: 1_000_000, flush_cold_at: 16_384, horizon_hours: 72 }
@@ -95,7 +95,7 @@ pub(crate) type Garbage = Arc<Mutex<Vec<String>>>;
 
 /// See the module.
 pub struct IdIndex {
-    config: IdConfig,
+    config: DedupeConfig,
     seed: u64,
     now: u32,
     now_us: i64,
@@ -120,7 +120,7 @@ impl IdIndex {
     ///
     /// # Errors
     /// `Io` if the folder cannot be read.
-    pub fn create(config: IdConfig) -> Result<Self, DedupeError> {
+    pub fn create(config: DedupeConfig) -> Result<Self, DedupeError> {
         let index = Self::empty(config);
         index.remove_strays()?;
         Ok(index)
@@ -211,7 +211,7 @@ impl IdIndex {
         !self.undo.is_empty()
     }
 
-    fn empty(config: IdConfig) -> Self {
+    fn empty(config: DedupeConfig) -> Self {
         Self {
             seed: DefaultHashBuilder::default().hash_one(0),
             now: 0,

@@ -1,4 +1,4 @@
-//! The event log and its sequencer: group commit, duplicates, outcomes, recovery.
+//! The event log and its sequencer: group commit, duplicates, recovery.
 //!
 //! A frame enters through the [`sequencer`], which forms groups, has them judged in log order and appends each
 //! group to a [`Log`] with one sync. Only then is anyone told. Consumers pull with [`Log::read`] from a position
@@ -8,20 +8,20 @@ use bytes::Bytes;
 use std::io;
 use std::time::Duration;
 
-pub mod background;
+mod background;
 #[cfg(test)]
 mod conformance;
 pub mod dedupe;
 pub mod disk;
-pub mod embedded;
+mod embedded;
 mod gaps;
-pub mod ids;
+mod ids;
 mod keeper;
-pub mod memory;
+mod memory;
 mod pages;
 mod recent;
 mod recovery;
-pub mod segment;
+mod segment;
 pub mod sequencer;
 pub mod streams;
 

@@ -180,18 +180,18 @@ impl Stream {
         self.low == 0 && self.top.1 == 0 && self.rest.as_ref().is_none_or(|rest| **rest == Rest::default())
     }
 
-    /// The first `limit` ranges that were given out, not delivered, and not explained, ascending.
-    pub fn holes(&self, limit: usize) -> Vec<Range> {
+    /// The ranges that were given out, not delivered, and not explained, ascending.
+    pub fn holes(&self) -> Vec<Range> {
         let mut holes = Vec::new();
         let mut next = self.low.saturating_add(1);
         let top = (self.top.1 != 0).then_some(self.top);
         for (from, to) in self.middle().iter().copied().chain(top) {
-            self.unexplained((next, from - 1), limit, &mut holes);
+            self.unexplained((next, from - 1), &mut holes);
             next = to.saturating_add(1);
         }
         let last = self.rest.as_ref().map_or(0, |rest| rest.last);
         if last > self.highest() {
-            self.unexplained((next, last), limit, &mut holes);
+            self.unexplained((next, last), &mut holes);
         }
         holes
     }
@@ -305,7 +305,7 @@ impl Stream {
     }
 
     /// Appends `gap` without the ranges explained as lost.
-    fn unexplained(&self, gap: Range, limit: usize, holes: &mut Vec<Range>) {
+    fn unexplained(&self, gap: Range, holes: &mut Vec<Range>) {
         let (mut from, to) = gap;
         let lost = self.rest.as_ref().map_or(&[][..], |rest| &rest.lost);
         let first = lost.partition_point(|range| range.1 < from);
@@ -313,7 +313,7 @@ impl Stream {
             if lost_from > to || from > to {
                 break;
             }
-            if lost_from > from && holes.len() < limit {
+            if lost_from > from {
                 holes.push((from, lost_from - 1));
             }
             from = from.max(lost_to.saturating_add(1));
@@ -321,7 +321,7 @@ impl Stream {
                 return;
             }
         }
-        if from <= to && holes.len() < limit {
+        if from <= to {
             holes.push((from, to));
         }
     }
@@ -504,12 +504,6 @@ impl StreamTable {
     pub(crate) fn encoded_bytes(&self) -> usize {
         // One stream a producer is the normal case.
         self.producers.len() * (28 + 4 + 27 + 16)
-    }
-
-    /// A stream, if anything is known about it.
-    pub fn stream(&self, producer: ProducerHandle, class: u8, lane: u8) -> Option<&Stream> {
-        let streams = &self.producers[producer.0 as usize];
-        streams.find(class, lane).map(|at| &streams.streams[at as usize].1)
     }
 
     /// A stream to change; entered if it is new.

@@ -1,7 +1,7 @@
 //! What is counted: funnels, their steps and the conditions of a step.
 //!
-//! A definition is a record in the log and a file that people keep under version control, so unknown fields
-//! are refused: a typing error must not silently define something else.
+//! A definition is a record in the log, as JSON. Unknown fields are refused: what an older server does not know must
+//! not silently define something else.
 
 use std::fmt;
 
@@ -23,8 +23,8 @@ pub const MAX_STEP_EVENTS: usize = 50;
 pub const MAX_STEP_FILTERS: usize = 20;
 /// Most values of a condition.
 pub const MAX_CONDITION_VALUES: usize = 100;
-/// Longest text a condition compares with, in bytes.
-pub const MAX_LITERAL_BYTES: usize = 1024;
+/// Longest value of a condition, in bytes.
+pub const MAX_VALUE_BYTES: usize = 1024;
 
 /// A funnel: steps that persons take one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,17 +109,16 @@ pub struct Condition {
     pub property: String,
     /// The comparison.
     pub op: Op,
-    /// What to compare with. How many there may be depends on the comparison.
+    /// What to compare with, as text; a number or `true` is compared with as what it reads as. How many there may be
+    /// depends on the comparison.
     #[serde(default)]
-    pub values: Vec<Literal>,
+    pub values: Vec<String>,
 }
 
 /// Comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
-    /// Equal to the value, or to any of several.
-    Eq,
     /// Set, and equal to none of the values.
     NotEq,
     /// Equal to one of the values.
@@ -142,28 +141,9 @@ pub enum Op {
     IsNotSet,
 }
 
-/// A value in a condition. In files: plain text, numbers and `true` or `false`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Literal {
-    /// True or false.
-    Bool(bool),
-    /// A number.
-    Number(f64),
-    /// Text.
-    String(String),
-}
-
-impl Literal {
-    /// As a finite number. Text counts if it is written like one: on the wire all values are text.
-    pub fn as_number(&self) -> Option<f64> {
-        let number = match self {
-            Self::Number(number) => Some(*number),
-            Self::String(text) => text.parse().ok(),
-            Self::Bool(_) => None,
-        };
-        number.filter(|number| number.is_finite())
-    }
+/// A condition's value as a finite number, if it is written like one.
+pub fn number(value: &str) -> Option<f64> {
+    value.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// One thing that is wrong, and where.
@@ -275,30 +255,26 @@ impl Checker {
         let (min, max) = match condition.op {
             Op::IsSet | Op::IsNotSet => (0, 0),
             Op::Gt | Op::Gte | Op::Lt | Op::Lte => (1, 1),
-            Op::Eq | Op::NotEq | Op::In | Op::Contains | Op::Prefix => (1, MAX_CONDITION_VALUES),
+            Op::NotEq | Op::In | Op::Contains | Op::Prefix => (1, MAX_CONDITION_VALUES),
         };
         self.count(&format!("{path}.values"), condition.values.len(), min, max);
         for (i, value) in condition.values.iter().take(max).enumerate() {
-            if let Some(problem) = literal_problem(condition.op, value) {
+            if let Some(problem) = value_problem(condition.op, value) {
                 self.that(false, &format!("{path}.values[{i}]"), || problem);
             }
         }
     }
 }
 
-fn literal_problem(op: Op, value: &Literal) -> Option<String> {
-    match (op, value) {
-        (_, Literal::String(text)) if text.len() > MAX_LITERAL_BYTES => {
-            Some(format!("at most {MAX_LITERAL_BYTES} bytes, not {}", text.len()))
-        }
-        (_, Literal::Number(number)) if !number.is_finite() => Some("must be a finite number".into()),
-        (Op::Gt | Op::Gte | Op::Lt | Op::Lte, value) if value.as_number().is_none() => {
-            Some("must be a number".into())
-        }
-        (Op::Contains | Op::Prefix, Literal::String(text)) if text.is_empty() => {
+fn value_problem(op: Op, value: &str) -> Option<String> {
+    if value.len() > MAX_VALUE_BYTES {
+        return Some(format!("at most {MAX_VALUE_BYTES} bytes, not {}", value.len()));
+    }
+    match op {
+        Op::Gt | Op::Gte | Op::Lt | Op::Lte if number(value).is_none() => Some("must be a number".into()),
+        Op::Contains | Op::Prefix if value.is_empty() => {
             Some("must not be empty: every text would match".into())
         }
-        (Op::Contains | Op::Prefix, Literal::Bool(_) | Literal::Number(_)) => Some("must be text".into()),
         _ => None,
     }
 }

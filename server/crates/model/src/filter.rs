@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::definition::{Condition, FunnelDefinition, Literal, Op};
+use crate::definition::{Condition, FunnelDefinition, Op, number};
 use crate::props::{Value, property};
 
 /// Finds an event's steps: by name first, so that most events are done after one look-up.
@@ -56,42 +56,33 @@ impl StepMatcher {
 pub fn holds(condition: &Condition, properties: &[u8]) -> bool {
     let value = property(properties, &condition.property);
     let Some(value) = value else { return condition.op == Op::IsNotSet };
-    let any = |test: &dyn Fn(&Literal) -> bool| condition.values.iter().any(test);
+    let any = |test: &dyn Fn(&str) -> bool| condition.values.iter().any(|wanted| test(wanted));
     match condition.op {
         Op::IsSet => true,
         Op::IsNotSet => false,
-        Op::Eq | Op::In => any(&|l| equals(&value, l)),
-        Op::NotEq => !any(&|l| equals(&value, l)),
-        Op::Contains => any(&|l| text_test(&value, l, |v, l| v.contains(l))),
-        Op::Prefix => any(&|l| text_test(&value, l, |v, l| v.starts_with(l))),
-        Op::Gt => any(&|l| number_test(&value, l, |v, l| v > l)),
-        Op::Gte => any(&|l| number_test(&value, l, |v, l| v >= l)),
-        Op::Lt => any(&|l| number_test(&value, l, |v, l| v < l)),
-        Op::Lte => any(&|l| number_test(&value, l, |v, l| v <= l)),
+        Op::In => any(&|wanted| equals(&value, wanted)),
+        Op::NotEq => !any(&|wanted| equals(&value, wanted)),
+        Op::Contains => any(&|wanted| text(&value).is_some_and(|text| text.contains(wanted))),
+        Op::Prefix => any(&|wanted| text(&value).is_some_and(|text| text.starts_with(wanted))),
+        Op::Gt => any(&|wanted| compare(&value, wanted, |v, w| v > w)),
+        Op::Gte => any(&|wanted| compare(&value, wanted, |v, w| v >= w)),
+        Op::Lt => any(&|wanted| compare(&value, wanted, |v, w| v < w)),
+        Op::Lte => any(&|wanted| compare(&value, wanted, |v, w| v <= w)),
     }
 }
 
-fn equals(value: &Value<'_>, literal: &Literal) -> bool {
-    match (value, literal) {
-        (Value::String(v), Literal::String(l)) => v == l,
-        (Value::Bool(v), Literal::Bool(l)) => v == l,
-        (Value::Bool(v), Literal::String(l)) => *l == v.to_string(),
-        _ => number_test(value, literal, |v, l| v == l),
+fn equals(value: &Value<'_>, wanted: &str) -> bool {
+    match value {
+        Value::String(value) => *value == wanted,
+        Value::Bool(value) => wanted == if *value { "true" } else { "false" },
+        _ => compare(value, wanted, |v, w| v == w),
     }
 }
 
-fn text_test(value: &Value<'_>, literal: &Literal, test: impl Fn(&str, &str) -> bool) -> bool {
-    match (value, literal) {
-        (Value::String(v), Literal::String(l)) => test(v, l),
-        _ => false,
-    }
+fn text<'v>(value: &Value<'v>) -> Option<&'v str> {
+    if let Value::String(text) = value { Some(text) } else { None }
 }
 
-fn number_test(value: &Value<'_>, literal: &Literal, test: impl Fn(f64, f64) -> bool) -> bool {
-    let literal = match literal {
-        Literal::Number(l) => Some(*l),
-        Literal::String(l) => l.parse().ok(),
-        Literal::Bool(_) => None,
-    };
-    value.as_number().zip(literal).is_some_and(|(v, l)| test(v, l))
+fn compare(value: &Value<'_>, wanted: &str, test: impl Fn(f64, f64) -> bool) -> bool {
+    value.as_number().zip(number(wanted)).is_some_and(|(value, wanted)| test(value, wanted))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use footpath_log::disk::Disk;
 use footpath_log::{Log, MemoryLog, SimDisk};
-use footpath_model::definition::{Condition, Literal, Op};
+use footpath_model::definition::{Condition, Op};
 use footpath_model::filter::holds;
 use footpath_model::props::{Value, properties};
 use footpath_proto::v1 as pb;
@@ -75,11 +75,11 @@ fn conditions(key: &str, value: &Value<'_>) -> Vec<Condition> {
         Value::String(text) | Value::Decimal(text) => (*text).to_owned(),
         other => other.to_json().to_string(),
     };
-    let mut literals = vec![Literal::String(text), Literal::Bool(true)];
-    literals.extend(value.as_number().map(Literal::Number));
-    let ops = [Op::Eq, Op::NotEq, Op::Contains, Op::Gt, Op::Gte, Op::Lt, Op::IsSet, Op::IsNotSet];
-    let pairs = ops.into_iter().flat_map(|op| literals.iter().cloned().map(move |literal| (op, literal)));
-    pairs.map(|(op, literal)| Condition { property: key.to_owned(), op, values: vec![literal] }).collect()
+    let mut wanted = vec![text, "true".to_owned()];
+    wanted.extend(value.as_number().map(|number| number.to_string()));
+    let ops = [Op::In, Op::NotEq, Op::Contains, Op::Gt, Op::Gte, Op::Lt, Op::IsSet, Op::IsNotSet];
+    let pairs = ops.into_iter().flat_map(|op| wanted.iter().cloned().map(move |value| (op, value)));
+    pairs.map(|(op, value)| Condition { property: key.to_owned(), op, values: vec![value] }).collect()
 }
 
 fn same_properties(before: &StoredRow<'_>, after: &StoredRow<'_>) {

@@ -3,7 +3,7 @@
 use footpath_model::id::{EventId, Producer};
 use footpath_model::wire::{Field, Fields, put_bytes};
 
-use super::{BatchError, Loss, PrivacyWish, WalkContext, Walked, WishKind, values};
+use super::{BatchError, LostRange, PrivacyWish, WalkContext, Walked, WishKind, values};
 
 /// The longest `batch_id`, `clock_era` or loss reason, in bytes: room for a UUID and a prefix.
 const SHORT_TEXT: usize = 128;
@@ -127,7 +127,7 @@ fn producer(bytes: &[u8]) -> Result<Producer, BatchError> {
     }
 }
 
-fn loss(bytes: &[u8]) -> Result<Loss, BatchError> {
+fn loss(bytes: &[u8]) -> Result<LostRange, BatchError> {
     let (mut class, mut lane, mut from, mut to, mut reason) = (0, 0, 0, 0, "");
     let mut seen = Seen::default();
     for field in Fields::new(bytes) {
@@ -146,7 +146,7 @@ fn loss(bytes: &[u8]) -> Result<Loss, BatchError> {
         let need = "a delivery class, a lane up to 255, and 1 <= from <= to";
         return Err(BatchError::Invalid { field: "losses", need });
     }
-    Ok(Loss { class: class as u8, lane: lane as u8, from, to, reason: reason.to_owned() })
+    Ok(LostRange { class: class as u8, lane: lane as u8, from, to, reason: reason.to_owned() })
 }
 
 fn wish(bytes: &[u8], ctx: &WalkContext<'_>) -> Result<PrivacyWish, BatchError> {

@@ -53,7 +53,7 @@ fn event_key(dedupe: &mut Dedupe, key: Key) -> EventKey {
 
 fn config(disk: &SimDisk, jobs: &Manual) -> DedupeConfig {
     let mut config = DedupeConfig::new(Arc::new(disk.clone()), jobs.background());
-    config.ids.flush_at = 7;
+    config.flush_at = 7;
     config
 }
 
@@ -116,7 +116,7 @@ proptest! {
                 let missing = dedupe.missing();
                 let gaps: Vec<_> =
                     missing.gaps(1, None, usize::MAX).into_iter().map(|gap| (gap.stream, gap.ranges)).collect();
-                let mut holes: Vec<_> = dedupe.streams().iter().map(|(key, s)| (key, s.holes(usize::MAX))).collect();
+                let mut holes: Vec<_> = dedupe.streams().iter().map(|(key, s)| (key, s.holes())).collect();
                 holes.retain(|(_, holes)| !holes.is_empty());
                 holes.sort();
                 let all = holes.iter().flat_map(|(_, holes)| holes);

@@ -4,7 +4,7 @@ use hashbrown::HashSet;
 
 use super::io::{DedupeError, Reader, named};
 use super::memtable::{Entry, Key};
-use super::{IdConfig, IdIndex, Place, run_name};
+use super::{DedupeConfig, IdIndex, Place, run_name};
 
 impl IdIndex {
     /// Bytes of a snapshot, roughly: so that its buffer does not grow in steps.
@@ -41,7 +41,7 @@ impl IdIndex {
     /// Reads what [`Self::encode`] wrote and opens the runs it names. `Ok(None)` if the bytes make no sense.
     pub(crate) fn decode(
         reader: &mut Reader<'_>,
-        config: IdConfig,
+        config: DedupeConfig,
         position: u64,
         log_end: u64,
     ) -> Result<Option<Self>, DedupeError> {

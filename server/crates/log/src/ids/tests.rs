@@ -11,9 +11,9 @@ use crate::disk::SimDisk;
 
 const START: i64 = 500_000 * HOUR_US;
 
-fn config(disk: &SimDisk, jobs: &Manual, flush_at: usize) -> IdConfig {
+fn config(disk: &SimDisk, jobs: &Manual, flush_at: usize) -> DedupeConfig {
     let flush_cold_at = flush_at / 2 + 1;
-    IdConfig { flush_at, flush_cold_at, ..IdConfig::new(Arc::new(disk.clone()), jobs.background()) }
+    DedupeConfig { flush_at, flush_cold_at, ..DedupeConfig::new(Arc::new(disk.clone()), jobs.background()) }
 }
 
 /// Ids from a small space, so that they repeat: UUIDv4, or UUIDv7 of an hour relative to `START`.

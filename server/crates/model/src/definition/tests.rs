@@ -7,9 +7,9 @@ fn checkout() -> FunnelDefinition {
             "steps": [
                 {"events": ["cart_viewed"]},
                 {"name": "Paid", "events": ["paid", "order_completed"],
-                 "filters": [{"property": "amount", "op": "gte", "values": [10]},
+                 "filters": [{"property": "amount", "op": "gte", "values": ["10"]},
                              {"property": "method", "op": "in", "values": ["card", "invoice"]},
-                             {"property": "test", "op": "not_eq", "values": [true]}]}
+                             {"property": "test", "op": "not_eq", "values": ["true"]}]}
             ],
             "window_us": 3600000000
         }"#,
@@ -22,12 +22,12 @@ fn fields_of(definition: &FunnelDefinition) -> Vec<String> {
 }
 
 #[test]
-fn a_file_reads_well_and_comes_back() {
+fn a_definition_comes_back() {
     let definition = checkout();
     assert_eq!(definition.validate(), Ok(()));
     assert_eq!(definition.steps[0].label(), "cart_viewed");
     assert_eq!(definition.steps[1].label(), "Paid");
-    assert_eq!(definition.steps[1].filters[2].values, [Literal::Bool(true)]);
+    assert_eq!(definition.steps[1].filters[2].values, ["true"]);
     let text = serde_json::to_string(&definition).unwrap();
     assert_eq!(serde_json::from_str::<FunnelDefinition>(&text).unwrap(), definition);
 }
@@ -47,7 +47,7 @@ fn every_violation_names_its_field() {
     definition.steps[1].name = "x".repeat(256);
     definition.steps[0].events.clear();
     definition.steps[1].events[1] = "x".repeat(256);
-    definition.steps[1].filters[0].values = vec![Literal::String("ten".into())];
+    definition.steps[1].filters[0].values = vec!["ten".into()];
     definition.steps[1].filters[1].property.clear();
     definition.window_us = 999_999;
     let expected = [
@@ -97,25 +97,23 @@ fn bounds_are_inclusive() {
 
 #[test]
 fn comparisons_take_what_they_can_compare() {
-    let text = |t: &str| Literal::String(t.into());
-    let cases = [
-        (Op::IsSet, vec![], true),
-        (Op::IsNotSet, vec![text("x")], false),
-        (Op::Gt, vec![], false),
-        (Op::Gt, vec![Literal::Number(1.0), Literal::Number(2.0)], false),
-        (Op::Gt, vec![text("12.5")], true),
-        (Op::Lte, vec![text("inf")], false),
-        (Op::Lt, vec![Literal::Bool(true)], false),
-        (Op::Eq, vec![Literal::Number(f64::NAN)], false),
-        (Op::Eq, vec![text("")], true),
-        (Op::Eq, vec![], false),
-        (Op::In, vec![text("a"), Literal::Number(2.0)], true),
-        (Op::Contains, vec![text("")], false),
-        (Op::Prefix, vec![Literal::Number(1.0)], false),
-        (Op::Prefix, vec![text("/shop/")], true),
+    let cases: [(_, &[&str], _); 12] = [
+        (Op::IsSet, &[], true),
+        (Op::IsNotSet, &["x"], false),
+        (Op::Gt, &[], false),
+        (Op::Gt, &["1", "2"], false),
+        (Op::Gt, &["12.5"], true),
+        (Op::Lte, &["inf"], false),
+        (Op::Lt, &["true"], false),
+        (Op::In, &[""], true),
+        (Op::In, &[], false),
+        (Op::In, &["a", "2"], true),
+        (Op::Contains, &[""], false),
+        (Op::Prefix, &["/shop/"], true),
     ];
     for (op, values, valid) in cases {
         let mut definition = checkout();
+        let values = values.iter().map(|&value| value.to_owned()).collect();
         let condition = Condition { property: "p".into(), op, values };
         definition.steps[0].filters = vec![condition.clone()];
         assert_eq!(definition.validate().is_ok(), valid, "{condition:?}");

@@ -1,7 +1,7 @@
 //! A funnel over chunks and log equals one that folds every event of the log.
 
 use footpath_engine::link_ids;
-use footpath_model::definition::{Condition, Counting, Entry, Literal, Op, Order, Step};
+use footpath_model::definition::{Condition, Counting, Entry, Op, Order, Step};
 use footpath_model::range::Range;
 
 use super::*;
@@ -11,7 +11,7 @@ const HOUR_US: i64 = 3_600_000_000;
 
 fn asked(rng: &mut Rng) -> CountedFunnel {
     let step = |name: &str, filters| Step { name: String::new(), events: vec![name.to_owned()], filters };
-    let large = Condition { property: "amount".into(), op: Op::Gte, values: vec![Literal::Number(5.0)] };
+    let large = Condition { property: "amount".into(), op: Op::Gte, values: vec!["5".into()] };
     let filters = if rng.below(2) == 0 { vec![large] } else { Vec::new() };
     let definition = FunnelDefinition {
         id: "f".into(),

@@ -151,8 +151,8 @@ impl World {
     fn open(&mut self) -> Result<Server, Box<dyn std::error::Error>> {
         let log = EmbeddedLog::open(Arc::new(self.disk.clone()), OPTIONS)?;
         let mut config = DedupeConfig::new(Arc::new(self.ids.clone()), self.background());
-        config.ids.flush_at = 7;
-        config.ids.flush_cold_at = 5;
+        config.flush_at = 7;
+        config.flush_cold_at = 5;
         let dedupe = Dedupe::load(config, log.first()..log.durable_end())?;
         self.seen.started_from_snapshot += u64::from(dedupe.position() > 0);
         self.seen.runs += dedupe.ids().runs() as u64;

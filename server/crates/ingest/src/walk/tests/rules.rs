@@ -404,7 +404,7 @@ fn losses_and_wishes_are_read() {
     all.producer = Some(pb::Producer { install_id: INSTALL.into(), epoch: 5 });
     all.privacy_requests = vec![pb::PrivacyRequest { id: INSTALL.into(), kind: 1, actor: "a".into() }];
     let walked = walk(&all.encode_to_vec()).unwrap();
-    assert_eq!(walked.losses, [Loss { class: 3, lane: 7, from: 2, to: 9, reason: "evicted".into() }]);
+    assert_eq!(walked.losses, [LostRange { class: 3, lane: 7, from: 2, to: 9, reason: "evicted".into() }]);
     assert_eq!(walked.privacy_requests[0].kind, WishKind::Delete);
     all.losses[0].to = 1;
     assert_eq!(walk(&all.encode_to_vec()).unwrap_err().name(), "batch_field_invalid");
