@@ -16,6 +16,7 @@ use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
 use footpath_live::Progress;
 use footpath_log::Log;
+use footpath_log::disk::make_folder;
 use footpath_model::clock::{Clock, SystemClock};
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
@@ -62,7 +63,7 @@ impl App {
         let tls = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
         let tls = tls.map(|(cert, key)| listener::tls(cert, key)).transpose()?;
         let (listener, admin_listener) = (listen(config.listen)?, listen(config.admin_listen)?);
-        std::fs::create_dir_all(&config.data)
+        make_folder(&config.data)
             .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         check_state(&config.data)?;

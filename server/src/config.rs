@@ -63,7 +63,7 @@ pub struct Config {
     /// Properties of an event.
     #[arg(long, env = "FOOTPATH_LIMIT_PROPERTIES", default_value = "256")]
     pub limit_properties: usize,
-    /// Levels of lists and maps in a property's value.
+    /// Levels of lists and maps in a property's value, at most 100.
     #[arg(long, env = "FOOTPATH_LIMIT_DEPTH", default_value = "5")]
     pub limit_depth: u32,
     /// Age at which the newest stored events are written to Parquet at the latest.
@@ -99,6 +99,9 @@ pub struct Config {
 const SHORTEST: Duration = Duration::from_millis(100);
 const SHORTEST_TEXT: &str = "100ms";
 
+/// JSON of chunks is read by a parser that goes 128 levels deep, and money takes two.
+const DEEPEST: u32 = 100;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -132,6 +135,7 @@ impl Config {
         ] {
             anyhow::ensure!(value > 0, "{key} must be at least 1");
         }
+        anyhow::ensure!(self.limit_depth <= DEEPEST, "limit-depth must be at most {DEEPEST}");
         for (key, value) in [
             ("chunk-age", self.chunk_age),
             ("image-interval", self.image_interval),
@@ -310,7 +314,12 @@ mod tests {
 
     #[test]
     fn what_can_never_work_is_refused_by_name() {
-        for (key, value) in [("limit-events", "0"), ("chunk-age", "\"0s\""), ("limit-name-bytes", "0")] {
+        for (key, value) in [
+            ("limit-events", "0"),
+            ("chunk-age", "\"0s\""),
+            ("limit-name-bytes", "0"),
+            ("limit-depth", "101"),
+        ] {
             let error = serve(&format!("{key} = {value}"), &[]).unwrap().check().unwrap_err().to_string();
             assert!(error.starts_with(key), "{error}");
         }

@@ -186,6 +186,9 @@ impl Builder {
 
     /// Writes one file; `None` if none of its events can be encoded.
     fn write_part(&self, part: Part, keys: &mut Vec<Key>) -> Result<Option<ChunkFile>, HistoryError> {
+        if keys.is_empty() {
+            return Ok(None); // An attempt before left nothing of it.
+        }
         match self.try_part(part, keys) {
             Err(HistoryError::Encode(error)) => {
                 tracing::error!(%error, project = part.project, "a chunk failed; looking for the event that fails");

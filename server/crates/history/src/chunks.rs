@@ -189,8 +189,17 @@ impl Drop for Pin {
     }
 }
 
+/// Whether a file has the name of a chunk, as [`crate::file::path`] makes it.
 fn is_chunk(name: &str) -> bool {
-    name.ends_with(".parquet")
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    let parts: Vec<_> = name.split('/').collect();
+    let [project, day, file] = parts[..] else { return false };
+    let range = file.strip_suffix(".parquet").and_then(|range| range.split_once('-'));
+    digits(project, 10)
+        && day.starts_with("day=")
+        && range.is_some_and(|(from, to)| digits(from, 20) && digits(to, 20))
 }
 
 fn read_manifest(disk: &dyn Disk, number: u64) -> Result<Manifest, HistoryError> {

@@ -21,10 +21,25 @@ pub(crate) struct Row<'a> {
     pub(crate) spans: EventSpans<'a>,
 }
 
+/// How much of something there is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extent {
+    pub(crate) rows: usize,
+    /// Of properties and changes, as they lie in events.
+    pub(crate) bytes: usize,
+}
+
+impl Extent {
+    pub(crate) fn is_full(self, most: Self) -> bool {
+        self.rows >= most.rows || self.bytes >= most.bytes
+    }
+}
+
 /// One column of each, in the order of the schema.
 pub(crate) struct RowColumns {
-    /// Rows of the page.
-    rows: usize,
+    page: Extent,
+    /// Of the row group, the pages that are ended.
+    ended: Extent,
     packer: Packer,
     log_offset: Leaf<Bounded>,
     batch_index: Leaf<Numbers>,
@@ -68,7 +83,8 @@ impl RowColumns {
         let next = &mut || leaves.next().ok_or_else(|| HistoryError::encode("the schema lacks a column"));
         let text = || Dictionary::new(Entries::Text);
         Ok(Self {
-            rows: 0,
+            page: Extent::default(),
+            ended: Extent::default(),
             packer: Packer::default(),
             log_offset: Leaf::new(next()?, Bounded::default()),
             batch_index: Leaf::new(next()?, Numbers::default()),
@@ -107,8 +123,19 @@ impl RowColumns {
         self.push_heads(rows);
         for row in rows {
             self.push_spans(&row.spans);
-            self.rows += 1;
+            self.page.rows += 1;
+            self.page.bytes += row.spans.properties.len() + row.spans.changes.len();
         }
+    }
+
+    /// The page that was begun.
+    pub(crate) fn page(&self) -> Extent {
+        self.page
+    }
+
+    /// The row group that was begun, its last page included.
+    pub(crate) fn group(&self) -> Extent {
+        Extent { rows: self.ended.rows + self.page.rows, bytes: self.ended.bytes + self.page.bytes }
     }
 
     fn push_frames(&mut self, rows: &[Row<'_>]) {
@@ -180,7 +207,7 @@ impl RowColumns {
     fn push_encoded(&mut self, key: &[u8], value: &[u8]) {
         // Most values are text, which is copied as it stands.
         if let Some(text) = only_bytes(value, 1).filter(|_| self.promoted.is_empty()) {
-            self.maps[Kind::String as usize].push_text(self.rows, key, text);
+            self.maps[Kind::String as usize].push_text(self.page.rows, key, text);
         } else if let Ok(Some(value)) = Value::decode(value) {
             self.push_property(key, &value);
         }
@@ -188,20 +215,22 @@ impl RowColumns {
 
     #[inline]
     fn push_property(&mut self, key: &[u8], value: &Value<'_>) {
-        if !self.promoted.iter_mut().any(|column| column.take(self.rows, key, value)) {
-            self.maps[Kind::of(value) as usize].push(self.rows, key, value);
+        if !self.promoted.iter_mut().any(|column| column.take(self.page.rows, key, value)) {
+            self.maps[Kind::of(value) as usize].push(self.page.rows, key, value);
         }
     }
 
     /// Ends the page.
     pub(crate) fn end_page(&mut self) -> Result<(), HistoryError> {
-        let rows = std::mem::take(&mut self.rows);
+        self.ended = self.group();
+        let Extent { rows, .. } = std::mem::take(&mut self.page);
         self.each(|column, packer| column.end_page(rows, packer))
     }
 
     /// Moves all pages into the file.
     pub(crate) fn end_group(&mut self, group: &mut RowGroup<'_, '_>) -> Result<(), HistoryError> {
         self.places.clear();
+        self.ended = Extent::default();
         self.each(|column, packer| column.end_group(packer, group))
     }
 

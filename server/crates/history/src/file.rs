@@ -10,16 +10,17 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::columns::RowColumns;
+use crate::columns::{Extent, RowColumns};
 use crate::error::HistoryError;
 use crate::gather::{DAY_US, Gathered, Key, Part};
 use crate::pages::Out;
 use crate::schema::{self, Promoted};
 
-/// Rows of a row group: the grain in which a reader of a few actors skips.
-const ROW_GROUP_ROWS: usize = 32 * 1024;
-/// Rows of a page: what is not compressed yet lies in memory for so many only.
-pub(crate) const PAGE_ROWS: usize = 8 * 1024;
+/// The largest row group: the grain in which a reader of a few actors skips.
+const ROW_GROUP: Extent = Extent { rows: 32 * 1024, bytes: 4 * PAGE.bytes };
+/// The largest page: what is not compressed yet lies in memory for so much only. Nested values of an event can become six
+/// times as long as JSON, so that rows alone are no bound. Tests meet both.
+const PAGE: Extent = Extent { rows: 8 * 1024, bytes: if cfg!(test) { 4 << 10 } else { 8 << 20 } };
 /// Events whose bytes are asked for together.
 const WARM_ROWS: usize = 16;
 
@@ -56,34 +57,38 @@ impl Layout {
         let mut file = file.map_err(HistoryError::encode)?;
         let mut columns = RowColumns::new(&self.schema, &self.promoted)?;
         let mut identifies = 0;
-        for rows in keys.chunks(ROW_GROUP_ROWS) {
-            for rows in rows.chunks(PAGE_ROWS) {
-                identifies += gather(gathered, rows, &mut columns);
+        let mut rows = Vec::with_capacity(WARM_ROWS);
+        for few in keys.chunks(WARM_ROWS) {
+            gathered.warm(few);
+            rows.clear();
+            rows.extend(few.iter().filter_map(|key| gathered.row(key)));
+            columns.push(&rows);
+            identifies += rows.iter().filter(|row| row.spans.name == IDENTIFY.as_bytes()).count() as u64;
+            if columns.page().is_full(PAGE) {
                 pause();
                 columns.end_page()?;
                 pause();
             }
-            let mut group = file.next_row_group().map_err(HistoryError::encode)?;
-            columns.end_group(&mut group)?;
-            group.close().map_err(HistoryError::encode)?;
+            if columns.group().is_full(ROW_GROUP) {
+                end_group(&mut file, &mut columns)?;
+            }
+        }
+        if columns.group().rows > 0 {
+            end_group(&mut file, &mut columns)?;
         }
         file.close().map_err(HistoryError::encode)?;
         Ok(identifies)
     }
 }
 
-/// Moves rows into the columns; returns how many of them are `$identify` events.
-fn gather(gathered: &Gathered, keys: &[Key], columns: &mut RowColumns) -> u64 {
-    let mut identifies = 0;
-    let mut rows = Vec::with_capacity(WARM_ROWS);
-    for few in keys.chunks(WARM_ROWS) {
-        gathered.warm(few);
-        rows.clear();
-        rows.extend(few.iter().filter_map(|key| gathered.row(key)));
-        columns.push(&rows);
-        identifies += rows.iter().filter(|row| row.spans.name == IDENTIFY.as_bytes()).count() as u64;
+fn end_group(file: &mut SerializedFileWriter<Out<'_>>, columns: &mut RowColumns) -> Result<(), HistoryError> {
+    if columns.page().rows > 0 {
+        columns.end_page()?;
     }
-    identifies
+    let mut group = file.next_row_group().map_err(HistoryError::encode)?;
+    columns.end_group(&mut group)?;
+    group.close().map_err(HistoryError::encode)?;
+    Ok(())
 }
 
 /// `<project>/day=<UTC day>/<from>-<to>.parquet`: a folder per Delta table, a partition per day.

@@ -126,12 +126,14 @@ impl Gathered {
     }
 
     fn keep(&mut self, record: &Record, view: &FrameView<'_>) {
-        self.bytes += record.payload.len();
+        let context = context::to_json(view.context);
+        // As JSON it can be six times as long as it was sent.
+        self.bytes += record.payload.len() + context.as_ref().map_or(0, String::len);
         self.frames.push(Frame {
             offset: record.offset,
             append_us: record.append_time_us,
             head: view.head,
-            context: context::to_json(view.context),
+            context,
             payload: record.payload.clone(),
         });
     }

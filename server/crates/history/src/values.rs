@@ -1,10 +1,11 @@
 //! The values of leaf columns, appended in the form they have in a page.
 
+use std::hash::BuildHasher as _;
+
 use arrow::datatypes::ToByteSlice;
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use parquet::basic::Encoding;
 use parquet::file::statistics::Statistics;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delta::put_deltas;
 use crate::error::HistoryError;
@@ -194,6 +195,8 @@ pub(crate) struct Dictionary {
     /// Where each value begins and ends, its length left out.
     places: Vec<(u32, u32)>,
     known: HashTable<u32>,
+    /// Seeded at random: keys are what clients send, and a known hash could be made to collide.
+    hasher: DefaultHashBuilder,
     /// Per value the one that came after it last time: events of a name have their keys in the same order, and frames
     /// of an install follow each other. A right guess saves a hash.
     next: Vec<u32>,
@@ -222,6 +225,7 @@ impl Dictionary {
             plain: Vec::new(),
             places: Vec::new(),
             known: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             next: Vec::new(),
             last: 0,
             rows: Vec::new(),
@@ -255,8 +259,8 @@ impl Dictionary {
 
     /// The number of a value; a new one is added.
     pub(crate) fn number(&mut self, value: &[u8]) -> u32 {
-        let Self { plain, places, known, .. } = self;
-        let hash = xxh3_64(value);
+        let Self { plain, places, known, hasher, .. } = self;
+        let hash = hasher.hash_one(value);
         if let Some(found) = known.find(hash, |i| at(plain, places[*i as usize]) == value) {
             return *found;
         }
@@ -272,7 +276,7 @@ impl Dictionary {
         let number = places.len() as u32;
         places.push(((plain.len() - value.len()) as u32, plain.len() as u32));
         self.next.push(number);
-        known.insert_unique(hash, number, |i| xxh3_64(at(plain, places[*i as usize])));
+        known.insert_unique(hash, number, |i| hasher.hash_one(at(plain, places[*i as usize])));
         number
     }
 }

@@ -72,32 +72,135 @@ impl Refold {
     /// If stored events cannot be read.
     pub fn run(&self, stored: &Stored, stop: &AtomicBool) -> Result<Vec<(u64, PersonFunnel)>, HistoryError> {
         let pinned = stored.pin().upto(self.upto);
-        let actors: StdHashSet<u64> = self.actors.keys().copied().collect();
+        let persons: HashSet<u64> = self.actors.values().copied().collect();
+        let mut waiting: Vec<Vec<u64>> = vec![persons.into_iter().collect()];
+        let mut folded = Vec::new();
+        while let Some(mut persons) = waiting.pop() {
+            match (self.events(&pinned, &persons, ALWAYS, stop)?, &persons[..]) {
+                (Found::All(events), _) => folded.extend(self.folds(&persons, events)),
+                (Found::TooMany { .. }, [one]) => folded.push((*one, self.fold_long(&pinned, *one, stop)?)),
+                (Found::TooMany { .. }, _) => {
+                    waiting.push(persons.split_off(persons.len() / 2));
+                    waiting.push(persons);
+                }
+            }
+        }
+        Ok(folded)
+    }
+
+    fn folds(&self, persons: &[u64], events: Vec<(u64, SlimEvent)>) -> Vec<(u64, PersonFunnel)> {
+        let mut own: HashMap<u64, Vec<SlimEvent>> = persons.iter().map(|p| (*p, Vec::new())).collect();
+        events.into_iter().for_each(|(person, event)| own.entry(person).or_default().push(event));
+        let fold = |(person, mut own): (u64, Vec<SlimEvent>)| {
+            own.sort_unstable_by_key(SlimEvent::order);
+            (person, PersonFunnel::rebuild(&self.rules, own))
+        };
+        own.into_iter().map(fold).collect()
+    }
+
+    /// Folds a person with more events than are held at once, a window of event time after the other.
+    fn fold_long(
+        &self,
+        pinned: &Pinned,
+        person: u64,
+        stop: &AtomicBool,
+    ) -> Result<PersonFunnel, HistoryError> {
+        let mut folded = PersonFunnel::new(&self.rules);
+        let mut windows = vec![ALWAYS];
+        while let Some((from_us, to_us)) = windows.pop() {
+            if to_us.saturating_sub(from_us) <= 1 {
+                // Among events of the same time the order is no matter, and they need not be held.
+                self.scan(pinned, &[person], (from_us, to_us), stop, &mut |_, event| {
+                    folded.apply(&self.rules, event);
+                    true
+                })?;
+                continue;
+            }
+            match self.events(pinned, &[person], (from_us, to_us), stop)? {
+                Found::All(mut events) => {
+                    events.sort_unstable_by_key(|(_, event)| event.order());
+                    for (_, event) in events {
+                        folded.apply(&self.rules, event);
+                    }
+                }
+                Found::TooMany { middle_us } => {
+                    let middle_us = middle_us.max(from_us + 1);
+                    windows.extend([(middle_us, to_us), (from_us, middle_us)]);
+                }
+            }
+        }
+        Ok(folded)
+    }
+
+    /// The events of some persons, unless there are too many to be held.
+    fn events(
+        &self,
+        pinned: &Pinned,
+        persons: &[u64],
+        times: (i64, i64),
+        stop: &AtomicBool,
+    ) -> Result<Found, HistoryError> {
+        let mut events = Vec::new();
+        self.scan(pinned, persons, times, stop, &mut |person, event| {
+            events.push((person, event));
+            events.len() <= EVENTS_AT_ONCE
+        })?;
+        if events.len() <= EVENTS_AT_ONCE {
+            return Ok(Found::All(events));
+        }
+        let middle = events.len() / 2;
+        let (_, (_, middle), _) = events.select_nth_unstable_by_key(middle, |(_, event)| event.time_us);
+        Ok(Found::TooMany { middle_us: middle.time_us })
+    }
+
+    /// Gives the events of some persons that count, until `each` has enough.
+    fn scan(
+        &self,
+        pinned: &Pinned,
+        persons: &[u64],
+        (from_us, to_us): (i64, i64),
+        stop: &AtomicBool,
+        each: &mut dyn FnMut(u64, SlimEvent) -> bool,
+    ) -> Result<(), HistoryError> {
+        let persons: HashSet<u64> = persons.iter().copied().collect();
+        let own = self.actors.iter().filter(|(_, person)| persons.contains(*person));
+        let actors: StdHashSet<u64> = own.map(|(actor, _)| *actor).collect();
         let names = names_of(&self.matcher);
         let scan = Scan {
+            from_us,
+            to_us,
             actors: Some(&actors),
             names: Some(&names),
             columns: columns_for(&self.matcher),
             ..Scan::all(self.project)
         };
-        let persons: HashSet<u64> = self.actors.values().copied().collect();
-        let mut events: HashMap<u64, Vec<SlimEvent>> = persons.into_iter().map(|p| (p, Vec::new())).collect();
         pinned.scan(&scan, &mut |row| {
             let mask = self.matcher.mask(row.name, row.properties);
+            let mut more = true;
             if mask != 0
                 && let Some(person) = self.actors.get(&row.head.actor_key)
             {
                 let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
-                events.entry(*person).or_default().push(slim);
+                more = each(*person, slim);
             }
-            go_on(!stop.load(Ordering::Relaxed))
+            go_on(more && !stop.load(Ordering::Relaxed))
         })?;
-        let fold = |(person, mut own): (u64, Vec<SlimEvent>)| {
-            own.sort_unstable_by_key(SlimEvent::order);
-            (person, PersonFunnel::rebuild(&self.rules, own))
-        };
-        Ok(events.into_iter().map(fold).collect())
+        Ok(())
     }
+}
+
+/// All event times.
+const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// Events that a reading holds, 56 bytes each. In tests so few that all ways to read are gone.
+const EVENTS_AT_ONCE: usize = if cfg!(test) { 4 } else { 1 << 20 };
+
+/// What was found of some persons.
+enum Found {
+    /// Each event with its person.
+    All(Vec<(u64, SlimEvent)>),
+    /// More than can be held; half of those that were seen lie before this time.
+    TooMany { middle_us: i64 },
 }
 
 /// A definition to be folded from stored events.

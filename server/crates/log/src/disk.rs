@@ -70,10 +70,25 @@ pub struct RealDisk {
 
 const LOCK_NAME: &str = "LOCK";
 
+/// Makes a folder, and those above it, so that their names outlast a power loss.
+///
+/// # Errors
+/// If one cannot be made or synced.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let made: Vec<_> =
+        folder.ancestors().take_while(|one| !one.as_os_str().is_empty() && !one.exists()).collect();
+    std::fs::create_dir_all(folder)?;
+    for one in made {
+        let above = one.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
+}
+
 impl RealDisk {
     /// Opens (and creates) `folder`. Fails with `WouldBlock` when another process holds it.
     pub fn open(folder: &Path, mode: WriteMode) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let path = folder.join(LOCK_NAME);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         match lock.try_lock() {
