@@ -151,11 +151,7 @@ impl Work {
                 self.store.put_funnel(&funnel_row(&project, &funnel, record.offset))?;
             }
             Control::DeleteFunnel { id } => {
-                let made_later =
-                    self.store.funnel(&project, &id)?.is_some_and(|row| row.position > record.offset);
-                if !made_later {
-                    self.store.delete_funnel(&project, &id)?;
-                }
+                self.store.delete_funnel(&project, &id, record.offset)?;
             }
             Control::Losses { .. } => {} // Who judges duplicates keeps them.
             Control::Privacy { id, kind, actor } => {

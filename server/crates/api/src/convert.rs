@@ -1,7 +1,7 @@
 //! Between the API's messages and the model's words.
 
+use footpath_history::StoredRow;
 use footpath_model::props;
-use footpath_model::record::{EventView, FrameView, text};
 use footpath_proto::v1;
 use serde_json::Value as Json;
 
@@ -43,25 +43,19 @@ fn json_value(json: Json) -> prost_types::Value {
 }
 
 /// An event as it was stored.
-pub fn stored_event(
-    frame: &FrameView<'_>,
-    event: &EventView<'_>,
-    offset: u64,
-    append_us: i64,
-) -> v1::StoredEvent {
-    let (head, spans) = (event.head(), event.spans());
+pub fn stored_event(row: &StoredRow<'_>) -> v1::StoredEvent {
     v1::StoredEvent {
-        id: head.id.to_string(),
-        name: event.name().to_owned(),
-        time: Some(timestamp(head.time_us)),
-        raw_time: Some(timestamp(head.raw_time_us)),
-        received_at: Some(timestamp(frame.head.received_us)),
-        stored_at: Some(timestamp(append_us)),
-        anonymous_id: text(spans.anonymous_id).to_owned(),
-        user_id: text(spans.user_id).to_owned(),
-        session_id: text(spans.session_id).to_owned(),
-        properties: Some(json_struct(props::to_json(spans.properties))),
-        offset,
-        index: head.index,
+        id: row.head.id.to_string(),
+        name: row.name.to_owned(),
+        time: Some(timestamp(row.head.time_us)),
+        raw_time: Some(timestamp(row.head.raw_time_us)),
+        received_at: Some(timestamp(row.received_us)),
+        stored_at: Some(timestamp(row.append_us)),
+        anonymous_id: row.anonymous_id.to_owned(),
+        user_id: row.user_id.to_owned(),
+        session_id: row.session_id.to_owned(),
+        properties: Some(json_struct(props::to_json(row.properties))),
+        offset: row.offset,
+        index: row.index,
     }
 }

@@ -105,15 +105,12 @@ impl v1::query_service_server::QueryService for QueryApi {
             limit: crate::page_size(request.page_size),
         };
         let stored = self.context.stored.clone();
-        let page = blocking(move || footpath_query::events(&stored.pin(), &wanted)).await?.map_err(query)?;
-        let events = page.events.iter().filter_map(|found| {
-            let (frame, event) = found.view()?;
-            Some(convert::stored_event(&frame, &event, found.offset, found.append_us))
-        });
+        let read = move || footpath_query::events(&stored.pin(), &wanted, &convert::stored_event);
+        let page = blocking(read).await?.map_err(query)?;
         let next =
             page.next.map(|(offset, index)| self.context.cursors.seal(&scope, 0, Cursor { offset, index }));
         Ok(Response::new(v1::ListEventsResponse {
-            events: events.collect(),
+            events: page.events,
             next_page_token: next.unwrap_or_default(),
         }))
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_history::StoredRow;
 use footpath_live::TailFrame;
 use footpath_log::{Log, LogError, Record};
 use footpath_model::record::{FrameView, text};
@@ -150,7 +151,8 @@ impl Tail<'_> {
             let acted = self.target.actor.is_empty() || self.target.actor == text(actor);
             named && acted && after(event.head().index)
         });
-        events.map(|event| stored_event(&view, &event, frame.offset, frame.append_us)).collect()
+        let at = (frame.offset, frame.append_us);
+        events.map(|event| stored_event(&StoredRow::of_frame(at, &view, &event))).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 //! epoch is a comparison. Links come from `$identify` records in the order of the log, which makes the graph
 //! the same wherever it is built.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use hashbrown::{HashMap, HashSet};
 
 /// An actor's key within a project: the hash of the id it was sent with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,9 +82,9 @@ pub fn check_id(id: &str) -> Result<(), PoisonId> {
 #[derive(Debug, Clone, Default)]
 pub struct IdentityGraph {
     /// The user of every anonymous actor.
-    owners: FxHashMap<ActorKey, ActorKey>,
-    members: FxHashMap<ActorKey, Vec<ActorKey>>,
-    users: FxHashSet<ActorKey>,
+    owners: HashMap<ActorKey, ActorKey>,
+    members: HashMap<ActorKey, Vec<ActorKey>>,
+    users: HashSet<ActorKey>,
     /// In the order in which they were made; the epoch is their number.
     links: Vec<(ActorKey, ActorKey)>,
 }

@@ -40,7 +40,7 @@ fn one_record(
     }
     for event in frame.events().filter(|event| wanted(event, scan)) {
         stats.rows += 1;
-        each(&StoredRow::of_frame(record, &frame, &event))?;
+        each(&StoredRow::of_frame((record.offset, record.append_time_us), &frame, &event))?;
     }
     ControlFlow::Continue(())
 }
@@ -54,13 +54,13 @@ fn wanted(event: &EventView<'_>, scan: &Scan<'_>) -> bool {
 }
 
 impl<'a> StoredRow<'a> {
-    /// An event as it lies in the log.
-    pub fn of_frame(record: &Record, frame: &FrameView<'a>, event: &EventView<'a>) -> Self {
+    /// An event as it lies in the log, in a frame of this position and append time.
+    pub fn of_frame((offset, append_us): (u64, i64), frame: &FrameView<'a>, event: &EventView<'a>) -> Self {
         let (head, spans) = (event.head(), event.spans());
         Self {
-            offset: record.offset,
+            offset,
             index: head.index,
-            append_us: record.append_time_us,
+            append_us,
             received_us: frame.head.received_us,
             historical: frame.head.historical,
             producer: frame.head.producer,

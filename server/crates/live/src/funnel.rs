@@ -12,7 +12,7 @@ use crate::LiveError;
 use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Progress};
 use crate::persons::{Person, Persons};
 
-/// Persons folded again at a time: bounds the memory of one reading of stored events.
+/// Persons folded again at a time; a reading parts them where they have too many events.
 const REFOLDS_AT_ONCE: usize = 10_000;
 
 /// A person whose fold is wrong until stored events were read.
@@ -24,6 +24,25 @@ struct Stale {
     reading: Option<(u64, Progress)>,
     /// Events behind that position.
     later: Vec<SlimEvent>,
+}
+
+/// Events of one person that are kept while they are read, 48 MiB; with more of them the reading is made again. In
+/// tests so few that it happens.
+const LATER_AT_MOST: usize = if cfg!(test) { 3 } else { 1 << 20 };
+
+impl Stale {
+    /// Keeps an event for the fold that is under way.
+    fn take(&mut self, event: SlimEvent) {
+        match self.reading {
+            Some(_) if self.later.len() < LATER_AT_MOST => self.later.push(event),
+            _ => self.forget_reading(),
+        }
+    }
+
+    /// The next reading covers what has come meanwhile.
+    fn forget_reading(&mut self) {
+        *self = Self { since: self.since, ..Self::default() };
+    }
 }
 
 /// One funnel's live state.
@@ -139,9 +158,7 @@ impl LiveFunnel {
         if !self.stale.is_empty()
             && let Some(stale) = self.stale.get_mut(&person.0)
         {
-            if stale.reading.is_some() {
-                stale.later.push(event);
-            }
+            stale.take(event);
             return;
         }
         let known = self.persons.change(person.0, &self.rules);
@@ -250,7 +267,7 @@ impl LiveFunnel {
     /// A reading failed: its persons wait for the next.
     pub fn reading_failed(&mut self, reading: u64) {
         for stale in self.stale.values_mut().filter(|stale| stale.reading.is_some_and(|r| r.0 == reading)) {
-            *stale = Stale { since: stale.since, ..Stale::default() };
+            stale.forget_reading();
         }
     }
 

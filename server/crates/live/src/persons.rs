@@ -5,7 +5,6 @@
 
 use footpath_engine::{PersonFunnel, Rules};
 use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
 
 /// Tables that keys are spread over. One table of a million persons would stop everything for as long as it takes to move
 /// half a million of them when it grows; one of 256 stops for the time of a few events.
@@ -51,9 +50,10 @@ pub struct Persons {
     copies: u64,
 }
 
-/// Slots by key.
+/// Slots by key. Keys are hashes that everybody can compute, so the tables hash them again, with a random seed: actors
+/// cannot be chosen that all fall into one place.
 #[derive(Debug)]
-struct Slots(Vec<HashMap<u64, u32, FxBuildHasher>>);
+struct Slots(Vec<HashMap<u64, u32>>);
 
 impl Default for Slots {
     fn default() -> Self {
@@ -64,12 +64,12 @@ impl Default for Slots {
 impl Slots {
     /// The table of a key, which is a hash itself.
     #[inline]
-    fn table(&self, key: u64) -> &HashMap<u64, u32, FxBuildHasher> {
+    fn table(&self, key: u64) -> &HashMap<u64, u32> {
         &self.0[key as usize % TABLES]
     }
 
     #[inline]
-    fn table_mut(&mut self, key: u64) -> &mut HashMap<u64, u32, FxBuildHasher> {
+    fn table_mut(&mut self, key: u64) -> &mut HashMap<u64, u32> {
         &mut self.0[key as usize % TABLES]
     }
 

@@ -3,12 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::{ControlFlow, Range};
 
-use bytes::Bytes;
 use footpath_history::{Columns, HistoryError, Pinned, Scan, StoredRow};
 use footpath_model::id::actor_key;
-use footpath_model::record::{
-    EventSpans, EventView, FrameHead, FrameKind, FrameView, build_frame, put_event,
-};
 
 use crate::QueryError;
 
@@ -31,62 +27,25 @@ pub struct EventQuery {
     pub limit: usize,
 }
 
-/// A found event and where it stands.
-#[derive(Debug, Clone)]
-pub struct FoundEvent {
-    /// The position of its frame.
-    pub offset: u64,
-    /// When it was put on disk.
-    pub append_us: i64,
-    /// A frame of this event alone.
-    frame: Bytes,
-}
-
-impl FoundEvent {
-    fn new(project: u32, row: &StoredRow<'_>) -> Self {
-        let spans = EventSpans {
-            name: row.name.as_bytes(),
-            anonymous_id: row.anonymous_id.as_bytes(),
-            user_id: row.user_id.as_bytes(),
-            session_id: row.session_id.as_bytes(),
-            properties: row.properties,
-            changes: row.changes,
-        };
-        let mut event = Vec::new();
-        put_event(&mut event, &row.head, &spans);
-        let head = FrameHead {
-            kind: FrameKind::Events,
-            historical: row.historical,
-            project,
-            received_us: row.received_us,
-            producer: row.producer,
-        };
-        let frame = build_frame(&head, row.context, &[], 1, std::iter::once(event.as_slice()));
-        Self { offset: row.offset, append_us: row.append_us, frame: frame.into() }
-    }
-
-    /// The event, and what its frame said of it.
-    pub fn view(&self) -> Option<(FrameView<'_>, EventView<'_>)> {
-        let frame = FrameView::new(&self.frame).ok()?;
-        Some((frame, frame.events().next()?))
-    }
-}
-
 /// A page of events.
 #[derive(Debug, Clone, Default)]
-pub struct EventPage {
-    /// The events, in log order.
-    pub events: Vec<FoundEvent>,
+pub struct EventPage<T> {
+    /// What was made of the events, in log order.
+    pub events: Vec<T>,
     /// Where the next page begins; `None` on the last page.
     pub next: Option<(u64, u32)>,
 }
 
-/// Reads events in log order.
+/// Reads events in log order and makes of each what is wanted of it.
 ///
 /// # Errors
 /// If the events cannot be read.
-pub fn events(pinned: &Pinned, wanted: &EventQuery) -> Result<EventPage, QueryError> {
-    let mut page = Page { wanted, found: BTreeMap::new() };
+pub fn events<T>(
+    pinned: &Pinned,
+    wanted: &EventQuery,
+    make: &dyn Fn(&StoredRow<'_>) -> T,
+) -> Result<EventPage<T>, QueryError> {
+    let mut page = Page { wanted, make, found: BTreeMap::new() };
     let mut covered = 0;
     for range in chunk_pieces(pinned, wanted) {
         covered = range.end;
@@ -114,12 +73,13 @@ fn chunk_pieces(pinned: &Pinned, wanted: &EventQuery) -> Vec<Range<u64>> {
 }
 
 /// The first events that were found so far, and one more: where the next page begins.
-struct Page<'a> {
+struct Page<'a, T> {
     wanted: &'a EventQuery,
-    found: BTreeMap<(u64, u32), FoundEvent>,
+    make: &'a dyn Fn(&StoredRow<'_>) -> T,
+    found: BTreeMap<(u64, u32), T>,
 }
 
-impl Page<'_> {
+impl<T> Page<'_, T> {
     fn is_full(&self) -> bool {
         self.found.len() > self.wanted.limit
     }
@@ -150,7 +110,7 @@ impl Page<'_> {
         if place < self.wanted.from_position || !self.is_actor(row) {
             return ControlFlow::Continue(());
         }
-        self.found.insert(place, FoundEvent::new(self.wanted.project, row));
+        self.found.insert(place, (self.make)(row));
         if self.found.len() > self.wanted.limit.saturating_add(1) {
             self.found.pop_last();
         }
@@ -163,7 +123,7 @@ impl Page<'_> {
         self.wanted.actor.is_empty() || self.wanted.actor == actor
     }
 
-    fn finish(mut self) -> EventPage {
+    fn finish(mut self) -> EventPage<T> {
         let next = if self.is_full() { self.found.pop_last().map(|(place, _)| place) } else { None };
         EventPage { events: self.found.into_values().collect(), next }
     }

@@ -12,7 +12,7 @@ mod funnel;
 #[cfg(test)]
 mod testing;
 
-pub use events::{EventPage, EventQuery, FoundEvent, events};
+pub use events::{EventPage, EventQuery, events};
 pub use funnel::{FunnelAnswer, funnel};
 
 /// Why a query has no answer.

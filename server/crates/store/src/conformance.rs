@@ -152,8 +152,9 @@ fn funnels_page_in_order_and_old_positions_lose() {
         assert_eq!(ids(Some("aa"), 9), "bc");
         assert_eq!(ids(None, 0), "");
         assert_eq!(s.get().funnel("p", "a").unwrap().unwrap().position, 11);
-        assert!(s.get().delete_funnel("p", "a").unwrap());
-        assert!(!s.get().delete_funnel("p", "a").unwrap());
+        assert!(!s.get().delete_funnel("p", "a", 10).unwrap(), "it was made later");
+        assert!(s.get().delete_funnel("p", "a", 12).unwrap());
+        assert!(!s.get().delete_funnel("p", "a", 12).unwrap());
         assert_eq!(s.get().funnel("p", "a").unwrap(), None);
     }
 }

@@ -323,10 +323,16 @@ impl Store for EmbeddedStore {
         list(&self.read()?.open_table(FUNNELS)?, project, after.unwrap_or(""), limit)
     }
 
-    fn delete_funnel(&self, project: &str, id: &str) -> Result<bool> {
+    fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool> {
         self.write(|txn| {
-            let removed = txn.open_table(FUNNELS)?.remove((project, id))?.is_some();
-            Ok(if removed { Did::Change(true) } else { Did::Nothing(false) })
+            let mut table = txn.open_table(FUNNELS)?;
+            let key = (project, id);
+            let old = table.get(key)?.map(|bytes| decode::<FunnelRow>(bytes.value())).transpose()?;
+            if old.is_none_or(|old| old.position > position) {
+                return Ok(Did::Nothing(false));
+            }
+            table.remove(key)?;
+            Ok(Did::Change(true))
         })
     }
 

@@ -143,8 +143,13 @@ impl Store for MemoryStore {
         Ok(rows.take(limit).cloned().collect())
     }
 
-    fn delete_funnel(&self, project: &str, id: &str) -> Result<bool> {
-        Ok(self.state.lock().funnels.remove(&pair(project, id)).is_some())
+    fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool> {
+        let mut state = self.state.lock();
+        let key = pair(project, id);
+        if state.funnels.get(&key).is_none_or(|row| row.position > position) {
+            return Ok(false);
+        }
+        Ok(state.funnels.remove(&key).is_some())
     }
 
     fn apply_ledger(&self, cells: &[(LedgerCell, u64)], position: u64) -> Result<bool> {

@@ -65,8 +65,9 @@ pub trait Store: Send + Sync {
     fn funnel(&self, project: &str, id: &str) -> Result<Option<FunnelRow>>;
     /// Up to `limit` definitions with an id above `after`.
     fn funnels(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<FunnelRow>>;
-    /// Removes a definition; `false` when there was none.
-    fn delete_funnel(&self, project: &str, id: &str) -> Result<bool>;
+    /// Removes a definition. `false`, and nothing changed, when there is none or it was made at a position above
+    /// `position` (a replay).
+    fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool>;
 
     /// Adds counts and records `position`, in one transaction. `false`, and nothing changed, when
     /// `position` is at or below the recorded one. A cell may occur twice; zero counts leave no

@@ -5,10 +5,8 @@ use crate::testing::{NOW_US, Rng, SHOP, stored};
 
 type Told = ((u64, u32), i64, String);
 
-fn told(found: &FoundEvent) -> Told {
-    let (frame, event) = found.view().unwrap();
-    assert_eq!(frame.count, 1);
-    ((found.offset, event.head().index), found.append_us, format!("{:?} {:?}", event.head(), event.spans()))
+fn told(row: &StoredRow<'_>) -> Told {
+    ((row.offset, row.index), row.append_us, format!("{row:?}"))
 }
 
 fn naive(pinned: &Pinned, wanted: &EventQuery) -> Vec<Told> {
@@ -18,7 +16,7 @@ fn naive(pinned: &Pinned, wanted: &EventQuery) -> Vec<Told> {
         let actor = if row.user_id.is_empty() { row.anonymous_id } else { row.user_id };
         let here = (wanted.from_us..wanted.to_us).contains(&row.head.time_us);
         if here && (wanted.actor.is_empty() || wanted.actor == actor) {
-            found.push(told(&FoundEvent::new(SHOP.number, row)));
+            found.push(told(row));
         }
         ControlFlow::Continue(())
     });
@@ -29,11 +27,12 @@ fn naive(pinned: &Pinned, wanted: &EventQuery) -> Vec<Told> {
 fn all_pages(pinned: &Pinned, wanted: &EventQuery) -> Vec<Told> {
     let (mut found, mut wanted) = (Vec::new(), wanted.clone());
     loop {
-        let page = events(pinned, &wanted).unwrap();
-        assert!(page.events.len() <= wanted.limit);
-        found.extend(page.events.iter().map(told));
+        let page = events(pinned, &wanted, &told).unwrap();
+        let length = page.events.len();
+        assert!(length <= wanted.limit);
+        found.extend(page.events);
         let Some(next) = page.next else { return found };
-        assert_eq!(page.events.len(), wanted.limit, "only the last page may be short");
+        assert_eq!(length, wanted.limit, "only the last page may be short");
         wanted.from_position = next;
     }
 }
