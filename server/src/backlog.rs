@@ -59,9 +59,7 @@ impl Backlog {
 impl Drop for Backlog {
     fn drop(&mut self) {
         self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // A panic was reported when it happened.
-        }
+        footpath_log::join(self.thread.take());
     }
 }
 

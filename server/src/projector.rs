@@ -55,9 +55,7 @@ impl Projector {
 impl Drop for Projector {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // A panic was reported when it happened.
-        }
+        footpath_log::join(self.thread.take());
     }
 }
 

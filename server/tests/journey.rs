@@ -26,21 +26,20 @@ impl Drop for Server {
 }
 
 fn start(data: &Path) -> Server {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
     let mut child = Command::new(env!("CARGO_BIN_EXE_footpath"))
-        .args(["serve", "--listen", &address, "--admin-listen", "127.0.0.1:0", "--data"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
         .arg(data)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (mut key, mut code) = (None, String::new());
+    let (mut key, mut address, mut code) = (None, String::new(), String::new());
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         if let Some(found) = line.strip_prefix("project key: ") {
             key = Some(found.to_owned());
         }
-        if let Some((_, found)) = line.split_once("?code=") {
+        if let Some((link, found)) = line.split_once("/?code=") {
+            address = link.split_once("//").unwrap().1.to_owned();
             code = found.to_owned();
             break;
         }

@@ -1,11 +1,19 @@
 //! The real binary, started and stopped by tests.
 
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A port that was free a moment ago.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// A port that was free a moment ago, below those that outgoing connections get: one of them could take it before the
+/// server does, or while the server is killed.
 pub fn free_address() -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    format!("127.0.0.1:{port}")
+    let first = 10_000 + (std::process::id() % 2_500) as u16 * 8;
+    let mut addresses = (0..).map(|_| NEXT_PORT.fetch_add(1, Ordering::Relaxed)).map(|next| {
+        let port = first + next;
+        format!("127.0.0.1:{port}")
+    });
+    addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).unwrap()
 }
 
 /// The binary without the surroundings' settings.

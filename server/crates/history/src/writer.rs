@@ -144,9 +144,7 @@ impl Drop for ChunkWriter {
     fn drop(&mut self) {
         self.shared.state.lock().stop = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // A panic was reported when it happened.
-        }
+        footpath_log::join(self.thread.take());
     }
 }
 

@@ -126,9 +126,7 @@ impl RefusedEvents {
 impl Drop for RefusedEvents {
     fn drop(&mut self) {
         self.sender.queue.as_ref().map(|queue| queue.send(None));
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that redacts refused events had panicked");
-        }
+        footpath_log::join(self.thread.take());
     }
 }
 

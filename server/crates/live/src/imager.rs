@@ -122,6 +122,9 @@ impl Imager {
         let funnel = projects.get_mut(number).and_then(|project| project.funnel(id));
         let mut persons = Vec::new();
         let more = funnel.is_some_and(|funnel| funnel.persons().copy_slice(SLICE, &mut persons));
+        if u32::try_from(persons.len()).is_err() {
+            return self.abort(projects); // So many changed while the disk stood still that no block holds them.
+        }
         if !persons.is_empty() {
             self.writer.add(block(*index, &persons));
         }

@@ -103,9 +103,7 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         (self.refolds, self.fills) = (None, None);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join(); // A panic was reported when it happened.
-        }
+        footpath_log::join(self.threads.drain(..));
     }
 }
 

@@ -85,9 +85,7 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // A panic in the worker was reported when it happened.
-        }
+        footpath_log::join(self.thread.take());
     }
 }
 

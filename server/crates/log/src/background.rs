@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// Something to do later, once.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -23,6 +23,16 @@ pub fn background_thread(name: &str) -> io::Result<Background> {
             tracing::error!("the background thread has ended; restart the server");
         }
     }))
+}
+
+/// Waits for threads that were told to stop. One that had panicked is named.
+pub fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        let name = thread.thread().name().unwrap_or_default().to_owned();
+        if thread.join().is_err() {
+            tracing::error!(name, "this thread had panicked");
+        }
+    }
 }
 
 /// Makes the calling thread less urgent than the others, by a nice value of 0 to 19: for long work that nobody waits

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::EmbeddedLog;
+use crate::{EmbeddedLog, join};
 
 /// A spare is wanted at once when the last one was taken; this is only for a disk that was full.
 const RETRY: Duration = Duration::from_millis(500);
@@ -44,8 +44,6 @@ impl Drop for SpareKeeper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.log.wake_keeper();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that prepares segments had panicked");
-        }
+        join(self.thread.take());
     }
 }

@@ -25,7 +25,7 @@ mod segment;
 pub mod sequencer;
 pub mod streams;
 
-pub use background::{Background, Job, background_thread, lower_priority};
+pub use background::{Background, Job, background_thread, join, lower_priority};
 pub use disk::{RealDisk, SimDisk, WriteMode};
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use gaps::{Gap, Missing, NAMED_RANGES};

@@ -2,7 +2,7 @@
 //!
 //! Fair over projects (deficit round-robin), bounded in bytes, judged in log order, synced, and only then answered.
 
-use crate::{Entry, Log, LogError};
+use crate::{Entry, Log, LogError, join};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -275,9 +275,7 @@ impl<J: Judge> SequencerHandle<J> {
         self.shared.queue.lock().stop();
         self.shared.wake.notify_all();
         let thread = self.thread.lock().take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the sequencer's thread had panicked");
-        }
+        join(thread);
     }
 }
 

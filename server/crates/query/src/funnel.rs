@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use footpath_engine::{ActorKey, IdentityGraph, Rules, SlimEvent, fold_person, funnel_counts};
+use footpath_engine::{ActorKey, FunnelCounts, IdentityGraph, Rules, SlimEvent, fold_person};
 use footpath_history::{Columns, HistoryError, Pinned, Scan};
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::FunnelDefinition;
@@ -26,6 +26,8 @@ pub struct FunnelAnswer {
 
 /// Computes a funnel from the events stored below the pinned position.
 ///
+/// Holds a few million events: with more, the persons are counted in parts, one after the other.
+///
 /// # Errors
 /// If the events cannot be read or the range does not resolve.
 pub fn funnel(
@@ -35,22 +37,35 @@ pub fn funnel(
     now_us: i64,
 ) -> Result<FunnelAnswer, QueryError> {
     let (from_us, to_us) = asked.resolve(now_us)?;
-    let rules = Rules::of(&asked.definition)?.with_entry_before(to_us);
-    let graph = pinned.identity(project.number, project.id)?;
-    let mut steps = StepEvents::new(&asked.definition);
-    let events_read =
-        steps.read(pinned, project.number, bounds(from_us, to_us, asked.definition.window_us))?;
-    let depths = steps.by_person(&graph).into_values().map(|mut own| {
-        own.sort_unstable_by_key(SlimEvent::order);
-        fold_person(&rules, own).depth(from_us)
-    });
-    let reached = funnel_counts(asked.definition.steps.len(), depths);
+    let definition = &asked.definition;
+    let reading = Reading {
+        pinned,
+        project: project.number,
+        graph: pinned.identity(project.number, project.id)?,
+        matcher: StepMatcher::new(definition),
+        names: definition.steps.iter().flat_map(|step| step.events.iter().cloned()).collect(),
+        columns: columns_for(definition),
+        times: bounds(from_us, to_us, definition.window_us),
+    };
+    let rules = Rules::of(definition)?.with_entry_before(to_us);
+    let mut parts = 1;
+    let (counts, events_read) = loop {
+        match reading.count(&rules, from_us, parts)? {
+            Some(counted) => break counted,
+            None => parts *= 4,
+        }
+    };
     Ok(FunnelAnswer {
-        reached,
+        reached: counts.reached().to_vec(),
         position: pinned.position(),
         processed_us: pinned.processed_us(),
         events_read,
     })
+}
+
+fn columns_for(definition: &FunnelDefinition) -> Columns {
+    let conditions = definition.steps.iter().any(|step| !step.filters.is_empty());
+    if conditions { Columns::PROPERTIES } else { Columns::HEAD }
 }
 
 /// The event times that can matter: a chain begins inside the range and ends within the window of its first event.
@@ -60,53 +75,71 @@ fn bounds(from_us: i64, to_us: Option<i64>, window_us: i64) -> (i64, i64) {
     (from_us, to_us.map_or(i64::MAX, |to_us| to_us.saturating_add(window_us).saturating_add(1)))
 }
 
-/// The events that match a step, by actor.
-struct StepEvents {
+/// Events that are held at once, 48 bytes each. In tests so few that persons are counted in parts.
+const EVENTS_AT_ONCE: usize = if cfg!(test) { 10 } else { 4 << 20 };
+/// Beyond so many parts it is single persons that have too many events, and those are held whole.
+const MOST_PARTS: u64 = 256;
+
+/// What is read for a funnel.
+struct Reading<'a> {
+    pinned: &'a Pinned,
+    project: u32,
+    graph: IdentityGraph,
     matcher: StepMatcher,
     names: HashSet<String>,
     columns: Columns,
-    by_actor: HashMap<u64, Vec<SlimEvent>>,
+    times: (i64, i64),
 }
 
-impl StepEvents {
-    fn new(definition: &FunnelDefinition) -> Self {
-        let conditions = definition.steps.iter().any(|step| !step.filters.is_empty());
-        Self {
-            matcher: StepMatcher::new(definition),
-            names: definition.steps.iter().flat_map(|step| step.events.iter().cloned()).collect(),
-            columns: if conditions { Columns::PROPERTIES } else { Columns::HEAD },
-            by_actor: HashMap::new(),
-        }
-    }
-
-    /// Reads the events of a range of times; returns how many there were.
-    fn read(
-        &mut self,
-        pinned: &Pinned,
-        project: u32,
-        (from_us, to_us): (i64, i64),
-    ) -> Result<u64, HistoryError> {
-        let Self { matcher, names, columns, by_actor } = self;
-        let scan = Scan { from_us, to_us, names: Some(&*names), columns: *columns, ..Scan::all(project) };
-        let stats = pinned.scan(&scan, &mut |row| {
-            let mask = matcher.mask(row.name, row.properties);
-            if mask != 0 {
-                let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
-                by_actor.entry(row.head.actor_key).or_default().push(slim);
+impl Reading<'_> {
+    /// Counts the persons, in so many parts, and the events read; `None` if a part has too many events.
+    fn count(
+        &self,
+        rules: &Rules,
+        from_us: i64,
+        parts: u64,
+    ) -> Result<Option<(FunnelCounts, u64)>, HistoryError> {
+        let mut counts = FunnelCounts::new(rules.steps());
+        let mut events_read = 0;
+        for part in 0..parts {
+            let Some((persons, read)) = self.persons(part, parts)? else { return Ok(None) };
+            events_read = read; // The same in each part.
+            for mut own in persons.into_values() {
+                own.sort_unstable_by_key(SlimEvent::order);
+                counts.shift(0, fold_person(rules, own).depth(from_us));
             }
-            ControlFlow::Continue(())
-        })?;
-        Ok(stats.rows)
+        }
+        Ok(Some((counts, events_read)))
     }
 
-    fn by_person(self, graph: &IdentityGraph) -> HashMap<u64, Vec<SlimEvent>> {
-        let mut persons: HashMap<u64, Vec<SlimEvent>> = HashMap::new();
-        for (actor, mut own) in self.by_actor {
-            persons.entry(graph.canonical(ActorKey(actor)).0).or_default().append(&mut own);
-        }
-        persons
+    /// The events of a part of the persons that match a step, and how many events were looked at.
+    fn persons(&self, part: u64, parts: u64) -> Result<Option<(Persons, u64)>, HistoryError> {
+        let (from_us, to_us) = self.times;
+        let scan = Scan {
+            from_us,
+            to_us,
+            names: Some(&self.names),
+            columns: self.columns,
+            ..Scan::all(self.project)
+        };
+        let mut persons = Persons::new();
+        let mut events = 0;
+        let most = if parts < MOST_PARTS { EVENTS_AT_ONCE } else { usize::MAX };
+        let stats = self.pinned.scan(&scan, &mut |row| {
+            let mask = self.matcher.mask(row.name, row.properties);
+            let person = self.graph.canonical(ActorKey(row.head.actor_key)).0;
+            if mask != 0 && person % parts == part {
+                let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
+                persons.entry(person).or_default().push(slim);
+                events += 1;
+            }
+            if events > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok((events <= most).then_some((persons, stats.rows)))
     }
 }
+
+type Persons = HashMap<u64, Vec<SlimEvent>>;
 
 #[cfg(test)]
 mod tests;

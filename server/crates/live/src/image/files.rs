@@ -76,9 +76,7 @@ impl ImageWriter {
 impl Drop for ImageWriter {
     fn drop(&mut self) {
         self.pieces = None; // Ends the thread once all is written.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // A panic was reported when it happened.
-        }
+        footpath_log::join(self.thread.take());
     }
 }
 

@@ -1,5 +1,6 @@
 //! A funnel over chunks and log equals one that folds every event of the log.
 
+use footpath_engine::funnel_counts;
 use footpath_engine::link_ids;
 use footpath_model::definition::{Condition, Counting, Entry, Op, Order, Step};
 use footpath_model::range::Range;
