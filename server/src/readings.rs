@@ -118,6 +118,11 @@ impl Readings {
                 "Refused events that could not be kept for reading",
                 self.context.ingest.refused_dropped(),
             ),
+            gauge(
+                "footpath_events_missing",
+                "Numbered events known to be missing, over all projects; ListGaps names them",
+                self.context.ingest.missing_in_all() as f64,
+            ),
         ]
     }
 

@@ -84,6 +84,8 @@ async fn gaps_are_named_until_they_are_delivered_or_explained() {
     assert_eq!(second.gaps, [gap(&installs[1], 3, &[(2, 3), (5, 5)])]);
     assert!(second.next_page_token.is_empty());
 
+    assert_eq!(server.metric("footpath_events_missing"), Some(6.0));
+
     send(&installs[0], &[2, 3, 5], Vec::new()).await;
     let lost = v1::LossRange { delivery_class: class.into(), lane, from: 3, to: 5, reason: "evicted".into() };
     send(&installs[1], &[], vec![lost]).await;

@@ -150,6 +150,11 @@ impl Ingest {
         self.view.missing.of(project)
     }
 
+    /// The same over all projects.
+    pub fn missing_in_all(&self) -> u64 {
+        self.view.missing.total()
+    }
+
     /// Up to `limit` of the project's streams with missing numbers, in order, from behind `after` on.
     pub fn gaps(&self, project: u32, after: Option<StreamKey>, limit: usize) -> Vec<Gap> {
         self.view.missing.gaps(project, after, limit)

@@ -45,6 +45,13 @@ impl Missing {
         count.try_into().unwrap_or(u64::MAX)
     }
 
+    /// Numbered events that are missing in all projects.
+    pub fn total(&self) -> u64 {
+        let count =
+            self.gaps.read().by_project.values().fold(0, |sum: u128, count| sum.saturating_add(*count));
+        count.try_into().unwrap_or(u64::MAX)
+    }
+
     /// Up to `limit` streams of the project with gaps, in the order of their keys, from behind `after` on.
     pub fn gaps(&self, project: u32, after: Option<StreamKey>, limit: usize) -> Vec<Gap> {
         let least = StreamKey { project, install: [0; 16], epoch: 0, class: 0, lane: 0 };
