@@ -147,13 +147,8 @@ fn start_ingest(
     let judge = DedupeJudge::replayed(dedupe, log.as_ref(), background, refused.sender())?
         .snapshots_every(config.snapshot_interval);
     let view = judge.view();
-    let now = Arc::clone(clock);
-    let sequencer = Sequencer::start(
-        Arc::clone(log) as Arc<dyn Log>,
-        judge,
-        Arc::new(move || now.now_us()),
-        group_limits(&config.limits()),
-    )?;
+    let limits = group_limits(&config.limits());
+    let sequencer = Sequencer::start(Arc::clone(log) as Arc<dyn Log>, judge, Arc::clone(clock), limits)?;
     Ok(Ingest::new(sequencer, view, Arc::clone(clock), config.limits(), Arc::new(random)))
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use footpath_ingest::{
 };
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{EmbeddedLog, EmbeddedOptions, Limits, Log, Sequencer, SimDisk, background_thread, pages};
-use footpath_model::clock::ManualClock;
+use footpath_model::clock::{Clock, ManualClock};
 use footpath_model::id::{EventId, actor_key, lane};
 use footpath_model::record::{FrameView, Outcome};
 use footpath_proto::v1 as pb;
@@ -22,6 +22,15 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 const PROJECT: Source<'static> = Source { project: 1, project_id: "shop" };
+
+/// A microsecond later each time it is asked.
+struct Ticks(AtomicI64);
+
+impl Clock for Ticks {
+    fn now_us(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
 
 struct Machine {
     disk: SimDisk,
@@ -43,8 +52,7 @@ impl Machine {
         let dedupe = Dedupe::load(config, log.first()..log.durable_end()).unwrap();
         let judge = DedupeJudge::replayed(dedupe, log.as_ref(), background, refused).unwrap();
         let view = judge.view();
-        let ticks = AtomicU64::new(1);
-        let clock = Arc::new(move || 1_800_000_000_000_000 + ticks.fetch_add(1, Ordering::Relaxed) as i64);
+        let clock = Arc::new(Ticks(AtomicI64::new(1_800_000_000_000_000)));
         let sequencer = Sequencer::start(Arc::clone(&log) as Arc<dyn Log>, judge, clock, limits).unwrap();
         let random = AtomicU64::new(1);
         let random = Arc::new(move || {

@@ -4,6 +4,7 @@
 
 use crate::{Entry, Log, LogError, join};
 use bytes::Bytes;
+use footpath_model::clock::Clock;
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
@@ -14,9 +15,6 @@ use tokio::sync::oneshot;
 
 mod queue;
 use queue::{Item, Queue};
-
-/// Microseconds since 1970; the composition root passes the machine's clock, tests their own.
-pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// How often, while nobody sends, an unhealthy log is tried again (readiness must come back without traffic) and the
 /// judge is asked for a last word.
@@ -283,7 +281,7 @@ impl<J: Judge> SequencerHandle<J> {
 pub struct Sequencer<J: Judge> {
     log: Arc<dyn Log>,
     judge: J,
-    clock: ClockFn,
+    clock: Arc<dyn Clock>,
     last_time_us: i64,
     shared: Shared<J>,
 }
@@ -296,7 +294,7 @@ impl<J: Judge> Sequencer<J> {
     pub fn start(
         log: Arc<dyn Log>,
         judge: J,
-        clock: ClockFn,
+        clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> io::Result<SequencerHandle<J>> {
         let metrics = Arc::new(Metrics { healthy: AtomicBool::new(true), ..Metrics::default() });
@@ -380,7 +378,7 @@ impl<J: Judge> Sequencer<J> {
 
     fn commit(&mut self, group: Vec<Waiting<J>>) {
         // Timers run on append time, so it never falls, whatever the machine's clock does.
-        let now = (self.clock)().max(self.last_time_us);
+        let now = self.clock.now_us().max(self.last_time_us);
         let first = self.log.durable_end();
         let mut entries = Vec::with_capacity(group.len() + 1);
         let mut answers = Vec::with_capacity(group.len());
@@ -403,9 +401,9 @@ impl<J: Judge> Sequencer<J> {
         if entries.is_empty() {
             return Ok(());
         }
-        let before = (self.clock)();
+        let before = self.clock.now_us();
         let appended = self.log.append_group(entries);
-        let micros = (self.clock)().saturating_sub(before).max(0).cast_unsigned();
+        let micros = self.clock.now_us().saturating_sub(before).max(0).cast_unsigned();
         self.shared.metrics.record_sync(micros);
         appended.map(|_| ())
     }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicI64;
 
+use footpath_model::clock::ManualClock;
+
 use super::*;
 use crate::conformance::open;
 use crate::{MemoryLog, SimDisk};
@@ -55,7 +57,7 @@ impl Judge for Once {
 }
 
 fn start(log: &Arc<dyn Log>, judge: Once, limits: Limits) -> SequencerHandle<Once> {
-    Sequencer::start(Arc::clone(log), judge, Arc::new(|| 5), limits).unwrap()
+    Sequencer::start(Arc::clone(log), judge, Arc::new(ManualClock::at(5)), limits).unwrap()
 }
 
 fn embedded(disk: &SimDisk) -> Arc<dyn Log> {
@@ -227,14 +229,13 @@ fn a_last_word_is_written_without_traffic_and_at_a_stop() {
 #[test]
 fn append_time_never_falls() {
     let log: Arc<dyn Log> = Arc::new(MemoryLog::default());
-    let now = Arc::new(AtomicI64::new(10));
-    let clock = Arc::clone(&now);
-    let clock: ClockFn = Arc::new(move || clock.load(Ordering::SeqCst));
+    let now = Arc::new(ManualClock::at(10));
+    let clock = Arc::clone(&now) as Arc<dyn Clock>;
     let handle = Sequencer::start(log, Once::default(), clock, Limits::default()).unwrap();
     assert_eq!(send(&handle, 1).unwrap().append_time_us, 10);
-    now.store(3, Ordering::SeqCst);
+    now.set(3);
     assert_eq!(send(&handle, 2).unwrap().append_time_us, 10);
-    now.store(11, Ordering::SeqCst);
+    now.set(11);
     assert_eq!(send(&handle, 3).unwrap().append_time_us, 11);
     handle.stop();
 }
@@ -252,7 +253,7 @@ fn a_judge_that_panics_leaves_nobody_waiting() {
         fn aborted(&mut self) {}
     }
     let log: Arc<dyn Log> = Arc::new(MemoryLog::default());
-    let handle = Sequencer::start(log, Broken, Arc::new(|| 1), Limits::default()).unwrap();
+    let handle = Sequencer::start(log, Broken, Arc::new(ManualClock::at(1)), Limits::default()).unwrap();
     assert!(handle.submit(1, (), 1).unwrap().blocking_recv().is_err());
     until(|| !handle.metrics().healthy.load(Ordering::Relaxed));
     assert_eq!(handle.submit(1, (), 1).err(), Some(CommitError::Stopped));
