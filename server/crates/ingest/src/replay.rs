@@ -55,10 +55,11 @@ fn replay_control(dedupe: &mut Dedupe, frame: &FrameView<'_>) {
 
 /// The record of these losses is on disk: they are no holes any more.
 pub(crate) fn explain(dedupe: &mut Dedupe, producer: ProducerHandle, losses: &[LostRange]) {
-    for loss in losses {
-        let explained = dedupe.explain_loss(producer, loss.class, loss.lane, (loss.from, loss.to));
-        if let Err(error) = explained {
-            tracing::warn!(%error, "a loss stays a hole");
-        }
+    let explained =
+        losses.iter().map(|one| dedupe.explain_loss(producer, one.class, one.lane, (one.from, one.to)));
+    let failed: Vec<_> = explained.filter_map(Result::err).collect();
+    // Once for all: a client can name thousands that do not fit.
+    if let Some(error) = failed.first() {
+        tracing::warn!(%error, ranges = failed.len(), "lost numbers stay holes");
     }
 }

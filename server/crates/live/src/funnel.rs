@@ -10,7 +10,10 @@ use hashbrown::HashMap;
 
 use crate::LiveError;
 use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Progress};
-use crate::persons::{Person, Persons};
+use crate::persons::{NEVER, Person, Persons};
+
+/// A clock that goes back by less than this is waited for.
+const TREMBLE_US: i64 = 1_000_000;
 
 /// Persons folded again at a time; a reading parts them where they have too many events.
 const REFOLDS_AT_ONCE: usize = 10_000;
@@ -197,6 +200,9 @@ impl LiveFunnel {
             return;
         }
         let Ok((from_us, _)) = self.counted.resolve(now_us) else { return };
+        if from_us < self.book.from_us.saturating_sub(TREMBLE_US) {
+            return self.go_back(from_us);
+        }
         if from_us <= self.book.from_us {
             return;
         }
@@ -210,6 +216,17 @@ impl LiveFunnel {
                 self.book.judge(person, Cause::WindowMoved);
             }
         }
+    }
+
+    /// The clock was ahead and was set right: who had left by it is counted again.
+    fn go_back(&mut self, from_us: i64) {
+        self.book.from_us = from_us;
+        self.book.leaving.clear();
+        let book = &mut self.book;
+        self.persons.each(|person| {
+            person.leaves_after = NEVER;
+            book.judge(person, Cause::WindowMoved);
+        });
     }
 
     /// The fold of `person` over everything stored before this funnel went on, from an image or a back-fill.

@@ -13,6 +13,9 @@ const TABLES: usize = 256;
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
 const PAGE: usize = 4096;
 
+/// No entry was queued yet.
+pub const NEVER: i64 = i64::MIN;
+
 /// One person in one funnel.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -87,6 +90,12 @@ impl Persons {
         self.slot_mut(slot).person.as_mut()
     }
 
+    /// Shows everybody, to change how they are counted.
+    pub fn each(&mut self, mut each: impl FnMut(&mut Person)) {
+        let slots = self.pages.iter_mut().flatten();
+        slots.filter_map(|slot| slot.person.as_mut()).for_each(&mut each);
+    }
+
     /// Where a person is kept.
     #[inline]
     pub fn slot(&self, key: u64) -> Option<u32> {
@@ -114,7 +123,7 @@ impl Persons {
             }
             None => self.vacant(key),
         };
-        let new = || Person { key, fold: PersonFunnel::new(rules), depth: 0, leaves_after: i64::MIN };
+        let new = || Person { key, fold: PersonFunnel::new(rules), depth: 0, leaves_after: NEVER };
         self.slot_mut(slot).person.get_or_insert_with(new)
     }
 

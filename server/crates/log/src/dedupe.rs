@@ -30,7 +30,7 @@ use crate::gaps::{Gaps, Missing};
 pub use crate::ids::{DedupeConfig, DedupeError};
 use crate::ids::{Garbage, IdIndex, IdVerdict, io};
 use crate::streams::{
-    Delivered, MAX_INTERVALS, ProducerHandle, Range, StreamError, StreamHandle, StreamTable,
+    Delivered, MAX_INTERVALS, MAX_JUMP, ProducerHandle, Range, StreamError, StreamHandle, StreamTable,
 };
 
 const MAGIC: &[u8; 8] = b"FPDEDUP\0";
@@ -72,8 +72,10 @@ pub enum Refusal {
     /// Its stream has too many holes.
     #[error("the stream has too many holes: send the missing numbers, or begin a new epoch, then retry")]
     TooFragmented,
-    /// Its number is 0.
-    #[error("stream numbers start at 1: correct the client")]
+    /// Its number is 0, or far above all others.
+    #[error(
+        "stream numbers start at 1 and leave out 4,294,967,296 at most: correct the client, or begin a new epoch"
+    )]
     BadNumber,
     /// A run of ids that may hold it cannot be read.
     #[error("the server cannot read its index of ids: retry later")]
@@ -220,7 +222,8 @@ impl Dedupe {
         match key {
             EventKey::Numbered { producer, class, lane, number } => {
                 // What is stored is a member, even if the bound was lowered since.
-                if let Ok((_, stream)) = self.streams.insert_at(producer, class, lane, number, usize::MAX) {
+                let unbounded = (usize::MAX, u64::MAX);
+                if let Ok((_, stream)) = self.streams.insert_at(producer, class, lane, number, unbounded) {
                     self.gaps.touch(&self.streams, stream);
                 }
             }
@@ -294,8 +297,8 @@ impl Dedupe {
     }
 
     fn check_number(&mut self, producer: ProducerHandle, class: u8, lane: u8, number: u64) -> Verdict {
-        let max_intervals = self.streams.max_intervals();
-        match self.streams.insert_at(producer, class, lane, number, max_intervals) {
+        let bounds = (self.streams.max_intervals(), MAX_JUMP);
+        match self.streams.insert_at(producer, class, lane, number, bounds) {
             Ok((Delivered::Fresh, stream)) => {
                 self.stage(stream, number);
                 Verdict::Fresh

@@ -15,6 +15,10 @@ use crate::ids::io::Reader;
 /// per lane; more holes than this means that it loses most of what it sends.
 pub const MAX_INTERVALS: usize = 4096;
 
+/// Numbers that may be missing in a row. No client gives out so many that never arrive; one that says so would drown what
+/// is really missing.
+pub const MAX_JUMP: u64 = 1 << 32;
+
 /// Streams of one producer up to which a scan of their keys beats a table of lanes.
 const SCANNED_STREAMS: usize = 8;
 const NO_STREAM: u32 = u32::MAX;
@@ -52,8 +56,8 @@ pub enum StreamError {
     /// The change needs one interval more than the bound.
     #[error("the stream has too many holes: send the missing numbers or explain their loss, then retry")]
     TooFragmented,
-    /// Numbers start at 1, and a range runs from its smaller end.
-    #[error("stream numbers start at 1 and ranges run upwards: correct the client")]
+    /// Numbers start at 1 and leave out [`MAX_JUMP`] at most, and a range runs from its smaller end.
+    #[error("stream numbers start at 1 without large gaps, and ranges run upwards: correct the client")]
     BadNumber,
 }
 
@@ -74,7 +78,7 @@ struct Rest {
     middle: Vec<Range>,
     /// Ranges whose loss the client explained, ascending, neither touching nor overlapping.
     lost: Vec<Range>,
-    /// The last number the client says it gave out; 0 if it never said.
+    /// The highest number that a loss showed to be given out; 0 if none did.
     last: u64,
 }
 
@@ -203,12 +207,12 @@ impl Stream {
     }
 
     /// Marks `from..=to` as lost for good: no hole any more. A number of it that is delivered after all is
-    /// fresh, once.
+    /// fresh, once. Numbers below it were given out before.
     ///
     /// # Errors
-    /// `BadNumber` if the range is empty or contains 0, `TooFragmented` if the list of losses is full.
+    /// `BadNumber` if the range is empty, contains 0 or leaves out too many, `TooFragmented` if the list of losses is full.
     pub fn explain_loss(&mut self, from: u64, to: u64, max_intervals: usize) -> Result<(), StreamError> {
-        if from == 0 || from > to {
+        if from == 0 || from > to || to.saturating_sub(self.highest()) > MAX_JUMP {
             return Err(StreamError::BadNumber);
         }
         let low = self.low;
@@ -225,12 +229,13 @@ impl Stream {
         let merged =
             lost[start..end].iter().fold((from, to), |all, one| (all.0.min(one.0), all.1.max(one.1)));
         lost.splice(start..end, [merged]);
+        self.given_out(to);
         Ok(())
     }
 
-    /// The client says that `last` is the highest number it gave out (it closes an epoch, or asks): what is
-    /// missing below it becomes a hole even if nothing above it ever arrived.
-    pub fn announce_last(&mut self, last: u64) {
+    /// The client gave out all numbers up to `last`: what is missing below it is a hole even if nothing above it ever
+    /// arrives.
+    fn given_out(&mut self, last: u64) {
         if last > self.highest() {
             let rest = self.rest_mut();
             rest.last = rest.last.max(last);
@@ -443,21 +448,26 @@ impl StreamTable {
         lane: u8,
         number: u64,
     ) -> Result<Delivered, StreamError> {
-        self.insert_at(producer, class, lane, number, self.max_intervals).map(|(found, _)| found)
+        let bounds = (self.max_intervals, MAX_JUMP);
+        self.insert_at(producer, class, lane, number, bounds).map(|(found, _)| found)
     }
 
-    /// As [`Self::insert`] with a bound of the caller's, and naming the stream for an undo.
+    /// As [`Self::insert`] with bounds of the caller's, and naming the stream for an undo.
     pub(crate) fn insert_at(
         &mut self,
         producer: ProducerHandle,
         class: u8,
         lane: u8,
         number: u64,
-        max_intervals: usize,
+        (max_intervals, max_jump): (usize, u64),
     ) -> Result<(Delivered, StreamHandle), StreamError> {
         let streams = &mut self.producers[producer.0 as usize];
         let at = streams.find_or_enter(class, lane);
-        let found = streams.streams[at as usize].1.insert(number, max_intervals)?;
+        let stream = &mut streams.streams[at as usize].1;
+        if number.saturating_sub(stream.highest()) > max_jump {
+            return Err(StreamError::BadNumber);
+        }
+        let found = stream.insert(number, max_intervals)?;
         Ok((found, StreamHandle { producer: producer.0, stream: at }))
     }
 

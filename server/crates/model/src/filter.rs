@@ -1,7 +1,9 @@
 //! Which steps of a funnel an event matches.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::decimal;
 use crate::definition::{Condition, FunnelDefinition, Op, number};
 use crate::props::{Value, property};
 
@@ -64,10 +66,10 @@ pub fn holds(condition: &Condition, properties: &[u8]) -> bool {
         Op::NotEq => !any(&|wanted| equals(&value, wanted)),
         Op::Contains => any(&|wanted| text(&value).is_some_and(|text| text.contains(wanted))),
         Op::Prefix => any(&|wanted| text(&value).is_some_and(|text| text.starts_with(wanted))),
-        Op::Gt => any(&|wanted| compare(&value, wanted, |v, w| v > w)),
-        Op::Gte => any(&|wanted| compare(&value, wanted, |v, w| v >= w)),
-        Op::Lt => any(&|wanted| compare(&value, wanted, |v, w| v < w)),
-        Op::Lte => any(&|wanted| compare(&value, wanted, |v, w| v <= w)),
+        Op::Gt => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_gt)),
+        Op::Gte => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_ge)),
+        Op::Lt => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_lt)),
+        Op::Lte => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_le)),
     }
 }
 
@@ -75,7 +77,7 @@ fn equals(value: &Value<'_>, wanted: &str) -> bool {
     match value {
         Value::String(value) => *value == wanted,
         Value::Bool(value) => wanted == if *value { "true" } else { "false" },
-        _ => compare(value, wanted, |v, w| v == w),
+        _ => compare(value, wanted).is_some_and(Ordering::is_eq),
     }
 }
 
@@ -83,6 +85,52 @@ fn text<'v>(value: &Value<'v>) -> Option<&'v str> {
     if let Value::String(text) = value { Some(text) } else { None }
 }
 
-fn compare(value: &Value<'_>, wanted: &str, test: impl Fn(f64, f64) -> bool) -> bool {
-    value.as_number().zip(number(wanted)).is_some_and(|(value, wanted)| test(value, wanted))
+/// Compares a number with a number written as text: whole numbers, decimals and amounts of money digit by digit, doubles
+/// as doubles. `None` if one of them is no number.
+fn compare(value: &Value<'_>, wanted: &str) -> Option<Ordering> {
+    match value {
+        Value::Int(value) => match wanted.parse::<i64>() {
+            Ok(wanted) => Some(value.cmp(&wanted)),
+            Err(_) => decimal::compare(&value.to_string(), wanted),
+        },
+        Value::Decimal(value) => decimal::compare(value, wanted),
+        Value::Money { units, nanos, .. } => decimal::compare(&amount(*units, *nanos), wanted),
+        Value::Double(value) => value.partial_cmp(&number(wanted)?),
+        _ => None,
+    }
+}
+
+/// Units and nanos have the same sign.
+fn amount(units: i64, nanos: i32) -> String {
+    let sign = if units < 0 || nanos < 0 { "-" } else { "" };
+    format!("{sign}{}.{:09}", units.unsigned_abs(), nanos.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_without_rounding() {
+        use Ordering::{Equal, Greater, Less};
+        let money = |units, nanos| Value::Money { currency: "EUR", units, nanos };
+        let cases = [
+            (Value::Int(9_007_199_254_740_993), "9007199254740992", Some(Greater)),
+            (Value::Int(9_007_199_254_740_993), "9007199254740993.5", Some(Less)),
+            (Value::Int(i64::MIN), "-9223372036854775808", Some(Equal)),
+            (Value::Int(i64::MAX), "9223372036854775808", Some(Less)),
+            (Value::Int(1_000), "1e3", Some(Equal)),
+            (Value::Decimal("9007199254740993"), "9007199254740992", Some(Greater)),
+            (Value::Decimal("-0.50"), "-.5", Some(Equal)),
+            (Value::Decimal("0.1"), "0.10000000000000000001", Some(Less)),
+            (money(-1, -500_000_000), "-1.5", Some(Equal)),
+            (money(0, -1), "0", Some(Less)),
+            (Value::Double(0.5), "0.5", Some(Equal)),
+            (Value::Double(0.5), "half", None),
+            (Value::Time(5), "5", None),
+        ];
+        for (value, wanted, order) in cases {
+            assert_eq!(compare(&value, wanted), order, "{value:?} and {wanted}");
+        }
+    }
 }

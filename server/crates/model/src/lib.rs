@@ -1,6 +1,7 @@
 //! Events, ids, properties, filters, time ranges and definitions: the words everything else is said in.
 pub mod clock;
 pub mod control;
+mod decimal;
 pub mod definition;
 pub mod filter;
 pub mod id;

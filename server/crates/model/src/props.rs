@@ -203,17 +203,6 @@ impl<'a> Value<'a> {
         Ok(Self::Map(values))
     }
 
-    /// As a number, where it is one; money by its amount.
-    pub fn as_number(&self) -> Option<f64> {
-        match self {
-            Self::Int(v) => Some(*v as f64),
-            Self::Double(v) => Some(*v),
-            Self::Decimal(v) => v.parse().ok(),
-            Self::Money { units, nanos, .. } => Some(*units as f64 + f64::from(*nanos) / 1e9),
-            _ => None,
-        }
-    }
-
     /// As JSON.
     pub fn to_json(&self) -> Json {
         match self {

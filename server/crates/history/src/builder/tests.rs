@@ -75,8 +75,7 @@ fn conditions(key: &str, value: &Value<'_>) -> Vec<Condition> {
         Value::String(text) | Value::Decimal(text) => (*text).to_owned(),
         other => other.to_json().to_string(),
     };
-    let mut wanted = vec![text, "true".to_owned()];
-    wanted.extend(value.as_number().map(|number| number.to_string()));
+    let wanted = [text, "true".to_owned(), "0.5".to_owned()];
     let ops = [Op::In, Op::NotEq, Op::Contains, Op::Gt, Op::Gte, Op::Lt, Op::IsSet, Op::IsNotSet];
     let pairs = ops.into_iter().flat_map(|op| wanted.iter().cloned().map(move |value| (op, value)));
     pairs.map(|(op, value)| Condition { property: key.to_owned(), op, values: vec![value] }).collect()

@@ -29,11 +29,30 @@ const START: i64 = 1_700_000_000 * SECOND;
 
 #[derive(Debug, Clone)]
 enum Op {
-    Event { anonymous: u8, user: u8, name: u8, second: i64 },
-    Identify { anonymous: u8, user: u8 },
-    Put { funnel: u8, shape: u8 },
-    Delete { funnel: u8 },
-    Wait { seconds: i64 },
+    Event {
+        anonymous: u8,
+        user: u8,
+        name: u8,
+        second: i64,
+    },
+    Identify {
+        anonymous: u8,
+        user: u8,
+    },
+    Put {
+        funnel: u8,
+        shape: u8,
+    },
+    Delete {
+        funnel: u8,
+    },
+    Wait {
+        seconds: i64,
+    },
+    /// The clock is ahead for a moment.
+    Excursion {
+        seconds: i64,
+    },
     Step,
     Stop,
     Kill,
@@ -48,6 +67,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u8..3, 0_u8..3).prop_map(|(funnel, shape)| Op::Put { funnel, shape }),
         1 => (0_u8..3).prop_map(|funnel| Op::Delete { funnel }),
         2 => (0_i64..120).prop_map(|seconds| Op::Wait { seconds }),
+        1 => (2_i64..400).prop_map(|seconds| Op::Excursion { seconds }),
         12 => Just(Op::Step),
         1 => Just(Op::Stop),
         1 => Just(Op::Kill),
@@ -177,6 +197,11 @@ impl Bench {
             }
             Op::Wait { seconds } => {
                 self.now_us += seconds * SECOND;
+                self.clock.set(self.now_us);
+            }
+            Op::Excursion { seconds } => {
+                self.clock.set(self.now_us + seconds * SECOND);
+                self.worker.step().unwrap();
                 self.clock.set(self.now_us);
             }
             Op::Step => drop(self.worker.step().unwrap()),
