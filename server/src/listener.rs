@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -25,10 +26,27 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// The beginning of HTTP/2; no request of HTTP/1 that says where it goes is much shorter.
+const FIRST_BYTES: usize = 24;
+
 /// A connection; closing it makes room for the next.
 pub struct Connection {
     stream: Stream,
+    silence: Option<Silence>,
     _room: OwnedSemaphorePermit,
+}
+
+/// Until a connection has said enough to be a client's: it may not hold its room for ever.
+struct Silence {
+    heard: usize,
+    ends: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    fn new(stream: Stream, room: OwnedSemaphorePermit) -> Self {
+        let silence = Silence { heard: 0, ends: Box::pin(tokio::time::sleep(HANDSHAKE)) };
+        Self { stream, silence: Some(silence), _room: room }
+    }
 }
 
 enum Stream {
@@ -90,14 +108,14 @@ async fn accept(listener: &TcpListener, tls: Option<TlsAcceptor>, room: Arc<Sema
         let sender = sender.clone();
         match tls.clone() {
             None => {
-                let connection = Connection { stream: Stream::Plain(tcp), _room: room };
+                let connection = Connection::new(Stream::Plain(tcp), room);
                 let _ = sender.send(Ok(connection)).await; // Fails only when the server stops.
             }
             Some(tls) => {
                 tokio::spawn(async move {
                     // Most failed handshakes are port scans; they are no news.
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await {
-                        let connection = Connection { stream: Stream::Tls(Box::new(stream)), _room: room };
+                        let connection = Connection::new(Stream::Tls(Box::new(stream)), room);
                         let _ = sender.send(Ok(connection)).await;
                     }
                 });
@@ -119,10 +137,19 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        let before = buf.filled().len();
+        let read = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        let Some(silence) = &mut self.silence else { return read };
+        silence.heard += buf.filled().len() - before;
+        if silence.heard >= FIRST_BYTES {
+            self.silence = None;
+        } else if read.is_pending() && silence.ends.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        read
     }
 }
 

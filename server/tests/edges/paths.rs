@@ -67,3 +67,29 @@ async fn a_wrong_method_or_file_is_told_in_json() {
     let file = get("/assets/nope.js");
     assert!(file.starts_with("HTTP/1.1 404") && file.contains("\"reason\":\"path_unknown\""), "{file}");
 }
+
+#[tokio::test]
+async fn a_message_that_is_none_is_refused_with_a_reason() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    let token = server.admin_token(&channel).await;
+    for path in ["/footpath.v1.QueryService/ListEvents", "/footpath.v1.LiveService/Watch"] {
+        let status = call(&channel, path, Some(&token), Bytes::from_static(b"\xff\xff")).await.unwrap_err();
+        let found = (status.code(), reason(&status));
+        assert_eq!(found, (Code::InvalidArgument, "message_malformed".to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_let_go() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let said = ["", "PRI * HTTP/2.0\r\n"].map(|beginning| {
+        let address = server.address.clone();
+        tokio::task::spawn_blocking(move || exchange(&address, beginning, &[]))
+    });
+    for answer in said {
+        assert_eq!(answer.await.unwrap(), "");
+    }
+}

@@ -92,6 +92,8 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     let mut ingest = IngestServiceClient::new(channel.clone());
     let batches = tokio_stream::wrappers::ReceiverStream::new(receiver);
     let mut answers = ingest.ingest_stream(with(&server.key, batches)).await.unwrap().into_inner();
+    let silent = with(&server.key, tokio_stream::pending());
+    let mut idle = ingest.ingest_stream(silent).await.unwrap().into_inner();
     send(1).await;
     use v1::ingest_stream_response::Message::{Ack, Ending};
     let Some(Ack(ack)) = answers.message().await.unwrap().unwrap().message else { panic!("no ack") };
@@ -110,6 +112,9 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     assert_eq!(ending.reason, "key_revoked");
     let status = answers.message().await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "key_revoked"));
+    let Some(Ending(ending)) = idle.message().await.unwrap().unwrap().message else { panic!("no ending") };
+    assert_eq!(ending.reason, "key_revoked");
+    assert_eq!(reason(&idle.message().await.unwrap_err()), "key_revoked");
 }
 
 #[tokio::test]

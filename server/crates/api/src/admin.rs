@@ -264,13 +264,16 @@ impl v1::admin_service_server::AdminService for AdminApi {
     ) -> Result<Response<v1::RevokeProjectKeyResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let request = request.into_inner();
-        let overlap_us = request.overlap.map_or(0, |d| d.seconds.max(0).saturating_mul(1_000_000));
+        let overlap_s = request.overlap.map_or(0, |d| d.seconds);
+        if !(0..=366 * 86_400).contains(&overlap_s) {
+            return Err(invalid("overlap_invalid", "overlap: up to 366 days"));
+        }
         let keys = self.context.store.keys(&project.id).map_err(store)?;
         let mut key = keys
             .into_iter()
             .find(|key| key.id == request.key_id)
             .ok_or_else(|| not_found("project_key_unknown", "no such key; ListProjectKeys names them"))?;
-        let at = self.context.clock.now_us().saturating_add(overlap_us);
+        let at = self.context.clock.now_us() + overlap_s * 1_000_000;
         key.revoked_at_us = Some(key.revoked_at_us.map_or(at, |earlier| earlier.min(at)));
         self.context.store.revoke_key(&key.id, at).map_err(store)?;
         Ok(Response::new(v1::RevokeProjectKeyResponse { key: Some(key_message(&key)) }))

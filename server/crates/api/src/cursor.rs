@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::{Buf as _, BufMut as _};
+use footpath_log::{Log, LogError};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
@@ -13,7 +14,7 @@ use tonic::Status;
 use crate::status::invalid;
 
 /// The layout below; another one is refused.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of the truncated HMAC-SHA256: forging one takes 2^127 tries.
 const MAC: usize = 16;
 /// Bytes before the position: format, kind, incarnation, project, subject, version.
@@ -28,6 +29,28 @@ pub struct Cursor {
     pub offset: u64,
     /// The event in the frame.
     pub index: u32,
+    /// Append time of the frame that was read last; 0 if none was. After a restore another frame may stand there.
+    pub read_us: i64,
+}
+
+impl Cursor {
+    /// Whether `log` is not the one, or not the history, that this counts in: it ends before this position, or holds
+    /// another record where the last one was read. Reads the log.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn is_elsewhere(&self, log: &dyn Log) -> Result<bool, LogError> {
+        if self.offset > log.durable_end() {
+            return Ok(true);
+        }
+        let last = if self.index > 0 { Some(self.offset) } else { self.offset.checked_sub(1) };
+        let Some(last) = last.filter(|_| self.read_us != 0) else { return Ok(false) };
+        match log.read(last, 1) {
+            Ok(records) => Ok(records.first().is_none_or(|record| record.append_time_us != self.read_us)),
+            Err(LogError::Trimmed { .. }) => Ok(false), // Who reads on is told so.
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// What a cursor belongs to.
@@ -116,6 +139,7 @@ impl Cursors {
     pub fn seal(&self, scope: &Scope, version: u64, at: Cursor) -> String {
         let mut position = at.offset.to_be_bytes().to_vec();
         position.put_u32(at.index);
+        position.put_i64(at.read_us);
         self.seal_bytes(scope, version, &position)
     }
 
@@ -126,10 +150,11 @@ impl Cursors {
     pub fn open(&self, scope: &Scope, text: &str) -> Result<Option<Opened<Cursor>>, Status> {
         let Some(opened) = self.open_bytes(scope, text)? else { return Ok(None) };
         let mut position = &opened.at[..];
-        if position.len() != 12 {
+        if position.len() != 20 {
             return Err(scope.not_ours());
         }
-        let at = Cursor { offset: position.get_u64(), index: position.get_u32() };
+        let (offset, index) = (position.get_u64(), position.get_u32());
+        let at = Cursor { offset, index, read_us: position.get_i64() };
         Ok(Some(Opened { at, version: opened.version, other_log: opened.other_log }))
     }
 
@@ -202,6 +227,8 @@ impl Cursors {
 
 #[cfg(test)]
 mod tests {
+    use footpath_log::{Entry, MemoryLog};
+
     use super::*;
 
     fn reason<T: std::fmt::Debug>(result: Result<T, Status>) -> String {
@@ -211,7 +238,7 @@ mod tests {
     #[test]
     fn cursors_come_back() {
         let (cursors, scope) = (Cursors::new(&[1; 32], 7), Scope::new(Kind::Events, 1, &["a"]));
-        let at = Cursor { offset: 7, index: 3 };
+        let at = Cursor { offset: 7, index: 3, read_us: 5 };
         let text = cursors.seal(&scope, 2, at);
         let opened = cursors.open(&scope, &text).unwrap().unwrap();
         assert_eq!(opened, Opened { at, version: 2, other_log: false });
@@ -221,9 +248,21 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_of_a_history_that_is_gone_is_known() {
+        let log = MemoryLog::default();
+        for append_time_us in [5, 6] {
+            log.append_group(&[Entry { append_time_us, payload: "x".into() }]).unwrap();
+        }
+        let elsewhere =
+            |offset, index, read_us| Cursor { offset, index, read_us }.is_elsewhere(&log).unwrap();
+        assert!(!elsewhere(0, 0, 0) && !elsewhere(1, 0, 5) && !elsewhere(2, 0, 6) && !elsewhere(1, 7, 6));
+        assert!(elsewhere(3, 0, 0) && elsewhere(2, 0, 5) && elsewhere(1, 7, 5));
+    }
+
+    #[test]
     fn no_bit_of_a_cursor_can_be_changed() {
         let (cursors, scope) = (Cursors::new(&[1; 32], 7), Scope::new(Kind::Events, 1, &[]));
-        let text = cursors.seal(&scope, 1, Cursor { offset: 7, index: 3 });
+        let text = cursors.seal(&scope, 1, Cursor { offset: 7, index: 3, read_us: 5 });
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut forged = bytes.clone();

@@ -9,7 +9,7 @@ use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch;
 
 use crate::context::Context;
-use crate::cursor::{Cursor, Opened, Scope};
+use crate::cursor::{Cursor, Scope};
 use crate::live::{WatchState, watermark};
 
 /// How long a first snapshot waits for what was acknowledged before it was asked for.
@@ -35,13 +35,12 @@ pub struct FunnelWatch<'a> {
 }
 
 impl FunnelWatch<'_> {
-    /// Sends the numbers: whole at first, then what changed, at most once per interval, the first change at once. A
-    /// cursor only says how new the first snapshot has to be.
-    pub async fn follow(&self, interval_ms: u32, from: Option<Opened<Cursor>>) {
+    /// Sends the numbers: whole at first, then what changed, at most once per interval, the first change at once. The
+    /// first snapshot holds all that is stored now, and so what any cursor has seen.
+    pub async fn follow(&self, interval_ms: u32) {
         let interval = interval(interval_ms);
         // A funnel made a moment ago is in the log already, but the live path may not have read it yet.
-        let seen = from.filter(|cursor| !cursor.other_log).map_or(0, |cursor| cursor.at.offset);
-        let wanted = self.context.log.durable_end().max(seen);
+        let wanted = self.context.log.durable_end();
         let mut progress = self.context.hub.complete();
         let caught_up = progress.wait_for(|progress| progress.position >= wanted);
         let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
@@ -106,7 +105,7 @@ impl FunnelWatch<'_> {
     }
 
     fn cursor(&self, numbers: &FunnelNumbers) -> String {
-        let at = Cursor { offset: numbers.position, index: 0 };
+        let at = Cursor { offset: numbers.position, ..Cursor::default() };
         self.context.cursors.seal(self.scope, numbers.version, at)
     }
 }

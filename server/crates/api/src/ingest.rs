@@ -116,6 +116,8 @@ fn refusal(refused: footpath_ingest::RefusedEvent) -> v1::Refusal {
     }
 }
 
+/// How often an idle stream's key is looked at; a busy one's is with every batch.
+const GLANCE: Duration = Duration::from_secs(5);
 /// Time a stream has to finish once the server drains.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -158,8 +160,13 @@ impl Pump {
     async fn run(self, mut batches: Streaming<Bytes>) {
         use v1::ingest_stream_response::Message;
         let mut ends_at = None;
+        let mut glance = tokio::time::interval(GLANCE);
         loop {
             let next = tokio::select! {
+                _ = glance.tick() => match self.context.access.still(&self.caller) {
+                    Ok(()) => continue,
+                    Err(status) => return self.end_of_access(status).await,
+                },
                 () = self.context.drain.cancelled(), if ends_at.is_none() => {
                     ends_at = Some(tokio::time::Instant::now() + GRACE);
                     let ending = self.ending("drain", GRACE);
@@ -182,11 +189,17 @@ impl Pump {
                 return;
             }
             if let Some(status) = revoked {
-                let reason = reason_of(&status).unwrap_or_default();
-                self.send(Message::Ending(self.ending(&reason, Duration::ZERO))).await;
-                return self.end(status).await;
+                return self.end_of_access(status).await;
             }
         }
+    }
+
+    /// The key was revoked.
+    async fn end_of_access(&self, status: Status) {
+        let reason = reason_of(&status).unwrap_or_default();
+        let ending = self.ending(&reason, Duration::ZERO);
+        self.send(v1::ingest_stream_response::Message::Ending(ending)).await;
+        self.end(status).await;
     }
 
     async fn send(&self, message: v1::ingest_stream_response::Message) -> bool {

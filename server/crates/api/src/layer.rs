@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::task::{self, Poll};
 
-use futures_util::future::{Either, Ready, ready};
+use futures_util::TryFutureExt as _;
+use futures_util::future::{Either, MapOk, Ready, ready};
 use http::{HeaderMap, Request, Response};
 use tonic::Status;
 use tonic::body::Body;
@@ -48,10 +49,11 @@ pub struct AccessService<S> {
 impl<S, B> Service<Request<B>> for AccessService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Future<Output = Result<Response<Body>, S::Error>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response<Body>, S::Error>>>;
+    type Future = Either<MapOk<S::Future, Explain>, Ready<Result<Response<Body>, S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -61,11 +63,24 @@ where
         match judge(&self.context, request.uri().path(), request.headers()) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
-                Either::Left(self.inner.call(request))
+                Either::Left(self.inner.call(request).map_ok(explain))
             }
             Err(status) => Either::Right(ready(Ok(refusal(status, request.headers()).map(Body::new)))),
         }
     }
+}
+
+type Explain = fn(Response<Body>) -> Response<Body>;
+
+/// What tonic cannot decode it answers with INTERNAL and without a reason; every error of ours has one.
+fn explain(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    let internal = headers.get(Status::GRPC_STATUS).is_some_and(|code| code == "13");
+    if !internal || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return response;
+    }
+    let what = "the message is not what this RPC takes, encoded in protobuf; use the published .proto files";
+    invalid("message_malformed", what).into_http()
 }
 
 /// Who calls, if the call may go on. The generated services would take any body for gRPC, and answer an unknown method

@@ -35,6 +35,8 @@ const WARNING: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Messages that may wait for a slow reader before its subscriptions wait too.
 const QUEUE: usize = 64;
+/// Bytes of a subscription's id, which every message of it carries.
+const MAX_ID_BYTES: usize = 128;
 /// Subscriptions one watch may carry.
 const MAX_SUBSCRIPTIONS: usize = 100;
 
@@ -209,7 +211,7 @@ async fn follow(context: &Arc<Context>, state: &WatchState, subscription: &Check
     match target {
         Target::Funnel(target) => {
             let watch = FunnelWatch { context, state, id, funnel: &target.funnel_id, scope };
-            watch.follow(target.interval_ms, from.clone()).await;
+            watch.follow(target.interval_ms).await;
         }
         Target::Events(target) => {
             crate::tail::follow_events(context, state, id, target, scope, from.clone()).await;
@@ -248,8 +250,9 @@ impl WatchState {
         for id in remove {
             ids.remove(id.as_str());
         }
-        if !add.iter().all(|new| !new.id.is_empty() && ids.insert(&new.id)) {
-            return Err(invalid("subscription_id_invalid", "subscriptions: each needs an id of its own"));
+        if !add.iter().all(|new| (1..=MAX_ID_BYTES).contains(&new.id.len()) && ids.insert(&new.id)) {
+            let what = "subscriptions: each needs an id of its own, of 1 to 128 bytes";
+            return Err(invalid("subscription_id_invalid", what));
         }
         if ids.len() > MAX_SUBSCRIPTIONS {
             return Err(invalid("too_many_subscriptions", "a watch carries 100 subscriptions; open another"));

@@ -88,7 +88,8 @@ impl v1::query_service_server::QueryService for QueryApi {
         let asked = [request.actor.as_str(), &from_us.to_string(), &to_us.to_string()];
         let scope = Scope::new(Kind::EventPages, project.number, &asked);
         let opened = self.context.cursors.open(&scope, &request.page_token)?;
-        if opened.as_ref().is_some_and(|opened| opened.other_log) {
+        let end = self.context.log.durable_end();
+        if opened.as_ref().is_some_and(|opened| opened.other_log || opened.at.offset > end) {
             return Err(invalid(
                 "cursor_stale",
                 "page_token: the server was restored since; start again at the first page",
@@ -107,8 +108,8 @@ impl v1::query_service_server::QueryService for QueryApi {
         let stored = self.context.stored.clone();
         let read = move || footpath_query::events(&stored.pin(), &wanted, &convert::stored_event);
         let page = blocking(read).await?.map_err(query)?;
-        let next =
-            page.next.map(|(offset, index)| self.context.cursors.seal(&scope, 0, Cursor { offset, index }));
+        let next = page.next.map(|(offset, index)| Cursor { offset, index, ..Cursor::default() });
+        let next = next.map(|at| self.context.cursors.seal(&scope, 0, at));
         Ok(Response::new(v1::ListEventsResponse {
             events: page.events,
             next_page_token: next.unwrap_or_default(),

@@ -49,9 +49,9 @@ pub async fn follow_events(
 ) {
     let frames = context.hub.tail(); // Before the position is read, so that nothing falls between.
     // Not the live path's position: that may be far behind, and lets a new tail begin in the past.
-    let now = Cursor { offset: context.log.durable_end(), index: 0 };
+    let now = Cursor { offset: context.log.durable_end(), ..Cursor::default() };
     let next = match from {
-        Some(cursor) if cursor.other_log => {
+        Some(cursor) if cursor.other_log || is_elsewhere(context, cursor.at).await => {
             // How many were left out cannot be known: positions of another log mean nothing in this one.
             if !state.send_gap(id, "other_log", 0).await {
                 return;
@@ -65,6 +65,13 @@ pub async fn follow_events(
     if tail.follow(frames).await.is_err() {
         state.end(id, "storage_failed", "stored events cannot be read; the server's log says why").await;
     }
+}
+
+/// Whether a cursor is of a history that is gone. Where the log cannot be read, the tail will say so.
+async fn is_elsewhere(context: &Arc<Context>, at: Cursor) -> bool {
+    let log = Arc::clone(&context.log);
+    let found = crate::query::blocking(move || at.is_elsewhere(log.as_ref())).await;
+    found.is_ok_and(|found| found.unwrap_or_default())
 }
 
 impl Tail<'_> {
@@ -98,7 +105,7 @@ impl Tail<'_> {
                     if !self.state.send_gap(self.id, "trimmed", first - self.next.offset).await {
                         return Ok(false);
                     }
-                    self.next = Cursor { offset: first, index: 0 };
+                    self.next = Cursor { offset: first, ..Cursor::default() };
                     continue;
                 }
                 Err(error) => {
@@ -116,7 +123,7 @@ impl Tail<'_> {
             }
             // Frames that cannot be read are passed, too, or the next page would be this one again.
             if self.next.offset < page.end {
-                self.next = Cursor { offset: page.end, index: 0 };
+                self.next = Cursor { offset: page.end, ..Cursor::default() };
             }
         }
     }
@@ -124,13 +131,14 @@ impl Tail<'_> {
     async fn send_frame(&mut self, frame: &TailFrame) -> bool {
         let wanted = frame.project == self.state.project();
         let events = if wanted { self.wanted(frame) } else { Vec::new() };
-        let after = Cursor { offset: frame.offset + 1, index: 0 };
+        let read_us = frame.append_us;
+        let after = Cursor { offset: frame.offset + 1, index: 0, read_us };
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
             let page: Vec<_> = events.by_ref().take(PAGE).collect();
             let last = page.last().map_or(0, |e| e.index + 1);
             let more = events.peek().is_some();
-            let at = if more { Cursor { offset: frame.offset, index: last } } else { after };
+            let at = if more { Cursor { offset: frame.offset, index: last, read_us } } else { after };
             let cursor = self.context.cursors.seal(self.scope, 0, at);
             if !self.state.send_events(self.id, page, cursor).await {
                 return false;

@@ -26,15 +26,13 @@ pub struct EventTime {
 }
 
 /// Decides an event's time from the one sent, the time of receipt and the install's clock offset (0: none).
-/// A historical batch keeps its times.
+/// A historical batch is not corrected.
 #[inline]
 pub fn event_time(sent_us: Option<i64>, received_us: i64, offset_us: i64, historical: bool) -> EventTime {
     let Some(raw_us) = sent_us else {
         return EventTime { time_us: received_us, raw_us: received_us, rule: TimeRule::Received };
     };
-    if historical {
-        return EventTime { time_us: raw_us, raw_us, rule: TimeRule::AsSent };
-    }
+    let offset_us = if historical { 0 } else { offset_us };
     let time_us = raw_us.saturating_add(offset_us).max(0);
     if time_us > received_us.saturating_add(FUTURE_BEYOND_US) {
         return EventTime { time_us: received_us, raw_us, rule: TimeRule::Future };
@@ -116,7 +114,8 @@ mod tests {
         assert_eq!(rule(Some(NOW + DAY), 0, false), (NOW + DAY, TimeRule::AsSent));
         assert_eq!(rule(Some(NOW + DAY + 1), 0, false), (NOW, TimeRule::Future));
         assert_eq!(rule(Some(NOW + 2 * DAY), -2 * DAY, false), (NOW, TimeRule::Corrected));
-        assert_eq!(rule(Some(NOW + 2 * DAY), 0, true), (NOW + 2 * DAY, TimeRule::AsSent));
+        assert_eq!(rule(Some(NOW - 2 * DAY), 7 * DAY, true), (NOW - 2 * DAY, TimeRule::AsSent));
+        assert_eq!(rule(Some(NOW + 2 * DAY), 0, true), (NOW, TimeRule::Future));
         assert_eq!(rule(Some(5), -DAY, false), (0, TimeRule::Corrected));
     }
 

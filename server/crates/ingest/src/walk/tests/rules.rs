@@ -234,7 +234,8 @@ fn times_are_in_range_and_follow_the_rules() {
     assert_eq!(rule(None, false), (NOW, TimeRule::Received));
     assert_eq!(rule(Some(0), false), (7, TimeRule::AsSent));
     assert_eq!(rule(Some(4_000_000_000), false), (NOW, TimeRule::Future));
-    assert_eq!(rule(Some(4_000_000_000), true), (4_000_000_000_000_007, TimeRule::AsSent));
+    assert_eq!(rule(Some(1), true), (1_000_007, TimeRule::AsSent));
+    assert_eq!(rule(Some(4_000_000_000), true), (NOW, TimeRule::Future));
 }
 
 #[test]
