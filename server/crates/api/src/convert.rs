@@ -27,11 +27,18 @@ pub fn json_struct(map: serde_json::Map<String, Json>) -> prost_types::Struct {
     prost_types::Struct { fields: map.into_iter().map(|(k, v)| (k, json_value(v))).collect() }
 }
 
+/// Up to here every whole number is a double of its own.
+const EXACT: u64 = 1 << 53;
+
 fn json_value(json: Json) -> prost_types::Value {
     use prost_types::value::Kind;
     let kind = match json {
         Json::Null => Kind::NullValue(0),
         Json::Bool(b) => Kind::BoolValue(b),
+        // As text, like 64-bit numbers in protobuf's JSON: a double would be another number.
+        Json::Number(n) if n.as_i64().is_some_and(|n| n.unsigned_abs() > EXACT) => {
+            Kind::StringValue(n.to_string())
+        }
         Json::Number(n) => Kind::NumberValue(n.as_f64().unwrap_or_default()),
         Json::String(s) => Kind::StringValue(s),
         Json::Array(values) => {

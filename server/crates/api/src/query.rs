@@ -35,6 +35,10 @@ impl QueryApi {
 
     fn asked(&self, project: &str, request: &v1::QueryFunnelRequest) -> Result<CountedFunnel, Status> {
         let mut asked = match (request.funnel_id.as_str(), &request.funnel) {
+            ("", Some(funnel)) if funnel.id.is_empty() => {
+                // Nobody will ask for it by name.
+                convert::funnel(&v1::Funnel { id: "unnamed".to_owned(), ..funnel.clone() }, 0)?
+            }
             ("", Some(funnel)) => convert::funnel(funnel, 0)?,
             ("", None) => {
                 let what = "name a defined funnel in funnel_id, or send one in funnel";

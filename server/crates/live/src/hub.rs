@@ -31,7 +31,7 @@ pub const CAUSES: usize = 5;
 /// What one cause has changed since the worker started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CauseTotal {
-    /// Persons' results.
+    /// Changes of a person's result.
     pub persons: u64,
     /// The sum of its changes at each step; steps it never touched may be left out at the end.
     pub steps: Vec<i64>,
