@@ -27,11 +27,16 @@ impl SpareKeeper {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, kept) = (Arc::clone(&stop), Arc::clone(&log));
         let work = move || {
+            let mut failed = false;
             while !stopped.load(Ordering::SeqCst) {
-                if let Err(error) = kept.prepare_spare() {
-                    tracing::warn!(%error, "the next segment of the log cannot be prepared");
+                let prepared = kept.prepare_spare();
+                if let Err(error) = &prepared {
+                    if !failed {
+                        tracing::warn!(%error, "the next segment of the log cannot be prepared; trying again");
+                    }
                     std::thread::sleep(RETRY);
                 }
+                failed = prepared.is_err();
                 kept.wait_until_spare_taken(RETRY);
             }
         };

@@ -363,8 +363,11 @@ impl<J: Judge> Sequencer<J> {
             return true;
         }
         match self.log.recover() {
-            Ok(()) => healthy.store(true, Ordering::Relaxed),
-            Err(error) => tracing::warn!(%error, "the log is still not writable"),
+            Ok(()) => {
+                tracing::info!("the log takes batches again");
+                healthy.store(true, Ordering::Relaxed);
+            }
+            Err(error) => tracing::debug!(%error, "the log is still not writable"),
         }
         healthy.load(Ordering::Relaxed)
     }
@@ -428,8 +431,10 @@ impl<J: Judge> Sequencer<J> {
         self.judge.aborted();
         let metrics = &self.shared.metrics;
         metrics.groups_failed.fetch_add(1, Ordering::Relaxed);
-        if !matches!(error, LogError::TooLarge { .. }) {
-            metrics.healthy.store(false, Ordering::Relaxed);
+        // Told once, not twice a second for as long as it lasts.
+        let fails = !matches!(error, LogError::TooLarge { .. });
+        if fails && metrics.healthy.swap(false, Ordering::Relaxed) {
+            tracing::error!(%error, "the log takes no batches until it can be written again");
         }
         let error = CommitError::from(error);
         for (_, sender) in answers {
