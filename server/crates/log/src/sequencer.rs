@@ -137,10 +137,10 @@ pub enum CommitError {
         limit: usize,
     },
     /// No space on disk.
-    #[error("the disk is full, nothing was stored; send again later")]
+    #[error("the disk is full")]
     Full,
     /// The log could not write; it is being recovered.
-    #[error("the log could not store the batch ({0}); send again later")]
+    #[error("the log could not be written: {0}")]
     Failed(String),
     /// The server is stopping.
     #[error("the server is stopping; send again to another one or later")]
