@@ -1,9 +1,11 @@
 //! A connection to a server, and errors that say what to do next.
 
+use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use tokio_rustls::rustls;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -31,11 +33,9 @@ impl Server {
     /// If the address or the authority cannot be used, or nothing answers.
     pub async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = self.endpoint()?;
-        endpoint.connect().await.with_context(|| {
-            format!(
-                "no server answers at {}; start one with `footpath serve`, or name it with --url",
-                self.url
-            )
+        endpoint.connect().await.map_err(|error| {
+            let why = no_connection(&error, &self.url);
+            anyhow::Error::new(error).context(why)
         })
     }
 
@@ -53,6 +53,36 @@ impl Server {
         let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(endpoint.tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))?)
     }
+}
+
+/// Why there is no connection, and what to do.
+fn no_connection(error: &tonic::transport::Error, url: &str) -> String {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => format!(
+            "a server answers at {url}, but its certificate is not accepted: --ca must name the authority that signed \
+             it, or the certificate itself if it is self-signed and no authority (CA:FALSE), and it must be made for \
+             this host; the section \"TLS\" of docs/operations.md makes one"
+        ),
+        Some(_) => format!(
+            "what answers at {url} does not speak TLS: write http:// if the server has no certificate, and name its \
+             main port"
+        ),
+        None => {
+            format!("no server answers at {url}; start one with `footpath serve`, or name it with --url")
+        }
+    }
+}
+
+/// What TLS says, however deep it lies.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut wrapped =
+        anyhow::Chain::new(error).filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref());
+    wrapped.find_map(|error| error.downcast_ref())
+}
+
+/// A key or token; an empty one, as of a variable that is set to nothing, counts as none.
+pub fn given(secret: Option<&str>) -> Option<&str> {
+    secret.filter(|secret| !secret.trim().is_empty())
 }
 
 /// A server, a project on it, and the right to read and define.
@@ -74,7 +104,7 @@ impl Project {
     /// # Errors
     /// Without a token, or if nothing answers.
     pub async fn connect(&self, role: &str) -> anyhow::Result<SignedChannel> {
-        let token = self.token.as_deref().with_context(|| {
+        let token = given(self.token.as_deref()).with_context(|| {
             format!(
                 "a token is needed: make one with `footpath token --role {role}` and pass it as --token or \
                  FOOTPATH_TOKEN"
@@ -125,6 +155,14 @@ pub fn explain(status: &Status) -> anyhow::Error {
         _ if status.code() == Code::Unavailable => {
             anyhow!("{}: is the server running? Try again, or name another with --url", status.message())
         }
+        // Footpath itself always names a reason.
+        "" => anyhow!(
+            "no answer of Footpath came ({:?} {:?}): either the connection broke, or --url names something else than a \
+             server's main port. It is not the admin port, and begins with https:// if the server has a certificate, \
+             else with http://",
+            status.code(),
+            status.message()
+        ),
         _ => anyhow!("{}", status.message()),
     }
 }

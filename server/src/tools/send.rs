@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 use v1::ingest_service_client::IngestServiceClient;
 
 use super::ndjson;
-use super::remote::{Bearer, Server, SignedChannel, explain};
+use super::remote::{Bearer, Server, SignedChannel, explain, given};
 
 /// A batch holds at most so many events and bytes; the server's limits are 10,000 and 4 MiB by default.
 const BATCH_EVENTS: usize = 1_000;
@@ -98,7 +98,7 @@ struct Sender {
 /// # Errors
 /// If the file cannot be read or the server not be reached; the message says how to go on.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let key = args.key.as_deref().context(
+    let key = given(args.key.as_deref()).context(
         "a project key is needed: pass it as --key or FOOTPATH_KEY. The server prints one on its first start, and the \
          page makes more",
     )?;
@@ -161,8 +161,9 @@ impl Sender {
                     }
                     pause
                 }
-                Err(status) if !is_passing(&status) => return Err(stopped(&explain(&status), line)),
-                Err(status) if Instant::now() > deadline => return Err(stopped(&explain(&status), line)),
+                Err(status) if !is_passing(&status) || Instant::now() > deadline => {
+                    return Err(stopped(explain(&status), line));
+                }
                 Err(status) => status.get_details_retry_info().and_then(|info| info.retry_delay),
             };
             if batch.events.is_empty() {
@@ -239,7 +240,10 @@ fn is_passing(status: &Status) -> bool {
     )
 }
 
-fn stopped(error: &anyhow::Error, line: u64) -> anyhow::Error {
+fn stopped(error: anyhow::Error, line: u64) -> anyhow::Error {
+    if line == 1 {
+        return error;
+    }
     anyhow::anyhow!(
         "{error:#}. Everything before line {line} has been answered; go on with --from-line {line}"
     )
