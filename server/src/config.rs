@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -241,13 +242,16 @@ fn check_alone(known: &clap::Arg, value: &str) -> Result<(), String> {
 /// What clap wraps into the name of a flag.
 fn why(error: &clap::Error) -> String {
     if let Some(source) = error.source() {
-        return source.to_string();
+        let no_number = source.downcast_ref().is_some_and(|error: &ParseIntError| {
+            matches!(error.kind(), IntErrorKind::InvalidDigit | IntErrorKind::Empty)
+        });
+        return if no_number { "a whole number is needed".into() } else { source.to_string() };
     }
     match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
             format!("it is one of {}", valid.join(", "))
         }
-        _ => error.kind().to_string(),
+        _ => "an empty text is no value".into(), // All that clap refuses without a word of its own.
     }
 }
 
@@ -311,7 +315,7 @@ fn bytes(text: &str) -> Result<usize, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
-        text.parse().map_err(|e| format!("write a duration as in 60s: {e}"))?;
+        text.parse().map_err(|_| "write a duration as in 60s or 1m 30s".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".into())
 }
 
@@ -363,11 +367,12 @@ mod tests {
             ("log-format = \"xml\"", "it is one of text, json"),
             ("reflection = \"maybe\"", "it is one of true, false"),
             ("chunk-age = \"soon\"", "write a duration as in 60s"),
-            ("limit-events = -1", "invalid digit"),
+            ("limit-events = -1", "a whole number is needed"),
             ("otlp-endpoint = \"https://collector:4317\"", "TLS is not supported"),
             ("otlp-endpoint = \"collector\"", "http://127.0.0.1:4317"),
             ("promote = \"total:gold\"", "kinds are string"),
             ("tls-cert = \"cert.pem\"", "--tls-key"),
+            ("data = \"\"", "an empty text is no value"),
         ] {
             let error = format!("{:#}", serve(line, &[]).unwrap_err());
             let told = error.contains("footpath.toml: ") && error.contains(why);
@@ -388,7 +393,7 @@ mod tests {
     #[test]
     fn a_value_of_the_file_must_fit_also_where_a_flag_wins() {
         let error = format!("{:#}", serve("limit-events = \"many\"", &["--limit-events", "7"]).unwrap_err());
-        assert!(error.contains("footpath.toml: limit-events cannot be \"many\": invalid digit"), "{error}");
+        assert!(error.contains("footpath.toml: limit-events cannot be \"many\": a whole number"), "{error}");
         assert!(serve("listen = [1]", &["--listen", "127.0.0.1:2"]).is_err());
     }
 
