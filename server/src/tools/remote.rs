@@ -155,8 +155,7 @@ pub fn explain(status: &Status) -> anyhow::Error {
         _ if status.code() == Code::Unavailable => {
             anyhow!("{}: is the server running? Try again, or name another with --url", status.message())
         }
-        // Footpath itself always names a reason.
-        "" => anyhow!(
+        _ if is_foreign(status) => anyhow!(
             "no answer of Footpath came ({:?} {:?}): either the connection broke, or --url names something else than a \
              server's main port. It is not the admin port, and begins with https:// if the server has a certificate, \
              else with http://",
@@ -174,6 +173,11 @@ pub fn explain_for(role: &str, status: &Status) -> anyhow::Error {
         return anyhow!("{}; `footpath token --role {role}` makes one", status.message());
     }
     explain(status)
+}
+
+/// Whether it does not come from Footpath, which always names a reason.
+pub fn is_foreign(status: &Status) -> bool {
+    reason(status).is_empty()
 }
 
 fn reason(status: &Status) -> String {

@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 use v1::ingest_service_client::IngestServiceClient;
 
 use super::ndjson;
-use super::remote::{Bearer, Server, SignedChannel, explain, given};
+use super::remote::{Bearer, Server, SignedChannel, explain, given, is_foreign};
 
 /// A batch holds at most so many events and bytes; the server's limits are 10,000 and 4 MiB by default.
 const BATCH_EVENTS: usize = 1_000;
@@ -91,6 +91,7 @@ struct Sender {
     patience: Duration,
     counts: Counts,
     progress: bool,
+    told_waiting: bool,
 }
 
 /// Sends the file.
@@ -114,6 +115,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         patience: Duration::from_secs(args.patience),
         counts: Counts::default(),
         progress: std::io::stderr().is_terminal(),
+        told_waiting: false,
     };
     let sent = sender.file(input, args.from_line).await;
     sender.summary();
@@ -164,7 +166,10 @@ impl Sender {
                 Err(status) if !is_passing(&status) || Instant::now() > deadline => {
                     return Err(stopped(explain(&status), line));
                 }
-                Err(status) => status.get_details_retry_info().and_then(|info| info.retry_delay),
+                Err(status) => {
+                    self.say_waiting(&status);
+                    status.get_details_retry_info().and_then(|info| info.retry_delay)
+                }
             };
             if batch.events.is_empty() {
                 break;
@@ -207,6 +212,14 @@ impl Sender {
         }
         if self.counts.refused == SHOWN {
             eprintln!("(more refused lines are only counted)");
+        }
+    }
+
+    /// Once: whoever named the wrong address should not have to wait to the end to learn it.
+    fn say_waiting(&mut self, status: &Status) {
+        if !self.told_waiting && is_foreign(status) {
+            eprintln!("waiting: {:#}", explain(status));
+            self.told_waiting = true;
         }
     }
 
