@@ -148,6 +148,11 @@ fn send_says_what_to_do_without_a_key_or_a_server() {
     }
     let (_, good, all) = run(with_empty_secrets().arg("export"));
     assert!(!good && all.contains("a token is needed"), "{all}");
+    for no_address in ["127.0.0.1:7400", "localhost:7400", "ftp://localhost"] {
+        let (_, good, all) =
+            run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", no_address]));
+        assert!(!good && all.contains("write it like http://"), "{all}");
+    }
     let nobody = format!("http://{}", free_address());
     let (_, good, all) = run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", &nobody]));
     assert!(!good && all.contains("footpath serve"), "{all}");

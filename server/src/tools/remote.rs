@@ -34,18 +34,20 @@ impl Server {
     pub async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = self.endpoint()?;
         endpoint.connect().await.map_err(|error| {
-            let why = no_connection(&error, &self.url);
-            anyhow::Error::new(error).context(why)
+            // Only the root: tonic's own words repeat what lies below them.
+            let root = anyhow::Chain::new(&error).last().map(ToString::to_string).unwrap_or_default();
+            anyhow!("{} ({root})", no_connection(&error, &self.url))
         })
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let endpoint = Endpoint::from_shared(self.url.clone())
-            .with_context(|| format!("{:?} is no address; write it like http://127.0.0.1:7400", self.url))?
-            .connect_timeout(Duration::from_secs(10))
-            .tcp_nodelay(true);
+        let no_address = || format!("{:?} is no address; write it like http://127.0.0.1:7400", self.url);
+        let endpoint = Endpoint::from_shared(self.url.clone()).with_context(no_address)?;
+        let known = ["http", "https"].map(Some).contains(&endpoint.uri().scheme_str());
+        anyhow::ensure!(known, no_address());
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(10)).tcp_nodelay(true);
         let Some(file) = &self.ca else {
-            if self.url.starts_with("https:") {
+            if endpoint.uri().scheme_str() == Some("https") {
                 bail!("for https, name the authority that signed the server's certificate with --ca FILE");
             }
             return Ok(endpoint);
