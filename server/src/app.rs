@@ -1,6 +1,6 @@
 //! The composition root: the only place that names a backend.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use footpath_api::{Context, routes};
 use footpath_live::Progress;
 use footpath_log::Log;
 use footpath_log::disk::make_folder;
-use footpath_model::clock::{Clock, SystemClock};
+use footpath_model::clock::Clock;
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
 use tokio::net::TcpListener;
@@ -57,15 +57,15 @@ impl App {
     /// Opens the data folder, takes the ports and starts the threads. Inside a runtime.
     ///
     /// # Errors
-    /// If the folder, a port or the certificate cannot be used; the message says what to do.
-    pub fn open(config: &Config) -> anyhow::Result<Self> {
+    /// If the clock, the folder, a port or the certificate cannot be used; the message says what to do.
+    pub fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         config.check()?;
+        check_clock(clock.as_ref())?;
         let tls = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
         let tls = tls.map(|(cert, key)| listener::tls(cert, key)).transpose()?;
         let (listener, admin_listener) = (listen(config.listen)?, listen(config.admin_listen)?);
         make_folder(&config.data)
             .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         check_state(&config.data)?;
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.data.join("state.redb"))?);
         let pipeline = Pipeline::start(config, &store, &clock)?;
@@ -100,10 +100,10 @@ impl App {
             println!("project: {}", config.project);
             println!("project key: {key}");
         }
-        println!("admin: http://{}", self.admin_listener.local_addr()?);
+        println!("admin: http://{}", reachable(self.admin_listener.local_addr()?));
         let code = self.context.codes.issue(&config.project, self.context.clock.now_us());
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        println!("open: {scheme}://{}/?code={code}", self.listener.local_addr()?);
+        println!("open: {scheme}://{}/?code={code}", reachable(self.listener.local_addr()?));
         Ok(())
     }
 
@@ -184,6 +184,18 @@ fn consumers(context: &Arc<Context>, pipeline: &Pipeline) -> Vec<Consumer> {
     ]
 }
 
+/// 2020-01-01: no machine that runs this can be right about an earlier time.
+const EARLIEST_US: i64 = 1_577_836_800_000_000;
+
+/// Events would be stored under the wrong time, and times before 1970 cannot even be written.
+fn check_clock(clock: &dyn Clock) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        clock.now_us() >= EARLIEST_US,
+        "the system's clock is set to a time before 2020: set it right, then start again"
+    );
+    Ok(())
+}
+
 /// Without its state a folder that holds events would look like a new one: other keys, and no funnel.
 fn check_state(data: &Path) -> anyhow::Result<()> {
     let state = data.join("state.redb");
@@ -201,6 +213,18 @@ fn check_state(data: &Path) -> anyhow::Result<()> {
         data.display()
     );
     Ok(())
+}
+
+/// Where a program of this machine finds what listens at `address`: "every address" is none to go to.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -280,7 +304,37 @@ async fn stdin_closed() {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+    use footpath_model::clock::ManualClock;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_clock_before_2020_stops_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let command = Config::augment_args(clap::Command::new("serve").no_binary_name(true));
+        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"];
+        let args = ports.map(Into::into).into_iter().chain([data.clone().into_os_string()]);
+        let config = Config::from_arg_matches(&command.get_matches_from(args)).unwrap();
+        for wrong in [0, EARLIEST_US - 1] {
+            let error = App::open(&config, Arc::new(ManualClock::at(wrong))).err().unwrap().to_string();
+            assert!(error.contains("clock") && !data.exists(), "{error}");
+        }
+        let right = App::open(&config, Arc::new(ManualClock::at(EARLIEST_US))).unwrap();
+        tokio::task::spawn_blocking(|| right.pipeline.stop()).await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_link_never_leads_to_every_address() {
+        for (given, shown) in [
+            ("0.0.0.0:7400", "127.0.0.1:7400"),
+            ("[::]:7400", "[::1]:7400"),
+            ("192.0.2.1:7400", "192.0.2.1:7400"),
+        ] {
+            assert_eq!(reachable(given.parse().unwrap()).to_string(), shown);
+        }
+    }
 
     #[test]
     fn events_without_their_state_are_refused() {

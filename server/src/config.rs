@@ -1,12 +1,15 @@
 //! Settings: one struct. A flag wins over the environment, the environment over the file, the file over the default.
 //! docs/configuration.md is the table of them; a test holds it against this file.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 use footpath_history::schema::{Promoted, check_promoted};
@@ -22,10 +25,10 @@ pub struct Config {
     #[arg(long, env = "FOOTPATH_DATA", default_value = "data")]
     pub data: PathBuf,
     /// Address of gRPC, gRPC-Web, POST /v1/ingest and the page.
-    #[arg(long, env = "FOOTPATH_LISTEN", default_value = "127.0.0.1:7400")]
+    #[arg(long, env = "FOOTPATH_LISTEN", default_value = "127.0.0.1:7400", value_parser = address)]
     pub listen: SocketAddr,
     /// Address of /livez, /readyz, /metrics and gRPC health, in plain text and without access control: keep it on loopback.
-    #[arg(long, env = "FOOTPATH_ADMIN_LISTEN", default_value = "127.0.0.1:7401")]
+    #[arg(long, env = "FOOTPATH_ADMIN_LISTEN", default_value = "127.0.0.1:7401", value_parser = address)]
     pub admin_listen: SocketAddr,
     /// Id of the project that the first start makes.
     #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default", value_parser = project)]
@@ -84,8 +87,8 @@ pub struct Config {
     /// How log lines look.
     #[arg(long, env = "FOOTPATH_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// OTLP endpoint (gRPC) for traces and metrics, for example http://127.0.0.1:4317; unset, nothing is recorded.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    /// OTLP endpoint (gRPC, without TLS) for traces and metrics, for example http://127.0.0.1:4317; unset or empty, nothing is recorded.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = otlp_endpoint)]
     pub otlp_endpoint: Option<String>,
     /// Takes events in and does nothing with them: to measure the way in alone. Nothing is trimmed, no number moves.
     #[arg(long, hide = true)]
@@ -164,6 +167,11 @@ impl Config {
         Ok(())
     }
 
+    /// Where traces and metrics go.
+    pub fn telemetry_endpoint(&self) -> Option<&str> {
+        self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
+    }
+
     /// What is too much in a batch.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -190,7 +198,12 @@ pub fn parse(command: Command, args: Vec<OsString>) -> anyhow::Result<ArgMatches
     let subcommand = command.find_subcommand(name).context("clap lost a subcommand")?;
     let more = from_file(subcommand, given, path)?;
     let args = args.into_iter().chain(more);
-    command.try_get_matches_from(args).with_context(|| format!("in {}", path.display()))
+    // Every value fits by itself; what is left is settings that need each other.
+    command.try_get_matches_from(args).map_err(|error| {
+        let text = error.to_string();
+        let told = text.trim_start_matches("error: ").lines().take_while(|line| !line.is_empty());
+        anyhow::anyhow!("{}: {}", path.display(), told.map(str::trim).collect::<Vec<_>>().join(" "))
+    })
 }
 
 /// The file's settings as flags, without those that are set already.
@@ -206,7 +219,9 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
             toml::Value::Integer(_) | toml::Value::Boolean(_) => value.to_string(),
             _ => anyhow::bail!("{}: {key:?} must be a string, a number or a boolean", path.display()),
         };
-        check_alone(known, &value).with_context(|| format!("in {}: --{key}", path.display()))?;
+        if let Err(why) = check_alone(known, &value) {
+            anyhow::bail!("{}: {key} cannot be {value:?}: {why}", path.display());
+        }
         let source = given.value_source(known.get_id().as_str());
         if matches!(source, None | Some(ValueSource::DefaultValue)) {
             flags.push(format!("--{key}={value}").into());
@@ -215,13 +230,29 @@ fn from_file(command: &Command, given: &ArgMatches, path: &Path) -> anyhow::Resu
     Ok(flags)
 }
 
-/// A value of the file must fit also where a flag wins over it.
-fn check_alone(known: &clap::Arg, value: &str) -> anyhow::Result<()> {
+/// A value of the file must fit also where a flag wins over it. The error is only why not.
+fn check_alone(known: &clap::Arg, value: &str) -> Result<(), String> {
     let bare = clap::Arg::new("value").action(ArgAction::Set).allow_hyphen_values(true);
     let bare = bare.value_parser(known.get_value_parser().clone());
     let bare = bare.value_delimiter(known.get_value_delimiter());
-    Command::new("footpath").no_binary_name(true).arg(bare).try_get_matches_from([value])?;
-    Ok(())
+    let parsed = Command::new("footpath").no_binary_name(true).arg(bare).try_get_matches_from([value]);
+    parsed.map(drop).map_err(|error| why(&error))
+}
+
+/// What clap wraps into the name of a flag.
+fn why(error: &clap::Error) -> String {
+    if let Some(source) = error.source() {
+        let no_number = source.downcast_ref().is_some_and(|error: &ParseIntError| {
+            matches!(error.kind(), IntErrorKind::InvalidDigit | IntErrorKind::Empty)
+        });
+        return if no_number { "a whole number is needed".into() } else { source.to_string() };
+    }
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
+            format!("it is one of {}", valid.join(", "))
+        }
+        _ => "an empty text is no value".into(), // All that clap refuses without a word of its own.
+    }
 }
 
 /// Not where the file is, nor what only another program passes.
@@ -229,10 +260,39 @@ fn in_file(arg: &clap::Arg) -> bool {
     arg.get_long() != Some("config") && !arg.is_hide_set()
 }
 
+/// How alike two names are that one may have been meant for the other.
+const NEAR: f64 = 0.85;
+
 fn unknown(command: &Command, key: &str) -> String {
     let known = command.get_arguments().filter(|arg| in_file(arg)).filter_map(clap::Arg::get_long);
-    let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-    format!("unknown key {key:?}; did you mean {:?}?", nearest.unwrap_or_default())
+    let rated = known.map(|name| (strsim::jaro_winkler(name, key), name));
+    match rated.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((likeness, nearest)) if likeness >= NEAR => {
+            format!("unknown key {key:?}; did you mean {nearest:?}?")
+        }
+        _ => format!("unknown key {key:?}; `footpath {} --help` lists those there are", command.get_name()),
+    }
+}
+
+/// Where to listen.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a port are needed, as in 127.0.0.1:7400, [::1]:7400 or, for every address, 0.0.0.0:7400"
+            .into()
+    })
+}
+
+/// Empty counts as unset: so does OpenTelemetry's specification.
+fn otlp_endpoint(text: &str) -> Result<String, String> {
+    let uri: Result<http::Uri, _> = text.parse();
+    match uri.as_ref().ok().and_then(|uri| uri.scheme_str()) {
+        Some("http") => Ok(text.to_owned()),
+        Some("https") => {
+            Err("TLS is not supported here: name a collector near the server with http://".into())
+        }
+        _ if text.is_empty() => Ok(String::new()),
+        _ => Err("write it as in http://127.0.0.1:4317".into()),
+    }
 }
 
 fn project(text: &str) -> Result<String, String> {
@@ -255,7 +315,7 @@ fn bytes(text: &str) -> Result<usize, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
-        text.parse().map_err(|e| format!("write a duration as in 60s: {e}"))?;
+        text.parse().map_err(|_| "write a duration as in 60s or 1m 30s".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".into())
 }
 
@@ -294,13 +354,38 @@ mod tests {
     fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         let error = serve("admin_listen = \"127.0.0.1:1\"", &[]).unwrap_err().to_string();
         assert!(error.contains("\"admin_listen\"") && error.contains("\"admin-listen\""), "{error}");
-        assert!(serve("config = \"x\"", &[]).unwrap_err().to_string().contains("unknown key"));
+        for far in ["config", "colour"] {
+            let error = serve(&format!("{far} = \"x\""), &[]).unwrap_err().to_string();
+            assert!(error.contains("unknown key") && error.contains("serve --help"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_told_in_one_sentence() {
+        for (line, why) in [
+            ("listen = \"localhost:8400\"", "an IP address and a port are needed"),
+            ("log-format = \"xml\"", "it is one of text, json"),
+            ("reflection = \"maybe\"", "it is one of true, false"),
+            ("chunk-age = \"soon\"", "write a duration as in 60s"),
+            ("limit-events = -1", "a whole number is needed"),
+            ("otlp-endpoint = \"https://collector:4317\"", "TLS is not supported"),
+            ("otlp-endpoint = \"collector\"", "http://127.0.0.1:4317"),
+            ("promote = \"total:gold\"", "kinds are string"),
+            ("tls-cert = \"cert.pem\"", "--tls-key"),
+            ("data = \"\"", "an empty text is no value"),
+        ] {
+            let error = format!("{:#}", serve(line, &[]).unwrap_err());
+            let told = error.contains("footpath.toml: ") && error.contains(why);
+            assert!(told && !error.contains("error:") && !error.contains('\n'), "{error}");
+        }
+        let unset = serve("otlp-endpoint = \"\"", &[]).unwrap();
+        assert_eq!(unset.telemetry_endpoint(), None);
     }
 
     #[test]
     fn a_value_that_does_not_fit_is_refused_by_name() {
         let error = format!("{:#}", serve("listen = \"somewhere\"", &[]).unwrap_err());
-        assert!(error.contains("--listen") && error.contains("footpath.toml"), "{error}");
+        assert!(error.contains("footpath.toml: listen cannot be \"somewhere\": an IP address"), "{error}");
         assert!(serve("limit-batch-bytes = \"4 parsecs\"", &[]).is_err());
         assert!(serve("[listen]\nport = 1", &[]).is_err());
     }
@@ -308,7 +393,7 @@ mod tests {
     #[test]
     fn a_value_of_the_file_must_fit_also_where_a_flag_wins() {
         let error = format!("{:#}", serve("limit-events = \"many\"", &["--limit-events", "7"]).unwrap_err());
-        assert!(error.contains("--limit-events") && error.contains("footpath.toml"), "{error}");
+        assert!(error.contains("footpath.toml: limit-events cannot be \"many\": a whole number"), "{error}");
         assert!(serve("listen = [1]", &["--listen", "127.0.0.1:2"]).is_err());
     }
 

@@ -14,9 +14,11 @@ mod telemetry;
 mod tools;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use footpath_model::clock::SystemClock;
 
 #[derive(Parser)]
 #[command(name = "footpath", version, about = "Real-time user-behaviour analytics, gRPC first.")]
@@ -54,6 +56,9 @@ fn run() -> anyhow::Result<ExitCode> {
     if !matches!(command, Command::Serve(_)) {
         telemetry::for_a_tool()?;
     }
+    if matches!(command, Command::Serve(_) | Command::Demo(_)) {
+        keep_files_private();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         match command {
@@ -70,9 +75,14 @@ fn run() -> anyhow::Result<ExitCode> {
     exit
 }
 
+/// Events, keys and secrets lie in the files: nobody but their owner reads what is made from now on.
+fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 async fn serve(config: &config::Config) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::Telemetry::start(config)?;
-    let app = app::App::open(config)?;
+    let app = app::App::open(config, Arc::new(SystemClock))?;
     app.announce(config)?;
     app.serve(config, telemetry).await?;
     Ok(ExitCode::SUCCESS)

@@ -41,6 +41,13 @@ impl Projector {
         projection: Arc<Projection>,
     ) -> anyhow::Result<Self> {
         let next = store.ledger_position()?.map_or_else(|| log.first(), |last| last + 1);
+        anyhow::ensure!(
+            (log.first()..=log.durable_end()).contains(&next),
+            "state.redb and the log are of different times: state.redb knows the log up to {next}, which holds {} to \
+             {}; restore the whole data folder from one backup",
+            log.first(),
+            log.durable_end()
+        );
         let mut work = Work::new(log, store, projection, next);
         work.catch_up()?;
         work.apply()?;
@@ -236,6 +243,20 @@ mod tests {
         store.put_funnel(&funnel_row("p", &counted(&put(1)), made_again)).unwrap();
         let _running = Projector::start(log, store.clone(), projection).unwrap();
         assert_eq!(store.funnel("p", "f").unwrap().unwrap().position, made_again);
+    }
+
+    #[test]
+    fn a_store_of_another_time_than_the_log_stops_the_start() {
+        for known in [0, 9] {
+            let (log, store, projection) = fresh();
+            append(&log, &put(1));
+            append(&log, &put(2));
+            append(&log, &put(3));
+            log.trim(2).unwrap();
+            store.apply_ledger(&[], known).unwrap();
+            let error = Projector::start(log, store, projection).err().unwrap().to_string();
+            assert!(error.contains("state.redb") && error.contains("backup"), "{error}");
+        }
     }
 
     fn counted(control: &Control) -> CountedFunnel {

@@ -56,7 +56,7 @@ impl Telemetry {
             LogFormat::Text => lines.with_filter(filter).boxed(),
             LogFormat::Json => lines.json().with_filter(filter).boxed(),
         };
-        let tracer = config.otlp_endpoint.as_deref().map(tracer).transpose()?;
+        let tracer = config.telemetry_endpoint().map(tracer).transpose()?;
         let spans = tracer.as_ref().map(|provider| {
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer("footpath"))
@@ -74,7 +74,7 @@ impl Telemetry {
     /// # Errors
     /// If the endpoint cannot be understood.
     pub fn measure(&mut self, config: &Config, readings: &Arc<Readings>) -> anyhow::Result<()> {
-        let Some(endpoint) = &config.otlp_endpoint else { return Ok(()) };
+        let Some(endpoint) = config.telemetry_endpoint() else { return Ok(()) };
         let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
         let provider =
             SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource()).build();

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use support::{footpath, free_address, run};
 
@@ -34,6 +34,7 @@ where = [{ property = "plan", operator = "not_equals", values = ["free"] }]
 struct Server {
     child: Child,
     url: String,
+    admin: String,
     key: Option<String>,
 }
 
@@ -46,15 +47,18 @@ impl Drop for Server {
 
 /// Starts a server over `data` and waits until it answers.
 fn serve(data: &Path) -> Server {
+    serve_with(data, &[])
+}
+
+fn serve_with(data: &Path, args: &[&str]) -> Server {
     let address = free_address();
     let mut command = footpath();
-    command.args(["serve", "--listen", &address, "--data"]).arg(data).stdout(Stdio::piped());
+    command.args(["serve", "--listen", &address, "--data"]).arg(data).args(args).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let key = lines
-        .by_ref()
-        .take_while(|line| !line.contains("?code="))
-        .fold(None, |key, line| line.strip_prefix("project key: ").map(str::to_owned).or(key));
+    let told: Vec<String> = lines.by_ref().take_while(|line| !line.contains("?code=")).collect();
+    let find = |what: &str| told.iter().find_map(|line| line.strip_prefix(what)).map(str::to_owned);
+    let (admin, key) = (find("admin: http://").unwrap(), find("project key: "));
     std::thread::spawn(move || lines.for_each(drop)); // What it prints later must not fill the pipe.
     for _ in 0..200 {
         if std::net::TcpStream::connect(&address).is_ok() {
@@ -62,7 +66,7 @@ fn serve(data: &Path) -> Server {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    Server { child, url: format!("http://{address}"), key }
+    Server { child, url: format!("http://{address}"), admin, key }
 }
 
 fn file(folder: &Path, name: &str, text: &str) -> String {
@@ -102,7 +106,10 @@ fn refused_lines_are_named_and_the_rest_is_stored() {
     let key = server.key.clone().unwrap();
     let (told, good, all) = run(footpath().args(["send", &events, "--url", &server.url, "--key", &key]));
     assert_eq!((told.as_str(), good), ("stored 3, duplicate 0, refused 2\n", false), "{all}");
-    assert!(all.contains("line 1: ") && all.contains("line 2: actor_missing"), "{all}");
+    assert!(
+        all.contains("line 1: an event is a JSON object") && all.contains("line 2: actor_missing"),
+        "{all}"
+    );
     let from = ["--from-line", "3"];
     let (told, good, all) =
         run(footpath().args(["send", &events, "--url", &server.url, "--key", &key]).args(from));
@@ -124,18 +131,78 @@ fn a_line_that_is_not_utf8_is_refused_alone_and_a_byte_order_mark_is_no_mistake(
     assert!(all.contains("line 5: column 13: the text is not UTF-8"), "{all}");
 }
 
+/// As in a shell where the variables are there, but what should have filled them failed.
+fn with_empty_secrets() -> Command {
+    let mut command = footpath();
+    command.env("FOOTPATH_KEY", "").env("FOOTPATH_TOKEN", "");
+    command
+}
+
 #[test]
 fn send_says_what_to_do_without_a_key_or_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let events = file(folder.path(), "events.ndjson", EVENTS);
-    let (_, good, all) = run(footpath().args(["send", &events]));
-    assert!(!good && all.contains("--key"), "{all}");
+    for mut send in [footpath(), with_empty_secrets()] {
+        let (_, good, all) = run(send.args(["send", &events]));
+        assert!(!good && all.contains("a project key is needed"), "{all}");
+    }
+    let (_, good, all) = run(with_empty_secrets().arg("export"));
+    assert!(!good && all.contains("a token is needed"), "{all}");
+    for no_address in ["127.0.0.1:7400", "localhost:7400", "ftp://localhost"] {
+        let (_, good, all) =
+            run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", no_address]));
+        assert!(!good && all.contains("write it like http://"), "{all}");
+    }
     let nobody = format!("http://{}", free_address());
     let (_, good, all) = run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", &nobody]));
     assert!(!good && all.contains("footpath serve"), "{all}");
     let server = serve(&folder.path().join("data"));
     let (_, good, all) = run(footpath().args(["send", &events, "--key", "fp_dev_x", "--url", &server.url]));
     assert!(!good && all.contains("no such project key"), "{all}");
+    let (_, good, all) = run(footpath().args([
+        "send",
+        &events,
+        "--key",
+        "fp_dev_x",
+        "--url",
+        &format!("http://{}", server.admin),
+    ]));
+    assert!(!good && all.contains("not the admin port") && !all.contains("Everything before"), "{all}");
+}
+
+/// A certificate that is an authority or is none, with its key, as files.
+fn certificate(folder: &Path, is_ca: rcgen::IsCa) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    wanted.is_ca = is_ca;
+    let made = wanted.self_signed(&key).unwrap();
+    (file(folder, "tls.pem", &made.pem()), file(folder, "tls.key", &key.serialize_pem()))
+}
+
+#[test]
+fn what_does_not_fit_between_a_tool_and_the_servers_tls_is_told() {
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    for (is_ca, accepted) in [(rcgen::IsCa::ExplicitNoCa, true), (authority, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = certificate(folder.path(), is_ca);
+        let server = serve_with(&folder.path().join("data"), &["--tls-cert", &cert, "--tls-key", &key]);
+        let events = file(folder.path(), "events.ndjson", EVENTS);
+        let project_key = server.key.clone().unwrap();
+        let send = |url: &str, ca: &[&str]| {
+            let args = ["send", &events, "--patience", "1", "--key", &project_key, "--url", url];
+            let (_, good, all) = run(footpath().args(args).args(ca));
+            (good, all)
+        };
+        let (good, all) = send(&server.url.replace("http:", "https:"), &["--ca", &cert]);
+        assert!(
+            good == accepted && (good || all.contains("a server answers") && all.contains("CA:FALSE")),
+            "{all}"
+        );
+        let (good, all) = send(&server.url, &[]);
+        assert!(!good && all.contains("waiting: no answer of Footpath") && all.contains("https://"), "{all}");
+        let (good, all) = send(&format!("https://{}", server.admin), &["--ca", &cert]);
+        assert!(!good && all.contains("does not speak TLS"), "{all}");
+    }
 }
 
 #[test]
@@ -163,6 +230,22 @@ fn what_is_exported_changes_nothing_when_it_is_applied() {
     let other = file(folder.path(), "other.toml", &exported.replace("checkout", "other"));
     assert_eq!(tool(&["apply", "-f", &other, "--prune"]), "created other\ndeleted checkout\n");
     assert!(!tool(&["export"]).contains("checkout"));
+}
+
+#[test]
+fn the_funnel_that_the_page_shows_can_be_applied() {
+    let page = include_str!("../dashboard/index.html");
+    let (_, example) = page.split_once("<pre id=\"funnel-example\">").unwrap();
+    let (example, _) = example.split_once("</pre>").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(serve(&data));
+    let analyst = token(&data, "analyst");
+    let server = serve(&data);
+    let funnel = file(folder.path(), "funnel.toml", example);
+    let (told, good, all) =
+        run(footpath().args(["apply", "-f", &funnel, "--url", &server.url, "--token", &analyst]));
+    assert!(good && told == "created checkout\n", "{all}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ use std::path::PathBuf;
 pub use run::run;
 use script::Cue;
 
+use crate::config::address;
+
 /// Shows Footpath with a simulated shop: history, live traffic, late events, an outage, a kill -9.
 ///
 /// Starts a server of its own (own folder, own ports), fills in half a year of a shop's history, and lets visitors
@@ -48,10 +50,10 @@ pub struct Args {
     #[arg(long)]
     fresh: bool,
     /// Address of the demo's server: the page and gRPC.
-    #[arg(long, default_value = "127.0.0.1:7480", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:7480", value_parser = address, value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Address of the admin port of the demo's server.
-    #[arg(long, default_value = "127.0.0.1:7481", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:7481", value_parser = address, value_name = "ADDRESS")]
     admin_listen: SocketAddr,
     /// Visits a second.
     #[arg(long, default_value_t = 5.0, value_parser = rate)]

@@ -24,6 +24,7 @@ use super::run::Demo;
 use super::shop::Shop;
 use super::visits::{Plan, Visitors, WARM_UP};
 use super::watch::{Seen, follow};
+use crate::app::reachable;
 use crate::tools::remote::{Bearer, SignedChannel};
 use crate::tools::token::by_folder;
 
@@ -91,7 +92,7 @@ async fn compose(
     tokio::spawn(Arc::clone(&visitors).come());
     tokio::spawn(Arc::clone(&visitors).tunnel());
     Ok(Demo {
-        url: format!("http://{}", args.listen),
+        url: format!("http://{}", reachable(args.listen)),
         link: Mutex::new(server.link().to_owned()),
         server: tokio::sync::Mutex::new(server),
         shop,
@@ -109,7 +110,7 @@ async fn compose(
 
 /// A channel to the server, once it answers.
 async fn connect(args: &Args) -> anyhow::Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", args.listen))?
+    let endpoint = Endpoint::from_shared(format!("http://{}", reachable(args.listen)))?
         .connect_timeout(Duration::from_secs(2))
         .tcp_nodelay(true);
     let until = Instant::now() + READY;

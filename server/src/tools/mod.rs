@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod export;
 pub mod link;
 pub mod ndjson;
+mod object;
 pub mod remote;
 pub mod send;
 pub mod span;

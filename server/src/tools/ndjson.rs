@@ -10,6 +10,8 @@ use serde_json::{Map, Value as Json};
 use v1::value::Kind;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::object::{Object, Unique};
+
 /// A line longer than this cannot be an event: the server takes 32 KiB by default.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -30,9 +32,9 @@ struct Line {
     #[serde(default, alias = "plainProperties", alias = "plain_properties")]
     properties: Map<String, Json>,
     #[serde(default)]
-    person: Option<Changes>,
+    person: Option<Object<Changes>>,
     #[serde(default)]
-    groups: Vec<Group>,
+    groups: Vec<Object<Group>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,7 +56,7 @@ struct Group {
     r#type: String,
     id: String,
     #[serde(default)]
-    changes: Option<Changes>,
+    changes: Option<Object<Changes>>,
 }
 
 /// The line without the byte order mark that some programs put in front of a file.
@@ -76,11 +78,10 @@ pub fn event(line: &[u8], number: u64) -> anyhow::Result<v1::Event> {
     let line = std::str::from_utf8(line).map_err(|error| {
         anyhow!("column {}: the text is not UTF-8; save the file as UTF-8", error.valid_up_to() + 1)
     })?;
-    // The parser's "line 1" would be taken for the file's.
-    let parsed: Line = serde_json::from_str(line)
-        .map_err(|error| anyhow!("{}", error.to_string().replace("line 1 column", "column")))?;
+    let parsed: Line = read(line)?;
     let time = parsed.time.as_deref().map(moment).transpose()?;
-    let groups = parsed.groups.into_iter().map(Group::into_message).collect::<anyhow::Result<_>>()?;
+    let groups =
+        parsed.groups.into_iter().map(|group| group.0.into_message()).collect::<anyhow::Result<_>>()?;
     let plain = (!parsed.properties.is_empty()).then(|| json_struct(parsed.properties));
     Ok(v1::Event {
         id: if parsed.id.is_empty() { line_id(line, number) } else { parsed.id },
@@ -90,10 +91,23 @@ pub fn event(line: &[u8], number: u64) -> anyhow::Result<v1::Event> {
         user_id: parsed.user_id,
         session_id: parsed.session_id,
         plain_properties: plain,
-        person: parsed.person.map(Changes::into_message).transpose().context("person")?,
+        person: parsed.person.map(|person| person.0.into_message()).transpose().context("person")?,
         groups,
         ..v1::Event::default()
     })
+}
+
+/// Reads a line's object.
+fn read(line: &str) -> anyhow::Result<Line> {
+    if !line.trim_start().starts_with('{') {
+        bail!("an event is a JSON object, like {{\"name\":\"view\",\"userId\":\"u-1\"}}");
+    }
+    let checked = serde_json::from_str::<Unique>(line);
+    let parsed = checked.and_then(|_| serde_json::from_str::<Object<Line>>(line));
+    // The parser's "line 1" would be taken for the file's.
+    let parsed =
+        parsed.map_err(|error| anyhow!("{}", error.to_string().replace("line 1 column", "column")))?;
+    Ok(parsed.0)
 }
 
 fn moment(text: &str) -> anyhow::Result<prost_types::Timestamp> {
@@ -125,7 +139,7 @@ impl Changes {
 
 impl Group {
     fn into_message(self) -> anyhow::Result<v1::GroupChange> {
-        let changes = self.changes.map(Changes::into_message).transpose().context("groups")?;
+        let changes = self.changes.map(|changes| changes.0.into_message()).transpose().context("groups")?;
         Ok(v1::GroupChange { r#type: self.r#type, id: self.id, changes })
     }
 }
@@ -182,9 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_twice_is_refused_wherever_it_stands() {
+        for (key, line) in [
+            ("plan", r#"{"name":"a","userId":"u","properties":{"plan":1,"plan":2}}"#),
+            ("deep", r#"{"name":"a","userId":"u","properties":{"list":[{"deep":1,"de\u0065p":1}]}}"#),
+            ("x", r#"{"name":"a","userId":"u","person":{"set":{"x":1,"x":2}}}"#),
+            ("orders", r#"{"name":"a","userId":"u","person":{"add":{"orders":1,"orders":2}}}"#),
+            ("userId", r#"{"name":"a","userId":"u","userId":"v"}"#),
+        ] {
+            let error = format!("{:#}", event(line.as_bytes(), 1).unwrap_err());
+            assert!(error.contains(&format!("{key:?} stands twice")) && error.contains("column"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_named() {
         let wrong = |line: &str| format!("{:#}", event(line.as_bytes(), 1).unwrap_err());
-        assert!(wrong("nonsense").contains("column"));
+        for line in ["nonsense", "not json", r#"["","a"]"#, "7", "null"] {
+            assert!(wrong(line).contains("JSON object"), "{line}");
+        }
+        assert!(wrong(r#"{"name":"a""#).contains("column"));
+        assert!(wrong(r#"{"name":"a","person":[{"x":1}]}"#).contains("an object"));
         assert!(wrong(r#"{"userId":"u"}"#).contains("name"));
         assert!(wrong(r#"{"name":"a","uid":"u"}"#).contains("uid"));
         assert!(wrong(r#"{"name":"a","time":"yesterday"}"#).contains("2026-01-31"));

@@ -1,9 +1,11 @@
 //! A connection to a server, and errors that say what to do next.
 
+use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use tokio_rustls::rustls;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -31,21 +33,21 @@ impl Server {
     /// If the address or the authority cannot be used, or nothing answers.
     pub async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = self.endpoint()?;
-        endpoint.connect().await.with_context(|| {
-            format!(
-                "no server answers at {}; start one with `footpath serve`, or name it with --url",
-                self.url
-            )
+        endpoint.connect().await.map_err(|error| {
+            // Only the root: tonic's own words repeat what lies below them.
+            let root = anyhow::Chain::new(&error).last().map(ToString::to_string).unwrap_or_default();
+            anyhow!("{} ({root})", no_connection(&error, &self.url))
         })
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let endpoint = Endpoint::from_shared(self.url.clone())
-            .with_context(|| format!("{:?} is no address; write it like http://127.0.0.1:7400", self.url))?
-            .connect_timeout(Duration::from_secs(10))
-            .tcp_nodelay(true);
+        let no_address = || format!("{:?} is no address; write it like http://127.0.0.1:7400", self.url);
+        let endpoint = Endpoint::from_shared(self.url.clone()).with_context(no_address)?;
+        let known = ["http", "https"].map(Some).contains(&endpoint.uri().scheme_str());
+        anyhow::ensure!(known, no_address());
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(10)).tcp_nodelay(true);
         let Some(file) = &self.ca else {
-            if self.url.starts_with("https:") {
+            if endpoint.uri().scheme_str() == Some("https") {
                 bail!("for https, name the authority that signed the server's certificate with --ca FILE");
             }
             return Ok(endpoint);
@@ -53,6 +55,36 @@ impl Server {
         let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(endpoint.tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))?)
     }
+}
+
+/// Why there is no connection, and what to do.
+fn no_connection(error: &tonic::transport::Error, url: &str) -> String {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => format!(
+            "a server answers at {url}, but its certificate is not accepted: --ca must name the authority that signed \
+             it, or the certificate itself if it is self-signed and no authority (CA:FALSE), and it must be made for \
+             this host; the section \"TLS\" of docs/operations.md makes one"
+        ),
+        Some(_) => format!(
+            "what answers at {url} does not speak TLS: write http:// if the server has no certificate, and name its \
+             main port"
+        ),
+        None => {
+            format!("no server answers at {url}; start one with `footpath serve`, or name it with --url")
+        }
+    }
+}
+
+/// What TLS says, however deep it lies.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut wrapped =
+        anyhow::Chain::new(error).filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref());
+    wrapped.find_map(|error| error.downcast_ref())
+}
+
+/// A key or token; an empty one, as of a variable that is set to nothing, counts as none.
+pub fn given(secret: Option<&str>) -> Option<&str> {
+    secret.filter(|secret| !secret.trim().is_empty())
 }
 
 /// A server, a project on it, and the right to read and define.
@@ -74,7 +106,7 @@ impl Project {
     /// # Errors
     /// Without a token, or if nothing answers.
     pub async fn connect(&self, role: &str) -> anyhow::Result<SignedChannel> {
-        let token = self.token.as_deref().with_context(|| {
+        let token = given(self.token.as_deref()).with_context(|| {
             format!(
                 "a token is needed: make one with `footpath token --role {role}` and pass it as --token or \
                  FOOTPATH_TOKEN"
@@ -125,6 +157,13 @@ pub fn explain(status: &Status) -> anyhow::Error {
         _ if status.code() == Code::Unavailable => {
             anyhow!("{}: is the server running? Try again, or name another with --url", status.message())
         }
+        _ if is_foreign(status) => anyhow!(
+            "no answer of Footpath came ({:?} {:?}): either the connection broke, or --url names something else than a \
+             server's main port. It is not the admin port, and begins with https:// if the server has a certificate, \
+             else with http://",
+            status.code(),
+            status.message()
+        ),
         _ => anyhow!("{}", status.message()),
     }
 }
@@ -136,6 +175,11 @@ pub fn explain_for(role: &str, status: &Status) -> anyhow::Error {
         return anyhow!("{}; `footpath token --role {role}` makes one", status.message());
     }
     explain(status)
+}
+
+/// Whether it does not come from Footpath, which always names a reason.
+pub fn is_foreign(status: &Status) -> bool {
+    reason(status).is_empty()
 }
 
 fn reason(status: &Status) -> String {

@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 use v1::ingest_service_client::IngestServiceClient;
 
 use super::ndjson;
-use super::remote::{Bearer, Server, SignedChannel, explain};
+use super::remote::{Bearer, Server, SignedChannel, explain, given, is_foreign};
 
 /// A batch holds at most so many events and bytes; the server's limits are 10,000 and 4 MiB by default.
 const BATCH_EVENTS: usize = 1_000;
@@ -91,6 +91,7 @@ struct Sender {
     patience: Duration,
     counts: Counts,
     progress: bool,
+    told_waiting: bool,
 }
 
 /// Sends the file.
@@ -98,7 +99,7 @@ struct Sender {
 /// # Errors
 /// If the file cannot be read or the server not be reached; the message says how to go on.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let key = args.key.as_deref().context(
+    let key = given(args.key.as_deref()).context(
         "a project key is needed: pass it as --key or FOOTPATH_KEY. The server prints one on its first start, and the \
          page makes more",
     )?;
@@ -114,6 +115,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         patience: Duration::from_secs(args.patience),
         counts: Counts::default(),
         progress: std::io::stderr().is_terminal(),
+        told_waiting: false,
     };
     let sent = sender.file(input, args.from_line).await;
     sender.summary();
@@ -161,9 +163,13 @@ impl Sender {
                     }
                     pause
                 }
-                Err(status) if !is_passing(&status) => return Err(stopped(&explain(&status), line)),
-                Err(status) if Instant::now() > deadline => return Err(stopped(&explain(&status), line)),
-                Err(status) => status.get_details_retry_info().and_then(|info| info.retry_delay),
+                Err(status) if !is_passing(&status) || Instant::now() > deadline => {
+                    return Err(stopped(explain(&status), line));
+                }
+                Err(status) => {
+                    self.say_waiting(&status);
+                    status.get_details_retry_info().and_then(|info| info.retry_delay)
+                }
             };
             if batch.events.is_empty() {
                 break;
@@ -209,6 +215,14 @@ impl Sender {
         }
     }
 
+    /// Once: whoever named the wrong address should not have to wait to the end to learn it.
+    fn say_waiting(&mut self, status: &Status) {
+        if !self.told_waiting && is_foreign(status) {
+            eprintln!("waiting: {:#}", explain(status));
+            self.told_waiting = true;
+        }
+    }
+
     fn show(&self) {
         if self.progress {
             let Counts { stored, duplicates, refused } = &self.counts;
@@ -239,7 +253,10 @@ fn is_passing(status: &Status) -> bool {
     )
 }
 
-fn stopped(error: &anyhow::Error, line: u64) -> anyhow::Error {
+fn stopped(error: anyhow::Error, line: u64) -> anyhow::Error {
+    if line == 1 {
+        return error;
+    }
     anyhow::anyhow!(
         "{error:#}. Everything before line {line} has been answered; go on with --from-line {line}"
     )

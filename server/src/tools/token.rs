@@ -11,7 +11,7 @@ use footpath_proto::v1;
 use footpath_store::{EmbeddedStore, Store, StoreError};
 use v1::admin_service_client::AdminServiceClient;
 
-use super::remote::{Bearer, Server, explain_for};
+use super::remote::{Bearer, Server, explain_for, given};
 
 /// The longest lifetime the API gives.
 const MAX_HOURS: u32 = 366 * 24;
@@ -68,7 +68,7 @@ impl Args {
 /// # Errors
 /// With what to do next.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let token = match &args.token {
+    let token = match given(args.token.as_deref()) {
         Some(admin) => by_server(args, admin).await?,
         None => {
             let exp = SystemClock.now_us() / 1_000_000 + i64::from(args.hours) * 3600;
