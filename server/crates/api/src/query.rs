@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::convert::{self, micros, timestamp};
 use crate::cursor::{Cursor, Kind, Scope};
 use crate::live::watermark;
-use crate::status::{invalid, query, store};
+use crate::status::{invalid, query, store, unavailable};
 
 /// Microseconds in a minute.
 const MINUTE_US: i64 = 60_000_000;
@@ -164,7 +164,13 @@ impl v1::query_service_server::QueryService for QueryApi {
         let scope = Scope::new(Kind::Gaps, project.number, &[]);
         let after = self.context.cursors.open_page(&scope, &page.page_token)?;
         let ingest = &self.context.ingest;
-        let gaps = ingest.gaps(project.number, stream(project.number, &after), size + 1);
+        let gaps = ingest.gaps(project.number, stream(project.number, &after), size + 1).await;
+        let gaps = gaps.ok_or_else(|| {
+            unavailable(
+                "gaps_behind",
+                "the gaps cannot be named in time; ask again, or see whether the log takes batches",
+            )
+        })?;
         let mut gaps: Vec<_> = gaps.into_iter().map(|gap| (name(&gap.stream), gap)).collect();
         let next_page_token = self.context.cursors.cut_page(&scope, &mut gaps, size, |(name, _)| name);
         let gaps = gaps.into_iter().map(|(_, gap)| gap_message(gap)).collect();

@@ -24,6 +24,10 @@ use tracing::Instrument as _;
 /// The target of the spans that follow a batch; nothing is recorded unless a subscriber asks for it by name.
 pub const TRACE: &str = "footpath::trace";
 
+/// While nobody sends, the sequencer names gaps twice a second.
+const GAP_PAUSE: Duration = Duration::from_millis(20);
+const GAP_LOOKS: usize = 250;
+
 /// One event that was not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedEvent {
@@ -155,9 +159,18 @@ impl Ingest {
         self.view.missing.total()
     }
 
-    /// Up to `limit` of the project's streams with missing numbers, in order, from behind `after` on.
-    pub fn gaps(&self, project: u32, after: Option<StreamKey>, limit: usize) -> Vec<Gap> {
-        self.view.missing.gaps(project, after, limit)
+    /// Up to `limit` of the project's streams with missing numbers, in order, from behind `after` on. `None` if the
+    /// sequencer does not come round to naming them.
+    pub async fn gaps(&self, project: u32, after: Option<StreamKey>, limit: usize) -> Option<Vec<Gap>> {
+        let missing = &self.view.missing;
+        missing.ask();
+        for _ in 0..GAP_LOOKS {
+            if missing.is_named() {
+                return Some(missing.gaps(project, after, limit));
+            }
+            tokio::time::sleep(GAP_PAUSE).await;
+        }
+        None
     }
 
     /// The log is needed from this offset on to know its duplicates after a restart: do not trim beyond it. Moves

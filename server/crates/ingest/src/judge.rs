@@ -233,6 +233,7 @@ impl Judge for DedupeJudge {
     }
 
     fn wants_group(&self) -> bool {
+        self.dedupe.name_gaps(); // Nobody may send for a while.
         self.pending.any()
     }
 

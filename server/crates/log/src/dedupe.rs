@@ -205,6 +205,7 @@ impl Dedupe {
             self.gaps.touch(&self.streams, staged.stream);
         }
         self.gaps.count(&self.streams);
+        self.gaps.name(&self.streams);
         self.position = self.position.max(position);
         self.ids.commit(position)
     }
@@ -248,6 +249,11 @@ impl Dedupe {
         self.streams.stream_at_mut(stream).explain_loss(from, to, max_intervals)?;
         self.gaps.touch(&self.streams, stream);
         Ok(())
+    }
+
+    /// Names the gaps, if somebody asked for it; each commit does, too.
+    pub fn name_gaps(&self) {
+        self.gaps.name(&self.streams);
     }
 
     /// Events known to be missing, by project and stream, as of the last commit; shared, cheap to ask.

@@ -187,17 +187,28 @@ impl Stream {
     /// The ranges that were given out, not delivered, and not explained, ascending.
     pub fn holes(&self) -> Vec<Range> {
         let mut holes = Vec::new();
+        self.each_hole(&mut |hole| holes.push(hole));
+        holes
+    }
+
+    /// How many numbers are missing in all holes.
+    pub fn missing(&self) -> u64 {
+        let mut missing = 0_u64;
+        self.each_hole(&mut |(from, to)| missing = missing.saturating_add(to - from + 1));
+        missing
+    }
+
+    fn each_hole(&self, each: &mut impl FnMut(Range)) {
         let mut next = self.low.saturating_add(1);
         let top = (self.top.1 != 0).then_some(self.top);
         for (from, to) in self.middle().iter().copied().chain(top) {
-            self.unexplained((next, from - 1), &mut holes);
+            self.unexplained((next, from - 1), each);
             next = to.saturating_add(1);
         }
         let last = self.rest.as_ref().map_or(0, |rest| rest.last);
         if last > self.highest() {
-            self.unexplained((next, last), &mut holes);
+            self.unexplained((next, last), each);
         }
-        holes
     }
 
     /// Whether numbers may be missing; quick, and exact for a stream that was only ever sent in order.
@@ -309,8 +320,8 @@ impl Stream {
         }
     }
 
-    /// Appends `gap` without the ranges explained as lost.
-    fn unexplained(&self, gap: Range, holes: &mut Vec<Range>) {
+    /// Gives `gap` without the ranges explained as lost.
+    fn unexplained(&self, gap: Range, each: &mut impl FnMut(Range)) {
         let (mut from, to) = gap;
         let lost = self.rest.as_ref().map_or(&[][..], |rest| &rest.lost);
         let first = lost.partition_point(|range| range.1 < from);
@@ -319,7 +330,7 @@ impl Stream {
                 break;
             }
             if lost_from > from {
-                holes.push((from, lost_from - 1));
+                each((from, lost_from - 1));
             }
             from = from.max(lost_to.saturating_add(1));
             if lost_to == u64::MAX {
@@ -327,7 +338,7 @@ impl Stream {
             }
         }
         if from <= to {
-            holes.push((from, to));
+            each((from, to));
         }
     }
 

@@ -114,6 +114,9 @@ proptest! {
             }
             if group.is_empty() {
                 let missing = dedupe.missing();
+                missing.ask();
+                dedupe.name_gaps();
+                prop_assert!(missing.is_named());
                 let gaps: Vec<_> =
                     missing.gaps(1, None, usize::MAX).into_iter().map(|gap| (gap.stream, gap.ranges)).collect();
                 let mut holes: Vec<_> = dedupe.streams().iter().map(|(key, s)| (key, s.holes())).collect();
@@ -156,6 +159,8 @@ fn holes_are_named_and_counted_until_explained_also_after_a_restart() {
     assert_eq!((missing.of(1), missing.of(2)), (4, 0));
     dedupe.snapshot().unwrap().write().unwrap();
     let mut again = Dedupe::load(config(&disk, &Manual::default()), 4..4).unwrap();
+    again.missing().ask();
+    again.name_gaps();
     let gaps = again.missing().gaps(1, None, 10);
     let stream = StreamKey { project: 1, install: [1; 16], epoch: 1, class: 1, lane: 3 };
     assert_eq!(gaps, [Gap { stream, missing: 4, ranges: vec![(4, 4), (6, 8)] }]);
