@@ -211,17 +211,37 @@ pub(super) fn check_key(key: &[u8]) -> Result<(), Reason> {
     if is_utf8(key) { Ok(()) } else { Err(Reason::Utf8Invalid) }
 }
 
-/// Whether a key stands twice. Few keys are compared pairwise, many are sorted; neither if their sketches differ.
+/// Whether a key stands twice. Keys whose sketches differ are not compared; many keys are sorted, as the sketches of some of
+/// them will be the same.
 #[inline]
 pub(super) fn has_twice(keys: &mut [&[u8]]) -> bool {
+    if keys.len() > FEW_KEYS {
+        return many_have_twice(keys);
+    }
     let mut seen = 0_u128;
-    let differ = keys.iter().all(|key| {
+    for (i, key) in keys.iter().enumerate() {
         let bit = 1 << sketch(key);
-        let new = seen & bit == 0;
+        if seen & bit != 0 && keys[..i].iter().any(|other| same(other, key)) {
+            return true;
+        }
         seen |= bit;
-        new
-    });
-    !differ && compare(keys)
+    }
+    false
+}
+
+/// More keys are sorted.
+const FEW_KEYS: usize = 24;
+
+#[inline(never)]
+fn many_have_twice(keys: &mut [&[u8]]) -> bool {
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// Most keys differ in length or in their last letter, which is known without a call.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.last() == b.last() && a == b
 }
 
 /// Seven bits of a key: from its length, its first and its last byte.
@@ -229,14 +249,6 @@ pub(super) fn has_twice(keys: &mut [&[u8]]) -> bool {
 fn sketch(key: &[u8]) -> u32 {
     let ends = key.first().zip(key.last()).map_or(0, |(a, b)| u32::from(*a) << 16 | u32::from(*b) << 8);
     (ends | key.len() as u32 & 0xff).wrapping_mul(0x9e37_79b1) >> 25
-}
-
-fn compare(keys: &mut [&[u8]]) -> bool {
-    if keys.len() <= 12 {
-        return keys.iter().enumerate().any(|(i, key)| keys[..i].contains(key));
-    }
-    keys.sort_unstable();
-    keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// Keeps a singular field's value; fails on its second one.
