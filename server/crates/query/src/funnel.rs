@@ -127,8 +127,10 @@ impl Reading<'_> {
         let most = if parts < MOST_PARTS { EVENTS_AT_ONCE } else { usize::MAX };
         let stats = self.pinned.scan(&scan, &mut |row| {
             let mask = self.matcher.mask(row.name, row.properties);
-            let person = self.graph.canonical(ActorKey(row.head.actor_key)).0;
-            if mask != 0 && person % parts == part {
+            if mask != 0
+                && let person = self.graph.canonical(ActorKey(row.head.actor_key)).0
+                && person % parts == part
+            {
                 let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
                 persons.entry(person).or_default().push(slim);
                 events += 1;
