@@ -1,136 +1,394 @@
-//! Which steps of a funnel an event matches.
+//! Which steps and conditions an event fulfils: definitions, compiled.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::decimal;
-use crate::definition::{Condition, FunnelDefinition, Op, number};
-use crate::props::{Value, property};
+use crate::definition::{AllOf, AnyOf, AsOf, Condition, Filter, FunnelDefinition, InSegment, NotThis, Op, Scope};
+use crate::props::{Value, property, rfc3339};
+use crate::wire::{Fields, Raw};
 
-/// Finds an event's steps: by name first, so that most events are done after one look-up.
+mod compare;
+
+use compare::{compare, equals, text};
+
+/// A place in the order of all events, (time, id); `None` is after all of them: now.
+pub type Moment = Option<(i64, u128)>;
+
+/// Whose property it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// The person's whose event it is.
+    Person,
+    /// The group's, by type and id.
+    Group(&'a str, &'a str),
+}
+
+/// Who knows the properties of persons and groups.
+pub trait Entities {
+    /// The value at a moment; `None` if there is none.
+    fn property(&self, whose: Whose<'_>, key: &str, moment: Moment) -> Option<Value<'_>>;
+}
+
+/// What is known of an event.
+#[derive(Clone, Copy, Default)]
+pub struct Facts<'a> {
+    /// Its place in the order of all events.
+    pub order: (i64, u128),
+    /// Entries of `Event.properties`, as in a record.
+    pub properties: &'a [u8],
+    /// The batch's `Context`, as in a record.
+    pub context: &'a [u8],
+    /// The fields `Event.person` and `Event.groups`, as in a record.
+    pub changes: &'a [u8],
+    /// Who knows the properties of its person and groups.
+    pub entities: Option<&'a dyn Entities>,
+}
+
+/// Why a definition cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// The record was written without what the segment says.
+    #[error("nobody said what the segment {0:?} means")]
+    Segment(String),
+    /// A regular expression cannot be compiled.
+    #[error("{0:?} is no regular expression")]
+    Regex(String),
+}
+
+/// What a definition reads of an event beside its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Its own properties.
+    pub properties: bool,
+    /// The context.
+    pub context: bool,
+    /// Its groups, to find theirs.
+    pub groups: bool,
+    /// Properties of persons.
+    pub persons: bool,
+}
+
+impl Needs {
+    /// What either needs.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            properties: self.properties || other.properties,
+            context: self.context || other.context,
+            groups: self.groups || other.groups,
+            persons: self.persons || other.persons,
+        }
+    }
+
+    /// Whether anything but the event itself decides.
+    pub fn entities(self) -> bool {
+        self.groups || self.persons
+    }
+
+    fn of(scope: &Scope) -> Self {
+        match scope {
+            Scope::Event => Self { properties: true, ..Self::default() },
+            Scope::Context => Self { context: true, ..Self::default() },
+            Scope::Person => Self { persons: true, ..Self::default() },
+            Scope::Group(_) => Self { groups: true, ..Self::default() },
+        }
+    }
+}
+
+/// Finds one property's value.
+#[derive(Debug, Clone)]
+pub struct Selector {
+    scope: Scope,
+    key: String,
+    current: bool,
+}
+
+impl Selector {
+    /// For a property.
+    pub fn new(scope: &Scope, key: &str, as_of: AsOf) -> Self {
+        Self { scope: scope.clone(), key: key.to_owned(), current: as_of == AsOf::Current }
+    }
+
+    /// What it reads.
+    pub fn needs(&self) -> Needs {
+        Needs::of(&self.scope)
+    }
+
+    /// The value for an event.
+    pub fn value<'a>(&self, facts: &Facts<'a>) -> Option<Value<'a>> {
+        let moment = if self.current { None } else { Some(facts.order) };
+        match &self.scope {
+            Scope::Event => property(facts.properties, &self.key),
+            Scope::Context => of_context(facts.context, &self.key).map(Value::String),
+            Scope::Person => facts.entities?.property(Whose::Person, &self.key, moment),
+            Scope::Group(kind) => {
+                let id = group_of(facts.changes, kind)?;
+                facts.entities?.property(Whose::Group(kind, id), &self.key, moment)
+            }
+        }
+    }
+
+    /// The value as text; `None` if it is not set, or a list or map.
+    pub fn text<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+        self.value(facts).and_then(|value| as_text(&value))
+    }
+}
+
+/// A value as text, for breakdowns; `None` for lists and maps.
+pub fn as_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
+    Some(match value {
+        Value::String(text) | Value::Decimal(text) => Cow::Borrowed(*text),
+        Value::Int(number) => Cow::Owned(number.to_string()),
+        Value::Double(number) => Cow::Owned(number.to_string()),
+        Value::Bool(is) => Cow::Borrowed(if *is { "true" } else { "false" }),
+        Value::Time(us) => Cow::Owned(rfc3339(*us)),
+        Value::Money { currency, units, nanos } => {
+            let sign = if *units < 0 || *nanos < 0 { "-" } else { "" };
+            let fraction = format!("{:09}", nanos.unsigned_abs());
+            let fraction = fraction.trim_end_matches('0');
+            let point = if fraction.is_empty() { "" } else { "." };
+            Cow::Owned(format!("{sign}{}{point}{fraction} {currency}", units.unsigned_abs()))
+        }
+        Value::List(_) | Value::Map(_) => return None,
+    })
+}
+
+/// The id of the group of this type that an event names.
+pub fn group_of<'a>(changes: &'a [u8], kind: &str) -> Option<&'a str> {
+    const GROUPS: u32 = 14;
+    let groups = Fields::new(changes).flatten().filter(|field| field.number == GROUPS);
+    groups.filter_map(|field| field.bytes().ok()).find_map(|group| {
+        let (mut found, mut id) = ("", "");
+        for field in Fields::new(group).flatten() {
+            match (field.number, field.value) {
+                (1, Raw::Bytes(bytes)) => found = crate::record::text(bytes),
+                (2, Raw::Bytes(bytes)) => id = crate::record::text(bytes),
+                _ => {}
+            }
+        }
+        (found == kind && !id.is_empty()).then_some(id)
+    })
+}
+
+/// A field of `Context` by its name in the API; `campaign.source` and the like for its parts.
+fn of_context<'a>(context: &'a [u8], name: &str) -> Option<&'a str> {
+    const CAMPAIGN: u32 = 9;
+    match name.strip_prefix("campaign.") {
+        None => text_field(context, number_in(&CONTEXT, name)?),
+        Some(part) => {
+            let campaign = Fields::new(context).flatten().filter(|field| field.number == CAMPAIGN).last()?;
+            text_field(campaign.bytes().ok()?, number_in(&CAMPAIGN_PARTS, part)?)
+        }
+    }
+}
+
+/// Fields of `footpath.v1.Context`.
+const CONTEXT: [(&str, u32); 9] = [
+    ("app", 1),
+    ("app_version", 2),
+    ("os", 3),
+    ("os_version", 4),
+    ("device_model", 5),
+    ("locale", 6),
+    ("library", 7),
+    ("library_version", 8),
+    ("time_zone", 10),
+];
+
+/// Fields of `footpath.v1.Campaign`.
+const CAMPAIGN_PARTS: [(&str, u32); 5] =
+    [("source", 1), ("medium", 2), ("name", 3), ("term", 4), ("content", 5)];
+
+/// Names of what a context has, as conditions name them.
+pub fn context_names() -> impl Iterator<Item = String> {
+    let plain = CONTEXT.iter().map(|(name, _)| (*name).to_owned());
+    plain.chain(CAMPAIGN_PARTS.iter().map(|(name, _)| format!("campaign.{name}")))
+}
+
+fn number_in(fields: &[(&str, u32)], name: &str) -> Option<u32> {
+    fields.iter().find(|(own, _)| *own == name).map(|(_, number)| *number)
+}
+
+fn text_field(message: &[u8], number: u32) -> Option<&str> {
+    let field = Fields::new(message).flatten().filter(|field| field.number == number).last()?;
+    field.bytes().ok().map(crate::record::text).filter(|text| !text.is_empty())
+}
+
+/// A filter, ready to be asked.
+#[derive(Debug, Clone)]
+pub enum Test {
+    /// One comparison.
+    Is(Selector, Comparison),
+    /// All of them.
+    All(Vec<Test>),
+    /// At least one of them.
+    Any(Vec<Test>),
+    /// Not this one.
+    Not(Box<Test>),
+}
+
+/// A comparison with its values.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    op: Op,
+    values: Vec<String>,
+    patterns: Vec<regex::Regex>,
+}
+
+impl Test {
+    /// Compiles a filter.
+    ///
+    /// # Errors
+    /// If a regular expression is none, or a segment has no meaning.
+    pub fn new(filter: &Filter) -> Result<Self, FilterError> {
+        Ok(match filter {
+            Filter::Is(condition) => Self::Is(
+                Selector::new(&condition.scope, &condition.property, condition.as_of),
+                Comparison::new(condition)?,
+            ),
+            Filter::All(AllOf { all }) => Self::All(all.iter().map(Self::new).collect::<Result<_, _>>()?),
+            Filter::Any(AnyOf { any }) => Self::Any(any.iter().map(Self::new).collect::<Result<_, _>>()?),
+            Filter::Not(NotThis { not }) => Self::Not(Box::new(Self::new(not)?)),
+            Filter::Segment(InSegment { means: Some(means), .. }) => Self::new(means)?,
+            Filter::Segment(InSegment { segment, .. }) => return Err(FilterError::Segment(segment.clone())),
+        })
+    }
+
+    /// Whether an event fulfils it.
+    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+        match self {
+            Self::Is(selector, comparison) => comparison.holds(selector.value(facts).as_ref()),
+            Self::All(parts) => parts.iter().all(|part| part.holds(facts)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(facts)),
+            Self::Not(part) => !part.holds(facts),
+        }
+    }
+
+    /// What it reads.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Is(selector, _) => selector.needs(),
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().map(Self::needs).fold(Needs::default(), Needs::and)
+            }
+            Self::Not(part) => part.needs(),
+        }
+    }
+}
+
+impl Comparison {
+    fn new(condition: &Condition) -> Result<Self, FilterError> {
+        let compile = |pattern: &String| {
+            crate::definition::regex(pattern).map_err(|_| FilterError::Regex(pattern.clone()))
+        };
+        let patterns = match condition.op {
+            Op::Regex => condition.values.iter().map(compile).collect::<Result<_, _>>()?,
+            _ => Vec::new(),
+        };
+        Ok(Self { op: condition.op, values: condition.values.clone(), patterns })
+    }
+
+    /// Whether it holds for a value. One that is not set fulfils `is not set` only.
+    fn holds(&self, value: Option<&Value<'_>>) -> bool {
+        let Some(value) = value else { return self.op == Op::IsNotSet };
+        let any = |test: &dyn Fn(&str) -> bool| self.values.iter().any(|wanted| test(wanted));
+        match self.op {
+            Op::IsSet => true,
+            Op::IsNotSet => false,
+            Op::In => any(&|wanted| equals(value, wanted)),
+            Op::NotEq => !any(&|wanted| equals(value, wanted)),
+            Op::Contains => any(&|wanted| text(value).is_some_and(|text| text.contains(wanted))),
+            Op::Prefix => any(&|wanted| text(value).is_some_and(|text| text.starts_with(wanted))),
+            Op::Regex => text(value).is_some_and(|text| self.patterns.iter().any(|p| p.is_match(text))),
+            Op::Gt => any(&|wanted| compare(value, wanted).is_some_and(Ordering::is_gt)),
+            Op::Gte => any(&|wanted| compare(value, wanted).is_some_and(Ordering::is_ge)),
+            Op::Lt => any(&|wanted| compare(value, wanted).is_some_and(Ordering::is_lt)),
+            Op::Lte => any(&|wanted| compare(value, wanted).is_some_and(Ordering::is_le)),
+        }
+    }
+}
+
+/// The bit of the first exclusion in a [`StepMatcher`]'s masks, behind those of all possible steps.
+pub const EXCLUSION_BIT: u32 = crate::definition::MAX_STEPS as u32;
+
+/// Finds what an event is to a funnel: by name first, so that most events are done after one look-up.
 #[derive(Debug, Clone)]
 pub struct StepMatcher {
     by_name: HashMap<String, NameSteps>,
 }
 
-/// The steps that one event name can match.
+/// What one event name can be: bits, each with what has to hold.
 #[derive(Debug, Clone, Default)]
-pub struct NameSteps(Vec<(u32, Vec<Condition>)>);
+pub struct NameSteps(Vec<(u32, Vec<Test>)>);
 
 impl NameSteps {
-    /// Bit i is set if an event of this name with these properties matches step i.
+    /// Bit i is set if an event of this name matches step i, bit [`EXCLUSION_BIT`]` + i` if it matches exclusion i.
     #[inline]
-    pub fn mask(&self, properties: &[u8]) -> u32 {
-        let matching = self.0.iter().filter(|(_, all)| all.iter().all(|c| holds(c, properties)));
+    pub fn mask(&self, facts: &Facts<'_>) -> u32 {
+        let matching = self.0.iter().filter(|(_, all)| all.iter().all(|test| test.holds(facts)));
         matching.fold(0, |mask, (bit, _)| mask | bit)
     }
 
-    /// Whether the properties matter.
-    pub fn has_conditions(&self) -> bool {
-        self.0.iter().any(|(_, conditions)| !conditions.is_empty())
+    /// What it reads beside the name.
+    pub fn needs(&self) -> Needs {
+        self.0.iter().flat_map(|(_, tests)| tests).map(Test::needs).fold(Needs::default(), Needs::and)
     }
 }
 
 impl StepMatcher {
-    /// The matcher of a definition.
-    pub fn new(definition: &FunnelDefinition) -> Self {
-        let mut by_name: HashMap<String, NameSteps> = HashMap::new();
+    /// The matcher of a definition; `internal` is what it leaves out unless it includes it.
+    ///
+    /// # Errors
+    /// If a condition cannot be compiled.
+    pub fn new(definition: &FunnelDefinition, internal: Option<&Filter>) -> Result<Self, FilterError> {
+        let internal = internal.filter(|_| !definition.include_internal);
+        let left_out = internal.map(|filter| Filter::not(filter.clone()));
+        let at_entry = |filter: &&Filter| matches!(filter, Filter::Is(c) if c.as_of == AsOf::AtEntry);
+        let filters = definition.steps.iter().flat_map(|step| &step.filters);
+        // What has to hold at the entry is decided there: at the first step.
+        let of_entry: Vec<_> = filters.filter(at_entry).cloned().collect();
+        let mut matcher = Self { by_name: HashMap::new() };
         for (i, step) in definition.steps.iter().enumerate() {
-            for name in &step.events {
-                by_name.entry(name.clone()).or_default().0.push((1 << i, step.filters.clone()));
-            }
+            let own = step.filters.iter().filter(|filter| !at_entry(filter));
+            let entry = of_entry.iter().filter(|_| i == 0);
+            matcher.add(1 << i, &step.events, own.chain(entry).chain(&left_out))?;
         }
-        Self { by_name }
+        for (i, exclusion) in definition.exclusions.iter().enumerate() {
+            let filters = exclusion.filters.iter().chain(&left_out);
+            matcher.add(1 << (EXCLUSION_BIT + i as u32), &exclusion.events, filters)?;
+        }
+        Ok(matcher)
     }
 
-    /// Bit i is set if the event matches step i. `properties` as in a record.
-    pub fn mask(&self, name: &str, properties: &[u8]) -> u32 {
-        self.by_name.get(name).map_or(0, |steps| steps.mask(properties))
+    fn add<'f>(
+        &mut self,
+        bit: u32,
+        names: &[String],
+        filters: impl Iterator<Item = &'f Filter>,
+    ) -> Result<(), FilterError> {
+        let tests: Vec<_> = filters.map(Test::new).collect::<Result<_, _>>()?;
+        for name in names {
+            self.by_name.entry(name.clone()).or_default().0.push((bit, tests.clone()));
+        }
+        Ok(())
+    }
+
+    /// As [`NameSteps::mask`]; 0 for a name that matches nothing.
+    pub fn mask(&self, name: &str, facts: &Facts<'_>) -> u32 {
+        self.by_name.get(name).map_or(0, |steps| steps.mask(facts))
     }
 
     /// The names that match at all, each with its steps.
     pub fn names(&self) -> impl Iterator<Item = (&str, &NameSteps)> {
         self.by_name.iter().map(|(name, steps)| (name.as_str(), steps))
     }
-}
 
-/// Whether a condition holds for an event's properties. A property that is not set fulfils `is not set` only.
-pub fn holds(condition: &Condition, properties: &[u8]) -> bool {
-    let value = property(properties, &condition.property);
-    let Some(value) = value else { return condition.op == Op::IsNotSet };
-    let any = |test: &dyn Fn(&str) -> bool| condition.values.iter().any(|wanted| test(wanted));
-    match condition.op {
-        Op::IsSet => true,
-        Op::IsNotSet => false,
-        Op::In => any(&|wanted| equals(&value, wanted)),
-        Op::NotEq => !any(&|wanted| equals(&value, wanted)),
-        Op::Contains => any(&|wanted| text(&value).is_some_and(|text| text.contains(wanted))),
-        Op::Prefix => any(&|wanted| text(&value).is_some_and(|text| text.starts_with(wanted))),
-        Op::Gt => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_gt)),
-        Op::Gte => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_ge)),
-        Op::Lt => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_lt)),
-        Op::Lte => any(&|wanted| compare(&value, wanted).is_some_and(Ordering::is_le)),
+    /// What it reads beside names.
+    pub fn needs(&self) -> Needs {
+        self.by_name.values().map(NameSteps::needs).fold(Needs::default(), Needs::and)
     }
-}
-
-fn equals(value: &Value<'_>, wanted: &str) -> bool {
-    match value {
-        Value::String(value) => *value == wanted,
-        Value::Bool(value) => wanted == if *value { "true" } else { "false" },
-        _ => compare(value, wanted).is_some_and(Ordering::is_eq),
-    }
-}
-
-fn text<'v>(value: &Value<'v>) -> Option<&'v str> {
-    if let Value::String(text) = value { Some(text) } else { None }
-}
-
-/// Compares a number with a number written as text: whole numbers, decimals and amounts of money digit by digit, doubles
-/// as doubles. `None` if one of them is no number.
-fn compare(value: &Value<'_>, wanted: &str) -> Option<Ordering> {
-    match value {
-        Value::Int(value) => match wanted.parse::<i64>() {
-            Ok(wanted) => Some(value.cmp(&wanted)),
-            Err(_) => decimal::compare(&value.to_string(), wanted),
-        },
-        Value::Decimal(value) => decimal::compare(value, wanted),
-        Value::Money { units, nanos, .. } => decimal::compare(&amount(*units, *nanos), wanted),
-        Value::Double(value) => value.partial_cmp(&number(wanted)?),
-        _ => None,
-    }
-}
-
-/// Units and nanos have the same sign.
-fn amount(units: i64, nanos: i32) -> String {
-    let sign = if units < 0 || nanos < 0 { "-" } else { "" };
-    format!("{sign}{}.{:09}", units.unsigned_abs(), nanos.unsigned_abs())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_compared_without_rounding() {
-        use Ordering::{Equal, Greater, Less};
-        let money = |units, nanos| Value::Money { currency: "EUR", units, nanos };
-        let cases = [
-            (Value::Int(9_007_199_254_740_993), "9007199254740992", Some(Greater)),
-            (Value::Int(9_007_199_254_740_993), "9007199254740993.5", Some(Less)),
-            (Value::Int(i64::MIN), "-9223372036854775808", Some(Equal)),
-            (Value::Int(i64::MAX), "9223372036854775808", Some(Less)),
-            (Value::Int(1_000), "1e3", Some(Equal)),
-            (Value::Decimal("9007199254740993"), "9007199254740992", Some(Greater)),
-            (Value::Decimal("-0.50"), "-.5", Some(Equal)),
-            (Value::Decimal("0.1"), "0.10000000000000000001", Some(Less)),
-            (money(-1, -500_000_000), "-1.5", Some(Equal)),
-            (money(0, -1), "0", Some(Less)),
-            (Value::Double(0.5), "0.5", Some(Equal)),
-            (Value::Double(0.5), "half", None),
-            (Value::Time(5), "5", None),
-        ];
-        for (value, wanted, order) in cases {
-            assert_eq!(compare(&value, wanted), order, "{value:?} and {wanted}");
-        }
-    }
-}
+mod tests;

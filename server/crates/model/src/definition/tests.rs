@@ -17,6 +17,14 @@ fn checkout() -> FunnelDefinition {
     .unwrap()
 }
 
+/// A condition of the second step.
+fn condition(definition: &mut FunnelDefinition, i: usize) -> &mut Condition {
+    match &mut definition.steps[1].filters[i] {
+        Filter::Is(condition) => condition,
+        other => panic!("{other:?} is no condition"),
+    }
+}
+
 fn fields_of(definition: &FunnelDefinition) -> Vec<String> {
     definition.validate().err().map_or(vec![], |e| e.0.into_iter().map(|e| e.field).collect())
 }
@@ -27,7 +35,7 @@ fn a_definition_comes_back() {
     assert_eq!(definition.validate(), Ok(()));
     assert_eq!(definition.steps[0].label(), "cart_viewed");
     assert_eq!(definition.steps[1].label(), "Paid");
-    assert_eq!(definition.steps[1].filters[2].values, ["true"]);
+    assert_eq!(condition(&mut definition.clone(), 2).values, ["true"]);
     let text = serde_json::to_string(&definition).unwrap();
     assert_eq!(serde_json::from_str::<FunnelDefinition>(&text).unwrap(), definition);
 }
@@ -47,8 +55,8 @@ fn every_violation_names_its_field() {
     definition.steps[1].name = "x".repeat(256);
     definition.steps[0].events.clear();
     definition.steps[1].events[1] = "x".repeat(256);
-    definition.steps[1].filters[0].values = vec!["ten".into()];
-    definition.steps[1].filters[1].property.clear();
+    condition(&mut definition, 0).values = vec!["ten".into()];
+    condition(&mut definition, 1).property.clear();
     definition.window_us = 999_999;
     let expected = [
         "id",
@@ -114,8 +122,108 @@ fn comparisons_take_what_they_can_compare() {
     for (op, values, valid) in cases {
         let mut definition = checkout();
         let values = values.iter().map(|&value| value.to_owned()).collect();
-        let condition = Condition { property: "p".into(), op, values };
-        definition.steps[0].filters = vec![condition.clone()];
+        let condition = Condition {
+            property: "p".into(),
+            scope: Scope::Event,
+            as_of: AsOf::AtEvent,
+            op,
+            values,
+        };
+        definition.steps[0].filters = vec![condition.clone().into()];
         assert_eq!(definition.validate().is_ok(), valid, "{condition:?}");
     }
+}
+
+#[test]
+fn options_come_back() {
+    let text = r#"{
+        "id": "f", "window_us": 60000000, "window_from": "previous_step", "entry": "first", "order": "strict",
+        "ties": {"tolerance": 1000}, "counting": {"groups": "company"},
+        "steps": [{"events": ["a"]}, {"events": ["b"]}],
+        "exclusions": [{"events": ["x"], "after_step": 1, "before_step": 2}], "on_exclusion": "drop_person",
+        "hold": [{"property": "cart"}, {"property": "plan", "scope": "person", "as_of": "at_event"}],
+        "breakdown": {"by": {"property": "os", "scope": "context"}, "attribution": {"step": 2}},
+        "include_internal": true
+    }"#;
+    let definition: FunnelDefinition = serde_json::from_str(text).unwrap();
+    assert_eq!(definition.validate(), Ok(()));
+    assert_eq!(definition.counting, Counting::Groups("company".into()));
+    let again = serde_json::to_string(&definition).unwrap();
+    assert_eq!(serde_json::from_str::<FunnelDefinition>(&again).unwrap(), definition);
+}
+
+#[test]
+fn what_cannot_stand_together_is_named() {
+    let wrong = |change: &dyn Fn(&mut FunnelDefinition)| {
+        let mut definition = checkout();
+        change(&mut definition);
+        fields_of(&definition)
+    };
+    let exclusion = |after_step, before_step| Exclusion {
+        events: vec!["x".into()],
+        after_step,
+        before_step,
+        ..Exclusion::default()
+    };
+    assert_eq!(wrong(&|d| d.steps[1].optional = true), ["steps[1].optional"]);
+    assert_eq!(wrong(&|d| d.exclusions = vec![exclusion(2, 1)]), ["exclusions[0]"]);
+    assert_eq!(wrong(&|d| d.exclusions = vec![exclusion(1, 3)]), ["exclusions[0]"]);
+    assert_eq!(wrong(&|d| d.exclusions = vec![exclusion(1, 2); 11]), ["exclusions"]);
+    assert_eq!(wrong(&|d| d.hold = vec![PropertyRef::default()]), ["hold[0].property"]);
+    assert_eq!(wrong(&|d| d.ties = Ties::Tolerance(0)), ["ties.tolerance"]);
+    assert_eq!(
+        wrong(&|d| (d.order, d.window_from) = (Order::Any, WindowFrom::PreviousStep)),
+        ["window_from"]
+    );
+    assert_eq!(
+        wrong(&|d| (d.window_funnel, d.entry) = (Some(WindowFunnel::default()), Entry::First)),
+        ["window_funnel"]
+    );
+    assert_eq!(wrong(&|d| d.window_funnel = Some(WindowFunnel::default())), [""; 0]);
+}
+
+#[test]
+fn a_filter_has_its_limits() {
+    let wrong = |filter: Filter| {
+        let mut definition = checkout();
+        definition.steps[0].filters = vec![filter];
+        fields_of(&definition)
+    };
+    let set = || {
+        let as_of = AsOf::AtEvent;
+        Condition { property: "p".into(), scope: Scope::Event, as_of, op: Op::IsSet, values: vec![] }
+    };
+    let deep = (0..6).fold(Filter::from(set()), |inner, _| Filter::not(inner));
+    assert_eq!(wrong(deep), ["steps[0].conditions[0].not.not.not.not.not.not"]);
+    assert_eq!(wrong(Filter::any(vec![])), ["steps[0].conditions[0].any"]);
+    let regex = |pattern: &str| Condition { op: Op::Regex, values: vec![pattern.into()], ..set() };
+    assert_eq!(wrong(regex("(").into()), ["steps[0].conditions[0].values[0]"]);
+    assert_eq!(wrong(regex("a{999}{999}").into()), ["steps[0].conditions[0].values[0]"]);
+    let entry = || Condition { scope: Scope::Person, as_of: AsOf::AtEntry, ..set() };
+    assert_eq!(wrong(entry().into()), [""; 0]);
+    assert_eq!(wrong(Filter::not(entry().into())), ["steps[0].conditions[0].not.as_of"]);
+    assert_eq!(wrong(Condition { as_of: AsOf::Current, ..set() }.into()), ["steps[0].conditions[0].as_of"]);
+}
+
+#[test]
+fn a_metric_comes_back_and_its_mistakes_are_named() {
+    let text = r#"{
+        "id": "revenue", "measure": {"ratio": {
+            "numerator": {"events": ["paid"], "aggregate": {"sum": "total"}},
+            "denominator": {"aggregate": "uniques"}}},
+        "breakdown": {"property": "country", "scope": "person"}
+    }"#;
+    let mut metric: MetricDefinition = serde_json::from_str(text).unwrap();
+    assert_eq!(metric.validate(), Ok(()));
+    let again = serde_json::to_string(&metric).unwrap();
+    assert_eq!(serde_json::from_str::<MetricDefinition>(&again).unwrap(), metric);
+    let fields = |metric: &MetricDefinition| -> Vec<String> {
+        metric.validate().unwrap_err().0.into_iter().map(|error| error.field).collect()
+    };
+    metric.measure = Measure::Sessions(SessionAggregate::DurationPercentiles(vec![101.0]));
+    assert_eq!(fields(&metric), ["sessions.percentiles[0]", "breakdown"]);
+    metric.breakdown = None;
+    let aggregate = Aggregate::Percentiles { property: String::new(), percentiles: vec![] };
+    metric.measure = Measure::Events(Term { events: vec![], filters: vec![], aggregate });
+    assert_eq!(fields(&metric), ["events.property", "events.percentiles"]);
 }
