@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::FunnelDefinition;
+use crate::definition::{Filter, FunnelDefinition, MetricDefinition, SegmentDefinition};
 use crate::range::{Range, RangeError};
 
 /// A change, kept in the log as JSON.
@@ -16,6 +16,22 @@ pub enum Control {
         /// Its id.
         id: String,
     },
+    /// A metric was made or changed.
+    PutMetric(Box<CountedMetric>),
+    /// A metric was deleted.
+    DeleteMetric {
+        /// Its id.
+        id: String,
+    },
+    /// A segment was made or changed; what uses it comes as records of its own.
+    PutSegment(Box<SegmentDefinition>),
+    /// A segment was deleted.
+    DeleteSegment {
+        /// Its id.
+        id: String,
+    },
+    /// The project's settings were changed; definitions that this changes come as records of their own.
+    PutSettings(Box<ProjectSettings>),
     /// A person asked for something.
     Privacy {
         /// UUID of the request.
@@ -60,6 +76,41 @@ pub struct CountedFunnel {
     pub range: Range,
     /// IANA name of the zone that days are cut in.
     pub zone: String,
+    /// The project's filter for internal traffic and bots at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<Filter>,
+}
+
+/// A metric as it stands after a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountedMetric {
+    /// The definition.
+    pub definition: MetricDefinition,
+    /// The funnel whose conversion it is, as it stood then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funnel: Option<Box<CountedFunnel>>,
+    /// The project's filter for internal traffic and bots at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<Filter>,
+}
+
+/// What a project has decided for all of its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectSettings {
+    /// A longer gap than this between two events of a person ends a session, microseconds.
+    pub session_gap_us: i64,
+    /// A session is at most this long, microseconds.
+    pub session_max_us: i64,
+    /// Events that fulfil it are internal traffic or bots, and left out where nobody asks for them.
+    pub internal: Option<Filter>,
+}
+
+impl Default for ProjectSettings {
+    /// Half an hour, a day (Google Analytics' and most peers' rule), and the bots that say so.
+    fn default() -> Self {
+        Self { session_gap_us: 30 * 60_000_000, session_max_us: 24 * 3_600_000_000, internal: None }
+    }
 }
 
 impl CountedFunnel {

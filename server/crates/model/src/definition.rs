@@ -14,8 +14,8 @@ mod segment;
 pub(crate) use check::regex;
 pub use condition::{AllOf, AnyOf, AsOf, Condition, Filter, InSegment, NotThis, Op, PropertyRef, Scope};
 pub use funnel::{
-    Attribution, Counting, Entry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion, Order, Step,
-    Ties, WindowFrom, WindowFunnel,
+    Attribution, Counting, Entry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion, Order, Preset,
+    Step, Ties, WindowFrom, WindowFunnel,
 };
 pub use metric::{Aggregate, MAX_PERCENTILES, Measure, MetricDefinition, SessionAggregate, Term};
 pub use segment::SegmentDefinition;

@@ -20,6 +20,9 @@ pub struct FunnelDefinition {
     /// The server's version, 1 with the first; 0 for one that was only asked for.
     #[serde(default)]
     pub version: u64,
+    /// The product whose rules were taken over where nothing else was said; for people, the options below are what counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// 1 to 20 steps.
     pub steps: Vec<Step>,
     /// A conversion finishes within this many microseconds, inclusive. 1 s to 366 d.
@@ -81,6 +84,20 @@ impl Step {
     pub fn label(&self) -> &str {
         if self.name.is_empty() { self.events.first().map_or("", String::as_str) } else { &self.name }
     }
+}
+
+/// Products whose rules a funnel can take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// ClickHouse's `windowFunnel`.
+    Clickhouse,
+    /// PostHog.
+    Posthog,
+    /// Mixpanel.
+    Mixpanel,
+    /// Amplitude.
+    Amplitude,
 }
 
 /// What a window is counted from.
@@ -300,6 +317,7 @@ impl FunnelDefinition {
             check.name("counting.groups", kind);
         }
         let plain = Self {
+            preset: None,
             window_funnel: None,
             breakdown: None,
             steps: Vec::new(),

@@ -122,13 +122,8 @@ fn comparisons_take_what_they_can_compare() {
     for (op, values, valid) in cases {
         let mut definition = checkout();
         let values = values.iter().map(|&value| value.to_owned()).collect();
-        let condition = Condition {
-            property: "p".into(),
-            scope: Scope::Event,
-            as_of: AsOf::AtEvent,
-            op,
-            values,
-        };
+        let condition =
+            Condition { property: "p".into(), scope: Scope::Event, as_of: AsOf::AtEvent, op, values };
         definition.steps[0].filters = vec![condition.clone().into()];
         assert_eq!(definition.validate().is_ok(), valid, "{condition:?}");
     }

@@ -61,10 +61,7 @@ fn a_segment_means_what_was_put_in() {
     let bytes = properties(&[("plan", "pro")]);
     let facts = Facts { properties: &bytes, ..Facts::default() };
     let segment = |means: Option<Filter>| {
-        Filter::Segment(crate::definition::InSegment {
-            segment: "payers".into(),
-            means: means.map(Box::new),
-        })
+        Filter::Segment(crate::definition::InSegment { segment: "payers".into(), means: means.map(Box::new) })
     };
     assert!(holds(segment(Some(is("plan", Op::In, &["pro"]).into())), &facts));
     assert!(!holds(segment(Some(is("plan", Op::In, &["free"]).into())), &facts));
@@ -78,10 +75,8 @@ fn context_is_read_by_the_names_of_the_api() {
     put_bytes(&mut campaign, 1, b"newsletter");
     put_bytes(&mut context, 9, &campaign);
     let facts = Facts { context: &context, ..Facts::default() };
-    let of_context = |property: &str, wanted: &str| Condition {
-        scope: Scope::Context,
-        ..is(property, Op::In, &[wanted])
-    };
+    let of_context =
+        |property: &str, wanted: &str| Condition { scope: Scope::Context, ..is(property, Op::In, &[wanted]) };
     assert!(holds(of_context("os", "ios"), &facts));
     assert!(!holds(of_context("os", "android"), &facts));
     assert!(holds(of_context("campaign.source", "newsletter"), &facts));
@@ -91,7 +86,8 @@ fn context_is_read_by_the_names_of_the_api() {
 
 #[test]
 fn a_person_is_judged_at_the_event_or_now() {
-    let plan = |as_of, wanted: &str| Condition { scope: Scope::Person, as_of, ..is("plan", Op::In, &[wanted]) };
+    let plan =
+        |as_of, wanted: &str| Condition { scope: Scope::Person, as_of, ..is("plan", Op::In, &[wanted]) };
     let at = |time_us| Facts { order: (time_us, 7), entities: Some(&Known), ..Facts::default() };
     assert!(holds(plan(AsOf::AtEvent, "free"), &at(99)));
     assert!(holds(plan(AsOf::AtEvent, "pro"), &at(100)));
@@ -151,7 +147,8 @@ fn internal_traffic_is_left_out_unless_asked_for() {
     let internal = Filter::from(is("bot", Op::IsSet, &[]));
     let bot = properties(&[("bot", "yes")]);
     let facts = Facts { properties: &bot, ..Facts::default() };
-    let mask = |funnel: &FunnelDefinition| StepMatcher::new(funnel, Some(&internal)).unwrap().mask("a", &facts);
+    let mask =
+        |funnel: &FunnelDefinition| StepMatcher::new(funnel, Some(&internal)).unwrap().mask("a", &facts);
     assert_eq!(mask(&funnel), 0);
     funnel.include_internal = true;
     assert_eq!(mask(&funnel), 1);
