@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 9] = [
     "footpath/v1/event.proto",
     "footpath/v1/ingest_service.proto",
+    "footpath/v1/measure.proto",
     "footpath/v1/live_service.proto",
     "footpath/v1/query_service.proto",
     "footpath/v1/definition_service.proto",
+    "footpath/v1/person_service.proto",
+    "footpath/v1/catalog_service.proto",
     "footpath/v1/admin_service.proto",
 ];
 

@@ -143,7 +143,7 @@ async fn watch(channel: Signed, options: &Options) -> anyhow::Result<(Streaming<
         let mut stream = client.watch(request(options)).await?.into_inner();
         while let Some(answer) = timeout(PATIENCE, stream.message()).await?? {
             match answer.message {
-                Some(Message::FunnelSnapshot(now)) if now.state() == v1::FunnelState::Live => {
+                Some(Message::FunnelSnapshot(now)) if now.state() == v1::DefinitionState::Live => {
                     let baseline = last(&now.reached);
                     return Ok((stream, baseline));
                 }

@@ -76,7 +76,7 @@ export class Funnel {
   snapshot({ version, state, backfillPercent, reached }) {
     const redefined = this.version !== undefined && this.version !== version;
     this.version = version;
-    this.live = state === 'FUNNEL_STATE_LIVE';
+    this.live = state === 'DEFINITION_STATE_LIVE';
     this.percent = backfillPercent;
     this.ended = '';
     this.reached = reached;

@@ -171,7 +171,7 @@ impl Api {
             *last = format!("{message:?}");
             let found = match message {
                 Message::FunnelSnapshot(now) => {
-                    version = (now.state() == v1::FunnelState::Live).then_some(now.version);
+                    version = (now.state() == v1::DefinitionState::Live).then_some(now.version);
                     version.map(|version| numbers(now.reached, now.watermark, version))
                 }
                 Message::FunnelDelta(now) => version.map(|v| numbers(now.reached, now.watermark, v)),

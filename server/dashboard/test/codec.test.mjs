@@ -56,7 +56,7 @@ test('a watch message comes back as it went, defaults filled in', () => {
     funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3, change: [0, -2] }], cursor: 'c' },
   });
   assert.deepEqual(again('FunnelSnapshot', {}).reached, []);
-  assert.equal(again('FunnelSnapshot', {}).state, 'FUNNEL_STATE_UNSPECIFIED');
+  assert.equal(again('FunnelSnapshot', {}).state, 'DEFINITION_STATE_UNSPECIFIED');
   assert.equal(again('FunnelSnapshot', {}).watermark, undefined);
 });
 

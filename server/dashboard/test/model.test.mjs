@@ -12,7 +12,7 @@ import { grpcurl, propertiesFor, rust } from '../snippets.js';
 import { bounds, runsOf } from '../trend.js';
 
 const definition = { id: 'f', title: 'Checkout', version: 1, steps: [{ label: '', events: ['view'] }, { label: 'Paid', events: ['pay'] }] };
-const snapshot = (over = {}) => ({ version: 1, state: 'FUNNEL_STATE_LIVE', backfillPercent: 100, reached: [10, 4], ...over });
+const snapshot = (over = {}) => ({ version: 1, state: 'DEFINITION_STATE_LIVE', backfillPercent: 100, reached: [10, 4], ...over });
 const cause = (name, persons, change) => ({ cause: `CAUSE_${name}`, persons, change });
 
 function funnel() {

@@ -231,7 +231,7 @@ test('a backfill is shown with its per cent', async () => {
   const filling = await openPage(browser, server.origin, {
     setup: async (p) => {
       await withToken(await tokenFor('ROLE_ANALYST', 3600), admin.project)(p);
-      const snapshot = { subscriptionId: 'funnel:checkout', funnelId: 'checkout', version: 1, state: 'FUNNEL_STATE_BACKFILLING', backfillPercent: 42, reached: [0, 0, 0, 0] };
+      const snapshot = { subscriptionId: 'funnel:checkout', funnelId: 'checkout', version: 1, state: 'DEFINITION_STATE_BACKFILLING', backfillPercent: 42, reached: [0, 0, 0, 0] };
       const messages = [{ started: { watchId: 'w' } }, { funnelSnapshot: snapshot }].map((m) => server.codec.encode('footpath.v1.WatchResponse', m));
       const frames = messages.map((m) => Buffer.concat([Buffer.from([0, 0, 0, 0, m.length]), m]));
       // Not before the page has asked for its funnels.

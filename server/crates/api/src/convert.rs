@@ -1,13 +1,37 @@
 //! Between the API's messages and the model's words.
 
 use footpath_history::StoredRow;
+use footpath_model::definition::{FieldError, InvalidDefinition};
 use footpath_model::props;
 use footpath_proto::v1;
 use serde_json::Value as Json;
+use tonic::Status;
 
+use crate::status::invalid;
+
+mod filter;
 mod funnel;
+mod metric;
+mod range;
 
-pub use funnel::{funnel, funnel_message, range};
+pub use filter::{filter_message, property_message};
+pub use funnel::{funnel, funnel_message};
+pub use metric::{internal, metric, metric_message, segment, segment_message};
+pub use range::{range, range_message};
+
+/// A definition that is not valid, and the field that is why.
+fn wrong(field: &str, problem: &str) -> Status {
+    invalid("definition_invalid", &format!("{field}: {problem}"))
+}
+
+/// What is wrong with a definition, its fields named as in the API.
+fn checked(valid: Result<(), InvalidDefinition>, named: impl Fn(&str) -> String) -> Result<(), Status> {
+    valid.map_err(|InvalidDefinition(errors)| {
+        let name = |error: FieldError| FieldError { field: named(&error.field), ..error };
+        let named = InvalidDefinition(errors.into_iter().map(name).collect());
+        invalid("definition_invalid", &named.to_string())
+    })
+}
 
 /// A moment as the API writes it.
 pub fn timestamp(us: i64) -> prost_types::Timestamp {

@@ -2,65 +2,279 @@
 
 use std::sync::Arc;
 
-use footpath_model::control::{Control, CountedFunnel};
+use footpath_model::control::{Control, CountedFunnel, CountedMetric};
+use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
-use crate::convert::{self, funnel_message};
-use crate::cursor::{Kind, Scope};
+use crate::cursor::Scope;
 use crate::status::{invalid, not_found, store, with_reason};
+
+mod kinds;
+mod uses;
+mod warnings;
+
+pub use kinds::Kind;
+use kinds::read_row;
+use uses::{all, resolve, uses_segment};
 
 /// The service.
 #[derive(Clone)]
 pub struct DefinitionApi {
     context: Arc<Context>,
-    /// Definitions change one at a time, so that versions are judged against the row they replace.
-    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A definition as it stands, and what it names that was never seen.
+struct Shown<M> {
+    message: M,
+    warnings: Vec<v1::DefinitionWarning>,
 }
 
 impl DefinitionApi {
     /// Serves from `context`.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, turn: Arc::default() }
+        Self { context }
     }
 
-    async fn write(&self, project: &ProjectRow, funnel: CountedFunnel) -> Result<v1::Funnel, Status> {
-        let message = funnel_message(&funnel);
-        self.record(project, &Control::PutFunnel(Box::new(funnel))).await?;
-        Ok(message)
+    async fn create<K: Kind>(&self, project: &ProjectRow, message: K::Message) -> Result<Shown<K::Message>, Status> {
+        let asked = K::read(&message, 1, &project.time_zone)?;
+        let _turn = self.context.turn.lock().await;
+        let wanted = resolve(&self.context, &project.id, asked)?;
+        if let Some(known) = find::<K>(&self.context, &project.id, wanted.id())? {
+            if known.clone().with_version(1) == wanted {
+                return self.shown(project, &known);
+            }
+            let what = format!("a {} with this id and other content exists; update it or choose another id", K::NAME);
+            return Err(with_reason(Code::AlreadyExists, &format!("{}_exists", K::NAME), &what, None));
+        }
+        self.context.record(project, &wanted.clone().put()).await?;
+        self.shown(project, &wanted)
     }
 
-    /// Returns when the change is on disk and in the store.
-    async fn record(&self, project: &ProjectRow, control: &Control) -> Result<(), Status> {
-        let written = self.context.ingest.control(project.number, control).await;
-        self.context.projection.reached(written.map_err(crate::ingest::ingest_error)?).await
+    async fn update<K: Kind>(
+        &self,
+        project: &ProjectRow,
+        message: K::Message,
+        mask: Option<prost_types::FieldMask>,
+    ) -> Result<Shown<K::Message>, Status> {
+        let _turn = self.context.turn.lock().await;
+        let (id, etag) = K::name_of(&message);
+        let known = required::<K>(&self.context, &project.id, id)?;
+        if !etag.is_empty() && etag != known.version().to_string() {
+            let what = format!("the {} was changed meanwhile; read it again and repeat your change", K::NAME);
+            return Err(with_reason(Code::Aborted, "etag_mismatch", &what, None));
+        }
+        let merged = merge::<K>(known.message(), message, mask)?;
+        let asked = K::read(&merged, known.version() + 1, &project.time_zone)?;
+        let wanted = resolve(&self.context, &project.id, asked)?;
+        let mut changes = vec![wanted.clone().put()];
+        changes.extend(followers(&self.context, &project.id, &changes[0])?);
+        self.context.record(project, &together(changes)).await?;
+        self.shown(project, &wanted)
+    }
+
+    async fn delete<K: Kind>(&self, project: &ProjectRow, id: String) -> Result<(), Status> {
+        let _turn = self.context.turn.lock().await;
+        required::<K>(&self.context, &project.id, &id)?;
+        let used = self.used_by::<K>(&project.id, &id)?;
+        if !used.is_empty() {
+            let what = format!("{} is used by {}; change them first", id, used.join(", "));
+            return Err(with_reason(Code::FailedPrecondition, "definition_in_use", &what, None));
+        }
+        self.context.record(project, &K::delete(id)).await
+    }
+
+    fn list<K: Kind>(
+        &self,
+        project: &ProjectRow,
+        page_size: u32,
+        page_token: &str,
+    ) -> Result<(Vec<K::Message>, String), Status> {
+        let size = crate::page_size(page_size);
+        let scope = Scope::new(K::PAGES, project.number, &[]);
+        let after = self.context.cursors.open_page(&scope, page_token)?;
+        let rows = self.context.store.definitions(&project.id, K::KIND, Some(&after), size + 1);
+        let mut rows = rows.map_err(store)?;
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |row| &row.id);
+        let messages = rows.iter().map(|row| read_row::<K>(row).map(|one| one.message()));
+        Ok((messages.collect::<Result<_, _>>()?, next_page_token))
+    }
+
+    fn shown<K: Kind>(&self, project: &ProjectRow, known: &K) -> Result<Shown<K::Message>, Status> {
+        let warnings = warnings::of(&self.context, project, &known.names())?;
+        Ok(Shown { message: known.message(), warnings })
+    }
+
+    /// What uses a definition, by kind and id.
+    fn used_by<K: Kind>(&self, project: &str, id: &str) -> Result<Vec<String>, Status> {
+        let metrics = || all::<CountedMetric>(&self.context, project);
+        let name = |kind: &str, id: &str| format!("{kind}/{id}");
+        Ok(match K::NAME {
+            SegmentDefinition::NAME => {
+                let funnels = all::<CountedFunnel>(&self.context, project)?;
+                let funnels = funnels.iter().filter(|one| uses_segment(*one, id));
+                let funnels: Vec<_> = funnels.map(|one| name("funnel", one.id())).collect();
+                let metrics = metrics()?;
+                let metrics = metrics.iter().filter(|one| uses_segment(*one, id));
+                funnels.into_iter().chain(metrics.map(|one| name("metric", one.id()))).collect()
+            }
+            CountedFunnel::NAME => {
+                let of = |one: &CountedMetric| one.funnel.as_ref().is_some_and(|funnel| funnel.id() == id);
+                metrics()?.iter().filter(|one| of(one)).map(|one| name("metric", one.id())).collect()
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// Whether the live path counts a definition, and how far it is.
+    fn progress(&self, project: u32, key: &footpath_live::ViewKey, version: u64) -> (v1::DefinitionState, u32) {
+        match self.context.hub.standing(project, key) {
+            Some(standing) if standing.live && standing.version == version => (v1::DefinitionState::Live, 100),
+            standing => (v1::DefinitionState::Backfilling, standing.map_or(0, |standing| standing.percent)),
+        }
     }
 }
 
-/// A defined funnel.
+/// The records of whatever changes along with one: definitions that use it are written again, one version on.
+///
+/// # Errors
+/// INTERNAL if the store fails.
+fn followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
+    match change {
+        Control::PutSegment(segment) => rewritten(context, project, &|filter| {
+            filter.each_segment(&mut |one| {
+                if one.segment == segment.id {
+                    one.means = Some(Box::new(segment.filter.clone()));
+                }
+            });
+        }),
+        Control::PutFunnel(funnel) => {
+            let metrics = all::<CountedMetric>(context, project)?.into_iter();
+            let using = metrics.filter(|one| one.funnel.as_ref().is_some_and(|own| own.id() == funnel.id()));
+            Ok(using
+                .map(|mut metric| {
+                    metric.funnel = Some(funnel.clone());
+                    let version = metric.version() + 1;
+                    metric.with_version(version).put()
+                })
+                .collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The records of all definitions that `change` makes others of.
+///
+/// # Errors
+/// INTERNAL if the store fails.
+fn rewritten(
+    context: &Context,
+    project: &str,
+    change: &dyn Fn(&mut footpath_model::definition::Filter),
+) -> Result<Vec<Control>, Status> {
+    fn again<K: Kind>(known: K, change: &mut dyn FnMut(&mut K)) -> Option<K> {
+        let mut changed = known.clone();
+        change(&mut changed);
+        let version = known.version() + 1;
+        (changed != known).then(|| changed.with_version(version))
+    }
+    let mut changes = Vec::new();
+    let mut funnels = std::collections::HashMap::new();
+    for known in all::<CountedFunnel>(context, project)? {
+        if let Some(changed) = again(known, &mut |funnel| uses::Uses::filters(funnel, &mut |f| change(f))) {
+            funnels.insert(changed.id().to_owned(), changed.clone());
+            changes.push(changed.put());
+        }
+    }
+    for known in all::<CountedMetric>(context, project)? {
+        let changed = again(known, &mut |metric| {
+            uses::Uses::filters(metric, &mut |f| change(f));
+            let newer = metric.funnel.as_ref().and_then(|own| funnels.get(own.id()));
+            metric.funnel = newer.cloned().map(Box::new).or(metric.funnel.take());
+        });
+        changes.extend(changed.map(Kind::put));
+    }
+    Ok(changes)
+}
+
+/// The records of all definitions after the project's filter for internal traffic became another.
+///
+/// # Errors
+/// INTERNAL if the store fails.
+pub fn with_internal(
+    context: &Context,
+    project: &str,
+    internal: Option<&footpath_model::definition::Filter>,
+) -> Result<Vec<Control>, Status> {
+    let mut changes = Vec::new();
+    for mut known in all::<CountedFunnel>(context, project)? {
+        known.internal = internal.cloned();
+        let version = known.version() + 1;
+        changes.push(known.with_version(version).put());
+    }
+    for mut known in all::<CountedMetric>(context, project)? {
+        known.internal = internal.cloned();
+        if let Some(funnel) = &mut known.funnel {
+            funnel.internal = internal.cloned();
+            funnel.definition.version += 1;
+        }
+        let version = known.version() + 1;
+        changes.push(known.with_version(version).put());
+    }
+    Ok(changes)
+}
+
+/// Several changes as one record.
+pub fn together(mut changes: Vec<Control>) -> Control {
+    if changes.len() == 1 {
+        return changes.remove(0);
+    }
+    Control::Several { changes }
+}
+
+/// A definition.
 ///
 /// # Errors
 /// If the store fails.
-pub fn find(context: &Context, project: &str, id: &str) -> Result<Option<CountedFunnel>, Status> {
-    let row = context.store.funnel(project, id).map_err(store)?;
-    row.map(|row| crate::rows::counted_funnel(&row)).transpose()
+pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Option<K>, Status> {
+    let row = context.store.definition(project, K::KIND, id).map_err(store)?;
+    row.map(|row| read_row(&row)).transpose()
 }
 
-/// A defined funnel, or NOT_FOUND.
+/// A definition, or NOT_FOUND.
 ///
 /// # Errors
 /// NOT_FOUND with what to do.
-pub fn required(context: &Context, project: &str, id: &str) -> Result<CountedFunnel, Status> {
-    find(context, project, id)?
-        .ok_or_else(|| not_found("funnel_unknown", "no such funnel; ListFunnels names them"))
+pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K, Status> {
+    find(context, project, id)?.ok_or_else(|| {
+        not_found(&format!("{}_unknown", K::NAME), &format!("no such {}; {} names them", K::NAME, K::LIST))
+    })
 }
 
-fn same(a: &CountedFunnel, b: &CountedFunnel) -> bool {
-    let mut b = b.clone();
-    b.definition.version = a.definition.version;
-    *a == b
+/// Puts in what segments, settings and funnels say, for a definition that is only asked for once.
+///
+/// # Errors
+/// INVALID_ARGUMENT where something that is named does not exist.
+pub fn resolved<K: Kind>(context: &Context, project: &str, definition: K) -> Result<K, Status> {
+    resolve(context, project, definition)
+}
+
+fn merge<K: Kind>(
+    mut known: K::Message,
+    wanted: K::Message,
+    mask: Option<prost_types::FieldMask>,
+) -> Result<K::Message, Status> {
+    let paths = mask.map(|m| m.paths).filter(|p| !p.is_empty());
+    let Some(paths) = paths else { return Ok(wanted) };
+    for path in paths {
+        if !K::take(&mut known, &wanted, &path) {
+            let what = format!("update_mask: {path:?} is no field of a {} that can be changed", K::NAME);
+            return Err(invalid("update_mask_invalid", &what));
+        }
+    }
+    Ok(known)
 }
 
 #[tonic::async_trait]
@@ -70,34 +284,9 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         request: Request<v1::CreateFunnelRequest>,
     ) -> Result<Response<v1::CreateFunnelResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
-        let funnel = convert::funnel(&request.into_inner().funnel.unwrap_or_default(), 1)?;
-        let _turn = self.turn.lock().await;
-        if let Some(known) = find(&self.context, &project.id, &funnel.definition.id)? {
-            if same(&known, &funnel) {
-                return Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(funnel_message(&known)) }));
-            }
-            let what = "a funnel with this id and other content exists; update it or choose another id";
-            return Err(with_reason(Code::AlreadyExists, "funnel_exists", what, None));
-        }
-        let funnel = self.write(&project, funnel).await?;
-        Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(funnel) }))
-    }
-
-    async fn get_funnel(
-        &self,
-        request: Request<v1::GetFunnelRequest>,
-    ) -> Result<Response<v1::GetFunnelResponse>, Status> {
-        let project = self.context.allowed(&request, &request.get_ref().project)?;
-        let known = required(&self.context, &project.id, &request.get_ref().funnel_id)?;
-        let numbers = self.context.hub.funnel(project.number, &known.definition.id);
-        let numbers = numbers.map(|cell| cell.borrow().clone());
-        let live = numbers.as_ref().is_some_and(|n| n.live && n.version == known.definition.version);
-        let state = if live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
-        Ok(Response::new(v1::GetFunnelResponse {
-            funnel: Some(funnel_message(&known)),
-            state: state.into(),
-            backfill_percent: if live { 100 } else { numbers.map_or(0, |n| n.percent) },
-        }))
+        let message = request.into_inner().funnel.unwrap_or_default();
+        let Shown { message, warnings } = self.create::<CountedFunnel>(&project, message).await?;
+        Ok(Response::new(v1::CreateFunnelResponse { funnel: Some(message), warnings }))
     }
 
     async fn list_funnels(
@@ -106,15 +295,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListFunnelsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let size = crate::page_size(page.page_size);
-        let scope = Scope::new(Kind::Funnels, project.number, &[]);
-        let after = self.context.cursors.open_page(&scope, &page.page_token)?;
-        let mut rows = self.context.store.funnels(&project.id, Some(&after), size + 1).map_err(store)?;
-        let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |row| &row.id);
-        let funnels = rows
-            .iter()
-            .map(|row| crate::rows::counted_funnel(row).map(|funnel| funnel_message(&funnel)))
-            .collect::<Result<_, _>>()?;
+        let (funnels, next_page_token) = self.list::<CountedFunnel>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListFunnelsResponse { funnels, next_page_token }))
     }
 
@@ -124,18 +305,9 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::UpdateFunnelResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let request = request.into_inner();
-        let wanted = request.funnel.unwrap_or_default();
-        let _turn = self.turn.lock().await;
-        let known = required(&self.context, &project.id, &wanted.id)?;
-        let now = funnel_message(&known);
-        if !wanted.etag.is_empty() && wanted.etag != now.etag {
-            let what = "the funnel was changed meanwhile; read it again and repeat your change";
-            return Err(with_reason(Code::Aborted, "etag_mismatch", what, None));
-        }
-        let merged = merge(now, wanted, request.update_mask)?;
-        let funnel = convert::funnel(&merged, known.definition.version + 1)?;
-        let funnel = self.write(&project, funnel).await?;
-        Ok(Response::new(v1::UpdateFunnelResponse { funnel: Some(funnel) }))
+        let (message, mask) = (request.funnel.unwrap_or_default(), request.update_mask);
+        let Shown { message, warnings } = self.update::<CountedFunnel>(&project, message, mask).await?;
+        Ok(Response::new(v1::UpdateFunnelResponse { funnel: Some(message), warnings }))
     }
 
     async fn delete_funnel(
@@ -143,33 +315,124 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         request: Request<v1::DeleteFunnelRequest>,
     ) -> Result<Response<v1::DeleteFunnelResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
-        let id = request.into_inner().funnel_id;
-        let _turn = self.turn.lock().await;
-        required(&self.context, &project.id, &id)?;
-        self.record(&project, &Control::DeleteFunnel { id }).await?;
+        self.delete::<CountedFunnel>(&project, request.into_inner().funnel_id).await?;
         Ok(Response::new(v1::DeleteFunnelResponse {}))
     }
-}
 
-fn merge(
-    mut known: v1::Funnel,
-    wanted: v1::Funnel,
-    mask: Option<prost_types::FieldMask>,
-) -> Result<v1::Funnel, Status> {
-    let paths = mask.map(|m| m.paths).filter(|p| !p.is_empty());
-    let Some(paths) = paths else { return Ok(wanted) };
-    for path in paths {
-        match path.as_str() {
-            "title" => known.title.clone_from(&wanted.title),
-            "steps" => known.steps.clone_from(&wanted.steps),
-            "window" => known.window = wanted.window,
-            "range" => known.range.clone_from(&wanted.range),
-            other => {
-                let what =
-                    format!("update_mask: {other:?} cannot be changed; title, steps, window, range can");
-                return Err(invalid("update_mask_invalid", &what));
-            }
-        }
+    async fn create_metric(
+        &self,
+        request: Request<v1::CreateMetricRequest>,
+    ) -> Result<Response<v1::CreateMetricResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let message = request.into_inner().metric.unwrap_or_default();
+        let Shown { message, warnings } = self.create::<CountedMetric>(&project, message).await?;
+        Ok(Response::new(v1::CreateMetricResponse { metric: Some(message), warnings }))
     }
-    Ok(known)
+
+    async fn list_metrics(
+        &self,
+        request: Request<v1::ListMetricsRequest>,
+    ) -> Result<Response<v1::ListMetricsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let (metrics, next_page_token) = self.list::<CountedMetric>(&project, page.page_size, &page.page_token)?;
+        Ok(Response::new(v1::ListMetricsResponse { metrics, next_page_token }))
+    }
+
+    async fn update_metric(
+        &self,
+        request: Request<v1::UpdateMetricRequest>,
+    ) -> Result<Response<v1::UpdateMetricResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let (message, mask) = (request.metric.unwrap_or_default(), request.update_mask);
+        let Shown { message, warnings } = self.update::<CountedMetric>(&project, message, mask).await?;
+        Ok(Response::new(v1::UpdateMetricResponse { metric: Some(message), warnings }))
+    }
+
+    async fn delete_metric(
+        &self,
+        request: Request<v1::DeleteMetricRequest>,
+    ) -> Result<Response<v1::DeleteMetricResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.delete::<CountedMetric>(&project, request.into_inner().metric_id).await?;
+        Ok(Response::new(v1::DeleteMetricResponse {}))
+    }
+
+    async fn create_segment(
+        &self,
+        request: Request<v1::CreateSegmentRequest>,
+    ) -> Result<Response<v1::CreateSegmentResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let message = request.into_inner().segment.unwrap_or_default();
+        let Shown { message, warnings } = self.create::<SegmentDefinition>(&project, message).await?;
+        Ok(Response::new(v1::CreateSegmentResponse { segment: Some(message), warnings }))
+    }
+
+    async fn list_segments(
+        &self,
+        request: Request<v1::ListSegmentsRequest>,
+    ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let (segments, next_page_token) = self.list::<SegmentDefinition>(&project, page.page_size, &page.page_token)?;
+        Ok(Response::new(v1::ListSegmentsResponse { segments, next_page_token }))
+    }
+
+    async fn update_segment(
+        &self,
+        request: Request<v1::UpdateSegmentRequest>,
+    ) -> Result<Response<v1::UpdateSegmentResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let (message, mask) = (request.segment.unwrap_or_default(), request.update_mask);
+        let Shown { message, warnings } = self.update::<SegmentDefinition>(&project, message, mask).await?;
+        Ok(Response::new(v1::UpdateSegmentResponse { segment: Some(message), warnings }))
+    }
+
+    async fn delete_segment(
+        &self,
+        request: Request<v1::DeleteSegmentRequest>,
+    ) -> Result<Response<v1::DeleteSegmentResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.delete::<SegmentDefinition>(&project, request.into_inner().segment_id).await?;
+        Ok(Response::new(v1::DeleteSegmentResponse {}))
+    }
+
+    async fn get_funnel(
+        &self,
+        request: Request<v1::GetFunnelRequest>,
+    ) -> Result<Response<v1::GetFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let known = required::<CountedFunnel>(&self.context, &project.id, &request.get_ref().funnel_id)?;
+        let key = footpath_live::ViewKey::Funnel(known.id().to_owned());
+        let (state, backfill_percent) = self.progress(project.number, &key, known.version());
+        let Shown { message, warnings } = self.shown(&project, &known)?;
+        let (funnel, state) = (Some(message), state.into());
+        Ok(Response::new(v1::GetFunnelResponse { funnel, state, backfill_percent, warnings }))
+    }
+
+    async fn get_metric(
+        &self,
+        request: Request<v1::GetMetricRequest>,
+    ) -> Result<Response<v1::GetMetricResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let known = required::<CountedMetric>(&self.context, &project.id, &request.get_ref().metric_id)?;
+        let key = footpath_live::ViewKey::Metric(known.id().to_owned());
+        let (state, backfill_percent) = self.progress(project.number, &key, known.version());
+        let Shown { message, warnings } = self.shown(&project, &known)?;
+        let (metric, state) = (Some(message), state.into());
+        Ok(Response::new(v1::GetMetricResponse { metric, state, backfill_percent, warnings }))
+    }
+
+    async fn get_segment(
+        &self,
+        request: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let known = required::<SegmentDefinition>(&self.context, &project.id, &request.get_ref().segment_id)?;
+        let used_by = self.used_by::<SegmentDefinition>(&project.id, known.id())?;
+        let Shown { message, warnings } = self.shown(&project, &known)?;
+        Ok(Response::new(v1::GetSegmentResponse { segment: Some(message), warnings, used_by }))
+    }
 }

@@ -85,7 +85,7 @@ impl FunnelWatch<'_> {
     }
 
     fn snapshot(&self, numbers: &FunnelNumbers) -> Message {
-        let state = if numbers.live { v1::FunnelState::Live } else { v1::FunnelState::Backfilling };
+        let state = if numbers.live { v1::DefinitionState::Live } else { v1::DefinitionState::Backfilling };
         Message::FunnelSnapshot(v1::FunnelSnapshot {
             subscription_id: self.id.to_owned(),
             funnel_id: self.funnel.to_owned(),

@@ -32,6 +32,11 @@ pub enum Control {
     },
     /// The project's settings were changed; definitions that this changes come as records of their own.
     PutSettings(Box<ProjectSettings>),
+    /// Changes that come together: a segment and what uses it.
+    Several {
+        /// In their order; none of them is made of several again.
+        changes: Vec<Control>,
+    },
     /// A person asked for something.
     Privacy {
         /// UUID of the request.
@@ -50,6 +55,17 @@ pub enum Control {
         /// What is lost.
         ranges: Vec<LostRange>,
     },
+}
+
+impl Control {
+    /// The changes of a record, one by one.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        let (several, one) = match self {
+            Self::Several { changes } => (changes, None),
+            one => (Vec::new(), Some(one)),
+        };
+        several.into_iter().chain(one)
+    }
 }
 
 /// Lost numbers of one stream, both ends inclusive.

@@ -42,7 +42,7 @@ pub fn funnel(
         pinned,
         project: project.number,
         graph: pinned.identity(project.number, project.id)?,
-        matcher: StepMatcher::new(definition),
+        matcher: StepMatcher::new(definition, asked.internal.as_ref())?,
         names: definition.steps.iter().flat_map(|step| step.events.iter().cloned()).collect(),
         columns: columns_for(definition),
         times: bounds(from_us, to_us, definition.window_us),

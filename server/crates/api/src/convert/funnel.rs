@@ -1,191 +1,374 @@
-//! Funnels and ranges, from the API's messages and to them.
+//! Funnels, from the API's messages and to them.
 
 use footpath_model::control::CountedFunnel;
-use footpath_model::definition::{Condition, Counting, Entry, FunnelDefinition, Op, Order, Step};
-use footpath_model::props::rfc3339;
-use footpath_model::range::{MAX_LAST_DAYS, Range, RangeError, RollingUnit};
+use footpath_model::definition::{
+    Attribution, Counting, Entry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion, Order, Preset,
+    Step, Ties, WindowFrom, WindowFunnel,
+};
 use footpath_proto::v1;
 use tonic::Status;
 
-use crate::status::invalid;
+use super::filter::{
+    conditions_message, filters, filters_message, property, property_message,
+};
+use super::range::{range, range_message};
+use super::{checked, wrong};
 
-/// A funnel from the API, checked.
+/// A funnel from the API, checked. `zone` is the project's.
 ///
 /// # Errors
 /// INVALID_ARGUMENT that names the field.
-pub fn funnel(funnel: &v1::Funnel, version: u64) -> Result<CountedFunnel, Status> {
-    let steps = funnel.steps.iter().enumerate().map(step).collect::<Result<_, _>>()?;
+pub fn funnel(funnel: &v1::Funnel, version: u64, zone: &str) -> Result<CountedFunnel, Status> {
+    let preset = preset(funnel.preset());
+    let (entry, on_exclusion) = rules_of(preset);
+    let (attribution, window_funnel) = (Attribution::FirstTouch, window_funnel(preset, funnel)?);
     let definition = FunnelDefinition {
         id: funnel.id.clone(),
         name: funnel.title.clone(),
         version,
-        steps,
-        window_us: funnel.window.as_ref().map_or(0, window_us),
-        entry: Entry::default(),
-        order: Order::default(),
-        counting: Counting::default(),
+        preset,
+        steps: funnel.steps.iter().enumerate().map(step).collect::<Result<_, _>>()?,
+        window_us: funnel.window.as_ref().map_or(0, duration_us),
+        window_from: match funnel.window_from() {
+            v1::FunnelWindowFrom::PreviousStep => WindowFrom::PreviousStep,
+            v1::FunnelWindowFrom::Unspecified | v1::FunnelWindowFrom::FirstStep => WindowFrom::FirstStep,
+        },
+        entry: match funnel.entry() {
+            v1::FunnelEntry::Unspecified => entry,
+            v1::FunnelEntry::Latest => Entry::Latest,
+            v1::FunnelEntry::First => Entry::First,
+        },
+        order: match funnel.order() {
+            v1::FunnelOrder::Unspecified | v1::FunnelOrder::Ordered => Order::Ordered,
+            v1::FunnelOrder::Strict => Order::Strict,
+            v1::FunnelOrder::Any => Order::Any,
+            v1::FunnelOrder::AnyAfterFirst => Order::AnyAfterFirst,
+        },
+        ties: ties(funnel)?,
+        counting: counting(funnel)?,
+        exclusions: exclusions(funnel)?,
+        on_exclusion: match funnel.exclusion_effect() {
+            v1::ExclusionEffect::Unspecified => on_exclusion,
+            v1::ExclusionEffect::BreakAttempt => OnExclusion::BreakAttempt,
+            v1::ExclusionEffect::DropPerson => OnExclusion::DropPerson,
+        },
+        hold: funnel.hold_constant.iter().map(property).collect(),
+        breakdown: funnel.breakdown.as_ref().map(|by| breakdown(by, attribution)).transpose()?,
+        window_funnel,
+        include_internal: funnel.include_internal,
     };
-    definition.validate().map_err(|e| invalid("definition_invalid", &e.to_string()))?;
-    let (range, zone) = range(funnel.range.as_ref())?;
-    Ok(CountedFunnel { definition, range, zone })
+    let conditions: Vec<_> = funnel.steps.iter().map(|step| step.conditions.len()).collect();
+    checked(definition.validate(), |field| named(&conditions, field))?;
+    let (range, zone) = range(funnel.range.as_ref(), zone)?;
+    Ok(CountedFunnel { definition, range, zone, internal: None })
 }
 
-fn window_us(window: &prost_types::Duration) -> i64 {
-    window.seconds.saturating_mul(1_000_000).saturating_add(i64::from(window.nanos) / 1000)
+/// A step's filter stands behind its conditions in one list; the API has a field of its own for it.
+fn named(conditions: &[usize], field: &str) -> String {
+    let mut named = field.replace(".filters[0]", ".filter");
+    for (i, count) in conditions.iter().enumerate() {
+        named = named.replace(&format!("steps[{i}].conditions[{count}]"), &format!("steps[{i}].filter"));
+    }
+    named
+}
+
+fn preset(preset: v1::FunnelPreset) -> Option<Preset> {
+    match preset {
+        v1::FunnelPreset::Unspecified => None,
+        v1::FunnelPreset::Clickhouse => Some(Preset::Clickhouse),
+        v1::FunnelPreset::Posthog => Some(Preset::Posthog),
+        v1::FunnelPreset::Mixpanel => Some(Preset::Mixpanel),
+        v1::FunnelPreset::Amplitude => Some(Preset::Amplitude),
+    }
+}
+
+/// Where a product's rules differ from ours (docs/semantics.md has its words for it).
+fn rules_of(preset: Option<Preset>) -> (Entry, OnExclusion) {
+    match preset {
+        Some(Preset::Posthog) => (Entry::Latest, OnExclusion::DropPerson),
+        Some(Preset::Mixpanel) => (Entry::First, OnExclusion::BreakAttempt),
+        Some(Preset::Clickhouse | Preset::Amplitude) | None => (Entry::Latest, OnExclusion::BreakAttempt),
+    }
+}
+
+fn window_funnel(preset: Option<Preset>, funnel: &v1::Funnel) -> Result<Option<WindowFunnel>, Status> {
+    let modes = funnel.window_funnel.as_ref();
+    match preset {
+        Some(Preset::Clickhouse) => Ok(Some(modes.map_or_else(WindowFunnel::default, |modes| WindowFunnel {
+            strict_deduplication: modes.strict_deduplication,
+            strict_order: modes.strict_order,
+            strict_increase: modes.strict_increase,
+            strict_once: modes.strict_once,
+            allow_reentry: modes.allow_reentry,
+        }))),
+        _ if modes.is_some() => Err(wrong("window_funnel", "only with the preset clickhouse")),
+        _ => Ok(None),
+    }
+}
+
+fn ties(funnel: &v1::Funnel) -> Result<Ties, Status> {
+    match (funnel.ties(), &funnel.tie_tolerance) {
+        (v1::FunnelTies::Increasing, None) => Ok(Ties::Increasing),
+        (v1::FunnelTies::Increasing, Some(_)) => {
+            Err(wrong("tie_tolerance", "only with ties in order"))
+        }
+        (_, Some(tolerance)) => Ok(Ties::Tolerance(duration_us(tolerance))),
+        (_, None) => Ok(Ties::InOrder),
+    }
+}
+
+fn counting(funnel: &v1::Funnel) -> Result<Counting, Status> {
+    let counting = match funnel.counting() {
+        v1::FunnelCounting::Unspecified | v1::FunnelCounting::Persons => Counting::Persons,
+        v1::FunnelCounting::Conversions => Counting::Conversions,
+        v1::FunnelCounting::Sessions => Counting::Sessions,
+        v1::FunnelCounting::Groups => return Ok(Counting::Groups(funnel.group_type.clone())),
+    };
+    if !funnel.group_type.is_empty() {
+        return Err(wrong("group_type", "only where groups are counted"));
+    }
+    Ok(counting)
+}
+
+fn exclusions(funnel: &v1::Funnel) -> Result<Vec<Exclusion>, Status> {
+    let last = funnel.steps.len() as u32;
+    let one = |(i, exclusion): (usize, &v1::FunnelExclusion)| {
+        let or = |step: u32, default: u32| if step == 0 { default } else { step };
+        Ok(Exclusion {
+            events: exclusion.events.clone(),
+            filters: filters(&format!("exclusions[{i}]"), &[], exclusion.filter.as_ref())?,
+            after_step: or(exclusion.after_step, 1),
+            before_step: or(exclusion.before_step, last),
+        })
+    };
+    funnel.exclusions.iter().enumerate().map(one).collect()
+}
+
+fn breakdown(by: &v1::FunnelBreakdown, unspecified: Attribution) -> Result<FunnelBreakdown, Status> {
+    let attribution = match by.attribution() {
+        v1::BreakdownAttribution::Unspecified => unspecified,
+        v1::BreakdownAttribution::FirstTouch => Attribution::FirstTouch,
+        v1::BreakdownAttribution::LastTouch => Attribution::LastTouch,
+        v1::BreakdownAttribution::AllSteps => Attribution::AllSteps,
+        v1::BreakdownAttribution::Step => Attribution::Step(by.attribution_step),
+    };
+    if by.attribution_step != 0 && !matches!(attribution, Attribution::Step(_)) {
+        return Err(wrong("breakdown.attribution_step", "only with attribution to a step"));
+    }
+    Ok(FunnelBreakdown { by: property(&by.property.clone().unwrap_or_default()), attribution })
+}
+
+fn duration_us(duration: &prost_types::Duration) -> i64 {
+    duration.seconds.saturating_mul(1_000_000).saturating_add(i64::from(duration.nanos) / 1000)
+}
+
+fn duration(us: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds: us / 1_000_000, nanos: (us % 1_000_000 * 1000) as i32 }
 }
 
 fn step((i, step): (usize, &v1::FunnelStep)) -> Result<Step, Status> {
-    let conditions = step.conditions.iter().map(|c| condition(i, c)).collect::<Result<_, _>>()?;
-    Ok(Step { name: step.label.clone(), events: step.events.clone(), filters: conditions })
+    Ok(Step {
+        name: step.label.clone(),
+        events: step.events.clone(),
+        filters: filters(&format!("steps[{i}]"), &step.conditions, step.filter.as_ref())?,
+        optional: step.optional,
+    })
 }
 
-const OPERATORS: [(v1::ConditionOperator, Op); 10] = [
-    (v1::ConditionOperator::Equals, Op::In),
-    (v1::ConditionOperator::NotEquals, Op::NotEq),
-    (v1::ConditionOperator::Contains, Op::Contains),
-    (v1::ConditionOperator::Prefix, Op::Prefix),
-    (v1::ConditionOperator::Greater, Op::Gt),
-    (v1::ConditionOperator::GreaterOrEqual, Op::Gte),
-    (v1::ConditionOperator::Less, Op::Lt),
-    (v1::ConditionOperator::LessOrEqual, Op::Lte),
-    (v1::ConditionOperator::IsSet, Op::IsSet),
-    (v1::ConditionOperator::IsNotSet, Op::IsNotSet),
-];
-
-fn condition(step: usize, condition: &v1::PropertyCondition) -> Result<Condition, Status> {
-    let known = OPERATORS.iter().find(|(operator, _)| *operator == condition.operator());
-    let Some((_, op)) = known else {
-        let what = format!("steps[{step}].conditions: name an operator");
-        return Err(invalid("definition_invalid", &what));
-    };
-    Ok(Condition { property: condition.property.clone(), op: *op, values: condition.values.clone() })
-}
-
-/// A range from the API; left out, the last 30 days.
-///
-/// # Errors
-/// INVALID_ARGUMENT that names the field.
-pub fn range(range: Option<&v1::TimeRange>) -> Result<(Range, String), Status> {
-    use v1::time_range::Kind;
-    let zone = range.map(|r| r.time_zone.clone()).filter(|z| !z.is_empty()).unwrap_or_else(|| "UTC".into());
-    let kind = match range.and_then(|r| r.kind.as_ref()) {
-        None => Range::Last { n: 30, unit: RollingUnit::Days },
-        Some(Kind::Fixed(f)) => {
-            Range::Fixed { from_us: moment("from", &f.from)?, to_us: moment("to", &f.to)? }
-        }
-        Some(Kind::Current(c)) => match v1::CalendarRange::try_from(*c) {
-            Ok(v1::CalendarRange::Today) => Range::Today,
-            Ok(v1::CalendarRange::ThisWeek) => Range::ThisWeek,
-            _ => return Err(invalid("range_invalid", "range.current: name today or this week")),
-        },
-        Some(Kind::Last(last)) => {
-            let unit = match last.unit() {
-                v1::TimeUnit::Minute => RollingUnit::Minutes,
-                v1::TimeUnit::Hour => RollingUnit::Hours,
-                v1::TimeUnit::Day => RollingUnit::Days,
-                v1::TimeUnit::Unspecified => {
-                    return Err(invalid("range_invalid", "range.last.unit: name a unit"));
-                }
-            };
-            Range::Last { n: last.count, unit }
-        }
-    };
-    kind.validate(&zone).map_err(|e| range_invalid(&e))?;
-    Ok((kind, zone))
-}
-
-fn range_invalid(error: &RangeError) -> Status {
-    let what = match error {
-        RangeError::TimeZone(_) => format!("range.time_zone: {error}"),
-        RangeError::Empty { .. } => "range.fixed: `to` must be later than `from`".to_owned(),
-        RangeError::Length { n, .. } => {
-            format!("range.last.count: from one unit to {MAX_LAST_DAYS} days, not {n} of this unit")
-        }
-        RangeError::Now(_) => format!("range: {error}"),
-    };
-    invalid("range_invalid", &what)
-}
-
-fn moment(field: &str, text: &str) -> Result<i64, Status> {
-    text.parse::<jiff::Timestamp>()
-        .map(jiff::Timestamp::as_microsecond)
-        .map_err(|e| invalid("range_invalid", &format!("range.fixed.{field}: {text:?} is not RFC 3339: {e}")))
-}
-
-/// A funnel as the API shows it.
+/// A funnel as the API shows it: every option says what counts.
 pub fn funnel_message(funnel: &CountedFunnel) -> v1::Funnel {
     let definition = &funnel.definition;
-    v1::Funnel {
+    let (counting, group_type) = counting_message(&definition.counting);
+    let plain = definition.window_funnel.is_none();
+    let ties = match definition.ties {
+        Ties::Increasing => v1::FunnelTies::Increasing,
+        Ties::InOrder | Ties::Tolerance(_) => v1::FunnelTies::InOrder,
+    };
+    let mut message = v1::Funnel {
         id: definition.id.clone(),
         title: definition.name.clone(),
         steps: definition.steps.iter().map(step_message).collect(),
-        window: Some(prost_types::Duration {
-            seconds: definition.window_us / 1_000_000,
-            nanos: (definition.window_us % 1_000_000 * 1000) as i32,
-        }),
+        window: Some(duration(definition.window_us)),
         range: Some(range_message(&funnel.range, &funnel.zone)),
         version: definition.version,
         etag: definition.version.to_string(),
+        preset: preset_message(definition.preset).into(),
+        breakdown: definition.breakdown.as_ref().map(breakdown_message),
+        window_funnel: definition.window_funnel.as_ref().map(modes_message),
+        include_internal: definition.include_internal,
+        ..v1::Funnel::default()
+    };
+    if plain {
+        message.window_from = match definition.window_from {
+            WindowFrom::FirstStep => v1::FunnelWindowFrom::FirstStep.into(),
+            WindowFrom::PreviousStep => v1::FunnelWindowFrom::PreviousStep.into(),
+        };
+        message.entry = match definition.entry {
+            Entry::Latest => v1::FunnelEntry::Latest.into(),
+            Entry::First => v1::FunnelEntry::First.into(),
+        };
+        message.order = match definition.order {
+            Order::Ordered => v1::FunnelOrder::Ordered.into(),
+            Order::Strict => v1::FunnelOrder::Strict.into(),
+            Order::Any => v1::FunnelOrder::Any.into(),
+            Order::AnyAfterFirst => v1::FunnelOrder::AnyAfterFirst.into(),
+        };
+        message.ties = ties.into();
+        if let Ties::Tolerance(us) = definition.ties {
+            message.tie_tolerance = Some(duration(us));
+        }
+        message.counting = counting.into();
+        message.group_type = group_type;
+        message.exclusions = definition.exclusions.iter().map(exclusion_message).collect();
+        message.exclusion_effect = match definition.on_exclusion {
+            OnExclusion::BreakAttempt => v1::ExclusionEffect::BreakAttempt.into(),
+            OnExclusion::DropPerson => v1::ExclusionEffect::DropPerson.into(),
+        };
+        message.hold_constant = definition.hold.iter().map(property_message).collect();
+    }
+    message
+}
+
+fn preset_message(preset: Option<Preset>) -> v1::FunnelPreset {
+    match preset {
+        None => v1::FunnelPreset::Unspecified,
+        Some(Preset::Clickhouse) => v1::FunnelPreset::Clickhouse,
+        Some(Preset::Posthog) => v1::FunnelPreset::Posthog,
+        Some(Preset::Mixpanel) => v1::FunnelPreset::Mixpanel,
+        Some(Preset::Amplitude) => v1::FunnelPreset::Amplitude,
+    }
+}
+
+fn modes_message(modes: &WindowFunnel) -> v1::WindowFunnelModes {
+    v1::WindowFunnelModes {
+        strict_deduplication: modes.strict_deduplication,
+        strict_order: modes.strict_order,
+        strict_increase: modes.strict_increase,
+        strict_once: modes.strict_once,
+        allow_reentry: modes.allow_reentry,
+    }
+}
+
+fn counting_message(counting: &Counting) -> (v1::FunnelCounting, String) {
+    match counting {
+        Counting::Persons => (v1::FunnelCounting::Persons, String::new()),
+        Counting::Conversions => (v1::FunnelCounting::Conversions, String::new()),
+        Counting::Sessions => (v1::FunnelCounting::Sessions, String::new()),
+        Counting::Groups(kind) => (v1::FunnelCounting::Groups, kind.clone()),
+    }
+}
+
+fn exclusion_message(exclusion: &Exclusion) -> v1::FunnelExclusion {
+    v1::FunnelExclusion {
+        events: exclusion.events.clone(),
+        filter: filters_message(&exclusion.filters),
+        after_step: exclusion.after_step,
+        before_step: exclusion.before_step,
+    }
+}
+
+fn breakdown_message(breakdown: &FunnelBreakdown) -> v1::FunnelBreakdown {
+    let (attribution, attribution_step) = match breakdown.attribution {
+        Attribution::FirstTouch => (v1::BreakdownAttribution::FirstTouch, 0),
+        Attribution::LastTouch => (v1::BreakdownAttribution::LastTouch, 0),
+        Attribution::AllSteps => (v1::BreakdownAttribution::AllSteps, 0),
+        Attribution::Step(step) => (v1::BreakdownAttribution::Step, step),
+    };
+    v1::FunnelBreakdown {
+        property: Some(property_message(&breakdown.by)),
+        attribution: attribution.into(),
+        attribution_step,
     }
 }
 
 fn step_message(step: &Step) -> v1::FunnelStep {
+    let (conditions, filter) = conditions_message(&step.filters);
     v1::FunnelStep {
         label: step.label().to_owned(),
         events: step.events.clone(),
-        conditions: step.filters.iter().map(condition_message).collect(),
+        conditions,
+        filter,
+        optional: step.optional,
     }
-}
-
-fn condition_message(condition: &Condition) -> v1::PropertyCondition {
-    let operator = OPERATORS.iter().find(|(_, op)| *op == condition.op);
-    v1::PropertyCondition {
-        property: condition.property.clone(),
-        operator: operator.map_or(v1::ConditionOperator::Unspecified, |(operator, _)| *operator).into(),
-        values: condition.values.clone(),
-    }
-}
-
-fn range_message(range: &Range, zone: &str) -> v1::TimeRange {
-    use v1::time_range::Kind;
-    let kind = match range {
-        Range::Fixed { from_us, to_us } => {
-            Kind::Fixed(v1::FixedRange { from: rfc3339(*from_us), to: rfc3339(*to_us) })
-        }
-        Range::Today => Kind::Current(v1::CalendarRange::Today.into()),
-        Range::ThisWeek => Kind::Current(v1::CalendarRange::ThisWeek.into()),
-        Range::Last { n, unit } => {
-            let unit = match unit {
-                RollingUnit::Minutes => v1::TimeUnit::Minute,
-                RollingUnit::Hours => v1::TimeUnit::Hour,
-                RollingUnit::Days => v1::TimeUnit::Day,
-            };
-            Kind::Last(v1::RollingRange { count: *n, unit: unit.into() })
-        }
-    };
-    v1::TimeRange { kind: Some(kind), time_zone: zone.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
-    use v1::time_range::Kind;
-
     use super::*;
 
-    fn why(kind: Kind, zone: &str) -> String {
-        let asked = v1::TimeRange { kind: Some(kind), time_zone: zone.into() };
-        range(Some(&asked)).unwrap_err().message().to_owned()
+    fn step(event: &str) -> v1::FunnelStep {
+        v1::FunnelStep { events: vec![event.into()], ..v1::FunnelStep::default() }
+    }
+
+    fn plain() -> v1::Funnel {
+        v1::Funnel {
+            id: "f".into(),
+            steps: vec![step("a"), step("b"), step("c")],
+            window: Some(duration(60_000_000)),
+            ..v1::Funnel::default()
+        }
+    }
+
+    fn read(message: &v1::Funnel) -> FunnelDefinition {
+        funnel(message, 1, "UTC").unwrap().definition
     }
 
     #[test]
-    fn what_is_wrong_with_a_range_is_named_as_in_the_api() {
-        let fixed = |from: &str, to: &str| Kind::Fixed(v1::FixedRange { from: from.into(), to: to.into() });
-        let (early, late) = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
-        let last = |count| Kind::Last(v1::RollingRange { count, unit: v1::TimeUnit::Day.into() });
-        assert!(why(fixed("soon", late), "").starts_with("range.fixed.from: \"soon\""));
-        assert!(why(fixed(early, "soon"), "").starts_with("range.fixed.to: \"soon\""));
-        assert_eq!(why(fixed(late, early), ""), "range.fixed: `to` must be later than `from`");
-        assert!(why(last(0), "").starts_with("range.last.count: "));
-        assert!(why(last(9), "Nowhere").starts_with("range.time_zone: \"Nowhere\""));
+    fn what_is_shown_reads_as_it_was() {
+        let presets = [
+            v1::FunnelPreset::Unspecified,
+            v1::FunnelPreset::Clickhouse,
+            v1::FunnelPreset::Posthog,
+            v1::FunnelPreset::Mixpanel,
+            v1::FunnelPreset::Amplitude,
+        ];
+        for preset in presets {
+            let asked = v1::Funnel { preset: preset.into(), ..plain() };
+            let counted = funnel(&asked, 1, "Europe/Berlin").unwrap();
+            assert_eq!(counted.zone, "Europe/Berlin");
+            assert_eq!(funnel(&funnel_message(&counted), 1, "UTC").unwrap(), counted, "{preset:?}");
+        }
+    }
+
+    #[test]
+    fn a_preset_gives_way_to_what_is_said() {
+        let mixpanel = v1::Funnel { preset: v1::FunnelPreset::Mixpanel.into(), ..plain() };
+        assert_eq!(read(&mixpanel).entry, Entry::First);
+        let latest = v1::Funnel { entry: v1::FunnelEntry::Latest.into(), ..mixpanel };
+        assert_eq!(read(&latest).entry, Entry::Latest);
+        let posthog = v1::Funnel { preset: v1::FunnelPreset::Posthog.into(), ..plain() };
+        assert_eq!(read(&posthog).on_exclusion, OnExclusion::DropPerson);
+    }
+
+    #[test]
+    fn an_exclusion_reaches_from_the_first_step_to_the_last() {
+        let exclusion = v1::FunnelExclusion { events: vec!["x".into()], ..v1::FunnelExclusion::default() };
+        let definition = read(&v1::Funnel { exclusions: vec![exclusion], ..plain() });
+        assert_eq!((definition.exclusions[0].after_step, definition.exclusions[0].before_step), (1, 3));
+    }
+
+    #[test]
+    fn mistakes_are_named_as_in_the_api() {
+        let why = |message: v1::Funnel| funnel(&message, 1, "UTC").unwrap_err().message().to_owned();
+        let is_set = v1::PropertyCondition {
+            operator: v1::ConditionOperator::IsSet.into(),
+            ..v1::PropertyCondition::default()
+        };
+        let not = v1::filter::Kind::Not(Box::new(v1::Filter {
+            kind: Some(v1::filter::Kind::Condition(is_set.clone())),
+        }));
+        let filter = Some(v1::Filter { kind: Some(not) });
+        let mut wrong = plain();
+        wrong.steps[1] = v1::FunnelStep { filter: filter.clone(), ..wrong.steps[1].clone() };
+        assert!(why(wrong.clone()).contains("steps[1].filter.not.property"), "{}", why(wrong));
+        let mut wrong = plain();
+        wrong.steps[0].filter = Some(v1::Filter::default());
+        assert!(why(wrong).contains("steps[0].filter: "));
+        let exclusion = v1::FunnelExclusion { events: vec!["x".into()], filter, ..Default::default() };
+        assert!(why(v1::Funnel { exclusions: vec![exclusion], ..plain() }).contains("exclusions[0].filter.not"));
+        let modes = Some(v1::WindowFunnelModes::default());
+        assert!(why(v1::Funnel { window_funnel: modes, ..plain() }).contains("preset clickhouse"));
+        let group_type = "company".to_owned();
+        assert!(why(v1::Funnel { group_type, ..plain() }).contains("group_type: "));
     }
 }

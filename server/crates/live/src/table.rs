@@ -1,9 +1,9 @@
-//! The persons of one funnel: found by key, kept in pages, and copied into an image while events go on.
+//! The units of one view (persons, groups, sessions' persons), each with its state: found by key, kept in pages, and copied into an
+//! image while events go on.
 //!
 //! A copy is of one moment, though it is taken in slices: whoever changes before their slice comes is copied at
 //! once, as they were. So an image of a million persons never holds the worker up.
 
-use footpath_engine::{PersonFunnel, Rules};
 use hashbrown::HashMap;
 
 /// Tables that keys are spread over. One table of a million persons would stop everything for as long as it takes to move
@@ -13,25 +13,26 @@ const TABLES: usize = 256;
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
 const PAGE: usize = 4096;
 
-/// No entry was queued yet.
-pub const NEVER: i64 = i64::MIN;
+/// What is kept of one unit.
+pub trait State {
+    /// Appends what an image keeps of it.
+    fn encode(&self, out: &mut Vec<u8>);
+    /// Reads something of each of its cache lines, so that they are there when they are needed.
+    fn warm(&self) -> i64;
+}
 
-/// One person in one funnel.
+/// One unit.
 #[derive(Debug, Clone)]
-pub struct Person {
+pub struct Unit<S> {
     /// Who it is.
     pub key: u64,
-    /// The fold over their events.
-    pub fold: PersonFunnel,
-    /// The step they count at.
-    pub depth: usize,
-    /// The entry they were last queued under, to leave a range that moves.
-    pub leaves_after: i64,
+    /// What is kept of it.
+    pub state: S,
 }
 
 #[derive(Debug)]
-struct Slot {
-    person: Option<Person>,
+struct Slot<S> {
+    unit: Option<Unit<S>>,
     /// The copy that has this slot already, or must not have it.
     copied: u64,
 }
@@ -43,14 +44,20 @@ struct Copy {
     early: Vec<u8>,
 }
 
-/// All persons of a funnel.
-#[derive(Debug, Default)]
-pub struct Persons {
+/// All units of a view.
+#[derive(Debug)]
+pub struct Table<S> {
     slots: Slots,
-    pages: Vec<Vec<Slot>>,
+    pages: Vec<Vec<Slot<S>>>,
     free: Vec<u32>,
     copy: Option<Copy>,
     copies: u64,
+}
+
+impl<S> Default for Table<S> {
+    fn default() -> Self {
+        Self { slots: Slots::default(), pages: Vec::new(), free: Vec::new(), copy: None, copies: 0 }
+    }
 }
 
 /// Slots by key. Keys are hashes that everybody can compute, so the tables hash them again, with a random seed: actors
@@ -82,39 +89,42 @@ impl Slots {
     }
 }
 
-impl Persons {
-    /// A person, to read their fold and to change how they are counted; to change the fold, ask
-    /// [`Persons::change`].
-    pub fn get(&mut self, key: u64) -> Option<&mut Person> {
+impl<S: State> Table<S> {
+    /// A unit, to read what an image keeps and to change the rest; to change what it keeps, ask [`Table::change`].
+    pub fn get(&mut self, key: u64) -> Option<&mut Unit<S>> {
         let slot = *self.slots.table(key).get(&key)?;
-        self.slot_mut(slot).person.as_mut()
+        self.slot_mut(slot).unit.as_mut()
     }
 
-    /// Shows everybody, to change how they are counted.
-    pub fn each(&mut self, mut each: impl FnMut(&mut Person)) {
+    /// Shows all, to change what no image keeps.
+    pub fn each(&mut self, each: impl FnMut(&mut Unit<S>)) {
         let slots = self.pages.iter_mut().flatten();
-        slots.filter_map(|slot| slot.person.as_mut()).for_each(&mut each);
+        slots.filter_map(|slot| slot.unit.as_mut()).for_each(each);
     }
 
-    /// Where a person is kept.
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.0.iter().map(HashMap::len).sum()
+    }
+
+    /// Where a unit is kept.
     #[inline]
     pub fn slot(&self, key: u64) -> Option<u32> {
         self.slots.table(key).get(&key).copied()
     }
 
-    /// Asks for the memory of a person who is needed soon: reads something of each of its cache lines.
+    /// Asks for the memory of a unit that is needed soon.
     #[inline]
     pub fn warm(&self, slot: u32) {
         let slot = &self.pages[slot as usize / PAGE][slot as usize % PAGE];
-        let Some(person) = &slot.person else { return };
-        let entered = person.fold.entries().first().copied().unwrap_or_default();
-        let sum = entered ^ person.fold.newest_us() ^ person.leaves_after ^ slot.copied.cast_signed();
-        std::hint::black_box(sum);
+        if let Some(unit) = &slot.unit {
+            std::hint::black_box(unit.state.warm() ^ slot.copied.cast_signed());
+        }
     }
 
-    /// A person whose fold is about to change; a new one if there was none.
+    /// A unit whose state is about to change; a new one if there was none.
     #[inline]
-    pub fn change(&mut self, key: u64, rules: &Rules) -> &mut Person {
+    pub fn change(&mut self, key: u64, new: impl FnOnce() -> S) -> &mut Unit<S> {
         let slot = match self.slots.table(key).get(&key) {
             Some(slot) => {
                 let slot = *slot;
@@ -123,16 +133,15 @@ impl Persons {
             }
             None => self.vacant(key),
         };
-        let new = || Person { key, fold: PersonFunnel::new(rules), depth: 0, leaves_after: NEVER };
-        self.slot_mut(slot).person.get_or_insert_with(new)
+        self.slot_mut(slot).unit.get_or_insert_with(|| Unit { key, state: new() })
     }
 
-    /// Takes a person out.
-    pub fn remove(&mut self, key: u64) -> Option<Person> {
+    /// Takes a unit out.
+    pub fn remove(&mut self, key: u64) -> Option<Unit<S>> {
         let slot = self.slots.table_mut(key).remove(&key)?;
         self.save(slot);
         self.free.push(slot);
-        self.slot_mut(slot).person.take()
+        self.slot_mut(slot).unit.take()
     }
 
     /// Begins a copy of this moment; one that was under way is forgotten.
@@ -148,8 +157,8 @@ impl Persons {
         let upto = copy.end.min(copy.next + slots);
         for slot in copy.next..upto {
             let slot = &self.pages[slot / PAGE][slot % PAGE];
-            if let Some(person) = slot.person.as_ref().filter(|_| slot.copied != self.copies) {
-                encode(person, out);
+            if let Some(unit) = slot.unit.as_ref().filter(|_| slot.copied != self.copies) {
+                encode(unit, out);
             }
         }
         copy.next = upto;
@@ -169,11 +178,11 @@ impl Persons {
     }
 
     #[inline]
-    fn slot_mut(&mut self, slot: u32) -> &mut Slot {
+    fn slot_mut(&mut self, slot: u32) -> &mut Slot<S> {
         &mut self.pages[slot as usize / PAGE][slot as usize % PAGE]
     }
 
-    /// Copies a person that is about to change, if a copy is under way that does not have them yet.
+    /// Copies a unit that is about to change, if a copy is under way that does not have them yet.
     #[inline]
     fn save(&mut self, slot: u32) {
         if let Some(copy) = &mut self.copy
@@ -182,12 +191,12 @@ impl Persons {
             let slot = &mut self.pages[slot as usize / PAGE][slot as usize % PAGE];
             if slot.copied != self.copies {
                 slot.copied = self.copies;
-                slot.person.iter().for_each(|person| encode(person, &mut copy.early));
+                slot.unit.iter().for_each(|unit| encode(unit, &mut copy.early));
             }
         }
     }
 
-    /// A slot for a new person; a copy under way does not get it.
+    /// A slot for a new unit; a copy under way does not get it.
     fn vacant(&mut self, key: u64) -> u32 {
         let copied = self.copies;
         let slot = match self.free.pop() {
@@ -201,7 +210,7 @@ impl Persons {
                     self.pages.push(Vec::with_capacity(PAGE));
                 }
                 if let Some(page) = self.pages.last_mut() {
-                    page.push(Slot { person: None, copied });
+                    page.push(Slot { unit: None, copied });
                 }
                 slot
             }
@@ -211,18 +220,21 @@ impl Persons {
     }
 }
 
-fn encode(person: &Person, out: &mut Vec<u8>) {
-    out.extend_from_slice(&person.key.to_le_bytes());
-    person.fold.encode(out);
+fn encode<S: State>(unit: &Unit<S>, out: &mut Vec<u8>) {
+    out.extend_from_slice(&unit.key.to_le_bytes());
+    unit.state.encode(out);
 }
 
-/// Reads what a copy wrote: every person's key and fold. `None` if it is damaged.
-pub fn decode(rules: &Rules, mut bytes: &[u8], mut each: impl FnMut(u64, PersonFunnel)) -> Option<()> {
+/// Reads what a copy wrote: every unit's key and what `read` takes of its state. `None` if it is damaged.
+pub fn decode<T>(
+    mut bytes: &[u8],
+    mut read: impl FnMut(&mut &[u8]) -> Option<T>,
+    mut each: impl FnMut(u64, T),
+) -> Option<()> {
     while !bytes.is_empty() {
         let (key, rest) = bytes.split_first_chunk()?;
         bytes = rest;
-        let fold = PersonFunnel::decode(rules, &mut bytes).ok()?;
-        each(u64::from_le_bytes(*key), fold);
+        each(u64::from_le_bytes(*key), read(&mut bytes)?);
     }
     Some(())
 }
@@ -231,10 +243,26 @@ pub fn decode(rules: &Rules, mut bytes: &[u8], mut each: impl FnMut(u64, PersonF
 mod tests {
     use std::collections::BTreeMap;
 
-    use footpath_engine::SlimEvent;
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What happened to a unit, as a hash of it.
+    impl State for i64 {
+        fn encode(&self, out: &mut Vec<u8>) {
+            out.extend_from_slice(&self.to_le_bytes());
+        }
+
+        fn warm(&self) -> i64 {
+            *self
+        }
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<i64> {
+        let (taken, rest) = bytes.split_first_chunk()?;
+        *bytes = rest;
+        Some(i64::from_le_bytes(*taken))
+    }
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -251,20 +279,20 @@ mod tests {
         ]
     }
 
-    fn run(persons: &mut Persons, rules: &Rules, time_us: i64, step: &Step, out: &mut Vec<u8>) {
+    fn run(persons: &mut Table<i64>, time_us: i64, step: &Step, out: &mut Vec<u8>) {
         match step {
             Step::Event(key) => {
-                let event = SlimEvent { time_us, id: time_us as u128, mask: 1 };
-                persons.change(*key, rules).fold.apply(rules, event);
+                let unit = persons.change(*key, || 0);
+                unit.state = unit.state.wrapping_mul(31) ^ time_us;
             }
             Step::Remove(key) => drop(persons.remove(*key)),
             Step::Slice(slots) => drop(persons.copy_slice(*slots, out)),
         }
     }
 
-    fn all(persons: &mut Persons) -> BTreeMap<u64, PersonFunnel> {
+    fn all(persons: &mut Table<i64>) -> BTreeMap<u64, i64> {
         let keys: Vec<_> = persons.slots.keys().collect();
-        keys.into_iter().filter_map(|key| Some((key, persons.get(key)?.fold.clone()))).collect()
+        keys.into_iter().filter_map(|key| Some((key, persons.get(key)?.state))).collect()
     }
 
     proptest! {
@@ -273,20 +301,19 @@ mod tests {
             before in prop::collection::vec(step(), 0..100),
             after in prop::collection::vec(step(), 0..100),
         ) {
-            let rules = Rules::new(2, 100).unwrap();
-            let (mut persons, mut out) = (Persons::default(), Vec::new());
+            let (mut persons, mut out) = (Table::default(), Vec::new());
             for (i, step) in before.iter().enumerate() {
-                run(&mut persons, &rules, i as i64, step, &mut out);
+                run(&mut persons, i as i64, step, &mut out);
             }
             let expected = all(&mut persons);
             out.clear();
             persons.begin_copy();
             for (i, step) in after.iter().enumerate() {
-                run(&mut persons, &rules, 1000 + i as i64, step, &mut out);
+                run(&mut persons, 1000 + i as i64, step, &mut out);
             }
             while persons.copy_slice(3, &mut out) {}
             let mut copied = BTreeMap::new();
-            decode(&rules, &out, |key, fold| assert!(copied.insert(key, fold).is_none())).unwrap();
+            decode(&out, read, |key, state| assert!(copied.insert(key, state).is_none())).unwrap();
             prop_assert_eq!(copied, expected);
         }
     }

@@ -1,0 +1,214 @@
+//! The kinds of definitions: what is the same for all of them is said once, in terms of this trait.
+
+use footpath_model::control::{Control, CountedFunnel, CountedMetric};
+use footpath_model::definition::SegmentDefinition;
+use footpath_proto::v1;
+use footpath_store::{DefinitionKind, DefinitionRow};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::Status;
+
+use super::uses::Uses;
+use crate::convert;
+use crate::cursor::Kind as CursorKind;
+
+/// A kind of definition.
+pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
+    /// As the API shows it.
+    type Message: Clone + Default + Send;
+    /// What its rows are filed under.
+    const KIND: DefinitionKind;
+    /// What it is called in errors.
+    const NAME: &'static str;
+    /// The RPC that names all of them.
+    const LIST: &'static str;
+    /// Its page tokens.
+    const PAGES: CursorKind;
+
+    /// From the API; `zone` is the project's.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that names the field.
+    fn read(message: &Self::Message, version: u64, zone: &str) -> Result<Self, Status>;
+    /// As the API shows it.
+    fn message(&self) -> Self::Message;
+    /// Its id.
+    fn id(&self) -> &str;
+    /// Its version.
+    fn version(&self) -> u64;
+    /// The same as another version.
+    #[must_use]
+    fn with_version(self, version: u64) -> Self;
+    /// The record that puts it there.
+    fn put(self) -> Control;
+    /// The record that takes it away.
+    fn delete(id: String) -> Control;
+    /// The id and etag of a message.
+    fn name_of(message: &Self::Message) -> (&str, &str);
+    /// Takes one field of `wanted` over into `known`; false if there is no such field, or it cannot be changed.
+    fn take(known: &mut Self::Message, wanted: &Self::Message, field: &str) -> bool;
+}
+
+/// Takes over the fields that a mask can name.
+macro_rules! take {
+    ($known:ident, $wanted:ident, $path:ident, $($field:ident),+) => {
+        match $path {
+            $(stringify!($field) => $known.$field.clone_from(&$wanted.$field),)+
+            _ => return false,
+        }
+    };
+}
+
+impl Kind for CountedFunnel {
+    type Message = v1::Funnel;
+    const KIND: DefinitionKind = DefinitionKind::Funnel;
+    const NAME: &'static str = "funnel";
+    const LIST: &'static str = "ListFunnels";
+    const PAGES: CursorKind = CursorKind::Funnels;
+
+    fn read(message: &v1::Funnel, version: u64, zone: &str) -> Result<Self, Status> {
+        convert::funnel(message, version, zone)
+    }
+
+    fn message(&self) -> v1::Funnel {
+        convert::funnel_message(self)
+    }
+
+    fn id(&self) -> &str {
+        &self.definition.id
+    }
+
+    fn version(&self) -> u64 {
+        self.definition.version
+    }
+
+    fn with_version(mut self, version: u64) -> Self {
+        self.definition.version = version;
+        self
+    }
+
+    fn put(self) -> Control {
+        Control::PutFunnel(Box::new(self))
+    }
+
+    fn delete(id: String) -> Control {
+        Control::DeleteFunnel { id }
+    }
+
+    fn name_of(message: &v1::Funnel) -> (&str, &str) {
+        (&message.id, &message.etag)
+    }
+
+    fn take(known: &mut v1::Funnel, wanted: &v1::Funnel, field: &str) -> bool {
+        take!(
+            known, wanted, field, title, steps, window, range, preset, window_from, entry, order, ties,
+            tie_tolerance, counting, group_type, exclusions, exclusion_effect, hold_constant, breakdown,
+            window_funnel, include_internal
+        );
+        true
+    }
+}
+
+impl Kind for CountedMetric {
+    type Message = v1::Metric;
+    const KIND: DefinitionKind = DefinitionKind::Metric;
+    const NAME: &'static str = "metric";
+    const LIST: &'static str = "ListMetrics";
+    const PAGES: CursorKind = CursorKind::Metrics;
+
+    fn read(message: &v1::Metric, version: u64, _zone: &str) -> Result<Self, Status> {
+        convert::metric(message, version)
+    }
+
+    fn message(&self) -> v1::Metric {
+        convert::metric_message(self)
+    }
+
+    fn id(&self) -> &str {
+        &self.definition.id
+    }
+
+    fn version(&self) -> u64 {
+        self.definition.version
+    }
+
+    fn with_version(mut self, version: u64) -> Self {
+        self.definition.version = version;
+        self
+    }
+
+    fn put(self) -> Control {
+        Control::PutMetric(Box::new(self))
+    }
+
+    fn delete(id: String) -> Control {
+        Control::DeleteMetric { id }
+    }
+
+    fn name_of(message: &v1::Metric) -> (&str, &str) {
+        (&message.id, &message.etag)
+    }
+
+    fn take(known: &mut v1::Metric, wanted: &v1::Metric, field: &str) -> bool {
+        // The parts of the oneof are the measure by another name.
+        let field = if matches!(field, "events" | "ratio" | "sessions" | "conversion") { "measure" } else { field };
+        take!(known, wanted, field, title, measure, breakdown, include_internal);
+        true
+    }
+}
+
+impl Kind for SegmentDefinition {
+    type Message = v1::Segment;
+    const KIND: DefinitionKind = DefinitionKind::Segment;
+    const NAME: &'static str = "segment";
+    const LIST: &'static str = "ListSegments";
+    const PAGES: CursorKind = CursorKind::Segments;
+
+    fn read(message: &v1::Segment, version: u64, _zone: &str) -> Result<Self, Status> {
+        convert::segment(message, version)
+    }
+
+    fn message(&self) -> v1::Segment {
+        convert::segment_message(self)
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn with_version(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
+
+    fn put(self) -> Control {
+        Control::PutSegment(Box::new(self))
+    }
+
+    fn delete(id: String) -> Control {
+        Control::DeleteSegment { id }
+    }
+
+    fn name_of(message: &v1::Segment) -> (&str, &str) {
+        (&message.id, &message.etag)
+    }
+
+    fn take(known: &mut v1::Segment, wanted: &v1::Segment, field: &str) -> bool {
+        take!(known, wanted, field, title, filter);
+        true
+    }
+}
+
+/// A row as what it says.
+///
+/// # Errors
+/// INTERNAL if the row was written by something else.
+pub fn read_row<K: Kind>(row: &DefinitionRow) -> Result<K, Status> {
+    serde_json::from_str(&row.json).map_err(|error| {
+        let what = format!("the stored {} {:?} cannot be read: {error}", K::NAME, row.id);
+        crate::status::internal(&what)
+    })
+}

@@ -1,0 +1,200 @@
+//! What definitions use of each other and of the project, put into each of them when it is written: a record in the log means
+//! the same for ever, whatever becomes of the rest.
+
+use footpath_model::control::{CountedFunnel, CountedMetric};
+use footpath_model::definition::{
+    Aggregate, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step, Term,
+};
+use tonic::Status;
+
+use super::kinds::{Kind, read_row};
+use crate::context::Context;
+use crate::status::{invalid, store};
+
+/// What a definition names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// An event.
+    Event(String),
+    /// A property.
+    Property(Scope, String),
+}
+
+/// What a definition uses.
+pub trait Uses {
+    /// Shows every filter.
+    fn filters(&mut self, see: &mut dyn FnMut(&mut Filter));
+    /// Takes the project's filter for internal traffic.
+    fn set_internal(&mut self, internal: Option<Filter>);
+    /// The id of the funnel whose conversion it is, and where that funnel is put.
+    fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)>;
+    /// The events and properties it names beside those of its filters, each with the path of its field.
+    fn names(&self) -> Vec<(String, Name)>;
+}
+
+fn events(path: &str, events: &[String]) -> impl Iterator<Item = (String, Name)> {
+    let name = move |(i, event): (usize, &String)| (format!("{path}.events[{i}]"), Name::Event(event.clone()));
+    events.iter().enumerate().map(name).collect::<Vec<_>>().into_iter()
+}
+
+fn property(path: &str, property: &PropertyRef) -> (String, Name) {
+    (format!("{path}.property"), Name::Property(property.scope.clone(), property.property.clone()))
+}
+
+fn conditions(path: &str, filters: &[Filter]) -> Vec<(String, Name)> {
+    let mut found = Vec::new();
+    for (i, filter) in filters.iter().enumerate() {
+        filter.each(&mut |condition| {
+            let name = Name::Property(condition.scope.clone(), condition.property.clone());
+            found.push((format!("{path}.conditions[{i}].property"), name));
+        });
+    }
+    found
+}
+
+impl Uses for CountedFunnel {
+    fn filters(&mut self, see: &mut dyn FnMut(&mut Filter)) {
+        let of_steps = self.definition.steps.iter_mut().flat_map(|step| &mut step.filters);
+        of_steps.for_each(&mut *see);
+        let of_exclusions = self.definition.exclusions.iter_mut().flat_map(|one| &mut one.filters);
+        of_exclusions.for_each(see);
+    }
+
+    fn set_internal(&mut self, internal: Option<Filter>) {
+        self.internal = internal;
+    }
+
+    fn funnel(&mut self) -> Option<(String, &mut Option<Box<Self>>)> {
+        None
+    }
+
+    fn names(&self) -> Vec<(String, Name)> {
+        let of_step = |(i, step): (usize, &Step)| {
+            let path = format!("steps[{i}]");
+            let mut names: Vec<_> = events(&path, &step.events).collect();
+            names.extend(conditions(&path, &step.filters));
+            names
+        };
+        let of_exclusion = |(i, exclusion): (usize, &Exclusion)| {
+            let path = format!("exclusions[{i}]");
+            let mut names: Vec<_> = events(&path, &exclusion.events).collect();
+            names.extend(conditions(&path, &exclusion.filters));
+            names
+        };
+        let steps = self.definition.steps.iter().enumerate().flat_map(of_step);
+        let exclusions = self.definition.exclusions.iter().enumerate().flat_map(of_exclusion);
+        let held = self.definition.hold.iter().enumerate().map(|(i, p)| property(&format!("hold_constant[{i}]"), p));
+        let by = self.definition.breakdown.iter().map(|b| property("breakdown.property", &b.by));
+        steps.chain(exclusions).chain(held).chain(by).collect()
+    }
+}
+
+impl Uses for CountedMetric {
+    fn filters(&mut self, see: &mut dyn FnMut(&mut Filter)) {
+        match &mut self.definition.measure {
+            Measure::Events(term) => term.filters.iter_mut().for_each(see),
+            Measure::Ratio { numerator, denominator } => {
+                numerator.filters.iter_mut().chain(&mut denominator.filters).for_each(see);
+            }
+            Measure::Sessions(_) | Measure::Conversion { .. } => {}
+        }
+    }
+
+    fn set_internal(&mut self, internal: Option<Filter>) {
+        self.internal = internal;
+    }
+
+    fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
+        match &self.definition.measure {
+            Measure::Conversion { funnel, .. } => Some((funnel.clone(), &mut self.funnel)),
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Vec<(String, Name)> {
+        let of_term = |path: &str, term: &Term| {
+            let mut names: Vec<_> = events(path, &term.events).collect();
+            names.extend(conditions(path, &term.filters));
+            let own = Aggregate::property(&term.aggregate);
+            let own = own.map(|own| (format!("{path}.property"), Name::Property(Scope::Event, own.to_owned())));
+            names.extend(own);
+            names
+        };
+        let mut names = match &self.definition.measure {
+            Measure::Events(term) => of_term("events", term),
+            Measure::Ratio { numerator, denominator } => {
+                let mut names = of_term("ratio.numerator", numerator);
+                names.extend(of_term("ratio.denominator", denominator));
+                names
+            }
+            Measure::Sessions(_) | Measure::Conversion { .. } => return Vec::new(),
+        };
+        names.extend(self.definition.breakdown.iter().map(|by| property("breakdown", by)));
+        names
+    }
+}
+
+impl Uses for SegmentDefinition {
+    fn filters(&mut self, _see: &mut dyn FnMut(&mut Filter)) {}
+
+    fn set_internal(&mut self, _internal: Option<Filter>) {}
+
+    fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
+        None
+    }
+
+    fn names(&self) -> Vec<(String, Name)> {
+        let named = conditions("", std::slice::from_ref(&self.filter)).into_iter();
+        named.map(|(_, name)| ("filter".to_owned(), name)).collect()
+    }
+}
+
+/// Whether a definition uses a segment.
+pub fn uses_segment<K: Kind>(definition: &K, id: &str) -> bool {
+    let mut used = false;
+    let mut copy = definition.clone();
+    copy.filters(&mut |filter| filter.each_segment(&mut |one| used |= one.segment == id));
+    used
+}
+
+/// Puts in what segments, the project's settings and funnels say now.
+///
+/// # Errors
+/// INVALID_ARGUMENT where something that is named does not exist.
+pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> Result<K, Status> {
+    let mut unknown = None;
+    let mut failed = None;
+    definition.filters(&mut |filter| {
+        filter.each_segment(&mut |named: &mut InSegment| match super::find::<SegmentDefinition>(context, project, &named.segment) {
+            Ok(Some(segment)) => named.means = Some(Box::new(segment.filter)),
+            Ok(None) => unknown = Some(named.segment.clone()),
+            Err(status) => failed = Some(status),
+        });
+    });
+    if let Some(status) = failed {
+        return Err(status);
+    }
+    if let Some(segment) = unknown {
+        let what = format!("there is no segment {segment:?}; ListSegments names them");
+        return Err(invalid("segment_unknown", &what));
+    }
+    definition.set_internal(crate::settings::of(context, project)?.internal);
+    if let Some((id, place)) = definition.funnel() {
+        let known = super::find::<CountedFunnel>(context, project, &id)?;
+        let missing = || {
+            let what = format!("conversion.funnel_id: there is no funnel {id:?}; ListFunnels names them");
+            invalid("funnel_unknown", &what)
+        };
+        *place = Some(Box::new(known.ok_or_else(missing)?));
+    }
+    Ok(definition)
+}
+
+/// All definitions of a kind in a project.
+///
+/// # Errors
+/// INTERNAL if the store fails.
+pub fn all<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Status> {
+    let rows = context.store.definitions(project, K::KIND, None, usize::MAX).map_err(store)?;
+    rows.iter().map(read_row).collect()
+}
