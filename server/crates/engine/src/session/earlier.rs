@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::SessionRules;
 use super::span::Span;
 
-/// Nothing is settled yet; far enough from the smallest number that a gap can be added.
+/// Nothing is settled yet: before all times, and a gap can be added.
 pub(super) const NOTHING_SETTLED: i64 = i64::MIN;
 
 /// What is kept of earlier sessions, oldest first, and how many older ones were settled: told, and forgotten.
