@@ -119,25 +119,41 @@ mod tests {
         let (rules, good) = three();
         let decode = |bytes: &[u8]| PersonSessions::decode(&rules, &mut &bytes[..]);
         assert!(decode(&good).is_ok());
-        let with = |at: usize, value: i64| {
+        let with = |patches: &[(usize, i64)]| {
             let mut bytes = good.clone();
-            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            for (at, value) in patches {
+                bytes[*at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
             bytes
         };
-        let (settled, until, start, end, events, second) = (1, 9, 17, 25, 33, 17 + 64);
+        let (settled, until, first, second) = (1, 9, 17, 17 + 64);
+        // Within a session.
+        let (start, end, events, entry_id) = (0, 8, 16, 32);
+        let at = |session: usize, time_us: i64| [(session + start, time_us), (session + end, time_us)];
         let broken = [
-            ("a settled end without settled sessions", with(settled, 0)),
-            ("a settled end behind the kept sessions", with(until, 100 * MINUTE)),
-            ("a settled end before all times", with(until, -1)),
-            ("no settled end", with(until, NOTHING_SETTLED)),
-            ("a start before all times", with(start, -1)),
-            ("an end behind all times", with(end, i64::MAX)),
-            ("an end before the start", with(end, 99 * MINUTE)),
-            ("longer than the limit", with(start, 0)),
-            ("no events", with(events, 0)),
-            ("one event at two times", with(events, 1)),
-            ("sessions that are one", with(second, 150 * MINUTE)),
-            ("sessions out of order", with(second, 50 * MINUTE)),
+            ("a settled end without settled sessions", with(&[(settled, 0)])),
+            ("a settled end behind the kept sessions", with(&[(until, 100 * MINUTE)])),
+            ("a settled end before all times", with(&[(until, -1)])),
+            ("no settled end", with(&[(until, NOTHING_SETTLED)])),
+            (
+                "a start before all times",
+                with(&[(settled, 0), (until, NOTHING_SETTLED), (first + start, -1)]),
+            ),
+            (
+                "the widest times",
+                with(&[(second + start, i64::MIN), (second + end, i64::MAX), (second + events, 2)]),
+            ),
+            ("an end behind all times", with(&at(second, MAX_TIME_US + 1))),
+            ("an end before the start", with(&[(first + end, 99 * MINUTE)])),
+            ("a last event before the first", with(&[(first + end, 100 * MINUTE), (first + entry_id, 1)])),
+            (
+                "longer than the limit",
+                with(&[(second + end, (300 + 24 * 60 + 1) * MINUTE), (second + events, 2)]),
+            ),
+            ("no events", with(&[(first + events, 0)])),
+            ("one event at two times", with(&[(first + events, 1)])),
+            ("sessions that are one", with(&at(second, 150 * MINUTE))),
+            ("sessions out of order", with(&at(second, 50 * MINUTE))),
         ];
         for (what, bytes) in broken {
             assert_eq!(decode(&bytes), Err(BadImage), "{what}");

@@ -19,6 +19,17 @@ fn sorted(events: &[SessionEvent]) -> Vec<SessionEvent> {
     events
 }
 
+/// The kind of a change, by what it left.
+fn kind(before: &[Session], after: &Session) -> SessionChange {
+    match before {
+        [] => SessionChange::Opened,
+        [before] if after.start_us < before.start_us => SessionChange::Widened,
+        [before] if after.end_us > before.end_us => SessionChange::Extended,
+        [_] => SessionChange::Counted,
+        _ => SessionChange::Merged,
+    }
+}
+
 /// A caller: it has the stored events, rebuilds where that is asked for, and keeps what it was told.
 #[derive(Debug, Default)]
 struct Caller {
@@ -37,6 +48,7 @@ impl Caller {
             Ok(delta) => {
                 self.totals.apply(&delta);
                 self.hear(delta.before(), &[delta.after]);
+                assert_eq!(delta.kind, kind(delta.before(), &delta.after));
             }
             Err(NeedsRefold) => {
                 let stored = sorted(&self.stored);
@@ -260,4 +272,40 @@ fn totals_of_two_sets_of_persons_add_up() {
     let expected =
         SessionTotals { started: 3, open: 2, bounces: 2, events: 4, duration_us: i128::from(10 * MINUTE) };
     assert_eq!(both, expected);
+}
+
+#[test]
+fn settled_sessions_ask_for_a_refold_only_near_them() {
+    // One long stretch, cut every hour: the kept sessions begin within the gap of the settled ones.
+    let rules = SessionRules::new(30 * MINUTE, 60 * MINUTE).unwrap().with_kept(2);
+    let stretch = (0..20).map(|i| event(i64::from(i) * 20 * MINUTE, i));
+    let mut person = PersonSessions::rebuild(&rules, stretch);
+    assert_eq!(
+        (person.settled(), person.sessions().map(|s| s.start_us / MINUTE).collect()),
+        (3, vec![240, 320])
+    );
+    assert_eq!(person.apply(&rules, event(241 * MINUTE, 100)).unwrap().kind, SessionChange::Counted);
+    assert_eq!(person.apply(&rules, event(239 * MINUTE, 101)), Err(NeedsRefold));
+}
+
+#[test]
+fn a_person_with_settled_sessions_merges_with_a_new_one_either_way() {
+    let rules = SessionRules::default().with_kept(2);
+    let person = |minutes: &[i64], id: u32| {
+        PersonSessions::rebuild(&rules, minutes.iter().zip(id..).map(|(at, id)| event(at * MINUTE, id)))
+    };
+    let elder = person(&[0, 100, 200], 0);
+    let younger = person(&[190, 300], 10);
+    let merged = PersonSessions::merge(&rules, &elder, &younger).unwrap();
+    assert_eq!(PersonSessions::merge(&rules, &younger, &elder), Ok(merged.clone()));
+    assert_eq!((merged.person.settled(), merged.person.count()), (2, 4));
+    let bounds =
+        |all: &[Session]| all.iter().map(|s| (s.start_us / MINUTE, s.end_us / MINUTE)).collect::<Vec<_>>();
+    assert_eq!(bounds(&merged.correction.removed), [(190, 190), (200, 200)]);
+    assert_eq!(bounds(&merged.correction.added), [(190, 200)]);
+    assert_eq!(PersonSessions::merge(&rules, &elder, &person(&[30], 10)), Err(NeedsRefold));
+    assert_eq!(PersonSessions::merge(&rules, &elder, &elder), Err(NeedsRefold));
+    let nobody = PersonSessions::new();
+    let with_nobody = PersonSessions::merge(&rules, &nobody, &elder).unwrap();
+    assert_eq!(with_nobody, MergedSessions { person: elder, correction: SessionCorrection::default() });
 }
