@@ -97,8 +97,8 @@ impl PersonSessions {
     /// Takes an event, in whatever order it arrives. It must not have come before.
     ///
     /// # Errors
-    /// [`NeedsRefold`] if the event is near sessions that are no longer kept, or if it moves the beginning of a
-    /// session so that a part of it is beyond the limit. Never if no event of the person is newer.
+    /// [`NeedsRefold`] if the event is near sessions that are no longer kept, or if a session that it widens or
+    /// bridges to would be cut by the limit. Never if no event of the person is newer.
     #[inline]
     pub fn apply(&mut self, rules: &SessionRules, event: SessionEvent) -> Result<SessionDelta, NeedsRefold> {
         let event = Span::of(event);
