@@ -13,7 +13,7 @@ pub const FORMAT: u16 = 1;
 
 /// The bytes are not a state of these rules: fold the person again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a funnel state of these rules; fold the person again")]
+#[error("not a state of these rules; fold the person again")]
 pub struct BadImage;
 
 impl PersonFunnel {
@@ -73,7 +73,7 @@ impl PersonFunnel {
     }
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], BadImage> {
+pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], BadImage> {
     let (taken, rest) = bytes.split_first_chunk().ok_or(BadImage)?;
     *bytes = rest;
     Ok(*taken)

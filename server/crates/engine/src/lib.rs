@@ -1,4 +1,4 @@
-//! The kernel: funnels and identity as pure state machines, called by the live and the batch path.
+//! The kernel: funnels, sessions and identity as pure state machines, called by the live and the batch path.
 //!
 //! Nothing here reads a clock, does IO or draws a random number. What comes in decides what comes out, so
 //! that a number on a live tile can be computed again from stored events and must be the same.
@@ -9,7 +9,8 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
-//! [`identity`] says which actors are one person. What the numbers mean is in `docs/semantics.md`.
+//! [`session`] cuts a person's events into sessions, for both paths as well. [`identity`] says which actors are
+//! one person. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
@@ -18,6 +19,7 @@ pub mod image;
 pub mod link;
 mod packed;
 pub mod person;
+pub mod session;
 mod tail;
 mod ties;
 
@@ -29,3 +31,7 @@ pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
 pub use link::{IDENTIFY, link_event, link_ids};
 pub use person::{Change, NeedsRefold, PersonFunnel};
+pub use session::{
+    PersonSessions, Session, SessionChange, SessionCorrection, SessionDelta, SessionEvent, SessionFolder,
+    SessionRules, SessionTotals, fold_person_sessions, fold_sessions,
+};
