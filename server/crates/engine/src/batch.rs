@@ -1,6 +1,6 @@
 //! Folding stored events: queries, back-fills and refolds.
 
-use crate::funnel::{FunnelState, Rules, SlimEvent, advance_group, clamp_time};
+use crate::funnel::{FunnelState, Rules, SlimEvent, clamp_time};
 use crate::packed::tag;
 use crate::ties::Masks;
 
@@ -57,7 +57,7 @@ impl Folder {
     #[inline]
     fn close_group(&mut self) {
         if !self.group.as_slice().is_empty() {
-            advance_group(self.state.entries_mut(), &self.rules, self.time_us, &self.group);
+            self.state.levels().advance_group(&self.rules, self.time_us, &self.group);
             self.group.clear();
         }
     }

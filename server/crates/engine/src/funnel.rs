@@ -135,11 +135,40 @@ pub(crate) fn clamp_time(time_us: i64) -> i64 {
     time_us.clamp(0, MAX_TIME_US)
 }
 
-/// Advances the state by the only event of its timestamp. `mask` is what [`Rules::usable_steps`] left.
-///
+/// The entry of every step, and how long the chain took that reached the last one first with its entry.
+pub(crate) struct Levels<'a> {
+    pub(crate) entries: &'a mut [i64],
+    pub(crate) took_us: &'a mut f32,
+}
+
+impl Levels<'_> {
+    /// Advances by the only event of its timestamp. `mask` is what [`Rules::usable_steps`] left.
+    #[inline]
+    pub(crate) fn advance_one(&mut self, rules: &Rules, time_us: i64, mask: u32) {
+        let finished = self.entries.last().copied();
+        advance_one(self.entries, rules, time_us, mask);
+        self.note(finished, time_us);
+    }
+
+    /// Advances by all events of one timestamp.
+    pub(crate) fn advance_group(&mut self, rules: &Rules, time_us: i64, group: &Masks) {
+        let finished = self.entries.last().copied();
+        advance_group(self.entries, rules, time_us, group);
+        self.note(finished, time_us);
+    }
+
+    #[inline]
+    fn note(&mut self, finished: Option<i64>, time_us: i64) {
+        let now = self.entries.last().copied();
+        if now != finished {
+            *self.took_us = (time_us - now.unwrap_or(time_us)) as f32;
+        }
+    }
+}
+
 /// From the deepest step down, so that the event serves each chain once.
 #[inline]
-pub(crate) fn advance_one(entries: &mut [i64], rules: &Rules, time_us: i64, mask: u32) {
+fn advance_one(entries: &mut [i64], rules: &Rules, time_us: i64, mask: u32) {
     let oldest_entry = time_us - rules.window_us;
     let mut left = mask;
     while left != 0 {
@@ -152,12 +181,10 @@ pub(crate) fn advance_one(entries: &mut [i64], rules: &Rules, time_us: i64, mask
     }
 }
 
-/// Advances the state by all events of one timestamp.
-///
 /// Within the group every order counts, but a chain still uses each event once. To reach step `b` it is best
 /// to come from the shallowest depth `a` for which steps `a+1..=b` find distinct events in the group: `E` never
 /// increases with depth, so a shallower start never has an older entry.
-pub(crate) fn advance_group(entries: &mut [i64], rules: &Rules, time_us: i64, group: &Masks) {
+fn advance_group(entries: &mut [i64], rules: &Rules, time_us: i64, group: &Masks) {
     if let [only] = group.as_slice() {
         return advance_one(entries, rules, time_us, *only);
     }
@@ -184,16 +211,17 @@ pub(crate) fn depth(entries: &[i64], from_us: i64) -> usize {
 }
 
 /// The folded state of one person in one funnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FunnelState {
     steps: u8,
+    pub(crate) took_us: f32,
     entries: [i64; MAX_STEPS],
 }
 
 impl FunnelState {
     /// Before any event.
     pub fn new(rules: &Rules) -> Self {
-        Self { steps: rules.steps, entries: [NO_ENTRY; MAX_STEPS] }
+        Self { steps: rules.steps, took_us: 0.0, entries: [NO_ENTRY; MAX_STEPS] }
     }
 
     /// The latest entry that reached each step, microseconds since 1970, or [`NO_ENTRY`].
@@ -207,7 +235,19 @@ impl FunnelState {
         depth(self.entries(), from_us)
     }
 
-    pub(crate) fn entries_mut(&mut self) -> &mut [i64] {
-        &mut self.entries[..usize::from(self.steps)]
+    /// Microseconds from the latest entry that reached the last step until a chain with this entry reached it first; means
+    /// something only for whom all steps are reached. 24 bits of it are kept: more than a sketch of 1 % tells apart.
+    pub fn took_us(&self) -> f32 {
+        self.took_us
+    }
+
+    pub(crate) fn levels(&mut self) -> Levels<'_> {
+        let entries = &mut self.entries[..usize::from(self.steps)];
+        Levels { entries, took_us: &mut self.took_us }
+    }
+
+    pub(crate) fn set(&mut self, entries: &[i64], took_us: f32) {
+        self.entries[..usize::from(self.steps)].copy_from_slice(entries);
+        self.took_us = took_us;
     }
 }

@@ -1,7 +1,7 @@
 //! A person's state as bytes, for images of live state.
 //!
-//! Little endian: steps (1 byte), events in the tail (2), the time of the base's newest event (8), current and base
-//! entries (8 each), tail events (16 each). The format's version is [`FORMAT`]; it stands in the header of the
+//! Little endian: steps (1 byte), events in the tail (2), the time of the base's newest event (8), how long it took to finish, now
+//! and in the base (4 each), current and base entries (8 each), tail events (16 each). The format's version is [`FORMAT`]; it stands in the header of the
 //! image, not here. An image is a cache: what cannot be read is folded again.
 
 use crate::funnel::{NO_ENTRY, Rules};
@@ -9,7 +9,7 @@ use crate::packed::Packed;
 use crate::person::PersonFunnel;
 
 /// The version of the bytes below. Changes with the layout and with the meaning of a tail event.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
 /// The bytes are not a state of these rules: fold the person again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +24,9 @@ impl PersonFunnel {
         out.push(steps as u8);
         out.extend_from_slice(&(tail.len() as u16).to_le_bytes());
         out.extend_from_slice(&self.base_until_us.to_le_bytes());
-        let (current, base) = self.levels.halves();
-        for entry in current[..steps].iter().chain(&base[..steps]) {
+        self.took_us.iter().for_each(|took| out.extend_from_slice(&took.to_le_bytes()));
+        let (current, base) = self.entries.halves();
+        for entry in current.iter().chain(base) {
             out.extend_from_slice(&entry.to_le_bytes());
         }
         for word in tail.iter().flat_map(|event| event.words()) {
@@ -45,9 +46,12 @@ impl PersonFunnel {
         }
         let mut person = Self::new(rules);
         person.base_until_us = i64::from_le_bytes(take(bytes)?);
-        let (current, base) = person.levels.halves_mut();
-        for levels in [current, base] {
-            for entry in &mut levels[..rules.steps()] {
+        for took_us in &mut person.took_us {
+            *took_us = f32::from_le_bytes(take(bytes)?);
+        }
+        let (current, base) = person.entries.halves_mut();
+        for entries in [current, base] {
+            for entry in entries {
                 *entry = i64::from_le_bytes(take(bytes)?);
             }
         }
@@ -59,12 +63,13 @@ impl PersonFunnel {
     }
 
     fn is_sound(&self, rules: &Rules) -> bool {
-        let (current, base) = self.levels.halves();
+        let (current, base) = self.entries.halves();
         let falling = |levels: &[i64]| levels.is_sorted_by(|a, b| a >= b);
         let tail = self.tail.as_slice();
         let groups = || tail.chunk_by(|a, b| a.time_us() == b.time_us());
         falling(current)
             && falling(base)
+            && self.took_us.iter().all(|took| *took >= 0.0)
             && (self.has_base() || base.iter().all(|entry| *entry == NO_ENTRY))
             && tail.is_sorted_by_key(|event| event.time_us())
             && tail.first().is_none_or(|event| event.time_us() > self.base_until_us)

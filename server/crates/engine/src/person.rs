@@ -9,9 +9,7 @@
 //! on the heap, at most max(tail limit, steps) + 1 of them (Rust's vectors may reserve up to twice that), and 16
 //! bytes per step.
 
-use crate::funnel::{
-    FunnelState, MAX_STEPS, NO_ENTRY, Rules, SlimEvent, advance_group, advance_one, clamp_time, depth,
-};
+use crate::funnel::{FunnelState, Levels, MAX_STEPS, NO_ENTRY, Rules, SlimEvent, clamp_time, depth};
 use crate::packed::{Packed, tag};
 use crate::tail::Tail;
 use crate::ties::Masks;
@@ -40,13 +38,14 @@ pub enum Change {
 pub struct NeedsRefold;
 
 /// One person's state in one funnel. Every call must pass the [`Rules`] it was made with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PersonFunnel {
-    pub(crate) levels: Levels,
+    pub(crate) entries: Entries,
     pub(crate) tail: Tail,
     /// The time of the newest event in the base; [`NO_ENTRY`] if there is none.
     pub(crate) base_until_us: i64,
-    steps: u8,
+    /// How long it took to finish, now and in the base.
+    pub(crate) took_us: [f32; 2],
 }
 
 const _: () =
@@ -56,53 +55,57 @@ const INLINE_STEPS: usize = 4;
 
 /// The current entries, then the base's.
 #[derive(Debug, Clone)]
-pub(crate) enum Levels {
-    Inline([i64; 2 * INLINE_STEPS]),
+pub(crate) enum Entries {
+    Inline { steps: u8, levels: [i64; 2 * INLINE_STEPS] },
     Heap(Box<[i64]>),
 }
 
-impl Levels {
+impl Entries {
     fn new(steps: usize) -> Self {
         if steps <= INLINE_STEPS {
-            Self::Inline([NO_ENTRY; 2 * INLINE_STEPS])
+            Self::Inline { steps: steps as u8, levels: [NO_ENTRY; 2 * INLINE_STEPS] }
         } else {
             Self::Heap(vec![NO_ENTRY; 2 * steps].into())
         }
     }
 
+    #[inline]
     pub(crate) fn halves(&self) -> (&[i64], &[i64]) {
-        let all: &[i64] = match self {
-            Self::Inline(levels) => levels,
-            Self::Heap(levels) => levels,
-        };
-        all.split_at(all.len() / 2)
+        match self {
+            Self::Inline { steps, levels } => {
+                let (current, base) = levels.split_at(INLINE_STEPS);
+                (&current[..usize::from(*steps)], &base[..usize::from(*steps)])
+            }
+            Self::Heap(levels) => levels.split_at(levels.len() / 2),
+        }
     }
 
+    #[inline]
     pub(crate) fn halves_mut(&mut self) -> (&mut [i64], &mut [i64]) {
-        let all: &mut [i64] = match self {
-            Self::Inline(levels) => levels,
-            Self::Heap(levels) => levels,
-        };
-        all.split_at_mut(all.len() / 2)
+        match self {
+            Self::Inline { steps, levels } => {
+                let (current, base) = levels.split_at_mut(INLINE_STEPS);
+                (&mut current[..usize::from(*steps)], &mut base[..usize::from(*steps)])
+            }
+            Self::Heap(levels) => levels.split_at_mut(levels.len() / 2),
+        }
     }
 }
 
-impl PartialEq for Levels {
+impl PartialEq for Entries {
     fn eq(&self, other: &Self) -> bool {
         self.halves() == other.halves()
     }
 }
 
-impl Eq for Levels {}
-
 impl PersonFunnel {
     /// A person without events.
     pub fn new(rules: &Rules) -> Self {
         Self {
-            levels: Levels::new(rules.steps()),
+            entries: Entries::new(rules.steps()),
             tail: Tail::default(),
             base_until_us: NO_ENTRY,
-            steps: rules.steps() as u8,
+            took_us: [0.0; 2],
         }
     }
 
@@ -121,7 +124,7 @@ impl PersonFunnel {
 
     /// The latest entry that reached each step, microseconds since 1970, or [`NO_ENTRY`].
     pub fn entries(&self) -> &[i64] {
-        &self.levels.halves().0[..usize::from(self.steps)]
+        self.entries.halves().0
     }
 
     /// How many steps the person reached, counting entries at `from_us` or later.
@@ -136,6 +139,12 @@ impl PersonFunnel {
         self.depth(from_us).checked_sub(1).map(|deepest| self.entries()[deepest])
     }
 
+    /// As [`FunnelState::took_us`].
+    #[inline]
+    pub fn took_us(&self) -> f32 {
+        self.took_us[0]
+    }
+
     /// Whether nothing has been kept of any event.
     pub fn is_empty(&self) -> bool {
         !self.has_base() && self.tail.as_slice().is_empty()
@@ -144,14 +153,14 @@ impl PersonFunnel {
     /// The state as [`crate::fold_person`] gives it.
     pub fn state(&self, rules: &Rules) -> FunnelState {
         let mut state = FunnelState::new(rules);
-        state.entries_mut().copy_from_slice(self.entries());
+        state.set(self.entries(), self.took_us());
         state
     }
 
     /// Takes an event, in whatever order it arrives.
     #[inline]
     pub fn apply(&mut self, rules: &Rules, event: SlimEvent) -> Change {
-        debug_assert_eq!(rules.steps(), usize::from(self.steps), "a person's rules never change");
+        debug_assert_eq!(rules.steps(), self.entries().len(), "a person's rules never change");
         let time_us = clamp_time(event.time_us);
         let mask = rules.usable_steps(time_us, event.mask);
         if mask == 0 {
@@ -159,8 +168,7 @@ impl PersonFunnel {
         }
         let packed = Packed::new(time_us, tag(&event), mask);
         if time_us > self.newest_us() {
-            let (current, _) = self.split_levels();
-            advance_one(current, rules, time_us, mask);
+            self.current().advance_one(rules, time_us, mask);
             self.tail.push(packed);
             self.trim(rules);
             return Change::InOrder;
@@ -204,16 +212,13 @@ impl PersonFunnel {
     }
 
     #[inline]
-    fn split_levels(&mut self) -> (&mut [i64], &mut [i64]) {
-        let steps = usize::from(self.steps);
-        let (current, base) = self.levels.halves_mut();
-        (&mut current[..steps], &mut base[..steps])
+    fn current(&mut self) -> Levels<'_> {
+        Levels { entries: self.entries.halves_mut().0, took_us: &mut self.took_us[0] }
     }
 
     fn take_in_order(&mut self, rules: &Rules, event: Packed) {
         if event.time_us() > self.newest_us() {
-            let (current, _) = self.split_levels();
-            advance_one(current, rules, event.time_us(), event.mask());
+            self.current().advance_one(rules, event.time_us(), event.mask());
             self.tail.push(event);
             self.trim(rules);
         } else {
@@ -251,18 +256,18 @@ impl PersonFunnel {
 
     /// Folds the tail again on top of the base.
     fn refold(&mut self, rules: &Rules) {
-        let steps = usize::from(self.steps);
-        let (current, base) = self.levels.halves_mut();
-        current.copy_from_slice(base);
+        let (entries, base) = self.entries.halves_mut();
+        entries.copy_from_slice(base);
+        self.took_us[0] = self.took_us[1];
+        let mut current = Levels { entries, took_us: &mut self.took_us[0] };
         for group in self.tail.as_slice().chunk_by(|a, b| a.time_us() == b.time_us()) {
-            advance(&mut current[..steps], rules, group);
+            advance(&mut current, rules, group);
         }
     }
 
     /// Moves the oldest groups of the tail to the base until the rest fits. A group is never split, and the newest one
     /// stays: another event of its timestamp may come.
     fn trim(&mut self, rules: &Rules) {
-        let steps = usize::from(self.steps);
         while self.tail.as_slice().len() > rules.tail_limit() {
             let tail = self.tail.as_slice();
             let oldest_us = tail[0].time_us();
@@ -270,8 +275,9 @@ impl PersonFunnel {
             if group == tail.len() {
                 return;
             }
-            let (_, base) = self.levels.halves_mut();
-            advance(&mut base[..steps], rules, &tail[..group]);
+            let (_, entries) = self.entries.halves_mut();
+            let mut base = Levels { entries, took_us: &mut self.took_us[1] };
+            advance(&mut base, rules, &tail[..group]);
             self.base_until_us = oldest_us;
             self.tail.drop_first(group);
         }
@@ -280,10 +286,10 @@ impl PersonFunnel {
 
 /// Advances by one group of equal timestamps.
 #[inline]
-fn advance(entries: &mut [i64], rules: &Rules, group: &[Packed]) {
+fn advance(levels: &mut Levels<'_>, rules: &Rules, group: &[Packed]) {
     match group {
-        [only] => advance_one(entries, rules, only.time_us(), only.mask()),
-        [first, ..] => advance_group(entries, rules, first.time_us(), &masks(group)),
+        [only] => levels.advance_one(rules, only.time_us(), only.mask()),
+        [first, ..] => levels.advance_group(rules, first.time_us(), &masks(group)),
         [] => {}
     }
 }
