@@ -28,8 +28,8 @@ pub enum Whose<'a> {
 
 /// Who knows the properties of persons and groups.
 pub trait Entities {
-    /// The value at a moment; `None` if there is none.
-    fn property(&self, whose: Whose<'_>, key: &str, moment: Moment) -> Option<Value<'_>>;
+    /// Shows the value at a moment; nothing if there is none.
+    fn property(&self, whose: Whose<'_>, key: &str, moment: Moment, see: &mut dyn FnMut(&Value<'_>));
 }
 
 /// What is known of an event.
@@ -117,23 +117,37 @@ impl Selector {
         Needs::of(&self.scope)
     }
 
-    /// The value for an event.
-    pub fn value<'a>(&self, facts: &Facts<'a>) -> Option<Value<'a>> {
-        let moment = if self.current { None } else { Some(facts.order) };
+    /// What `read` makes of the value for an event; of nothing if it is not set.
+    #[inline]
+    pub fn read<R>(&self, facts: &Facts<'_>, read: impl Fn(Option<&Value<'_>>) -> R) -> R {
         match &self.scope {
-            Scope::Event => property(facts.properties, &self.key),
-            Scope::Context => of_context(facts.context, &self.key).map(Value::String),
-            Scope::Person => facts.entities?.property(Whose::Person, &self.key, moment),
+            Scope::Event => read(property(facts.properties, &self.key).as_ref()),
+            Scope::Context => read(of_context(facts.context, &self.key).map(Value::String).as_ref()),
+            Scope::Person => self.of_entity(facts, Some(Whose::Person), read),
             Scope::Group(kind) => {
-                let id = group_of(facts.changes, kind)?;
-                facts.entities?.property(Whose::Group(kind, id), &self.key, moment)
+                let group = group_of(facts.changes, kind).map(|id| Whose::Group(kind, id));
+                self.of_entity(facts, group, read)
             }
         }
     }
 
+    fn of_entity<R>(
+        &self,
+        facts: &Facts<'_>,
+        whose: Option<Whose<'_>>,
+        read: impl Fn(Option<&Value<'_>>) -> R,
+    ) -> R {
+        let moment = if self.current { None } else { Some(facts.order) };
+        let mut found = None;
+        if let (Some(entities), Some(whose)) = (facts.entities, whose) {
+            entities.property(whose, &self.key, moment, &mut |value| found = Some(read(Some(value))));
+        }
+        found.unwrap_or_else(|| read(None))
+    }
+
     /// The value as text; `None` if it is not set, or a list or map.
-    pub fn text<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
-        self.value(facts).and_then(|value| as_text(&value))
+    pub fn text(&self, facts: &Facts<'_>) -> Option<String> {
+        self.read(facts, |value| value.and_then(as_text).map(Cow::into_owned))
     }
 }
 
@@ -260,7 +274,7 @@ impl Test {
     /// Whether an event fulfils it.
     pub fn holds(&self, facts: &Facts<'_>) -> bool {
         match self {
-            Self::Is(selector, comparison) => comparison.holds(selector.value(facts).as_ref()),
+            Self::Is(selector, comparison) => selector.read(facts, |value| comparison.holds(value)),
             Self::All(parts) => parts.iter().all(|part| part.holds(facts)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(facts)),
             Self::Not(part) => !part.holds(facts),

@@ -1,0 +1,177 @@
+//! What units (persons, groups, sessions) add up to in a funnel.
+
+use hashbrown::HashMap;
+
+use crate::general::Attempt;
+use crate::metric::Sketch;
+
+/// What one attempt counts for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tally {
+    /// Bit `i` is set if step `i` was reached.
+    pub steps: u32,
+    /// The breakdown value it counts under.
+    pub value: u32,
+    /// Microseconds from the entry to the last step, for one that reached it.
+    pub took_us: Option<f32>,
+}
+
+impl Tally {
+    /// Of an attempt at a funnel of so many steps.
+    pub fn of(attempt: &Attempt, steps: usize) -> Self {
+        let finished = steps.checked_sub(1).and_then(|last| attempt.reached_us(last));
+        let took_us = finished.map(|finished_us| (finished_us - attempt.entry_us) as f32);
+        Self { steps: attempt.steps, value: attempt.value, took_us }
+    }
+}
+
+/// What one unit counts for: nothing, one attempt, or several where every attempt counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Tallies {
+    /// Nothing.
+    #[default]
+    None,
+    /// One attempt.
+    One(Tally),
+    /// Several.
+    Many(Box<[Tally]>),
+}
+
+impl Tallies {
+    /// Of all attempts of a unit.
+    pub fn of(attempts: &[Attempt], steps: usize) -> Self {
+        match attempts {
+            [] => Self::None,
+            [one] => Self::One(Tally::of(one, steps)),
+            several => Self::Many(several.iter().map(|attempt| Tally::of(attempt, steps)).collect()),
+        }
+    }
+
+    /// One by one.
+    pub fn as_slice(&self) -> &[Tally] {
+        match self {
+            Self::None => &[],
+            Self::One(tally) => std::slice::from_ref(tally),
+            Self::Many(tallies) => tallies,
+        }
+    }
+}
+
+/// The numbers of a funnel, or of one value of its breakdown, kept up to date.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Totals {
+    reached: Vec<u64>,
+    took: Sketch,
+}
+
+impl Totals {
+    fn new(steps: usize) -> Self {
+        Self { reached: vec![0; steps], took: Sketch::new() }
+    }
+
+    /// How many reached each step.
+    pub fn reached(&self) -> &[u64] {
+        &self.reached
+    }
+
+    /// How long those took who reached the last step, in microseconds.
+    pub fn took(&self) -> &Sketch {
+        &self.took
+    }
+
+    fn is_empty(&self) -> bool {
+        self.reached.iter().all(|count| *count == 0)
+    }
+
+    fn add(&mut self, tally: &Tally) {
+        self.each_step(tally, |count| count.saturating_add(1));
+        tally.took_us.iter().for_each(|took| self.took.add(f64::from(*took)));
+    }
+
+    fn retract(&mut self, tally: &Tally) {
+        self.each_step(tally, |count| count.saturating_sub(1));
+        // A funnel's longest window is 45 bits of microseconds: the sketch never has to join its bins.
+        tally.took_us.iter().for_each(|took| drop(self.took.retract(f64::from(*took))));
+    }
+
+    fn each_step(&mut self, tally: &Tally, change: impl Fn(u64) -> u64) {
+        let reached = self.reached.iter_mut().enumerate();
+        reached.filter(|(step, _)| tally.steps & (1 << step) != 0).for_each(|(_, count)| *count = change(*count));
+    }
+}
+
+/// The numbers of a funnel as a whole and of each value of its breakdown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunnelTotals {
+    all: Totals,
+    by_value: Option<HashMap<u32, Totals>>,
+}
+
+impl FunnelTotals {
+    /// Nobody yet; `by_value` if it is broken down.
+    pub fn new(steps: usize, by_value: bool) -> Self {
+        Self { all: Totals::new(steps), by_value: by_value.then(HashMap::new) }
+    }
+
+    /// All together.
+    pub fn all(&self) -> &Totals {
+        &self.all
+    }
+
+    /// By value, in no order; nothing if it is not broken down.
+    pub fn by_value(&self) -> impl Iterator<Item = (u32, &Totals)> {
+        self.by_value.iter().flatten().map(|(value, totals)| (*value, totals))
+    }
+
+    /// Counts an attempt.
+    pub fn add(&mut self, tally: &Tally) {
+        self.all.add(tally);
+        let steps = self.all.reached.len();
+        if let Some(by_value) = &mut self.by_value {
+            by_value.entry(tally.value).or_insert_with(|| Totals::new(steps)).add(tally);
+        }
+    }
+
+    /// Takes an attempt back that was counted.
+    pub fn retract(&mut self, tally: &Tally) {
+        self.all.retract(tally);
+        let Some(by_value) = &mut self.by_value else { return };
+        if let Some(totals) = by_value.get_mut(&tally.value) {
+            totals.retract(tally);
+            if totals.is_empty() {
+                by_value.remove(&tally.value);
+            }
+        }
+    }
+
+    /// Counts what a unit counts for now instead of before.
+    pub fn shift(&mut self, before: &Tallies, after: &Tallies) {
+        before.as_slice().iter().for_each(|tally| self.retract(tally));
+        after.as_slice().iter().for_each(|tally| self.add(tally));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(steps: u32, value: u32, took_us: Option<f32>) -> Tally {
+        Tally { steps, value, took_us }
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let mut totals = FunnelTotals::new(3, true);
+        let (one, other) = (tally(0b111, 7, Some(5e6)), tally(0b101, 8, Some(9e6)));
+        totals.shift(&Tallies::None, &Tallies::Many(Box::new([one, other])));
+        assert_eq!(totals.all().reached(), [2, 1, 2]);
+        assert_eq!(totals.all().took().count(), 2);
+        assert_eq!(totals.by_value().count(), 2);
+        let mut alone = FunnelTotals::new(3, true);
+        alone.add(&other);
+        totals.shift(&Tallies::One(one), &Tallies::None);
+        assert_eq!(totals, alone);
+        totals.retract(&other);
+        assert_eq!(totals, FunnelTotals::new(3, true));
+    }
+}
