@@ -9,7 +9,8 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
-//! [`identity`] says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. What the numbers mean is in `docs/semantics.md`.
+//! [`identity`] says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`]
+//! says what is known of persons and groups, and was at any moment. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
@@ -19,6 +20,7 @@ pub mod ledger;
 pub mod link;
 mod packed;
 pub mod person;
+pub mod props;
 mod tail;
 mod ties;
 

@@ -82,3 +82,111 @@ fn spans<'r>(row: &StoredRow<'r>) -> EventSpans<'r> {
         ..EventSpans::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use footpath_engine::{ActorKey, link_control, link_event};
+    use footpath_log::{Log, MemoryLog, SimDisk, pages};
+    use footpath_model::control::Control;
+    use footpath_model::id::actor_key;
+    use footpath_model::record::{FrameKind, FrameView, control_frame};
+    use footpath_proto::v1 as pb;
+
+    use super::*;
+    use crate::stored::Stored;
+    use crate::testing::{self, Event, NOW_US, Rng};
+
+    const NAMES: [&str; 3] = ["open", IDENTIFY, ALIAS];
+
+    fn id(rng: &mut Rng) -> String {
+        format!("{}{}", ["a", "u"][rng.below(2) as usize], rng.below(5))
+    }
+
+    fn event(rng: &mut Rng) -> Event {
+        let kind = Some(pb::value::Kind::StringValue(id(rng)));
+        let properties = [("alias".to_owned(), pb::Value { kind })].into();
+        Event {
+            name: NAMES[rng.below(3) as usize].into(),
+            anonymous_id: id(rng),
+            user_id: id(rng),
+            time_us: NOW_US + rng.below(3) as i64 * testing::DAY_US,
+            message: pb::Event { properties, ..pb::Event::default() },
+            ..Event::default()
+        }
+    }
+
+    fn control(rng: &mut Rng) -> Control {
+        match rng.below(3) {
+            0 => Control::UnmergePerson { id: id(rng), by: String::new() },
+            1 => Control::MergePersons { from: id(rng), into: id(rng), by: String::new() },
+            _ => Control::DeleteFunnel { id: "f".into() },
+        }
+    }
+
+    fn fill(log: &MemoryLog, rng: &mut Rng) {
+        for _ in 0..rng.below(12) {
+            let events: Vec<_> = (0..rng.below(4)).map(|_| event(rng)).collect();
+            let json = serde_json::to_vec(&control(rng)).unwrap();
+            let project = 1 + rng.below(5) as u32 / 4;
+            testing::append(
+                log,
+                match rng.below(4) {
+                    0 => control_frame(project, NOW_US, &json),
+                    _ => testing::frame(project, log.durable_end(), &events),
+                },
+            );
+        }
+    }
+
+    /// The log in its order; and what a ledger has of it below a position.
+    fn naive(log: &MemoryLog, upto: u64, ledger_upto: u64) -> (IdentityGraph, Vec<LedgerEntry>) {
+        let (mut graph, mut ledger) = (IdentityGraph::new(), Vec::new());
+        for record in pages(log, 0..log.durable_end()).flat_map(|page| page.unwrap().records) {
+            let frame = FrameView::new(&record.payload).unwrap();
+            if frame.head.project != 1 {
+                continue;
+            }
+            if frame.head.kind == FrameKind::Control {
+                let control: Control = serde_json::from_slice(frame.context).unwrap();
+                if record.offset < upto {
+                    link_control(&mut graph, "shop", &control);
+                }
+                if record.offset < ledger_upto && control.changes_identity() {
+                    ledger.push(LedgerEntry { position: record.offset, control });
+                }
+            }
+            for event in frame.events().filter(|_| record.offset < upto) {
+                link_event(&mut graph, "shop", &event);
+            }
+        }
+        (graph, ledger)
+    }
+
+    #[test]
+    fn chunks_log_and_ledger_give_the_graph_of_the_whole_log() {
+        let mut changes = 0;
+        for seed in 0..200 {
+            let mut rng = Rng(seed);
+            let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(SimDisk::new(seed)));
+            for _ in 0..rng.below(4) {
+                fill(&log, &mut rng);
+                testing::flush(&mut testing::builder(&log, &chunks, &[]), &log);
+            }
+            fill(&log, &mut rng);
+            let pinned = Stored::new(Arc::clone(&log) as Arc<dyn Log>, chunks).pin();
+            let ledger_upto = pinned.chunks_upto() + rng.below(5);
+            let pinned = pinned.upto(rng.below(log.durable_end() + 1));
+            let (expected, ledger) = naive(&log, pinned.position(), ledger_upto);
+            let found = pinned.identity(1, "shop", &ledger).unwrap();
+            assert_eq!(found.epoch(), expected.epoch(), "seed {seed}");
+            for id in ["a", "u"].iter().flat_map(|kind| (0..5).map(move |i| format!("{kind}{i}"))) {
+                let key = ActorKey(actor_key("shop", id.as_bytes()));
+                assert_eq!(found.pointer(key), expected.pointer(key), "seed {seed}");
+            }
+            changes += found.epoch();
+        }
+        assert!(changes > 500, "too little to prove anything: {changes}");
+    }
+}

@@ -186,7 +186,9 @@ proptest! {
         for bytes in [&bytes, &graph] {
             if let Ok(mut graph) = IdentityGraph::decode(&mut bytes.as_slice()) {
                 apply(&mut graph, step);
-                (0..IDS).for_each(|id| drop(graph.members(ActorKey(id)).count()));
+                for id in 0..IDS {
+                    graph.members(ActorKey(id)).for_each(drop);
+                }
             }
         }
     }
