@@ -159,6 +159,7 @@ impl Work {
                 self.store.delete_funnel(&project, &id, record.offset)?;
             }
             Control::Losses { .. } => {} // Who judges duplicates keeps them.
+            Control::MergePersons { .. } | Control::UnmergePerson { .. } => {} // No ledger keeps them yet.
             Control::Privacy { id, kind, actor } => {
                 let received_at_us = frame.head.received_us;
                 let row = PrivacyRow { project, id, kind, actor, received_at_us };

@@ -9,16 +9,19 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
-//! [`session`] cuts a person's events into sessions, for both paths as well. [`identity`] says which actors are
-//! one person. What the numbers mean is in `docs/semantics.md`.
+//! [`session`] cuts a person's events into sessions, for both paths as well. [`identity`] says which actors are one person, and
+//! was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is known of persons and groups, and was at
+//! any moment. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
 pub mod identity;
 pub mod image;
+pub mod ledger;
 pub mod link;
 mod packed;
 pub mod person;
+pub mod props;
 pub mod session;
 mod tail;
 mod ties;
@@ -28,8 +31,9 @@ mod reference;
 
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
-pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
-pub use link::{IDENTIFY, link_event, link_ids};
+pub use identity::{ActorKey, IdentityGraph, Moved, Outcome, PoisonId, Refusal};
+pub use ledger::{IdentityReplay, LedgerEntry};
+pub use link::{ALIAS, IDENTIFY, LinkRequest, link_control, link_event};
 pub use person::{Change, NeedsRefold, PersonFunnel};
 pub use session::{
     PersonSessions, Session, SessionChange, SessionCorrection, SessionDelta, SessionEvent, SessionFolder,

@@ -211,7 +211,7 @@ impl Builder {
         let mut output = self.chunks.begin(&path)?;
         let encoded = self.encode(keys, &mut output);
         output.check()?;
-        let identifies = encoded?;
+        let links = encoded?;
         let (bytes, crc32c) = output.finish()?;
         let times = || keys.iter().map(|key| key.time_us);
         Ok(ChunkFile {
@@ -226,13 +226,14 @@ impl Builder {
             max_time_us: times().max().unwrap_or_default(),
             min_actor: keys.first().map_or(0, |key| key.actor),
             max_actor: keys.last().map_or(0, |key| key.actor),
-            identifies,
+            identifies: links.identifies,
+            aliases: links.aliases,
             bytes,
             crc32c,
         })
     }
 
-    fn encode(&self, keys: &mut [Key], out: Out<'_>) -> Result<u64, HistoryError> {
+    fn encode(&self, keys: &mut [Key], out: Out<'_>) -> Result<file::LinkCounts, HistoryError> {
         let work = || self.layout.encode(&self.gathered, keys, out, &std::thread::yield_now);
         // One event must not end the thread, whatever the encoder thinks of it.
         catch_unwind(AssertUnwindSafe(work))

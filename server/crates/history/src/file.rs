@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use footpath_engine::IDENTIFY;
+use footpath_engine::{ALIAS, IDENTIFY};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
@@ -24,6 +24,20 @@ const PAGE: Extent = Extent { rows: 8 * 1024, bytes: if cfg!(test) { 4 << 10 } e
 /// Events whose bytes are asked for together.
 const WARM_ROWS: usize = 16;
 
+/// How many events of a file change identity.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LinkCounts {
+    pub(crate) identifies: u64,
+    pub(crate) aliases: u64,
+}
+
+impl LinkCounts {
+    fn count(&mut self, name: &[u8]) {
+        self.identifies += u64::from(name == IDENTIFY.as_bytes());
+        self.aliases += u64::from(name == ALIAS.as_bytes());
+    }
+}
+
 /// How files are written.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -41,29 +55,29 @@ impl Layout {
         Ok(Self { schema, promoted: promoted.to_vec(), properties: Arc::new(properties(&arrow)) })
     }
 
-    /// Writes rows as a file; sorts `keys`. Returns how many of them are `$identify` events. `pause` is called between
-    /// pieces of work.
+    /// Writes rows as a file; sorts `keys`. Returns how many of them change identity. `pause` is called between pieces
+    /// of work.
     pub(crate) fn encode(
         &self,
         gathered: &Gathered,
         keys: &mut [Key],
         out: Out<'_>,
         pause: &dyn Fn(),
-    ) -> Result<u64, HistoryError> {
+    ) -> Result<LinkCounts, HistoryError> {
         keys.sort_unstable();
         pause();
         let root = self.schema.root_schema_ptr();
         let file = SerializedFileWriter::new(out, root, Arc::clone(&self.properties));
         let mut file = file.map_err(HistoryError::encode)?;
         let mut columns = RowColumns::new(&self.schema, &self.promoted)?;
-        let mut identifies = 0;
+        let mut links = LinkCounts::default();
         let mut rows = Vec::with_capacity(WARM_ROWS);
         for few in keys.chunks(WARM_ROWS) {
             gathered.warm(few);
             rows.clear();
             rows.extend(few.iter().filter_map(|key| gathered.row(key)));
             columns.push(&rows);
-            identifies += rows.iter().filter(|row| row.spans.name == IDENTIFY.as_bytes()).count() as u64;
+            rows.iter().for_each(|row| links.count(row.spans.name));
             if columns.page().is_full(PAGE) {
                 pause();
                 columns.end_page()?;
@@ -77,7 +91,7 @@ impl Layout {
             end_group(&mut file, &mut columns)?;
         }
         file.close().map_err(HistoryError::encode)?;
-        Ok(identifies)
+        Ok(links)
     }
 }
 

@@ -3,50 +3,190 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use footpath_engine::{IDENTIFY, IdentityGraph, link_ids};
+use footpath_engine::{ALIAS, IDENTIFY, IdentityGraph, IdentityReplay, LedgerEntry};
+use footpath_model::record::EventSpans;
 
 use crate::error::HistoryError;
-use crate::stored::{Columns, Pinned, Scan};
+use crate::stored::{Columns, Pinned, Scan, StoredRow};
 
 impl Pinned {
-    /// Folds the links of all `$identify` events below the position; files without any are not read. `id` is the id of
-    /// the project `number`, which actors are hashed with. Holds the links of one closed range at a time.
+    /// Folds the links of all `$identify` and `$alias` events below the position, and what admins decided; files without
+    /// links are not read. `id` is the id of the project `number`, which actors are hashed with. Holds the links of one
+    /// closed range at a time; of aliases and decisions, which are few, all.
+    ///
+    /// The `ledger` holds the project's control records that change identity: at least all below
+    /// [`Pinned::chunks_upto`]. What lies above is found in the log, too.
     ///
     /// # Errors
     /// If stored events cannot be read.
-    pub fn identity(&self, number: u32, id: &str) -> Result<IdentityGraph, HistoryError> {
-        let names = HashSet::from([IDENTIFY.to_owned()]);
-        let scan = Scan { names: Some(&names), columns: Columns::IDS, ..Scan::all(number) };
+    pub fn identity(
+        &self,
+        number: u32,
+        id: &str,
+        ledger: &[LedgerEntry],
+    ) -> Result<IdentityGraph, HistoryError> {
+        let mut replay = IdentityReplay::new(id);
+        ledger.iter().for_each(|entry| replay.control(entry.position, &entry.control));
+        self.logged_changes(number, &mut replay)?;
+        // Few, and the only ones that need properties.
+        self.links(number, ALIAS, Columns::PROPERTIES, &mut |row| {
+            replay.event(row.offset, row.index, &spans(row))
+        })?;
         let mut ends = self.ranges(number, 0).into_iter().map(|range| range.end);
-        let mut links = Links { id, graph: IdentityGraph::new(), waiting: Vec::new() };
         let mut end = 0;
-        self.scan(&scan, &mut |row| {
+        self.links(number, IDENTIFY, Columns::HEAD, &mut |row| {
             if row.offset >= end {
-                links.fold();
+                replay.apply_below(end);
                 end = ends.find(|end| *end > row.offset).unwrap_or(row.offset + 1);
             }
-            let (anonymous, user) = (row.anonymous_id.to_owned(), row.user_id.to_owned());
-            links.waiting.push((row.offset, row.index, anonymous, user));
+            replay.event(row.offset, row.index, &spans(row));
+        })?;
+        Ok(replay.finish(self.position()))
+    }
+
+    /// Events of this name with their ids.
+    fn links(
+        &self,
+        number: u32,
+        name: &str,
+        columns: Columns,
+        each: &mut dyn FnMut(&StoredRow<'_>),
+    ) -> Result<(), HistoryError> {
+        let names = HashSet::from([name.to_owned()]);
+        let columns = Columns { ids: true, ..columns };
+        let scan = Scan { names: Some(&names), columns, ..Scan::all(number) };
+        self.scan(&scan, &mut |row| {
+            each(row);
             ControlFlow::Continue(())
         })?;
-        links.fold();
-        Ok(links.graph)
+        Ok(())
+    }
+
+    /// What admins decided above the chunks, whether the ledger has it yet or not.
+    fn logged_changes(&self, number: u32, replay: &mut IdentityReplay<'_>) -> Result<(), HistoryError> {
+        self.controls(number, &mut |position, json| {
+            // One that cannot be read was reported where it is carried out.
+            if let Ok(control) = serde_json::from_slice(json) {
+                replay.control(position, &control);
+            }
+        })
     }
 }
 
-struct Links<'p> {
-    id: &'p str,
-    graph: IdentityGraph,
-    /// Position and index, then the ids.
-    waiting: Vec<(u64, u32, String, String)>,
+fn spans<'r>(row: &StoredRow<'r>) -> EventSpans<'r> {
+    EventSpans {
+        name: row.name.as_bytes(),
+        anonymous_id: row.anonymous_id.as_bytes(),
+        user_id: row.user_id.as_bytes(),
+        properties: row.properties,
+        ..EventSpans::default()
+    }
 }
 
-impl Links<'_> {
-    /// The first link stands, so the order of the log decides, not the order of the chunks.
-    fn fold(&mut self) {
-        self.waiting.sort_unstable();
-        for (_, _, anonymous, user) in self.waiting.drain(..) {
-            link_ids(&mut self.graph, self.id, &anonymous, &user);
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use footpath_engine::{ActorKey, link_control, link_event};
+    use footpath_log::{Log, MemoryLog, SimDisk, pages};
+    use footpath_model::control::Control;
+    use footpath_model::id::actor_key;
+    use footpath_model::record::{FrameKind, FrameView, control_frame};
+    use footpath_proto::v1 as pb;
+
+    use super::*;
+    use crate::stored::Stored;
+    use crate::testing::{self, Event, NOW_US, Rng};
+
+    const NAMES: [&str; 3] = ["open", IDENTIFY, ALIAS];
+
+    fn id(rng: &mut Rng) -> String {
+        format!("{}{}", ["a", "u"][rng.below(2) as usize], rng.below(5))
+    }
+
+    fn event(rng: &mut Rng) -> Event {
+        let kind = Some(pb::value::Kind::StringValue(id(rng)));
+        let properties = [("alias".to_owned(), pb::Value { kind })].into();
+        Event {
+            name: NAMES[rng.below(3) as usize].into(),
+            anonymous_id: id(rng),
+            user_id: id(rng),
+            time_us: NOW_US + rng.below(3) as i64 * testing::DAY_US,
+            message: pb::Event { properties, ..pb::Event::default() },
+            ..Event::default()
         }
+    }
+
+    fn control(rng: &mut Rng) -> Control {
+        match rng.below(3) {
+            0 => Control::UnmergePerson { id: id(rng), by: String::new() },
+            1 => Control::MergePersons { from: id(rng), into: id(rng), by: String::new() },
+            _ => Control::DeleteFunnel { id: "f".into() },
+        }
+    }
+
+    fn fill(log: &MemoryLog, rng: &mut Rng) {
+        for _ in 0..rng.below(12) {
+            let events: Vec<_> = (0..rng.below(4)).map(|_| event(rng)).collect();
+            let json = serde_json::to_vec(&control(rng)).unwrap();
+            let project = 1 + rng.below(5) as u32 / 4;
+            testing::append(
+                log,
+                match rng.below(4) {
+                    0 => control_frame(project, NOW_US, &json),
+                    _ => testing::frame(project, log.durable_end(), &events),
+                },
+            );
+        }
+    }
+
+    /// The log in its order; and what a ledger has of it below a position.
+    fn naive(log: &MemoryLog, upto: u64, ledger_upto: u64) -> (IdentityGraph, Vec<LedgerEntry>) {
+        let (mut graph, mut ledger) = (IdentityGraph::new(), Vec::new());
+        for record in pages(log, 0..log.durable_end()).flat_map(|page| page.unwrap().records) {
+            let frame = FrameView::new(&record.payload).unwrap();
+            if frame.head.project != 1 {
+                continue;
+            }
+            if frame.head.kind == FrameKind::Control {
+                let control: Control = serde_json::from_slice(frame.context).unwrap();
+                if record.offset < upto {
+                    link_control(&mut graph, "shop", &control);
+                }
+                if record.offset < ledger_upto && control.changes_identity() {
+                    ledger.push(LedgerEntry { position: record.offset, control });
+                }
+            }
+            for event in frame.events().filter(|_| record.offset < upto) {
+                link_event(&mut graph, "shop", &event);
+            }
+        }
+        (graph, ledger)
+    }
+
+    #[test]
+    fn chunks_log_and_ledger_give_the_graph_of_the_whole_log() {
+        let mut changes = 0;
+        for seed in 0..200 {
+            let mut rng = Rng(seed);
+            let (log, chunks) = (Arc::new(MemoryLog::default()), testing::chunks(SimDisk::new(seed)));
+            for _ in 0..rng.below(4) {
+                fill(&log, &mut rng);
+                testing::flush(&mut testing::builder(&log, &chunks, &[]), &log);
+            }
+            fill(&log, &mut rng);
+            let pinned = Stored::new(Arc::clone(&log) as Arc<dyn Log>, chunks).pin();
+            let ledger_upto = pinned.chunks_upto() + rng.below(5);
+            let pinned = pinned.upto(rng.below(log.durable_end() + 1));
+            let (expected, ledger) = naive(&log, pinned.position(), ledger_upto);
+            let found = pinned.identity(1, "shop", &ledger).unwrap();
+            assert_eq!(found.epoch(), expected.epoch(), "seed {seed}");
+            for id in ["a", "u"].iter().flat_map(|kind| (0..5).map(move |i| format!("{kind}{i}"))) {
+                let key = ActorKey(actor_key("shop", id.as_bytes()));
+                assert_eq!(found.pointer(key), expected.pointer(key), "seed {seed}");
+            }
+            changes += found.epoch();
+        }
+        assert!(changes > 500, "too little to prove anything: {changes}");
     }
 }

@@ -27,6 +27,27 @@ pub(crate) fn scan(
     Ok(ControlFlow::Continue(()))
 }
 
+/// Gives the control records of a project in a range of positions, in log order: position and JSON.
+pub(crate) fn controls(
+    log: &dyn Log,
+    range: Range<u64>,
+    project: u32,
+    each: &mut dyn FnMut(u64, &[u8]),
+) -> Result<(), HistoryError> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    for page in pages(log, range) {
+        for record in &page?.records {
+            let Ok(frame) = FrameView::new(&record.payload) else { continue };
+            if frame.head.kind == FrameKind::Control && frame.head.project == project {
+                each(record.offset, frame.context);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn one_record(
     record: &Record,
     scan: &Scan<'_>,

@@ -33,6 +33,9 @@ pub struct ChunkFile {
     pub max_actor: i64,
     /// How many `$identify` events it holds: a fold of identity skips a file without.
     pub identifies: u64,
+    /// How many `$alias` events it holds.
+    #[serde(default)]
+    pub aliases: u64,
     /// Its length.
     pub bytes: u64,
     /// CRC32C of all its bytes.

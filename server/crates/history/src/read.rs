@@ -8,7 +8,7 @@ use arrow::array::{Array, BooleanArray, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use footpath_engine::IDENTIFY;
+use footpath_engine::{ALIAS, IDENTIFY};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions,
@@ -73,11 +73,17 @@ impl Wanted {
             && self.positions.start < file.to
             && self.times_may_match(file.min_time_us, file.max_time_us)
             && self.actors_may_match(file.min_actor, file.max_actor)
-            && (file.identifies > 0 || !self.only_identifies())
+            && self.links_may_match(file)
     }
 
-    fn only_identifies(&self) -> bool {
-        self.names.as_ref().is_some_and(|names| names.iter().all(|name| name == IDENTIFY))
+    /// Of names that change identity it is known how often they are there.
+    fn links_may_match(&self, file: &ChunkFile) -> bool {
+        let may_hold = |name: &String| match name.as_str() {
+            IDENTIFY => file.identifies > 0,
+            ALIAS => file.aliases > 0,
+            _ => true,
+        };
+        self.names.as_ref().is_none_or(|names| names.iter().any(may_hold))
     }
 
     fn times_may_match(&self, min: i64, max: i64) -> bool {

@@ -96,6 +96,19 @@ impl Pinned {
         Ok(stats)
     }
 
+    /// Calls `each` with the position and JSON of every control record of a project above the chunks, in log order.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub(crate) fn controls(
+        &self,
+        project: u32,
+        each: &mut dyn FnMut(u64, &[u8]),
+    ) -> Result<(), HistoryError> {
+        let above = self.pin.manifest().upto..self.position;
+        log_scan::controls(self.log.as_ref(), above, project, each)
+    }
+
     fn scan_chunks(
         &self,
         scan: &Scan<'_>,

@@ -194,6 +194,17 @@ impl LiveFunnel {
         }
     }
 
+    /// One person became two at `at`: some of `left`'s events are `parted`'s now. Which ones, stored events say.
+    pub fn split(&mut self, left: ActorKey, parted: ActorKey, at: Progress) {
+        let waiting = self.stale.get(&left.0).map(|stale| stale.since);
+        if waiting.is_none() && self.persons.slot(left.0).is_none() {
+            return; // The funnel has nothing of either.
+        }
+        let since = waiting.map_or(at, |waiting| waiting.min(at));
+        self.mark_stale(left.0, since);
+        self.mark_stale(parted.0, since);
+    }
+
     /// Moves the range to `now_us`; who leaves it, leaves by this.
     pub fn advance(&mut self, now_us: i64) {
         if !self.book.moves {

@@ -3,15 +3,15 @@
 //!
 //! ```text
 //! image   magic [8] | version u32 | fold format u16 | incarnation u64 | position u64 | processed_us i64
-//!         projects u32 x (number u32, id, links u64 x (u64, u64), funnels u32 x (id, counted JSON,
+//!         projects u32 x (number u32, id, identity graph, funnels u32 x (id, counted JSON,
 //!         stale u64 x (person u64, position u64, processed_us i64)))
 //!         blocks x (index u32, len u32, persons [len]) | END u32 | crc32c u32
 //! ```
-//! All little endian; id and JSON are a u32 length and bytes; a block's index counts the funnels above. A newer
+//! All little endian; the graph is as the engine encodes it; id and JSON are a u32 length and bytes; a block's index counts the funnels above. A newer
 //! version is not read.
 
+use footpath_engine::IdentityGraph;
 use footpath_engine::image::FORMAT;
-use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_model::control::CountedFunnel;
 
 use crate::hub::Progress;
@@ -24,7 +24,7 @@ mod files;
 pub use files::{ImageWriter, load_newest};
 
 const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8;
 const END: u32 = u32::MAX;
 
@@ -60,12 +60,7 @@ impl Head<'_> {
 fn put_project(out: &mut Vec<u8>, number: u32, project: &mut ProjectLive, funnels: &mut Vec<(u32, String)>) {
     out.extend_from_slice(&number.to_le_bytes());
     put_bytes(out, project.id.as_bytes());
-    let links = project.identity.links();
-    out.extend_from_slice(&(links.len() as u64).to_le_bytes());
-    for (anonymous, user) in links {
-        out.extend_from_slice(&anonymous.0.to_le_bytes());
-        out.extend_from_slice(&user.0.to_le_bytes());
-    }
+    project.identity.encode(out);
     put_len(out, project.funnels().count());
     for (id, funnel) in project.funnels() {
         put_bytes(out, id.as_bytes());
@@ -227,11 +222,7 @@ impl<'a> Reader<'a> {
     fn project(&mut self) -> Option<(u32, ProjectLive)> {
         let number = self.u32()?;
         let mut project = ProjectLive::new(self.text()?);
-        let mut identity = IdentityGraph::new();
-        for _ in 0..self.u64()? {
-            identity.link(ActorKey(self.u64()?), ActorKey(self.u64()?));
-        }
-        project.identity = identity;
+        project.identity = IdentityGraph::decode(&mut self.0).ok()?;
         Some((number, project))
     }
 

@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use footpath_engine::{ActorKey, IdentityGraph, SlimEvent, link_event};
+use footpath_engine::{ActorKey, IdentityGraph, Moved, Outcome, SlimEvent, link_control, link_event};
+use footpath_model::control::Control;
 use footpath_model::filter::NameSteps;
 use footpath_model::record::{EventView, FrameView};
 use hashbrown::HashMap;
@@ -86,15 +87,31 @@ impl ProjectLive {
 
     fn apply_all(&mut self, frame: &FrameView<'_>, at: Progress) {
         for event in frame.events() {
-            if let Some((loser, winner)) = link_event(&mut self.identity, &self.id, &event) {
-                self.apply_pending(at);
-                for (_, funnel) in &mut self.funnels {
-                    funnel.merge(loser, winner, at);
-                }
+            if let Some(Outcome::Moved(moved)) = link_event(&mut self.identity, &self.id, &event) {
+                self.follow(&moved, at);
             }
             self.find_funnels(&event);
         }
         self.apply_pending(at);
+    }
+
+    /// Takes a control record that stands at `at`; what is not about identity is passed over.
+    pub fn control(&mut self, control: &Control, at: Progress) {
+        if let Some(Outcome::Moved(moved)) = link_control(&mut self.identity, &self.id, control) {
+            self.follow(&moved, at);
+        }
+    }
+
+    /// Two persons became one, or one became two.
+    fn follow(&mut self, moved: &Moved, at: Progress) {
+        self.apply_pending(at);
+        for (_, funnel) in &mut self.funnels {
+            if moved.is_split() {
+                funnel.split(moved.from_root, moved.to_root, at);
+            } else {
+                funnel.merge(moved.from_root, moved.to_root, at);
+            }
+        }
     }
 
     #[inline]

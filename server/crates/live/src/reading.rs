@@ -253,7 +253,7 @@ impl Fill {
         let upto = self.upto.max(pinned.chunks_upto());
         let pinned = pinned.upto(upto);
         let mut scratch = ProjectLive::new(&self.project_id);
-        scratch.identity = pinned.identity(self.project, &self.project_id)?;
+        scratch.identity = pinned.identity(self.project, &self.project_id, &[])?;
         let mut funnel = LiveFunnel::new(self.counted.clone(), self.now_us)?;
         self.fold(&pinned, &scratch.identity, &mut funnel, &wanted, percent)?;
         self.fold_late(stored, &scratch.identity, &mut funnel, upto, stop)?;
@@ -332,9 +332,16 @@ pub fn follow(
     let Some(page) = pages(log, position..upto).next().transpose()? else { return Ok(position) };
     for record in &page.records {
         let Ok(frame) = FrameView::new(&record.payload) else { continue };
-        if frame.head.project == number && frame.head.kind == FrameKind::Events {
-            let at = Progress { position: record.offset, processed_us: record.append_time_us };
-            project.apply(&frame, at);
+        if frame.head.project != number {
+            continue;
+        }
+        let at = Progress { position: record.offset, processed_us: record.append_time_us };
+        match frame.head.kind {
+            FrameKind::Events => project.apply(&frame, at),
+            // One that cannot be read is reported by the worker.
+            FrameKind::Control => {
+                serde_json::from_slice(frame.context).iter().for_each(|control| project.control(control, at));
+            }
         }
     }
     Ok(page.end)

@@ -177,7 +177,7 @@ impl Worker {
             let pinned = self.stored.pin().upto(self.live_from);
             for project in &self.known {
                 let mut live = ProjectLive::new(&project.id);
-                live.identity = pinned.identity(project.number, &project.id)?;
+                live.identity = pinned.identity(project.number, &project.id, &[])?;
                 self.projects.insert(project.number, live);
             }
             self.progress = Progress { position: pinned.position(), processed_us: pinned.processed_us() };
@@ -246,7 +246,7 @@ impl Worker {
         self.know(number)?;
         self.progress = next;
         if frame.head.kind == FrameKind::Control {
-            self.control(number, record.offset, frame.context);
+            self.control(number, at, frame.context);
             return Ok(());
         }
         if let Some(project) = self.projects.get_mut(&number) {
@@ -275,7 +275,8 @@ impl Worker {
         self.projects.get_mut(&number)?.funnel(id)
     }
 
-    fn control(&mut self, number: u32, offset: u64, json: &[u8]) {
+    fn control(&mut self, number: u32, at: Progress, json: &[u8]) {
+        let offset = at.position;
         match serde_json::from_slice(json) {
             Ok(Control::PutFunnel(counted)) => self.put_funnel(number, offset, *counted),
             Ok(Control::DeleteFunnel { id }) => {
@@ -283,6 +284,9 @@ impl Worker {
                 if offset >= self.live_from {
                     self.delete_funnel(number, &id);
                 }
+            }
+            Ok(control @ (Control::MergePersons { .. } | Control::UnmergePerson { .. })) => {
+                self.projects.get_mut(&number).into_iter().for_each(|project| project.control(&control, at));
             }
             Ok(Control::Privacy { .. } | Control::Losses { .. }) => {}
             Err(error) => tracing::error!(%error, offset, "a control record cannot be read and is left out"),

@@ -46,6 +46,22 @@ pub enum Control {
         /// The actor it is about.
         actor: String,
     },
+    /// Somebody decided that two persons are one. Kept for ever: stored events are read with it.
+    MergePersons {
+        /// Any id of the person that becomes part of the other, as sent.
+        from: String,
+        /// The id it becomes another name of, as sent.
+        into: String,
+        /// Who asked for it.
+        by: String,
+    },
+    /// Somebody decided that an id belongs to no other: undoes a merge, an alias or an identify. Kept for ever.
+    UnmergePerson {
+        /// The id whose pointer is taken away, as sent.
+        id: String,
+        /// Who asked for it.
+        by: String,
+    },
     /// Numbers of an install's streams that will never come, by its own account.
     Losses {
         /// The install's UUID.
@@ -129,6 +145,13 @@ impl Default for ProjectSettings {
     }
 }
 
+impl Control {
+    /// Whether stored events are read with this record: the store keeps it after the log let go of it.
+    pub fn changes_identity(&self) -> bool {
+        matches!(self, Self::MergePersons { .. } | Self::UnmergePerson { .. })
+    }
+}
+
 impl CountedFunnel {
     /// The range's beginning and end at `now_us`.
     ///
@@ -136,5 +159,27 @@ impl CountedFunnel {
     /// If the zone is not known or the range is out of bounds.
     pub fn resolve(&self, now_us: i64) -> Result<(i64, Option<i64>), RangeError> {
         self.range.resolve(now_us, &self.zone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_identity_keep_their_form() {
+        let by = || "ann".to_owned();
+        let merge = Control::MergePersons { from: "a".into(), into: "b".into(), by: by() };
+        let unmerge = Control::UnmergePerson { id: "a".into(), by: by() };
+        let forms = [
+            (merge, r#"{"type":"merge_persons","from":"a","into":"b","by":"ann"}"#),
+            (unmerge, r#"{"type":"unmerge_person","id":"a","by":"ann"}"#),
+        ];
+        for (control, json) in forms {
+            assert_eq!(serde_json::to_string(&control).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Control>(json).unwrap(), control);
+            assert!(control.changes_identity());
+        }
+        assert!(!Control::DeleteFunnel { id: "f".into() }.changes_identity());
     }
 }

@@ -83,6 +83,17 @@ pub fn actor_key(project: &str, actor: &[u8]) -> u64 {
     hash.digest()
 }
 
+/// A group's hash in its project: `xxh3_64(project id, 0x01, kind, 0x00, id)`. The second byte keeps it apart from actors.
+pub fn group_key(project: &str, kind: &str, id: &str) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(project.as_bytes());
+    hash.update(&[1]);
+    hash.update(kind.as_bytes());
+    hash.update(&[0]);
+    hash.update(id.as_bytes());
+    hash.digest()
+}
+
 /// The lane of an actor: its key mod 256, fixed for ever.
 pub fn lane(actor_key: u64) -> u8 {
     (actor_key % 256) as u8

@@ -1,7 +1,8 @@
 //! Events, ids, properties, filters, time ranges and definitions: the words everything else is said in.
+pub mod changes;
 pub mod clock;
 pub mod control;
-mod decimal;
+pub mod decimal;
 pub mod definition;
 pub mod filter;
 pub mod id;

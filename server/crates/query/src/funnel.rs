@@ -41,7 +41,7 @@ pub fn funnel(
     let reading = Reading {
         pinned,
         project: project.number,
-        graph: pinned.identity(project.number, project.id)?,
+        graph: pinned.identity(project.number, project.id, &[])?,
         matcher: StepMatcher::new(definition, asked.internal.as_ref())?,
         names: definition.steps.iter().flat_map(|step| step.events.iter().cloned()).collect(),
         columns: columns_for(definition),

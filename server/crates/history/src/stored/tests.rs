@@ -168,6 +168,8 @@ fn what_cannot_match_is_not_read() {
     let one = HashSet::from([format!("a name of its own {:09}", 39_999)]);
     assert_eq!(read(&Scan { names: Some(&one), ..Scan::all(1) }), (1, 0, 1));
     assert_eq!(read(&Scan { names: Some(&identify), ..Scan::all(1) }), (0, 0, 0));
+    let alias = HashSet::from([footpath_engine::ALIAS.to_owned()]);
+    assert_eq!(read(&Scan { names: Some(&alias), ..Scan::all(1) }), (0, 0, 0));
     assert_eq!(read(&Scan { to_us: NOW_US, ..Scan::all(1) }), (0, 0, 0));
     assert_eq!(read(&Scan { from_position: 40, ..Scan::all(1) }), (0, 0, 0));
     assert_eq!(read(&Scan::all(2)), (0, 0, 0));

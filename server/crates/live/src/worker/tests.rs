@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap as StdHashMap};
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use footpath_engine::{ActorKey, IdentityGraph, Rules, SlimEvent, fold_person, funnel_counts, link_event};
+use footpath_engine::{
+    ActorKey, IdentityGraph, Rules, SlimEvent, fold_person, funnel_counts, link_control, link_event,
+};
 use footpath_history::Chunks;
 use footpath_log::{Entry, LogError, MemoryLog, SimDisk, pages};
 use footpath_model::clock::ManualClock;
@@ -39,6 +41,13 @@ enum Op {
         anonymous: u8,
         user: u8,
     },
+    Merge {
+        from: &'static str,
+        into: &'static str,
+    },
+    Unmerge {
+        id: &'static str,
+    },
     Put {
         funnel: u8,
         shape: u8,
@@ -64,6 +73,8 @@ fn op() -> impl Strategy<Value = Op> {
             Op::Event { anonymous, user, name, second }
         }),
         4 => (0_u8..5, 0_u8..4).prop_map(|(anonymous, user)| Op::Identify { anonymous, user }),
+        2 => (person(), person()).prop_map(|(from, into)| Op::Merge { from, into }),
+        2 => person().prop_map(|id| Op::Unmerge { id }),
         2 => (0_u8..3, 0_u8..3).prop_map(|(funnel, shape)| Op::Put { funnel, shape }),
         1 => (0_u8..3).prop_map(|funnel| Op::Delete { funnel }),
         2 => (0_i64..120).prop_map(|seconds| Op::Wait { seconds }),
@@ -72,6 +83,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Stop),
         1 => Just(Op::Kill),
     ]
+}
+
+fn person() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a0", "a1", "a2", "u0", "u1", "u2", "u3"])
 }
 
 fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
@@ -184,6 +199,13 @@ impl Bench {
             Op::Identify { anonymous, user } => {
                 self.event(&format!("a{anonymous}"), &format!("u{user}"), "$identify", self.now_us)?;
             }
+            Op::Merge { from, into } => {
+                let (from, into) = ((*from).to_owned(), (*into).to_owned());
+                self.control(&Control::MergePersons { from, into, by: String::new() })?;
+            }
+            Op::Unmerge { id } => {
+                self.control(&Control::UnmergePerson { id: (*id).to_owned(), by: String::new() })?;
+            }
             Op::Put { funnel, shape } => {
                 self.versions += 1;
                 let counted = counted(*funnel, *shape, self.versions);
@@ -243,6 +265,9 @@ impl Bench {
         let mut events = Vec::new();
         for record in pages(self.log.as_ref(), 0..u64::MAX).flat_map(|page| page.unwrap().records) {
             let frame = FrameView::new(&record.payload).unwrap();
+            if frame.head.kind == FrameKind::Control {
+                link_control(&mut identity, PROJECT, &serde_json::from_slice(frame.context).unwrap());
+            }
             for event in frame.events() {
                 link_event(&mut identity, PROJECT, &event);
                 let head = event.head();

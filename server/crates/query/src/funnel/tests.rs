@@ -1,9 +1,10 @@
 //! A funnel over chunks and log equals one that folds every event of the log.
 
+use footpath_engine::LinkRequest;
 use footpath_engine::funnel_counts;
-use footpath_engine::link_ids;
 use footpath_model::definition::{Condition, Counting, Entry, Op, Order, Step};
 use footpath_model::range::Range;
+use footpath_model::record::EventSpans;
 
 use super::*;
 use crate::testing::{NOW_US, Rng, SHOP, stored};
@@ -38,9 +39,13 @@ fn naive(pinned: &Pinned, asked: &CountedFunnel) -> Vec<u64> {
     let mut events = Vec::new();
     let scan = Scan { columns: Columns::ALL, ..Scan::all(SHOP.number) };
     let scanned = pinned.scan(&scan, &mut |row| {
-        if row.name == footpath_engine::IDENTIFY {
-            link_ids(&mut graph, SHOP.id, row.anonymous_id, row.user_id);
-        }
+        let spans = EventSpans {
+            name: row.name.as_bytes(),
+            anonymous_id: row.anonymous_id.as_bytes(),
+            user_id: row.user_id.as_bytes(),
+            ..EventSpans::default()
+        };
+        LinkRequest::of_event(SHOP.id, &spans).map(|request| graph.apply(request));
         let mask = matcher.mask(row.name, row.properties);
         let slim = SlimEvent { time_us: row.head.time_us, id: row.head.id.as_u128(), mask };
         events.push((row.head.actor_key, slim));
