@@ -1,8 +1,8 @@
 //! Small durable state: projects, keys, definitions, the outcome ledger.
 //!
 //! Events do not live here; the log and the history hold them. This crate holds the few thousand
-//! rows beside them, behind one blocking trait, [`Store`], with two implementations that pass the
-//! same conformance suite: [`EmbeddedStore`] (one file) and [`MemoryStore`] (tests).
+//! rows beside them, behind one blocking trait for each subject and [`Store`] for all of them, with two
+//! implementations that pass the same conformance suite: [`EmbeddedStore`] (one file) and [`MemoryStore`] (tests).
 
 #[cfg(test)]
 mod conformance;
@@ -18,4 +18,6 @@ pub use memory::MemoryStore;
 pub use rows::{
     Environment, FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, SecretRow,
 };
-pub use store::{MAX_NAME_BYTES, REFUSED_KEPT, Store};
+pub use store::{
+    DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore, REFUSED_KEPT, Store,
+};

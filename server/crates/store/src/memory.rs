@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use crate::store::{add_counts, check_name};
 use crate::{
-    FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, REFUSED_KEPT, RefusedRow, Result,
-    SecretRow, Store, StoreError,
+    DefinitionStore, FunnelRow, KeyRow, KeyStore, LedgerCell, NewProject, OutcomeStore, PersonStore,
+    PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result, SecretRow, StoreError,
 };
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ struct State {
     privacy: BTreeMap<(String, String), PrivacyRow>,
 }
 
-/// A [`Store`] that forgets everything when dropped.
+/// A [`Store`](crate::Store) that forgets everything when dropped.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
@@ -46,7 +46,7 @@ fn pair(a: &str, b: &str) -> (String, String) {
     (a.to_owned(), b.to_owned())
 }
 
-impl Store for MemoryStore {
+impl ProjectStore for MemoryStore {
     fn create_project(&self, project: &NewProject) -> Result<ProjectRow> {
         check_name("project id", &project.id)?;
         let mut state = self.state.lock();
@@ -73,7 +73,9 @@ impl Store for MemoryStore {
     fn projects(&self) -> Result<Vec<ProjectRow>> {
         Ok(self.state.lock().projects.values().cloned().collect())
     }
+}
 
+impl KeyStore for MemoryStore {
     fn create_key(&self, key: &KeyRow) -> Result<()> {
         check_name("key id", &key.id)?;
         let mut state = self.state.lock();
@@ -119,7 +121,9 @@ impl Store for MemoryStore {
     fn secret(&self, name: &str) -> Result<Option<SecretRow>> {
         Ok(self.state.lock().secrets.get(name).cloned())
     }
+}
 
+impl DefinitionStore for MemoryStore {
     fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool> {
         check_name("project id", &funnel.project)?;
         check_name("funnel id", &funnel.id)?;
@@ -151,7 +155,9 @@ impl Store for MemoryStore {
         }
         Ok(state.funnels.remove(&key).is_some())
     }
+}
 
+impl OutcomeStore for MemoryStore {
     fn apply_ledger(&self, cells: &[(LedgerCell, u64)], position: u64) -> Result<bool> {
         let mut state = self.state.lock();
         if state.ledger_position >= Some(position) {
@@ -200,7 +206,9 @@ impl Store for MemoryStore {
         let ring = state.refused.get(project).into_iter().flatten();
         Ok(ring.rev().take(limit).cloned().collect())
     }
+}
 
+impl PersonStore for MemoryStore {
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()> {
         check_name("project id", &request.project)?;
         check_name("privacy request id", &request.id)?;

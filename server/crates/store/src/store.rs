@@ -1,4 +1,4 @@
-//! The trait and its laws.
+//! The traits and their laws.
 
 use crate::{
     FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, Result, SecretRow,
@@ -15,7 +15,7 @@ pub const MAX_NAME_BYTES: usize = 255;
 ///
 /// Laws, checked by the conformance suite:
 /// 1. **Atomic**: a call happens wholly or not at all, and calls are as if one after the other.
-/// 2. **Durable**: what returned `Ok` is there after a crash; only [`Store::touch_key`] may lose
+/// 2. **Durable**: what returned `Ok` is there after a crash; only [`KeyStore::touch_key`] may lose
 ///    its last updates.
 /// 3. **Idempotent creation**: creating a row again with the same content returns `Ok` and changes
 ///    nothing; times are not content, the first one stays. Other content is a
@@ -31,14 +31,22 @@ pub const MAX_NAME_BYTES: usize = 255;
 ///
 /// Every method blocks, a write for one disk sync: call from a blocking thread. Every method may
 /// return [`StoreError::Io`] or [`StoreError::Corrupt`].
-pub trait Store: Send + Sync {
+pub trait Store: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + PersonStore {}
+
+impl<S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + PersonStore> Store for S {}
+
+/// Projects.
+pub trait ProjectStore: Send + Sync {
     /// Creates a project, or returns the stored one when its title and time zone are the same.
     fn create_project(&self, project: &NewProject) -> Result<ProjectRow>;
     /// The project of that id.
     fn project(&self, id: &str) -> Result<Option<ProjectRow>>;
     /// All projects by id.
     fn projects(&self) -> Result<Vec<ProjectRow>>;
+}
 
+/// Project keys and the server's secrets.
+pub trait KeyStore: Send + Sync {
     /// Creates a key. [`StoreError::NotFound`] without its project, [`StoreError::Conflict`] when
     /// the id or the hash belongs to another key.
     fn create_key(&self, key: &KeyRow) -> Result<()>;
@@ -57,7 +65,10 @@ pub trait Store: Send + Sync {
     fn put_secret(&self, secret: &SecretRow) -> Result<()>;
     /// The secret of that name.
     fn secret(&self, name: &str) -> Result<Option<SecretRow>>;
+}
 
+/// What is defined to be counted.
+pub trait DefinitionStore: Send + Sync {
     /// Stores or replaces a definition. `false`, and nothing changed, when the stored one was made
     /// at a higher position (a replay).
     fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool>;
@@ -68,7 +79,10 @@ pub trait Store: Send + Sync {
     /// Removes a definition. `false`, and nothing changed, when there is none or it was made at a position above
     /// `position` (a replay).
     fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool>;
+}
 
+/// How delivery attempts ended.
+pub trait OutcomeStore: Send + Sync {
     /// Adds counts and records `position`, in one transaction. `false`, and nothing changed, when
     /// `position` is at or below the recorded one. A cell may occur twice; zero counts leave no
     /// row. [`StoreError::Invalid`] when a count would exceed 64 bits.
@@ -82,7 +96,10 @@ pub trait Store: Send + Sync {
     fn push_refused(&self, project: &str, json: &[Vec<u8>]) -> Result<()>;
     /// Up to `limit` refused events, newest first.
     fn refused(&self, project: &str, limit: usize) -> Result<Vec<RefusedRow>>;
+}
 
+/// What is kept about persons beside their events.
+pub trait PersonStore: Send + Sync {
     /// Stores a privacy request, once.
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()>;
     /// Up to `limit` privacy requests with an id above `after`.

@@ -1,4 +1,7 @@
+use super::layout::{FORMAT, META};
+use super::row::decode;
 use super::*;
+use crate::{FunnelRow, KeyStore, SecretRow};
 
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
