@@ -6,6 +6,8 @@
 mod definitions;
 mod keys;
 mod layout;
+#[cfg(test)]
+mod migration_tests;
 mod outcomes;
 mod persons;
 mod projects;
@@ -40,7 +42,8 @@ enum Did<T> {
 }
 
 impl EmbeddedStore {
-    /// Opens the file, or creates it readable by its owner only (it holds secrets).
+    /// Opens the file, or creates it readable by its owner only (it holds secrets). An older format
+    /// is made into [`FORMAT_VERSION`] in one transaction; older versions refuse the file from then on.
     ///
     /// # Errors
     /// [`StoreError::Locked`] when it is open elsewhere, [`StoreError::NewerFormat`] when a newer

@@ -16,7 +16,8 @@ pub use embedded::{EmbeddedStore, FORMAT_VERSION};
 pub use error::{Result, StoreError};
 pub use memory::MemoryStore;
 pub use rows::{
-    Environment, FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, SecretRow,
+    DefinitionKind, DefinitionRow, Environment, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow,
+    RefusedRow, SecretRow,
 };
 pub use store::{
     DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore, REFUSED_KEPT, Store,

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 
 use crate::store::{add_counts, check_name};
 use crate::{
-    DefinitionStore, FunnelRow, KeyRow, KeyStore, LedgerCell, NewProject, OutcomeStore, PersonStore,
-    PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result, SecretRow, StoreError,
+    DefinitionKind, DefinitionRow, DefinitionStore, KeyRow, KeyStore, LedgerCell, NewProject, OutcomeStore,
+    PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result, SecretRow,
+    StoreError,
 };
 
 #[derive(Default)]
@@ -16,7 +17,7 @@ struct State {
     projects: BTreeMap<String, ProjectRow>,
     keys: BTreeMap<String, KeyRow>,
     secrets: BTreeMap<String, SecretRow>,
-    funnels: BTreeMap<(String, String), FunnelRow>,
+    definitions: BTreeMap<(String, DefinitionKind, String), DefinitionRow>,
     ledger: BTreeMap<LedgerCell, u64>,
     ledger_position: Option<u64>,
     refused: BTreeMap<String, VecDeque<RefusedRow>>,
@@ -44,6 +45,10 @@ impl MemoryStore {
 
 fn pair(a: &str, b: &str) -> (String, String) {
     (a.to_owned(), b.to_owned())
+}
+
+fn triple(project: &str, kind: DefinitionKind, id: &str) -> (String, DefinitionKind, String) {
+    (project.to_owned(), kind, id.to_owned())
 }
 
 impl ProjectStore for MemoryStore {
@@ -124,36 +129,48 @@ impl KeyStore for MemoryStore {
 }
 
 impl DefinitionStore for MemoryStore {
-    fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool> {
-        check_name("project id", &funnel.project)?;
-        check_name("funnel id", &funnel.id)?;
+    fn put_definition(&self, definition: &DefinitionRow) -> Result<bool> {
+        check_name("project id", &definition.project)?;
+        check_name("definition id", &definition.id)?;
         let mut state = self.state.lock();
-        let key = pair(&funnel.project, &funnel.id);
-        if state.funnels.get(&key).is_some_and(|old| old.position > funnel.position) {
+        let key = triple(&definition.project, definition.kind, &definition.id);
+        if state.definitions.get(&key).is_some_and(|old| old.position > definition.position) {
             return Ok(false);
         }
-        state.funnels.insert(key, funnel.clone());
+        state.definitions.insert(key, definition.clone());
         Ok(true)
     }
 
-    fn funnel(&self, project: &str, id: &str) -> Result<Option<FunnelRow>> {
-        Ok(self.state.lock().funnels.get(&pair(project, id)).cloned())
+    fn definition(&self, project: &str, kind: DefinitionKind, id: &str) -> Result<Option<DefinitionRow>> {
+        Ok(self.state.lock().definitions.get(&triple(project, kind, id)).cloned())
     }
 
-    fn funnels(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<FunnelRow>> {
+    fn definitions(
+        &self,
+        project: &str,
+        kind: DefinitionKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DefinitionRow>> {
         let state = self.state.lock();
-        let rows = state.funnels.values().filter(|row| row.project == project);
+        let rows = state.definitions.values().filter(|row| row.project == project && row.kind == kind);
         let rows = rows.filter(|row| after.is_none_or(|after| row.id.as_str() > after));
         Ok(rows.take(limit).cloned().collect())
     }
 
-    fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool> {
+    fn delete_definition(
+        &self,
+        project: &str,
+        kind: DefinitionKind,
+        id: &str,
+        position: u64,
+    ) -> Result<bool> {
         let mut state = self.state.lock();
-        let key = pair(project, id);
-        if state.funnels.get(&key).is_none_or(|row| row.position > position) {
+        let key = triple(project, kind, id);
+        if state.definitions.get(&key).is_none_or(|row| row.position > position) {
             return Ok(false);
         }
-        Ok(state.funnels.remove(&key).is_some())
+        Ok(state.definitions.remove(&key).is_some())
     }
 }
 

@@ -96,12 +96,37 @@ impl std::fmt::Debug for SecretRow {
     }
 }
 
-/// A funnel definition.
+/// What a definition defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefinitionKind {
+    /// A funnel.
+    Funnel,
+    /// A metric.
+    Metric,
+    /// A segment.
+    Segment,
+}
+
+impl DefinitionKind {
+    /// Its name in keys and rows; never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Funnel => "funnel",
+            Self::Metric => "metric",
+            Self::Segment => "segment",
+        }
+    }
+}
+
+/// A definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FunnelRow {
+pub struct DefinitionRow {
     /// The id of its project.
     pub project: String,
-    /// Its id, unique in the project.
+    /// What it defines.
+    pub kind: DefinitionKind,
+    /// Its id, unique among the project's definitions of its kind.
     pub id: String,
     /// The definition as JSON, not checked here.
     pub json: String,

@@ -1,8 +1,8 @@
 //! The traits and their laws.
 
 use crate::{
-    FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, Result, SecretRow,
-    StoreError,
+    DefinitionKind, DefinitionRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow,
+    Result, SecretRow, StoreError,
 };
 
 /// How many refused events are kept for each project.
@@ -22,9 +22,10 @@ pub const MAX_NAME_BYTES: usize = 255;
 ///    [`StoreError::Conflict`].
 /// 4. **Numbers**: project numbers are 1, 2, 3 ... in order of creation; a refused or repeated
 ///    creation uses none up.
-/// 5. **Ledger**: counts and position move together; a position at or below the recorded one
-///    changes nothing, so replaying any part of the log, in order, any number of times, gives the
-///    counts of one pass.
+/// 5. **Replays**: reading any part of the log again, in order, up to where it was read before or
+///    further, any number of times, leaves what one pass leaves. Counts and position move together,
+///    and a position at or below the recorded one adds nothing; rows remember the position they
+///    were made at, and a lower one changes nothing.
 /// 6. **Order**: lists are ascending by id (bytes) or cell; refused events newest first.
 /// 7. Ids and names are 1 to [`MAX_NAME_BYTES`] bytes, else [`StoreError::Invalid`] on a write; a
 ///    read simply finds nothing.
@@ -71,14 +72,21 @@ pub trait KeyStore: Send + Sync {
 pub trait DefinitionStore: Send + Sync {
     /// Stores or replaces a definition. `false`, and nothing changed, when the stored one was made
     /// at a higher position (a replay).
-    fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool>;
+    fn put_definition(&self, definition: &DefinitionRow) -> Result<bool>;
     /// One definition.
-    fn funnel(&self, project: &str, id: &str) -> Result<Option<FunnelRow>>;
-    /// Up to `limit` definitions with an id above `after`.
-    fn funnels(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<FunnelRow>>;
+    fn definition(&self, project: &str, kind: DefinitionKind, id: &str) -> Result<Option<DefinitionRow>>;
+    /// Up to `limit` definitions of a kind with an id above `after`.
+    fn definitions(
+        &self,
+        project: &str,
+        kind: DefinitionKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DefinitionRow>>;
     /// Removes a definition. `false`, and nothing changed, when there is none or it was made at a position above
     /// `position` (a replay).
-    fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool>;
+    fn delete_definition(&self, project: &str, kind: DefinitionKind, id: &str, position: u64)
+    -> Result<bool>;
 }
 
 /// How delivery attempts ended.
