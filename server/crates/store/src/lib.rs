@@ -16,8 +16,8 @@ pub use embedded::{EmbeddedStore, FORMAT_VERSION};
 pub use error::{Result, StoreError};
 pub use memory::MemoryStore;
 pub use rows::{
-    DefinitionKind, DefinitionRow, Environment, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow,
-    RefusedRow, SecretRow,
+    DefinitionKind, DefinitionRow, Environment, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
+    ProjectRow, RefusedRow, SecretRow, SettingsRow,
 };
 pub use store::{
     DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore, REFUSED_KEPT, Store,

@@ -7,20 +7,22 @@ use parking_lot::Mutex;
 
 use crate::store::{add_counts, check_name};
 use crate::{
-    DefinitionKind, DefinitionRow, DefinitionStore, KeyRow, KeyStore, LedgerCell, NewProject, OutcomeStore,
-    PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result, SecretRow,
-    StoreError,
+    DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore, LedgerCell, NewProject,
+    OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result,
+    SecretRow, SettingsRow, StoreError,
 };
 
 #[derive(Default)]
 struct State {
     projects: BTreeMap<String, ProjectRow>,
+    settings: BTreeMap<String, SettingsRow>,
     keys: BTreeMap<String, KeyRow>,
     secrets: BTreeMap<String, SecretRow>,
     definitions: BTreeMap<(String, DefinitionKind, String), DefinitionRow>,
     ledger: BTreeMap<LedgerCell, u64>,
     ledger_position: Option<u64>,
     refused: BTreeMap<String, VecDeque<RefusedRow>>,
+    identity: BTreeMap<(u32, u64), IdentityRow>,
     privacy: BTreeMap<(String, String), PrivacyRow>,
 }
 
@@ -77,6 +79,28 @@ impl ProjectStore for MemoryStore {
 
     fn projects(&self) -> Result<Vec<ProjectRow>> {
         Ok(self.state.lock().projects.values().cloned().collect())
+    }
+
+    fn update_project(&self, id: &str, title: &str, time_zone: &str) -> Result<ProjectRow> {
+        let mut state = self.state.lock();
+        let row = state.projects.get_mut(id).ok_or_else(|| StoreError::not_found("project", id))?;
+        title.clone_into(&mut row.title);
+        time_zone.clone_into(&mut row.time_zone);
+        Ok(row.clone())
+    }
+
+    fn put_settings(&self, project: &str, json: &str, position: u64) -> Result<bool> {
+        check_name("project id", project)?;
+        let mut state = self.state.lock();
+        if state.settings.get(project).is_some_and(|old| old.position > position) {
+            return Ok(false);
+        }
+        state.settings.insert(project.to_owned(), SettingsRow { json: json.to_owned(), position });
+        Ok(true)
+    }
+
+    fn settings(&self, project: &str) -> Result<Option<SettingsRow>> {
+        Ok(self.state.lock().settings.get(project).cloned())
     }
 }
 
@@ -226,6 +250,22 @@ impl OutcomeStore for MemoryStore {
 }
 
 impl PersonStore for MemoryStore {
+    fn put_identity(&self, record: &IdentityRow) -> Result<()> {
+        let mut state = self.state.lock();
+        let key = (record.project, record.position);
+        let old = state.identity.entry(key).or_insert_with(|| record.clone());
+        if old == record {
+            return Ok(());
+        }
+        Err(StoreError::conflict("identity record", &record.name()))
+    }
+
+    fn identity(&self, project: u32, from_position: u64) -> Result<Vec<IdentityRow>> {
+        let state = self.state.lock();
+        let rows = state.identity.range((project, from_position)..=(project, u64::MAX));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
+    }
+
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()> {
         check_name("project id", &request.project)?;
         check_name("privacy request id", &request.id)?;

@@ -30,6 +30,15 @@ pub struct ProjectRow {
     pub created_at_us: i64,
 }
 
+/// A project's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRow {
+    /// The settings as JSON, not checked here.
+    pub json: String,
+    /// The log position of the control record that made them.
+    pub position: u64,
+}
+
 /// Where a key's events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +165,25 @@ pub struct RefusedRow {
     pub sequence: u64,
     /// The caller's JSON: reason and redacted payload.
     pub json: Vec<u8>,
+}
+
+/// A control record that changes who is who. The graph of persons is made of these, so they stay
+/// when the log has let them go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityRow {
+    /// The project's number.
+    pub project: u32,
+    /// The record's log position.
+    pub position: u64,
+    /// The record as JSON, not checked here.
+    pub json: String,
+}
+
+impl IdentityRow {
+    /// What errors call it.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.project, self.position)
+    }
 }
 
 /// A privacy request as it was received.

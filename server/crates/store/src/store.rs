@@ -1,8 +1,8 @@
 //! The traits and their laws.
 
 use crate::{
-    DefinitionKind, DefinitionRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow,
-    Result, SecretRow, StoreError,
+    DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow,
+    RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
 /// How many refused events are kept for each project.
@@ -26,7 +26,7 @@ pub const MAX_NAME_BYTES: usize = 255;
 ///    further, any number of times, leaves what one pass leaves. Counts and position move together,
 ///    and a position at or below the recorded one adds nothing; rows remember the position they
 ///    were made at, and a lower one changes nothing.
-/// 6. **Order**: lists are ascending by id (bytes) or cell; refused events newest first.
+/// 6. **Order**: lists are ascending by id (bytes), cell or position; refused events newest first.
 /// 7. Ids and names are 1 to [`MAX_NAME_BYTES`] bytes, else [`StoreError::Invalid`] on a write; a
 ///    read simply finds nothing.
 ///
@@ -36,7 +36,7 @@ pub trait Store: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + Pers
 
 impl<S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + PersonStore> Store for S {}
 
-/// Projects.
+/// Projects and their settings.
 pub trait ProjectStore: Send + Sync {
     /// Creates a project, or returns the stored one when its title and time zone are the same.
     fn create_project(&self, project: &NewProject) -> Result<ProjectRow>;
@@ -44,6 +44,15 @@ pub trait ProjectStore: Send + Sync {
     fn project(&self, id: &str) -> Result<Option<ProjectRow>>;
     /// All projects by id.
     fn projects(&self) -> Result<Vec<ProjectRow>>;
+    /// Gives a project another title and time zone, which are not in the log, and returns it as it
+    /// is then. [`StoreError::NotFound`] when there is no such project.
+    fn update_project(&self, id: &str, title: &str, time_zone: &str) -> Result<ProjectRow>;
+
+    /// Stores or replaces a project's settings. `false`, and nothing changed, when the stored ones
+    /// were made at a higher position (a replay).
+    fn put_settings(&self, project: &str, json: &str, position: u64) -> Result<bool>;
+    /// The project's settings; `None` where nobody has decided anything.
+    fn settings(&self, project: &str) -> Result<Option<SettingsRow>>;
 }
 
 /// Project keys and the server's secrets.
@@ -108,6 +117,11 @@ pub trait OutcomeStore: Send + Sync {
 
 /// What is kept about persons beside their events.
 pub trait PersonStore: Send + Sync {
+    /// Stores a record of who is who, once; a project has at most one at a position.
+    fn put_identity(&self, record: &IdentityRow) -> Result<()>;
+    /// The project's records from `from_position` on, in the order of the log.
+    fn identity(&self, project: u32, from_position: u64) -> Result<Vec<IdentityRow>>;
+
     /// Stores a privacy request, once.
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()>;
     /// Up to `limit` privacy requests with an id above `after`.

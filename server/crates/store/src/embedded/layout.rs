@@ -8,12 +8,14 @@ use super::definitions::key;
 use super::row::{decode, encode};
 use crate::{DefinitionKind, DefinitionRow, Result, StoreError};
 
-/// The file format this version writes. Format 1 had funnels only, in a table of their own.
+/// The file format this version writes. Format 1 had neither settings nor identity records,
+/// and of definitions only funnels, in a table of their own.
 pub const FORMAT_VERSION: u64 = 2;
 
 // META's name and types never change: it tells any version whether it may read the rest.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 pub(super) const PROJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("projects");
+pub(super) const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 pub(super) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 pub(super) const KEY_HASHES: TableDefinition<'_, &[u8; 32], &str> = TableDefinition::new("key_hashes");
 pub(super) const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
@@ -22,6 +24,8 @@ pub(super) const DEFINITIONS: TableDefinition<'_, (&str, &str, &str), &[u8]> =
     TableDefinition::new("definitions");
 pub(super) const LEDGER: TableDefinition<'_, (u32, i64, u8, &str), u64> = TableDefinition::new("ledger");
 pub(super) const REFUSED: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("refused");
+/// By project number and log position.
+pub(super) const IDENTITY: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("identity");
 pub(super) const PRIVACY: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("privacy");
 
 /// Of format 1, by project and id.
@@ -51,12 +55,14 @@ pub(super) fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
 
 fn make_tables(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(PROJECTS)?;
+    txn.open_table(SETTINGS)?;
     txn.open_table(KEYS)?;
     txn.open_table(KEY_HASHES)?;
     txn.open_table(SECRETS)?;
     txn.open_table(DEFINITIONS)?;
     txn.open_table(LEDGER)?;
     txn.open_table(REFUSED)?;
+    txn.open_table(IDENTITY)?;
     txn.open_table(PRIVACY)?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError};
 
 use crate::{
-    DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, ProjectStore, StoreError,
+    DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, PersonStore, ProjectStore,
+    StoreError,
 };
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -64,6 +65,7 @@ fn funnels_of_format_1_are_definitions_and_the_rest_stays() {
         assert_eq!(seen, [("a".into(), r#"{"zone":"UTC"}"#.into(), 3, 7), ("b".into(), "{}".into(), 1, 5)]);
         assert_eq!(store.definition("q", DefinitionKind::Funnel, "a").unwrap().unwrap().position, 8);
         assert_eq!(store.definition("p", DefinitionKind::Metric, "a").unwrap(), None);
+        assert_eq!((store.settings("p").unwrap(), store.identity(1, 0).unwrap()), (None, Vec::new()));
         assert_eq!(store.project("p").unwrap().unwrap().title, "P");
         assert_eq!(store.ledger_position().unwrap(), Some(8));
         assert_eq!(store.ledger(1, 2, 3).unwrap()[0].1, 4);
