@@ -1,4 +1,4 @@
-//! The kernel: funnels and identity as pure state machines, called by the live and the batch path.
+//! The kernel: funnels, metrics and identity as pure state machines, called by the live and the batch path.
 //!
 //! Nothing here reads a clock, does IO or draws a random number. What comes in decides what comes out, so
 //! that a number on a live tile can be computed again from stored events and must be the same.
@@ -9,13 +9,14 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
-//! [`identity`] says which actors are one person. What the numbers mean is in `docs/semantics.md`.
+//! [`metric`] aggregates events over time. [`identity`] says which actors are one person. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
 pub mod identity;
 pub mod image;
 pub mod link;
+pub mod metric;
 mod packed;
 pub mod person;
 mod tail;
