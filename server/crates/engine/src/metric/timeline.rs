@@ -27,6 +27,12 @@ impl Timeline {
     #[inline]
     pub(crate) fn add(&mut self, grid: &Grid, kind: &MetricKind, item: &Item<'_>, ordinals: &mut Ordinals) {
         let (level, start_us) = grid.bucket(item.time_us);
+        // Most events belong to the newest bucket.
+        if let Some(mut newest) = self.levels[level].last_entry()
+            && *newest.key() == start_us
+        {
+            return newest.get_mut().add(item, ordinals);
+        }
         if let Some(partial) = self.levels[level].get_mut(&start_us) {
             return partial.add(item, ordinals);
         }
