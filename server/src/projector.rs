@@ -154,13 +154,19 @@ impl Work {
             }
         };
         let Some(project) = self.project(frame.head.project)? else { return Ok(()) };
-        let (position, received_us) = (record.offset, frame.head.received_us);
-        let carrier = Carrier { store: self.store.as_ref(), project: &project, position, received_us };
+        let carrier = Carrier {
+            store: self.store.as_ref(),
+            project: &project,
+            number: frame.head.project,
+            position: record.offset,
+            received_us: frame.head.received_us,
+            json: frame.context,
+        };
         match carrier.carry(control) {
             // The client's mistake; the first one stands.
             Err(StoreError::Conflict { .. }) => tracing::warn!(
                 offset = record.offset,
-                "a privacy request has the id of another one and is left out"
+                "a control record has the id of another one with other content and is left out"
             ),
             // However often it is tried: who comes behind it must not wait for ever.
             Err(StoreError::Invalid(_)) => {

@@ -2,7 +2,7 @@
 
 use footpath_api::rows::definition_row;
 use footpath_model::control::{Control, ProjectSettings};
-use footpath_store::{DefinitionKind, PrivacyRow, Store, StoreError};
+use footpath_store::{DefinitionKind, IdentityRow, PrivacyRow, Store, StoreError};
 use serde::Serialize;
 
 /// Where a control record comes from, and where it goes.
@@ -10,8 +10,12 @@ pub struct Carrier<'a> {
     pub store: &'a dyn Store,
     /// The id of the record's project.
     pub project: &'a str,
+    /// Its number.
+    pub number: u32,
     pub position: u64,
     pub received_us: i64,
+    /// The record as it lies in the log.
+    pub json: &'a [u8],
 }
 
 impl Carrier<'_> {
@@ -38,6 +42,8 @@ impl Carrier<'_> {
             Control::PutSettings(settings) => self.settings(&settings),
             Control::Privacy { id, kind, actor } => self.privacy(id, kind, actor),
             Control::Losses { .. } => Ok(()), // Who judges duplicates keeps them.
+            Control::MergePersons { .. } | Control::UnmergePerson { .. } => self.identity(),
+            Control::Several { changes } => changes.into_iter().try_for_each(|change| self.carry(change)),
         }
     }
 
@@ -59,6 +65,12 @@ impl Carrier<'_> {
     fn settings(&self, settings: &ProjectSettings) -> Result<(), StoreError> {
         let json = serde_json::to_string(settings).map_err(without_json)?;
         self.store.put_settings(self.project, &json, self.position).map(drop)
+    }
+
+    /// Outlives the log: who is who depends on it for ever.
+    fn identity(&self) -> Result<(), StoreError> {
+        let json = String::from_utf8_lossy(self.json).into_owned();
+        self.store.put_identity(&IdentityRow { project: self.number, position: self.position, json })
     }
 
     fn privacy(&self, id: String, kind: u8, actor: String) -> Result<(), StoreError> {

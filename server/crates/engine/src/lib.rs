@@ -1,4 +1,4 @@
-//! The kernel: funnels, sessions and identity as pure state machines, called by the live and the batch path.
+//! The kernel: funnels, sessions, metrics and identity as pure state machines, called by the live and the batch path.
 //!
 //! Nothing here reads a clock, does IO or draws a random number. What comes in decides what comes out, so
 //! that a number on a live tile can be computed again from stored events and must be the same.
@@ -9,9 +9,9 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
-//! [`session`] cuts a person's events into sessions, for both paths as well. [`identity`] says which actors are one person, and
-//! was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is known of persons and groups, and was at
-//! any moment. What the numbers mean is in `docs/semantics.md`.
+//! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
+//! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
+//! known of persons and groups, and was at any moment. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
@@ -19,6 +19,7 @@ pub mod identity;
 pub mod image;
 pub mod ledger;
 pub mod link;
+pub mod metric;
 mod packed;
 pub mod person;
 pub mod props;

@@ -8,7 +8,8 @@ use crate::definition::{
     AllOf, AnyOf, AsOf, Condition, Filter, FunnelDefinition, InSegment, NotThis, Op, Scope,
 };
 use crate::props::{Value, property, rfc3339};
-use crate::wire::{Fields, Raw};
+use crate::changes::group_of;
+use crate::wire::Fields;
 
 mod compare;
 
@@ -167,23 +168,6 @@ pub fn as_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
             Cow::Owned(format!("{sign}{}{point}{fraction} {currency}", units.unsigned_abs()))
         }
         Value::List(_) | Value::Map(_) => return None,
-    })
-}
-
-/// The id of the group of this type that an event names.
-pub fn group_of<'a>(changes: &'a [u8], kind: &str) -> Option<&'a str> {
-    const GROUPS: u32 = 14;
-    let groups = Fields::new(changes).flatten().filter(|field| field.number == GROUPS);
-    groups.filter_map(|field| field.bytes().ok()).find_map(|group| {
-        let (mut found, mut id) = ("", "");
-        for field in Fields::new(group).flatten() {
-            match (field.number, field.value) {
-                (1, Raw::Bytes(bytes)) => found = crate::record::text(bytes),
-                (2, Raw::Bytes(bytes)) => id = crate::record::text(bytes),
-                _ => {}
-            }
-        }
-        (found == kind && !id.is_empty()).then_some(id)
     })
 }
 

@@ -143,7 +143,7 @@ fn monday(now: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
     now.date().checked_sub(Span::new().days(days))?.to_zoned_datetime(now.time_zone().clone())?.start_of_day()
 }
 
-fn zone(name: &str) -> Result<TimeZone, RangeError> {
+pub(crate) fn zone(name: &str) -> Result<TimeZone, RangeError> {
     if name.is_empty() || name == "UTC" {
         return Ok(TimeZone::UTC);
     }
