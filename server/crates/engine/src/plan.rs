@@ -239,7 +239,7 @@ fn fast_tally(person: &PersonFunnel, steps: usize, from_us: i64) -> Tallies {
         0 => Tallies::None,
         depth => {
             let took_us = (depth == steps).then(|| person.took_us());
-            Tallies::One(Tally { steps: (1 << depth) - 1, value: 0, took_us })
+            Tallies::One(Tally::new((1 << depth) - 1, 0, took_us))
         }
     }
 }

@@ -12,16 +12,30 @@ pub struct Tally {
     pub steps: u32,
     /// The breakdown value it counts under.
     pub value: u32,
-    /// Microseconds from the entry to the last step, for one that reached it.
-    pub took_us: Option<f32>,
+    /// Below 0 for one that did not reach the last step.
+    took_us: f32,
 }
 
+/// It did not reach the last step.
+const UNFINISHED: f32 = -1.0;
+
 impl Tally {
+    /// Of an attempt; `took_us` is how long it took from the entry to the last step, if it got there.
+    #[inline]
+    pub fn new(steps: u32, value: u32, took_us: Option<f32>) -> Self {
+        Self { steps, value, took_us: took_us.unwrap_or(UNFINISHED) }
+    }
+
     /// Of an attempt at a funnel of so many steps.
     pub fn of(attempt: &Attempt, steps: usize) -> Self {
         let finished = steps.checked_sub(1).and_then(|last| attempt.reached_us(last));
         let took_us = finished.map(|finished_us| (finished_us - attempt.entry_us) as f32);
-        Self { steps: attempt.steps, value: attempt.value, took_us }
+        Self::new(attempt.steps, attempt.value, took_us)
+    }
+
+    /// Microseconds from the entry to the last step, for one that reached it.
+    pub fn took_us(&self) -> Option<f32> {
+        (self.took_us >= 0.0).then_some(self.took_us)
     }
 }
 
@@ -33,9 +47,11 @@ pub enum Tallies {
     None,
     /// One attempt.
     One(Tally),
-    /// Several.
-    Many(Box<[Tally]>),
+    /// Several. Boxed twice over, so that the usual case stays small.
+    Many(Box<Vec<Tally>>),
 }
+
+const _: () = assert!(size_of::<Tallies>() <= 16, "one beside every person of a live funnel");
 
 impl Tallies {
     /// Of all attempts of a unit.
@@ -43,7 +59,7 @@ impl Tallies {
         match attempts {
             [] => Self::None,
             [one] => Self::One(Tally::of(one, steps)),
-            several => Self::Many(several.iter().map(|attempt| Tally::of(attempt, steps)).collect()),
+            several => Self::Many(Box::new(several.iter().map(|attempt| Tally::of(attempt, steps)).collect())),
         }
     }
 
@@ -85,13 +101,13 @@ impl Totals {
 
     fn add(&mut self, tally: &Tally) {
         self.each_step(tally, |count| count.saturating_add(1));
-        tally.took_us.iter().for_each(|took| self.took.add(f64::from(*took)));
+        tally.took_us().iter().for_each(|took| self.took.add(f64::from(*took)));
     }
 
     fn retract(&mut self, tally: &Tally) {
         self.each_step(tally, |count| count.saturating_sub(1));
         // A funnel's longest window is 45 bits of microseconds: the sketch never has to join its bins.
-        tally.took_us.iter().for_each(|took| drop(self.took.retract(f64::from(*took))));
+        tally.took_us().iter().for_each(|took| drop(self.took.retract(f64::from(*took))));
     }
 
     fn each_step(&mut self, tally: &Tally, change: impl Fn(u64) -> u64) {
@@ -156,14 +172,14 @@ mod tests {
     use super::*;
 
     fn tally(steps: u32, value: u32, took_us: Option<f32>) -> Tally {
-        Tally { steps, value, took_us }
+        Tally::new(steps, value, took_us)
     }
 
     #[test]
     fn what_is_taken_back_was_never_there() {
         let mut totals = FunnelTotals::new(3, true);
         let (one, other) = (tally(0b111, 7, Some(5e6)), tally(0b101, 8, Some(9e6)));
-        totals.shift(&Tallies::None, &Tallies::Many(Box::new([one, other])));
+        totals.shift(&Tallies::None, &Tallies::Many(Box::new(vec![one, other])));
         assert_eq!(totals.all().reached(), [2, 1, 2]);
         assert_eq!(totals.all().took().count(), 2);
         assert_eq!(totals.by_value().count(), 2);

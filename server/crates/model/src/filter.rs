@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::changes::group_of;
 use crate::definition::{
     AllOf, AnyOf, AsOf, Condition, Filter, FunnelDefinition, InSegment, NotThis, Op, Scope,
 };
 use crate::props::{Value, property, rfc3339};
-use crate::changes::group_of;
 use crate::wire::Fields;
 
 mod compare;

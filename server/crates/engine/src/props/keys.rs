@@ -68,10 +68,14 @@ impl Keys {
 
     /// Gives a key up; false if it was not there.
     pub(super) fn forget(&mut self, id: KeyId) -> bool {
-        let Some((owner, key)) = self.names.get_mut(id.0 as usize).and_then(Option::take) else { return false };
+        let Some((owner, key)) = self.names.get_mut(id.0 as usize).and_then(Option::take) else {
+            return false;
+        };
         match owner {
             Owner::Person => drop(self.persons.remove(&key)),
-            Owner::Group(kind) => self.groups.get_mut(&kind).into_iter().for_each(|own| drop(own.remove(&key))),
+            Owner::Group(kind) => {
+                self.groups.get_mut(&kind).into_iter().for_each(|own| drop(own.remove(&key)))
+            }
         }
         true
     }

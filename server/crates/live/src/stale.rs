@@ -1,0 +1,119 @@
+//! Units that are wrong until stored events were read.
+
+use hashbrown::HashMap;
+
+use crate::hub::Progress;
+
+/// Units read again at a time; a reading parts them where they have too many events.
+const AT_ONCE: usize = 10_000;
+
+/// Events of one unit that are kept while it is read; with more of them the reading is made again. In
+/// tests so few that it happens.
+const LATER_AT_MOST: usize = if cfg!(test) { 3 } else { 1 << 20 };
+
+/// A unit that is wrong.
+#[derive(Debug)]
+struct Wrong<E> {
+    /// Where the event stands that could not be placed: answers are complete up to here.
+    since: Progress,
+    /// The reading that will bring the unit, and up to where it reads.
+    reading: Option<(u64, Progress)>,
+    /// Events behind that position.
+    later: Vec<E>,
+}
+
+impl<E> Wrong<E> {
+    fn new(since: Progress) -> Self {
+        Self { since, reading: None, later: Vec::new() }
+    }
+
+    /// Keeps an event for the reading that is under way.
+    fn take(&mut self, event: E) {
+        match self.reading {
+            Some(_) if self.later.len() < LATER_AT_MOST => self.later.push(event),
+            _ => *self = Self::new(self.since), // The next reading covers what has come meanwhile.
+        }
+    }
+}
+
+/// The units that are wrong.
+#[derive(Debug)]
+pub struct Stale<E>(HashMap<u64, Wrong<E>>);
+
+impl<E> Default for Stale<E> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<E> Stale<E> {
+    /// Says that a unit is wrong since then, and that no reading under way will help.
+    pub fn mark(&mut self, unit: u64, since: Progress) {
+        let known = self.since(unit);
+        self.0.insert(unit, Wrong::new(known.map_or(since, |known| known.min(since))));
+    }
+
+    /// Since when a unit is wrong; `None` if it is not.
+    #[inline]
+    pub fn since(&self, unit: u64) -> Option<Progress> {
+        if self.0.is_empty() { None } else { self.0.get(&unit).map(|wrong| wrong.since) }
+    }
+
+    /// Forgets a unit that is no more; since when it was wrong, if it was.
+    pub fn remove(&mut self, unit: u64) -> Option<Progress> {
+        self.0.remove(&unit).map(|wrong| wrong.since)
+    }
+
+    /// Takes an event of a unit that is wrong; gives it back if the unit is not.
+    #[inline]
+    pub fn take(&mut self, unit: u64, event: E) -> Option<E> {
+        if self.0.is_empty() {
+            return Some(event);
+        }
+        match self.0.get_mut(&unit) {
+            Some(wrong) => {
+                wrong.take(event);
+                None
+            }
+            None => Some(event),
+        }
+    }
+
+    /// All of them, and since when.
+    pub fn all(&self) -> impl Iterator<Item = (u64, Progress)> + '_ {
+        self.0.iter().map(|(unit, wrong)| (*unit, wrong.since))
+    }
+
+    /// Up to where everything is counted, for a reader that is at `read`.
+    pub fn complete(&self, read: Progress) -> Progress {
+        self.0.values().map(|wrong| wrong.since).min().unwrap_or(read)
+    }
+
+    /// The units that reading `number` is for, if one is wanted and none is under way. It reads what is stored below `upto`;
+    /// whatever comes from there on is kept for [`Stale::finish`].
+    pub fn begin(&mut self, number: u64, upto: Progress) -> Option<Vec<u64>> {
+        if self.0.is_empty() || self.0.values().any(|wrong| wrong.reading.is_some()) {
+            return None;
+        }
+        let chosen = self.0.iter_mut().take(AT_ONCE);
+        let begun = chosen.map(|(unit, wrong)| {
+            wrong.reading = Some((number, upto));
+            *unit
+        });
+        Some(begun.collect())
+    }
+
+    /// A unit was read: it is right again, and these events come after. `None` if the reading is of no use, because the unit
+    /// became another meanwhile.
+    pub fn finish(&mut self, number: u64, unit: u64) -> Option<(Progress, Vec<E>)> {
+        let (_, upto) = self.0.get(&unit)?.reading.filter(|(own, _)| *own == number)?;
+        self.0.remove(&unit).map(|wrong| (upto, wrong.later))
+    }
+
+    /// A reading failed: its units wait for the next.
+    pub fn failed(&mut self, number: u64) {
+        for wrong in self.0.values_mut().filter(|wrong| wrong.reading.is_some_and(|r| r.0 == number)) {
+            *wrong = Wrong::new(wrong.since);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A view: something that is counted from a project's events and kept up to date. Views do not know each other; the
+//! project hands them events, and tells them who is who.
+
+use std::any::Any;
+use std::sync::atomic::AtomicBool;
+
+use footpath_engine::{ActorKey, Moved};
+use footpath_history::{HistoryError, Stored};
+use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
+use footpath_model::filter::{Facts, Needs};
+use serde::{Deserialize, Serialize};
+
+use crate::LiveError;
+use crate::book::Book;
+use crate::funnel::FunnelView;
+use crate::hub::{Numbers, Progress};
+
+/// What a view is called within its project.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ViewKey {
+    /// A funnel, by its id.
+    Funnel(String),
+    /// A metric, by its id.
+    Metric(String),
+}
+
+impl std::fmt::Display for ViewKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Funnel(id) => write!(f, "funnel/{id}"),
+            Self::Metric(id) => write!(f, "metric/{id}"),
+        }
+    }
+}
+
+/// What a view counts, as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Counted {
+    /// A funnel.
+    Funnel(Box<CountedFunnel>),
+    /// A metric.
+    Metric(Box<CountedMetric>),
+}
+
+impl Counted {
+    /// What its view is called.
+    pub fn key(&self) -> ViewKey {
+        match self {
+            Self::Funnel(funnel) => ViewKey::Funnel(funnel.definition.id.clone()),
+            Self::Metric(metric) => ViewKey::Metric(metric.definition.id.clone()),
+        }
+    }
+
+    /// Its version.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Funnel(funnel) => funnel.definition.version,
+            Self::Metric(metric) => metric.definition.version,
+        }
+    }
+
+    /// Its view before any event.
+    ///
+    /// # Errors
+    /// If it cannot be followed.
+    pub fn view(&self, project: &str, now_us: i64) -> Result<Box<dyn View>, LiveError> {
+        match self {
+            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), now_us)?)),
+            Self::Metric(_) => Err(LiveError::Project("metrics are not followed yet".into())),
+        }
+    }
+}
+
+/// What a view wants to see.
+#[derive(Debug, Clone)]
+pub struct Wants {
+    /// Events of these names, numbered in this order; `None` is all events.
+    pub names: Option<Vec<String>>,
+    /// What it reads of them.
+    pub needs: Needs,
+    /// Whose properties, and which.
+    pub properties: Vec<(footpath_engine::props::Owner, String)>,
+    /// Whether it needs to know which session an event is part of.
+    pub sessions: bool,
+}
+
+/// An event as views see it.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// The person, as it stands.
+    pub person: ActorKey,
+    /// Its name.
+    pub name: &'a str,
+    /// Its time and id, and the rest of it.
+    pub facts: Facts<'a>,
+    /// The beginning of its session, where somebody needs it.
+    pub session_us: Option<i64>,
+}
+
+/// Somebody whose properties became others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// A person.
+    Person(u64),
+    /// A group, by its key.
+    Group(u64),
+}
+
+/// A reading of stored events for some units of a view.
+pub type Reading = Box<dyn FnMut(&Stored, &AtomicBool) -> Result<Brought, HistoryError> + Send>;
+/// What a reading brings; the view that asked for it knows what it is.
+pub type Brought = Box<dyn Any + Send>;
+
+/// What views need to know of their project for a reading.
+pub struct Context<'a> {
+    /// The project's number.
+    pub project: u32,
+    /// Who is who.
+    pub identity: &'a footpath_engine::IdentityGraph,
+    /// What is known of persons and groups.
+    pub book: &'a Book,
+}
+
+/// Something that is counted from a project's events.
+pub trait View: Send {
+    /// What it counts.
+    fn counted(&self) -> Counted;
+    /// What it wants to see.
+    fn wants(&self) -> Wants;
+
+    /// Takes an event that it wants; `name` counts the names it gave. It may keep it until [`View::flush`].
+    fn take(&mut self, name: usize, seen: &Seen<'_>);
+    /// Counts what it took; all of it is stored at `at` or before.
+    fn flush(&mut self, at: Progress);
+    /// Two persons became one, or one became two, at `at`. Nothing is waiting for a flush.
+    fn follow(&mut self, moved: &Moved, at: Progress);
+    /// The properties of somebody are others than they were when their events were taken, since `at`.
+    fn properties_changed(&mut self, whose: Changed, at: Progress);
+    /// Sessions of a person begin at other times than they did when their events were taken, since `at`.
+    fn sessions_changed(&mut self, person: ActorKey, at: Progress);
+    /// Time goes on.
+    fn advance(&mut self, now_us: i64, at: Progress);
+
+    /// Up to where everything is counted, for a reader that is at `read`.
+    fn complete(&self, read: Progress) -> Progress;
+    /// A reading of the events stored below `upto`, if one is wanted and none is under way.
+    fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading>;
+    /// What reading `number` brought.
+    fn read(&mut self, number: u64, brought: Brought);
+    /// Reading `number` failed; the next one is for the same.
+    fn reading_failed(&mut self, number: u64);
+    /// Units that are wrong until stored events are read, and since when.
+    fn stale(&self) -> Vec<(u64, Progress)>;
+    /// Says that a unit is wrong since then.
+    fn mark_stale(&mut self, unit: u64, since: Progress);
+
+    /// Begins a copy of this moment for an image; one that was under way is forgotten.
+    fn begin_copy(&mut self);
+    /// Copies about so many units behind `out`. False when nothing is left.
+    fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool;
+    /// Forgets a copy that is under way.
+    fn end_copy(&mut self);
+    /// Takes what a copy wrote. `None` if it is damaged.
+    fn restore(&mut self, copied: &[u8]) -> Option<()>;
+
+    /// Whether numbers changed since the last call.
+    fn take_changed(&mut self) -> bool;
+    /// Makes the next publication send the numbers, changed or not.
+    fn touch(&mut self);
+    /// The numbers as they stand.
+    fn numbers(&self) -> Numbers;
+}
