@@ -9,10 +9,13 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
+//! This is the fast path, for the mode that most funnels have. [`general`] knows all others; a test keeps the two equal.
+//!
 //! [`identity`] says which actors are one person. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
+pub mod general;
 pub mod identity;
 pub mod image;
 pub mod link;
@@ -26,6 +29,9 @@ mod reference;
 
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
+pub use general::{
+    Attempt, FunnelEvent, GeneralFold, GeneralPerson, GeneralRules, GeneralRulesError, fold_general,
+};
 pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
 pub use link::{IDENTIFY, link_event, link_ids};
 pub use person::{Change, NeedsRefold, PersonFunnel};
