@@ -9,12 +9,16 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
+//! This is the fast path, for the mode that most funnels have. [`general`] knows all others; a test keeps the two equal. [`plan`]
+//! chooses between them by a funnel's definition, and [`tally`] adds up what units count for.
+//!
 //! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
 //! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
 //! known of persons and groups, and was at any moment. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
 pub mod funnel;
+pub mod general;
 pub mod identity;
 pub mod image;
 pub mod ledger;
@@ -22,9 +26,11 @@ pub mod link;
 pub mod metric;
 mod packed;
 pub mod person;
+pub mod plan;
 pub mod props;
 pub mod session;
 mod tail;
+pub mod tally;
 mod ties;
 
 #[cfg(test)]
@@ -32,11 +38,16 @@ mod reference;
 
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
+pub use general::{
+    Attempt, FunnelEvent, GeneralFold, GeneralPerson, GeneralRules, GeneralRulesError, fold_general,
+};
 pub use identity::{ActorKey, IdentityGraph, Moved, Outcome, PoisonId, Refusal};
 pub use ledger::{IdentityReplay, LedgerEntry};
 pub use link::{ALIAS, IDENTIFY, LinkRequest, link_control, link_event};
 pub use person::{Change, NeedsRefold, PersonFunnel};
+pub use plan::{Plan, UnitFunnel};
 pub use session::{
     PersonSessions, Session, SessionChange, SessionCorrection, SessionDelta, SessionEvent, SessionFolder,
     SessionRules, SessionTotals, fold_person_sessions, fold_sessions,
 };
+pub use tally::{FunnelTotals, Tallies, Tally, Totals};

@@ -29,7 +29,8 @@ impl Plan {
         (from_us, to_us): (i64, Option<i64>),
         moves: bool,
     ) -> Result<Self, GeneralRulesError> {
-        let options = Options { from_us, to_us: to_us.unwrap_or(i64::MAX), moving: moves, ..options(definition) };
+        let options =
+            Options { from_us, to_us: to_us.unwrap_or(i64::MAX), moving: moves, ..options(definition) };
         let rules = GeneralRules::new(options)?;
         let plain = definition.breakdown.is_none();
         let fast = rules.fast().filter(|_| plain);
@@ -59,7 +60,8 @@ impl Plan {
 
 fn options(definition: &model::FunnelDefinition) -> Options {
     let optional = definition.steps.iter().enumerate().filter(|(_, step)| step.optional);
-    let all_steps = definition.breakdown.as_ref().map(|b| b.attribution) == Some(model::Attribution::AllSteps);
+    let all_steps =
+        definition.breakdown.as_ref().map(|b| b.attribution) == Some(model::Attribution::AllSteps);
     Options {
         optional: optional.fold(0, |mask, (i, _)| mask | 1 << i),
         window: match definition.window_from {
@@ -88,9 +90,14 @@ fn options(definition: &model::FunnelDefinition) -> Options {
         },
         counting: match definition.counting {
             model::Counting::Conversions => Counting::Conversions,
-            model::Counting::Persons | model::Counting::Sessions | model::Counting::Groups(_) => Counting::Persons,
+            model::Counting::Persons | model::Counting::Sessions | model::Counting::Groups(_) => {
+                Counting::Persons
+            }
         },
-        attribution: definition.breakdown.as_ref().map_or(Attribution::FirstTouch, |b| attribution(b.attribution)),
+        attribution: definition
+            .breakdown
+            .as_ref()
+            .map_or(Attribution::FirstTouch, |b| attribution(b.attribution)),
         parts: match definition.counting {
             model::Counting::Sessions => Parts::Each,
             _ if all_steps || !definition.hold.is_empty() => Parts::BestOf,

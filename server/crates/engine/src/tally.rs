@@ -59,7 +59,9 @@ impl Tallies {
         match attempts {
             [] => Self::None,
             [one] => Self::One(Tally::of(one, steps)),
-            several => Self::Many(Box::new(several.iter().map(|attempt| Tally::of(attempt, steps)).collect())),
+            several => {
+                Self::Many(Box::new(several.iter().map(|attempt| Tally::of(attempt, steps)).collect()))
+            }
         }
     }
 
@@ -112,7 +114,9 @@ impl Totals {
 
     fn each_step(&mut self, tally: &Tally, change: impl Fn(u64) -> u64) {
         let reached = self.reached.iter_mut().enumerate();
-        reached.filter(|(step, _)| tally.steps & (1 << step) != 0).for_each(|(_, count)| *count = change(*count));
+        reached
+            .filter(|(step, _)| tally.steps & (1 << step) != 0)
+            .for_each(|(_, count)| *count = change(*count));
     }
 }
 

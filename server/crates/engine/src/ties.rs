@@ -9,7 +9,7 @@
 
 use crate::funnel::MAX_STEPS;
 
-const FREE: u8 = u8::MAX;
+pub(crate) const FREE: u8 = u8::MAX;
 
 /// The masks of the kept events of a group.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,7 @@ impl Masks {
 }
 
 /// Finds `event` a step, moving other events to other steps where that makes room.
-fn give_step(masks: &[u32], event: usize, event_of_step: &mut [u8], visited: &mut u32) -> bool {
+pub(crate) fn give_step(masks: &[u32], event: usize, event_of_step: &mut [u8], visited: &mut u32) -> bool {
     loop {
         let open = masks[event] & !*visited;
         if open == 0 {
@@ -87,7 +87,7 @@ pub(crate) fn shallowest_starts(group: &Masks, steps: usize) -> [u8; MAX_STEPS] 
 }
 
 /// Finds `step` an event, moving other steps to other events where that makes room.
-fn give_event(masks: &[u32], step: usize, step_of_event: &mut [u8], visited: &mut u32) -> bool {
+pub(crate) fn give_event(masks: &[u32], step: usize, step_of_event: &mut [u8], visited: &mut u32) -> bool {
     for (event, mask) in masks.iter().enumerate() {
         if mask & (1 << step) == 0 || *visited & (1 << event) != 0 {
             continue;
