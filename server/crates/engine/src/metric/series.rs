@@ -71,6 +71,12 @@ impl Series {
         self.timeline.replace(since_us, loser, winner)
     }
 
+    /// Takes a person out of the distinct persons of every bucket; `since_us` as in [`Series::replace`]. Gives the buckets that have
+    /// to be computed again. Other metrics [`Series::retract`] the person's events one by one.
+    pub fn erase(&mut self, since_us: i64, ordinal: u32) -> Vec<StaleBucket> {
+        self.timeline.erase(since_us, ordinal)
+    }
+
     /// The bucket that a moment lies in now.
     pub fn bucket(&self, time_us: i64) -> StaleBucket {
         self.grid.span(time_us)

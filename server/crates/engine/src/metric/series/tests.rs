@@ -182,6 +182,9 @@ fn merged_persons_are_one_in_every_bucket() {
     assert_eq!(series.remove(2 * MINUTE, winner), Ok(()));
     assert_eq!(series.remove(4 * MINUTE, winner), Err(stale));
     assert_eq!(series.len(), 3);
+    assert_eq!(series.erase(2 * MINUTE, winner), [stale]);
+    let counts: Vec<_> = series.answer(&spans, &ordinals).buckets.iter().map(MetricValue::samples).collect();
+    assert_eq!((counts, series.len()), (vec![1, 0, 0, 3], 2));
 }
 
 #[test]
