@@ -4,10 +4,9 @@
 #![allow(clippy::unwrap_used)] // Helpers outside of test functions.
 
 use footpath_engine::ActorKey;
-use footpath_engine::metric::set::SeriesKey;
 use footpath_engine::metric::{
-    ActiveUsers, Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, Partial, Series, SeriesSet,
-    ratio,
+    ActiveUsers, Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, Partial, Series, SeriesKey,
+    SeriesSet, ratio,
 };
 use footpath_model::calendar::{CalendarUnit, buckets};
 use footpath_model::props::Value;

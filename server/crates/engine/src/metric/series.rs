@@ -104,7 +104,8 @@ impl Series {
     }
 
     /// The values of spans (from inclusive, to exclusive), as `footpath_model::calendar::buckets` gives them, and of all of
-    /// them together.
+    /// them together. Let a rolling range begin with a full minute: a bucket counts where it begins, so of a minute
+    /// that is cut nothing counts (and [`Answer::cut`] says so).
     pub fn answer(&self, spans: &[(i64, i64)], ordinals: &Ordinals) -> Answer {
         let mut columns = Columns::new(&self.kind, spans);
         columns.add(&self.timeline, spans, ordinals);

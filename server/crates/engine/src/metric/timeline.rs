@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::funnel::clamp_time;
 use crate::metric::codec::{BadBytes, put, take, take_len};
 use crate::metric::grid::{Grid, LEVELS, StaleBucket, WIDTHS_US, floor};
 use crate::metric::item::Item;
@@ -91,6 +92,7 @@ impl Timeline {
         since_us: i64,
         change: impl Fn(&mut Uniques) -> Retraction,
     ) -> Vec<StaleBucket> {
+        let since_us = clamp_time(since_us);
         let mut stale = Vec::new();
         for (level, width_us) in WIDTHS_US.into_iter().enumerate() {
             for (from_us, partial) in self.levels[level].range_mut(floor(since_us, level)..) {
@@ -146,6 +148,7 @@ impl Timeline {
 
     /// Whether an edge at this moment lies inside of a bucket.
     fn cuts(&self, time_us: i64) -> bool {
+        let time_us = clamp_time(time_us);
         (0..LEVELS).any(|level| {
             let start_us = floor(time_us, level);
             start_us < time_us && self.levels[level].contains_key(&start_us)
