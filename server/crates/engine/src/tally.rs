@@ -109,7 +109,9 @@ impl Totals {
     fn retract(&mut self, tally: &Tally) {
         self.each_step(tally, |count| count.saturating_sub(1));
         // A funnel's longest window is 45 bits of microseconds: the sketch never has to join its bins.
-        tally.took_us().iter().for_each(|took| drop(self.took.retract(f64::from(*took))));
+        if let Some(took) = tally.took_us() {
+            let _ = self.took.retract(f64::from(took));
+        }
     }
 
     fn each_step(&mut self, tally: &Tally, change: impl Fn(u64) -> u64) {

@@ -12,7 +12,8 @@ pub const MAX_VALUES: usize = 10_000;
 pub const NOT_SET: u32 = 0;
 /// More values than are kept apart.
 pub const OTHER: u32 = 1;
-const FIRST: u32 = 2;
+/// The first value's number; those below mean something else.
+pub const FIRST: u32 = 2;
 
 /// A value of a breakdown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,11 +67,6 @@ impl Values {
         }
     }
 
-    /// Whether there were more than are kept apart.
-    pub fn overflow(&self) -> bool {
-        self.0.lock().texts.len() == MAX_VALUES
-    }
-
     /// All texts, in the order of their numbers, for images.
     pub fn texts(&self) -> Vec<String> {
         self.0.lock().texts.clone()
@@ -78,6 +74,6 @@ impl Values {
 
     /// Numbers these texts first.
     pub fn restore(&self, texts: impl IntoIterator<Item = String>) {
-        texts.into_iter().for_each(|text| drop(self.number(Some(&text))));
+        texts.into_iter().for_each(|text| _ = self.number(Some(&text)));
     }
 }

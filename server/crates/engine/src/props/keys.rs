@@ -74,7 +74,7 @@ impl Keys {
         match owner {
             Owner::Person => drop(self.persons.remove(&key)),
             Owner::Group(kind) => {
-                self.groups.get_mut(&kind).into_iter().for_each(|own| drop(own.remove(&key)))
+                self.groups.get_mut(&kind).into_iter().for_each(|own| _ = own.remove(&key))
             }
         }
         true
