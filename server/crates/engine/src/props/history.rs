@@ -159,7 +159,8 @@ impl History {
     /// Folds the oldest operations into the base until the rest fits. Those of one event are never parted, and the newest
     /// event's stay: another one of it may come.
     fn trim(&mut self, limit: usize) {
-        let Some(surplus) = self.operations.len().checked_sub(limit.max(1)).filter(|surplus| *surplus > 0) else {
+        let Some(surplus) = self.operations.len().checked_sub(limit.max(1)).filter(|surplus| *surplus > 0)
+        else {
             return;
         };
         let newest = self.operations[self.operations.len() - 1].moment;

@@ -68,11 +68,14 @@ impl Keys {
 
     /// Gives a key up; false if it was not there.
     pub(super) fn forget(&mut self, id: KeyId) -> bool {
-        let Some((owner, key)) = self.names.get_mut(id.0 as usize).and_then(Option::take) else { return false };
-        match owner {
-            Owner::Person => drop(self.persons.remove(&key)),
-            Owner::Group(kind) => self.groups.get_mut(&kind).into_iter().for_each(|own| drop(own.remove(&key))),
-        }
+        let Some((owner, key)) = self.names.get_mut(id.0 as usize).and_then(Option::take) else {
+            return false;
+        };
+        let own = match owner {
+            Owner::Person => Some(&mut self.persons),
+            Owner::Group(kind) => self.groups.get_mut(&kind),
+        };
+        own.and_then(|own| own.remove(&key));
         true
     }
 

@@ -90,7 +90,9 @@ impl<'a> Fold<'a> {
 
     fn step(&mut self, operation: &'a PropertyOperation) {
         match operation {
-            PropertyOperation::SetOnce(value) if self.value.is_none() => self.value = Some(Cow::Borrowed(value)),
+            PropertyOperation::SetOnce(value) if self.value.is_none() => {
+                self.value = Some(Cow::Borrowed(value))
+            }
             PropertyOperation::SetOnce(_) => {}
             PropertyOperation::Set(value) => self.value = Some(Cow::Borrowed(value)),
             PropertyOperation::Add(amount) => self.add(*amount),

@@ -112,7 +112,8 @@ impl World {
 
     /// What all actors of a person did to a key.
     fn of_person(&self, person: u64, key: usize) -> Vec<Done> {
-        let whose = |actor: u64| if actor == GROUP_ACTOR { actor } else { self.graph.canonical(ActorKey(actor)).0 };
+        let whose =
+            |actor: u64| if actor == GROUP_ACTOR { actor } else { self.graph.canonical(ActorKey(actor)).0 };
         let own = self.done.iter().filter(|(actor, own, _)| whose(*actor) == person && *own == key);
         own.map(|(_, _, done)| done.clone()).collect()
     }

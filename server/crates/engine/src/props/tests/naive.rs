@@ -7,7 +7,9 @@ pub(super) type Done = (Moment, PropertyOperation);
 
 /// Sorted, each once; of equal ones the first given stands.
 pub(super) fn in_order(done: &[Done]) -> Vec<Done> {
-    let order = |done: &Done| (done.0, ["once", "set", "sum", "unset"].iter().position(|kind| *kind == name(&done.1)));
+    let order = |done: &Done| {
+        (done.0, ["once", "set", "sum", "unset"].iter().position(|kind| *kind == name(&done.1)))
+    };
     let mut sorted: Vec<Done> = Vec::new();
     for one in done {
         if sorted.iter().all(|other| order(other) != order(one)) {
