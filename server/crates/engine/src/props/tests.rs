@@ -128,6 +128,32 @@ fn a_change_says_from_when_on_values_are_different() {
 }
 
 #[test]
+fn the_newest_event_is_kept_until_all_of_it_has_come() {
+    let mut plan = History::default();
+    for operation in [SetOnce(int(1)), Set(int(5)), Add(2.0)] {
+        assert_eq!(plan.apply(1, at(1), operation), HistoryChange::Changed { from: at(1) });
+    }
+    assert_eq!(plan.apply(1, at(2), Unset), HistoryChange::Changed { from: at(2) });
+    assert_eq!(plan.apply(1, at(1), Unset), HistoryChange::NeedsRefold);
+}
+
+#[test]
+fn bytes_whose_operations_are_not_in_order_are_no_history() {
+    let sound = History::rebuild(1, [(at(1), Set(int(1))), (at(2), Add(1.0))]);
+    let base = sound.base.clone();
+    let placed = |history: &History| history.operations[0].clone();
+    let unsorted = [
+        History { base: base.clone(), operations: vec![placed(&history(&[(1, Unset)]))] },
+        History { base, operations: vec![placed(&sound), placed(&sound)] },
+    ];
+    for history in unsorted {
+        let mut bytes = Vec::new();
+        history.encode(&mut bytes);
+        assert_eq!(History::decode(&mut bytes.as_slice()), Err(BadProperties));
+    }
+}
+
+#[test]
 fn what_is_older_than_the_kept_operations_needs_stored_events() {
     let mut visits = History::default();
     for time in 1..=5 {
