@@ -1,4 +1,4 @@
-//! The kernel: funnels and identity as pure state machines, called by the live and the batch path.
+//! The kernel: funnels, identity and properties as pure state machines, called by the live and the batch path.
 //!
 //! Nothing here reads a clock, does IO or draws a random number. What comes in decides what comes out, so
 //! that a number on a live tile can be computed again from stored events and must be the same.
