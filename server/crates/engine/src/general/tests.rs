@@ -168,7 +168,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(4000))]
+    #![proptest_config(config(16_000))]
 
     #[test]
     fn the_fold_finds_what_a_search_over_all_chains_finds(rules in rules(), events in events(7)) {
@@ -232,7 +232,7 @@ fn all_rules() -> impl Strategy<Value = GeneralRules> {
 }
 
 proptest! {
-    #![proptest_config(config(2000))]
+    #![proptest_config(config(6000))]
 
     #[test]
     fn any_arrival_order_gives_the_batch_answer(
