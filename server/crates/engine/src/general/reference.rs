@@ -149,8 +149,9 @@ impl<'a> View<'a> {
             }
             for step in (0..self.o.steps).filter(|step| self.own[event].steps & (1 << step) != 0) {
                 chain.push((step, event));
-                if self.is_valid(chain) {
-                    found.push(chain.clone());
+                if self.fits(chain) {
+                    // What an excluded event would end may still get past it in the same moment.
+                    found.extend(self.survives(chain, usize::MAX).then(|| chain.clone()));
                     self.extend(chain, begins, takes, found);
                 }
                 chain.pop();
@@ -158,8 +159,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether the last event of the chain may follow the others, which are valid.
-    fn is_valid(&self, chain: &Chain) -> bool {
+    /// Whether the last event of the chain may follow the others, exclusions aside.
+    fn fits(&self, chain: &Chain) -> bool {
         let (&(step, event), before) = chain.split_last().unwrap();
         let moment = self.moment[event];
         let Some(&(step_before, event_before)) = before.last() else {
@@ -184,7 +185,6 @@ impl<'a> View<'a> {
             && before.iter().all(|(_, other)| *other != event)
             && self.at(moment) - from <= self.o.window_us
             && (self.o.order != Order::Strict || self.is_uninterrupted(chain, moment))
-            && self.survives(chain, usize::MAX)
     }
 
     /// Whether all events behind the first moment and before `until` are in the chain.
@@ -286,8 +286,10 @@ impl<'a> View<'a> {
         let times = if self.o.optional != 0 {
             self.times(best)
         } else {
-            let reached =
-                |depth: usize| same_entry().filter(|c| c.len() == depth).map(|c| self.at(self.last(c))).min();
+            let reached = |depth: usize| {
+                let at = |chain: &Chain| chain.get(depth - 1).map(|(_, event)| self.at(self.moment[*event]));
+                same_entry().filter_map(at).min()
+            };
             (1..=self.o.steps).map(|depth| reached(depth).filter(|_| depth <= best.len())).collect()
         };
         let value = self.value(steps, &times);
