@@ -1,7 +1,10 @@
-//! The projector: the one consumer that carries the log's outcomes, definitions and privacy requests into the store.
+//! The projector: the one consumer that carries the log's outcomes, definitions, settings and privacy
+//! requests into the store.
 //!
 //! It goes on from the position that the store holds, so that a crash between a control record and its row is
 //! repaired at the next start; every row it writes may be written again.
+
+mod control;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +13,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use footpath_api::projection::Projection;
-use footpath_api::rows::funnel_row;
 use footpath_live::Progress;
 use footpath_log::{Log, Record, pages};
-use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
-use footpath_store::{LedgerCell, PrivacyRow, Store, StoreError};
+use footpath_store::{LedgerCell, Store, StoreError};
+
+use self::control::Carrier;
 
 /// How often the log is read: before its newest records leave memory.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -151,26 +154,19 @@ impl Work {
             }
         };
         let Some(project) = self.project(frame.head.project)? else { return Ok(()) };
-        match control {
-            Control::PutFunnel(funnel) => {
-                self.store.put_funnel(&funnel_row(&project, &funnel, record.offset))?;
+        let (position, received_us) = (record.offset, frame.head.received_us);
+        let carrier = Carrier { store: self.store.as_ref(), project: &project, position, received_us };
+        match carrier.carry(control) {
+            // The client's mistake; the first one stands.
+            Err(StoreError::Conflict { .. }) => tracing::warn!(
+                offset = record.offset,
+                "a privacy request has the id of another one and is left out"
+            ),
+            // However often it is tried: who comes behind it must not wait for ever.
+            Err(StoreError::Invalid(_)) => {
+                tracing::error!(offset = record.offset, "a control record cannot be stored and is left out");
             }
-            Control::DeleteFunnel { id } => {
-                self.store.delete_funnel(&project, &id, record.offset)?;
-            }
-            Control::Losses { .. } => {} // Who judges duplicates keeps them.
-            Control::Privacy { id, kind, actor } => {
-                let received_at_us = frame.head.received_us;
-                let row = PrivacyRow { project, id, kind, actor, received_at_us };
-                match self.store.put_privacy(&row) {
-                    // The client's mistake; the first one stands.
-                    Err(StoreError::Conflict { .. }) => tracing::warn!(
-                        offset = record.offset,
-                        "a privacy request has the id of another one and is left out"
-                    ),
-                    put => put?,
-                }
-            }
+            carried => carried?,
         }
         Ok(())
     }
@@ -186,28 +182,47 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use footpath_api::rows::{definition, definition_row};
     use footpath_log::{Entry, MemoryLog};
-    use footpath_model::control::CountedFunnel;
-    use footpath_model::definition::{Counting, Entry as EntryRule, FunnelDefinition, Order, Step};
+    use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
+    use footpath_model::definition::{
+        AllOf, Filter, FunnelDefinition, Measure, MetricDefinition, SegmentDefinition, SessionAggregate, Step,
+    };
     use footpath_model::range::Range;
     use footpath_model::record::control_frame;
-    use footpath_store::{MemoryStore, NewProject};
+    use footpath_store::DefinitionKind::{self, Funnel, Metric, Segment};
+    use footpath_store::{DefinitionRow, DefinitionStore as _, MemoryStore, NewProject, OutcomeStore as _};
+    use footpath_store::{PersonStore as _, ProjectStore as _};
 
     use super::*;
 
+    fn funnel(id: &str, version: u64) -> CountedFunnel {
+        let step = |name: &str| Step { events: vec![name.into()], ..Step::default() };
+        let steps = vec![step("a"), step("b")];
+        let definition =
+            FunnelDefinition { id: id.into(), version, steps, window_us: 1, ..Default::default() };
+        CountedFunnel { definition, range: Range::Today, zone: "UTC".into(), internal: None }
+    }
+
     fn put(version: u64) -> Control {
-        let step = |name: &str| Step { name: name.into(), events: vec![name.into()], filters: Vec::new() };
-        let definition = FunnelDefinition {
-            id: "f".into(),
-            name: "f".into(),
-            version,
-            steps: vec![step("a"), step("b")],
-            window_us: 1,
-            entry: EntryRule::default(),
-            order: Order::default(),
-            counting: Counting::default(),
-        };
-        Control::PutFunnel(Box::new(CountedFunnel { definition, range: Range::Today, zone: "UTC".into() }))
+        Control::PutFunnel(Box::new(funnel("f", version)))
+    }
+
+    fn metric() -> CountedMetric {
+        let measure = Measure::Sessions(SessionAggregate::Count);
+        let (id, name) = ("f".into(), String::new());
+        let definition =
+            MetricDefinition { id, name, version: 4, measure, breakdown: None, include_internal: false };
+        CountedMetric { definition, funnel: None, internal: None }
+    }
+
+    fn segment() -> SegmentDefinition {
+        let filter = Filter::All(AllOf { all: Vec::new() });
+        SegmentDefinition { id: "f".into(), name: "all".into(), version: 5, filter }
+    }
+
+    fn row(store: &MemoryStore, kind: DefinitionKind) -> Option<DefinitionRow> {
+        store.definition("p", kind, "f").unwrap()
     }
 
     fn append(log: &MemoryLog, control: &Control) -> u64 {
@@ -229,7 +244,7 @@ mod tests {
         append(&log, &put(1));
         let last = append(&log, &put(2));
         let _running = Projector::start(log, store.clone(), projection.clone()).unwrap();
-        let row = store.funnel("p", "f").unwrap().unwrap();
+        let row = row(&store, Funnel).unwrap();
         assert_eq!((row.version, row.position), (2, last));
         assert_eq!(projection.progress().position, last + 1);
     }
@@ -240,9 +255,10 @@ mod tests {
         append(&log, &put(1));
         append(&log, &Control::DeleteFunnel { id: "f".into() });
         let made_again = append(&log, &put(1));
-        store.put_funnel(&funnel_row("p", &counted(&put(1)), made_again)).unwrap();
+        let row_again = definition_row("p", Funnel, "f", 1, &funnel("f", 1), made_again).unwrap();
+        store.put_definition(&row_again).unwrap();
         let _running = Projector::start(log, store.clone(), projection).unwrap();
-        assert_eq!(store.funnel("p", "f").unwrap().unwrap().position, made_again);
+        assert_eq!(row(&store, Funnel).unwrap().position, made_again);
     }
 
     #[test]
@@ -259,11 +275,55 @@ mod tests {
         }
     }
 
-    fn counted(control: &Control) -> CountedFunnel {
-        match control {
-            Control::PutFunnel(funnel) => (**funnel).clone(),
-            _ => unreachable!("a funnel"),
-        }
+    #[test]
+    fn every_kind_of_definition_comes_and_goes() {
+        let (log, store, projection) = fresh();
+        append(&log, &put(3));
+        append(&log, &Control::PutMetric(Box::new(metric())));
+        append(&log, &Control::PutSegment(Box::new(segment())));
+        drop(Projector::start(log.clone(), store.clone(), projection.clone()).unwrap());
+        let rows = [Funnel, Metric, Segment].map(|kind| row(&store, kind).unwrap());
+        let made = rows.clone().map(|row| (row.version, row.position));
+        assert_eq!(made, [(3, 0), (4, 1), (5, 2)]);
+        assert_eq!(definition::<CountedFunnel>(&rows[0]).unwrap(), funnel("f", 3));
+        assert_eq!(definition::<CountedMetric>(&rows[1]).unwrap(), metric());
+        assert_eq!(definition::<SegmentDefinition>(&rows[2]).unwrap(), segment());
+        assert!(definition::<SegmentDefinition>(&rows[0]).is_err());
+
+        append(&log, &Control::DeleteMetric { id: "f".into() });
+        drop(Projector::start(log.clone(), store.clone(), projection.clone()).unwrap());
+        assert_eq!([Funnel, Metric, Segment].map(|kind| row(&store, kind).is_some()), [true, false, true]);
+        append(&log, &Control::DeleteSegment { id: "f".into() });
+        append(&log, &Control::DeleteFunnel { id: "f".into() });
+        let _running = Projector::start(log, store.clone(), projection).unwrap();
+        assert_eq!([Funnel, Metric, Segment].map(|kind| row(&store, kind)), [None, None, None]);
+    }
+
+    #[test]
+    fn settings_are_as_the_last_record_says() {
+        let (log, store, projection) = fresh();
+        let settings = |session_gap_us| ProjectSettings { session_gap_us, ..ProjectSettings::default() };
+        append(&log, &Control::PutSettings(Box::new(settings(1))));
+        let last = append(&log, &Control::PutSettings(Box::new(settings(2))));
+        let _running = Projector::start(log, store.clone(), projection).unwrap();
+        let row = store.settings("p").unwrap().unwrap();
+        assert_eq!(row.position, last);
+        assert_eq!(serde_json::from_str::<ProjectSettings>(&row.json).unwrap(), settings(2));
+    }
+
+    #[test]
+    fn what_can_never_be_stored_is_left_out_and_holds_up_nothing() {
+        let (log, store, projection) = fresh();
+        let asked = |kind| Control::Privacy { id: "r".into(), kind, actor: "a".into() };
+        append(&log, &Control::PutFunnel(Box::new(funnel(&"x".repeat(300), 1))));
+        append(&log, &asked(1));
+        append(&log, &asked(2));
+        let last = append(&log, &put(1));
+        let _running = Projector::start(log, store.clone(), projection).unwrap();
+        let requests = store.privacy("p", "", 9).unwrap();
+        assert_eq!((requests.len(), requests[0].kind, requests[0].received_at_us), (1, 1, 7));
+        let funnels = store.definitions("p", Funnel, None, 9).unwrap();
+        assert_eq!(funnels.iter().map(|row| row.position).collect::<Vec<_>>(), [last]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -272,6 +332,6 @@ mod tests {
         let _running = Projector::start(log.clone(), store.clone(), projection.clone()).unwrap();
         let position = append(&log, &put(1));
         projection.reached(position).await.unwrap();
-        assert!(store.funnel("p", "f").unwrap().is_some());
+        assert!(row(&store, Funnel).is_some());
     }
 }

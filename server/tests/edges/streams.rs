@@ -9,7 +9,7 @@ use footpath_proto::v1::admin_service_client::AdminServiceClient;
 use footpath_proto::v1::ingest_service_client::IngestServiceClient;
 use footpath_proto::v1::live_service_client::LiveServiceClient;
 use footpath_proto::v1::watch_response::Message;
-use footpath_store::{EmbeddedStore, MemoryStore, SecretRow, Store as _};
+use footpath_store::{EmbeddedStore, KeyStore as _, MemoryStore, SecretRow};
 use tonic::{Code, Status, Streaming};
 
 use crate::support::{PATIENCE, batch, event, reason, start, with};

@@ -252,7 +252,7 @@ fn unauthenticated(reason: &'static str, message: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use footpath_model::clock::ManualClock;
-    use footpath_store::{Environment, MemoryStore, NewProject};
+    use footpath_store::{Environment, KeyStore as _, MemoryStore, NewProject, ProjectStore as _};
     use prost::Message as _;
     use tonic::Code;
 

@@ -1,31 +1,39 @@
 //! Between stored rows and the API's messages.
 
 use footpath_ingest::RefusedRecord;
-use footpath_model::control::CountedFunnel;
 use footpath_proto::v1;
-use footpath_store::{FunnelRow, RefusedRow};
+use footpath_store::{DefinitionKind, DefinitionRow, RefusedRow};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tonic::Status;
 
 use crate::convert::{json_struct, timestamp};
+use crate::status::internal;
 
-/// A funnel as a row; `position` is its control record's in the log.
-pub fn funnel_row(project: &str, funnel: &CountedFunnel, position: u64) -> FunnelRow {
-    FunnelRow {
-        project: project.to_owned(),
-        id: funnel.definition.id.clone(),
-        json: serde_json::to_string(funnel).unwrap_or_default(),
-        version: funnel.definition.version,
-        position,
-    }
+/// A definition as a row; `position` is its control record's in the log.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn definition_row(
+    project: &str,
+    kind: DefinitionKind,
+    id: &str,
+    version: u64,
+    definition: &impl Serialize,
+    position: u64,
+) -> serde_json::Result<DefinitionRow> {
+    let (project, id) = (project.to_owned(), id.to_owned());
+    let json = serde_json::to_string(definition)?;
+    Ok(DefinitionRow { project, kind, id, json, version, position })
 }
 
-/// A row as a funnel.
+/// A row as a definition: `CountedFunnel`, `CountedMetric` or `SegmentDefinition`, as its kind says.
 ///
 /// # Errors
 /// INTERNAL if the row was written by something else.
-pub fn counted_funnel(row: &FunnelRow) -> Result<CountedFunnel, Status> {
+pub fn definition<T: DeserializeOwned>(row: &DefinitionRow) -> Result<T, Status> {
     serde_json::from_str(&row.json)
-        .map_err(|e| crate::status::internal(&format!("the stored funnel {:?} cannot be read: {e}", row.id)))
+        .map_err(|e| internal(&format!("the stored {} {:?} cannot be read: {e}", row.kind.name(), row.id)))
 }
 
 /// A refused event as the API shows it; `None` if the row cannot be read.

@@ -1,8 +1,9 @@
-//! Small durable state: projects, keys, definitions, the outcome ledger.
+//! Small durable state: projects and their settings, keys, definitions, identity records, the outcome ledger.
 //!
 //! Events do not live here; the log and the history hold them. This crate holds the few thousand
-//! rows beside them, behind one blocking trait, [`Store`], with two implementations that pass the
-//! same conformance suite: [`EmbeddedStore`] (one file) and [`MemoryStore`] (tests).
+//! rows beside them, behind one blocking trait for each subject and [`Store`] for all of them, with
+//! two implementations that pass the same conformance suite: [`EmbeddedStore`] (one file) and
+//! [`MemoryStore`] (tests).
 
 #[cfg(test)]
 mod conformance;
@@ -16,6 +17,9 @@ pub use embedded::{EmbeddedStore, FORMAT_VERSION};
 pub use error::{Result, StoreError};
 pub use memory::MemoryStore;
 pub use rows::{
-    Environment, FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, RefusedRow, SecretRow,
+    DefinitionKind, DefinitionRow, Environment, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
+    ProjectRow, RefusedRow, SecretRow, SettingsRow,
 };
-pub use store::{MAX_NAME_BYTES, REFUSED_KEPT, Store};
+pub use store::{
+    DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore, REFUSED_KEPT, Store,
+};

@@ -7,23 +7,26 @@ use parking_lot::Mutex;
 
 use crate::store::{add_counts, check_name};
 use crate::{
-    FunnelRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow, REFUSED_KEPT, RefusedRow, Result,
-    SecretRow, Store, StoreError,
+    DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore, LedgerCell, NewProject,
+    OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result,
+    SecretRow, SettingsRow, StoreError,
 };
 
 #[derive(Default)]
 struct State {
     projects: BTreeMap<String, ProjectRow>,
+    settings: BTreeMap<String, SettingsRow>,
     keys: BTreeMap<String, KeyRow>,
     secrets: BTreeMap<String, SecretRow>,
-    funnels: BTreeMap<(String, String), FunnelRow>,
+    definitions: BTreeMap<(String, DefinitionKind, String), DefinitionRow>,
     ledger: BTreeMap<LedgerCell, u64>,
     ledger_position: Option<u64>,
     refused: BTreeMap<String, VecDeque<RefusedRow>>,
+    identity: BTreeMap<(u32, u64), IdentityRow>,
     privacy: BTreeMap<(String, String), PrivacyRow>,
 }
 
-/// A [`Store`] that forgets everything when dropped.
+/// A [`Store`](crate::Store) that forgets everything when dropped.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
@@ -46,7 +49,11 @@ fn pair(a: &str, b: &str) -> (String, String) {
     (a.to_owned(), b.to_owned())
 }
 
-impl Store for MemoryStore {
+fn triple(project: &str, kind: DefinitionKind, id: &str) -> (String, DefinitionKind, String) {
+    (project.to_owned(), kind, id.to_owned())
+}
+
+impl ProjectStore for MemoryStore {
     fn create_project(&self, project: &NewProject) -> Result<ProjectRow> {
         check_name("project id", &project.id)?;
         let mut state = self.state.lock();
@@ -74,6 +81,30 @@ impl Store for MemoryStore {
         Ok(self.state.lock().projects.values().cloned().collect())
     }
 
+    fn update_project(&self, id: &str, title: &str, time_zone: &str) -> Result<ProjectRow> {
+        let mut state = self.state.lock();
+        let row = state.projects.get_mut(id).ok_or_else(|| StoreError::not_found("project", id))?;
+        title.clone_into(&mut row.title);
+        time_zone.clone_into(&mut row.time_zone);
+        Ok(row.clone())
+    }
+
+    fn put_settings(&self, project: &str, json: &str, position: u64) -> Result<bool> {
+        check_name("project id", project)?;
+        let mut state = self.state.lock();
+        if state.settings.get(project).is_some_and(|old| old.position > position) {
+            return Ok(false);
+        }
+        state.settings.insert(project.to_owned(), SettingsRow { json: json.to_owned(), position });
+        Ok(true)
+    }
+
+    fn settings(&self, project: &str) -> Result<Option<SettingsRow>> {
+        Ok(self.state.lock().settings.get(project).cloned())
+    }
+}
+
+impl KeyStore for MemoryStore {
     fn create_key(&self, key: &KeyRow) -> Result<()> {
         check_name("key id", &key.id)?;
         let mut state = self.state.lock();
@@ -119,39 +150,55 @@ impl Store for MemoryStore {
     fn secret(&self, name: &str) -> Result<Option<SecretRow>> {
         Ok(self.state.lock().secrets.get(name).cloned())
     }
+}
 
-    fn put_funnel(&self, funnel: &FunnelRow) -> Result<bool> {
-        check_name("project id", &funnel.project)?;
-        check_name("funnel id", &funnel.id)?;
+impl DefinitionStore for MemoryStore {
+    fn put_definition(&self, definition: &DefinitionRow) -> Result<bool> {
+        check_name("project id", &definition.project)?;
+        check_name("definition id", &definition.id)?;
         let mut state = self.state.lock();
-        let key = pair(&funnel.project, &funnel.id);
-        if state.funnels.get(&key).is_some_and(|old| old.position > funnel.position) {
+        let key = triple(&definition.project, definition.kind, &definition.id);
+        if state.definitions.get(&key).is_some_and(|old| old.position > definition.position) {
             return Ok(false);
         }
-        state.funnels.insert(key, funnel.clone());
+        state.definitions.insert(key, definition.clone());
         Ok(true)
     }
 
-    fn funnel(&self, project: &str, id: &str) -> Result<Option<FunnelRow>> {
-        Ok(self.state.lock().funnels.get(&pair(project, id)).cloned())
+    fn definition(&self, project: &str, kind: DefinitionKind, id: &str) -> Result<Option<DefinitionRow>> {
+        Ok(self.state.lock().definitions.get(&triple(project, kind, id)).cloned())
     }
 
-    fn funnels(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<FunnelRow>> {
+    fn definitions(
+        &self,
+        project: &str,
+        kind: DefinitionKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DefinitionRow>> {
         let state = self.state.lock();
-        let rows = state.funnels.values().filter(|row| row.project == project);
+        let rows = state.definitions.values().filter(|row| row.project == project && row.kind == kind);
         let rows = rows.filter(|row| after.is_none_or(|after| row.id.as_str() > after));
         Ok(rows.take(limit).cloned().collect())
     }
 
-    fn delete_funnel(&self, project: &str, id: &str, position: u64) -> Result<bool> {
+    fn delete_definition(
+        &self,
+        project: &str,
+        kind: DefinitionKind,
+        id: &str,
+        position: u64,
+    ) -> Result<bool> {
         let mut state = self.state.lock();
-        let key = pair(project, id);
-        if state.funnels.get(&key).is_none_or(|row| row.position > position) {
+        let key = triple(project, kind, id);
+        if state.definitions.get(&key).is_none_or(|row| row.position > position) {
             return Ok(false);
         }
-        Ok(state.funnels.remove(&key).is_some())
+        Ok(state.definitions.remove(&key).is_some())
     }
+}
 
+impl OutcomeStore for MemoryStore {
     fn apply_ledger(&self, cells: &[(LedgerCell, u64)], position: u64) -> Result<bool> {
         let mut state = self.state.lock();
         if state.ledger_position >= Some(position) {
@@ -199,6 +246,24 @@ impl Store for MemoryStore {
         let state = self.state.lock();
         let ring = state.refused.get(project).into_iter().flatten();
         Ok(ring.rev().take(limit).cloned().collect())
+    }
+}
+
+impl PersonStore for MemoryStore {
+    fn put_identity(&self, record: &IdentityRow) -> Result<()> {
+        let mut state = self.state.lock();
+        let key = (record.project, record.position);
+        let old = state.identity.entry(key).or_insert_with(|| record.clone());
+        if old == record {
+            return Ok(());
+        }
+        Err(StoreError::conflict("identity record", &record.name()))
+    }
+
+    fn identity(&self, project: u32, from_position: u64) -> Result<Vec<IdentityRow>> {
+        let state = self.state.lock();
+        let rows = state.identity.range((project, from_position)..=(project, u64::MAX));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
     }
 
     fn put_privacy(&self, request: &PrivacyRow) -> Result<()> {

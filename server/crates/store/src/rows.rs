@@ -30,6 +30,15 @@ pub struct ProjectRow {
     pub created_at_us: i64,
 }
 
+/// A project's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRow {
+    /// The settings as JSON, not checked here.
+    pub json: String,
+    /// The log position of the control record that made them.
+    pub position: u64,
+}
+
 /// Where a key's events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,12 +105,37 @@ impl std::fmt::Debug for SecretRow {
     }
 }
 
-/// A funnel definition.
+/// What a definition defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefinitionKind {
+    /// A funnel.
+    Funnel,
+    /// A metric.
+    Metric,
+    /// A segment.
+    Segment,
+}
+
+impl DefinitionKind {
+    /// Its name in keys and rows; never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Funnel => "funnel",
+            Self::Metric => "metric",
+            Self::Segment => "segment",
+        }
+    }
+}
+
+/// A definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FunnelRow {
+pub struct DefinitionRow {
     /// The id of its project.
     pub project: String,
-    /// Its id, unique in the project.
+    /// What it defines.
+    pub kind: DefinitionKind,
+    /// Its id, unique among the project's definitions of its kind.
     pub id: String,
     /// The definition as JSON, not checked here.
     pub json: String,
@@ -131,6 +165,25 @@ pub struct RefusedRow {
     pub sequence: u64,
     /// The caller's JSON: reason and redacted payload.
     pub json: Vec<u8>,
+}
+
+/// A control record that changes who is who. The graph of persons is made of these, so they stay
+/// when the log has let them go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityRow {
+    /// The project's number.
+    pub project: u32,
+    /// The record's log position.
+    pub position: u64,
+    /// The record as JSON, not checked here.
+    pub json: String,
+}
+
+impl IdentityRow {
+    /// What errors call it.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.project, self.position)
+    }
 }
 
 /// A privacy request as it was received.

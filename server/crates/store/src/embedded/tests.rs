@@ -1,4 +1,7 @@
+use super::layout::{FORMAT, META};
+use super::row::decode;
 use super::*;
+use crate::{DefinitionRow, KeyStore, SecretRow};
 
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
@@ -14,7 +17,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(store);
     for _ in 0..2 {
         let error = EmbeddedStore::open(&path).err().unwrap();
-        assert!(matches!(error, StoreError::NewerFormat { found: 2, supported: 1 }), "{error}");
+        assert!(matches!(error, StoreError::NewerFormat { found: 3, supported: 2 }), "{error}");
     }
 }
 
@@ -38,8 +41,8 @@ fn only_the_owner_reads_the_file() {
 
 #[test]
 fn a_row_of_an_unknown_version_is_damage() {
-    assert!(matches!(decode::<FunnelRow>(&[9, b'{']), Err(StoreError::Corrupt(_))));
-    assert!(matches!(decode::<FunnelRow>(&[]), Err(StoreError::Corrupt(_))));
+    assert!(matches!(decode::<DefinitionRow>(&[9, b'{']), Err(StoreError::Corrupt(_))));
+    assert!(matches!(decode::<DefinitionRow>(&[]), Err(StoreError::Corrupt(_))));
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! What lies in the file: its tables and its format.
+
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use serde::Deserialize;
+
+use super::Did;
+use super::definitions::key;
+use super::row::{decode, encode};
+use crate::{DefinitionKind, DefinitionRow, Result, StoreError};
+
+/// The file format this version writes. Format 1 had neither settings nor identity records,
+/// and of definitions only funnels, in a table of their own.
+pub const FORMAT_VERSION: u64 = 2;
+
+// META's name and types never change: it tells any version whether it may read the rest.
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const PROJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("projects");
+pub(super) const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
+pub(super) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
+pub(super) const KEY_HASHES: TableDefinition<'_, &[u8; 32], &str> = TableDefinition::new("key_hashes");
+pub(super) const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
+/// By project, name of the kind, id.
+pub(super) const DEFINITIONS: TableDefinition<'_, (&str, &str, &str), &[u8]> =
+    TableDefinition::new("definitions");
+pub(super) const LEDGER: TableDefinition<'_, (u32, i64, u8, &str), u64> = TableDefinition::new("ledger");
+pub(super) const REFUSED: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("refused");
+/// By project number and log position.
+pub(super) const IDENTITY: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("identity");
+pub(super) const PRIVACY: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("privacy");
+
+/// Of format 1, by project and id.
+const FUNNELS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("funnels");
+
+pub(super) const FORMAT: &str = "format";
+pub(super) const PROJECT_COUNT: &str = "project_count";
+pub(super) const LEDGER_POSITION: &str = "ledger_position";
+
+/// Checks the format before any other table is touched, then makes the tables that are missing.
+pub(super) fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
+    let mut meta = txn.open_table(META)?;
+    let found = meta.get(FORMAT)?.map(|found| found.value());
+    match found {
+        Some(FORMAT_VERSION) => return Ok(Did::Nothing(())),
+        Some(found) if found > FORMAT_VERSION => {
+            return Err(StoreError::NewerFormat { found, supported: FORMAT_VERSION });
+        }
+        Some(1) => from_format_1(txn)?,
+        Some(other) => return Err(StoreError::Corrupt(format!("it has format {other}"))),
+        None => {}
+    }
+    make_tables(txn)?;
+    meta.insert(FORMAT, FORMAT_VERSION)?;
+    Ok(Did::Change(()))
+}
+
+fn make_tables(txn: &WriteTransaction) -> Result<()> {
+    txn.open_table(PROJECTS)?;
+    txn.open_table(SETTINGS)?;
+    txn.open_table(KEYS)?;
+    txn.open_table(KEY_HASHES)?;
+    txn.open_table(SECRETS)?;
+    txn.open_table(DEFINITIONS)?;
+    txn.open_table(LEDGER)?;
+    txn.open_table(REFUSED)?;
+    txn.open_table(IDENTITY)?;
+    txn.open_table(PRIVACY)?;
+    Ok(())
+}
+
+/// A row of [`FUNNELS`].
+#[derive(Deserialize)]
+struct FunnelRow {
+    project: String,
+    id: String,
+    json: String,
+    version: u64,
+    position: u64,
+}
+
+/// Funnels become definitions.
+fn from_format_1(txn: &WriteTransaction) -> Result<()> {
+    let funnels = txn.open_table(FUNNELS)?;
+    let mut definitions = txn.open_table(DEFINITIONS)?;
+    for entry in funnels.iter()? {
+        let FunnelRow { project, id, json, version, position } = decode(entry?.1.value())?;
+        let kind = DefinitionKind::Funnel;
+        let row = DefinitionRow { project, kind, id, json, version, position };
+        definitions.insert(key(&row), encode(&row)?.as_slice())?;
+    }
+    drop(funnels);
+    txn.delete_table(FUNNELS)?;
+    Ok(())
+}
