@@ -1,4 +1,4 @@
-//! The kernel: funnels, sessions and identity as pure state machines, called by the live and the batch path.
+//! The kernel: funnels, sessions, identity and the catalogue as pure state machines, called by the live and the batch path.
 //!
 //! Nothing here reads a clock, does IO or draws a random number. What comes in decides what comes out, so
 //! that a number on a live tile can be computed again from stored events and must be the same.
@@ -10,9 +10,10 @@
 //!   as groups.
 //!
 //! [`session`] cuts a person's events into sessions, for both paths as well. [`identity`] says which actors are
-//! one person. What the numbers mean is in `docs/semantics.md`.
+//! one person, [`catalog`] which names and properties there are. What the numbers mean is in `docs/semantics.md`.
 
 pub mod batch;
+pub mod catalog;
 pub mod funnel;
 pub mod identity;
 pub mod image;
@@ -27,6 +28,7 @@ mod ties;
 mod reference;
 
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
+pub use catalog::Catalog;
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use identity::{ActorKey, IdentityGraph, LinkOutcome, PoisonId};
 pub use link::{IDENTIFY, link_event, link_ids};
