@@ -119,6 +119,8 @@ fn words(key: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -166,6 +168,20 @@ mod tests {
             "telefon.tel",
         ] {
             assert!(looks_personal(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_word() {
+        let page = include_str!("../../../../../docs/semantics.md");
+        for (row, words) in [
+            ("| anywhere in the key", PARTS),
+            ("| as a word of its own", WORDS),
+            ("| `name` or `names` as a word", THINGS),
+        ] {
+            let line = page.lines().find(|line| line.starts_with(row)).unwrap();
+            let listed = line.split('|').nth(2).unwrap().split(',').map(str::trim).collect::<BTreeSet<_>>();
+            assert_eq!(listed, words.iter().copied().collect(), "{row}");
         }
     }
 
