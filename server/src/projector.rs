@@ -232,13 +232,17 @@ mod tests {
     use footpath_model::definition::{
         AllOf, Filter, FunnelDefinition, Measure, MetricDefinition, SegmentDefinition, SessionAggregate, Step,
     };
-    use footpath_model::range::Range;
     use footpath_model::id::{EventId, Producer};
+    use footpath_model::range::Range;
     use footpath_model::record::{
-        EventHead, EventSpans, FrameHead, Outcome, OutcomeCount, TimeRule, build_frame, control_frame, put_event,
+        EventHead, EventSpans, FrameHead, Outcome, OutcomeCount, TimeRule, build_frame, control_frame,
+        put_event,
     };
     use footpath_store::DefinitionKind::{self, Funnel, Metric, Segment};
-    use footpath_store::{CatalogRow, CatalogStore as _, DefinitionRow, DefinitionStore as _, MemoryStore, NewProject, OutcomeStore as _};
+    use footpath_store::{
+        CatalogRow, CatalogStore as _, DefinitionRow, DefinitionStore as _, MemoryStore, NewProject,
+        OutcomeStore as _,
+    };
     use footpath_store::{PersonStore as _, ProjectStore as _};
 
     use super::*;
@@ -461,7 +465,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn who_waits_for_a_record_is_told_when_it_is_in_the_store() {
         let (log, store, projection) = fresh();
-        let _running = Projector::start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap();
+        let _running =
+            Projector::start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap();
         let position = append(&log, &put(1));
         projection.reached(position).await.unwrap();
         assert!(row(&store, Funnel).is_some());

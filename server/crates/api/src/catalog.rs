@@ -103,9 +103,13 @@ impl v1::catalog_service_server::CatalogService for CatalogApi {
         let catalog = self.context.catalogs.of(project.number);
         let (mut properties, overflow) = {
             let catalog = catalog.read();
-            (page_of_properties(&catalog, &wanted, &after, size + 1, with_samples), catalog.overflow().properties)
+            (
+                page_of_properties(&catalog, &wanted, &after, size + 1, with_samples),
+                catalog.overflow().properties,
+            )
         };
-        let next_page_token = self.context.cursors.cut_page(&scope, &mut properties, size, |(place, _)| place);
+        let next_page_token =
+            self.context.cursors.cut_page(&scope, &mut properties, size, |(place, _)| place);
         let properties = properties.into_iter().map(|(_, message)| message).collect();
         Ok(Response::new(v1::ListPropertiesResponse { properties, next_page_token, overflow }))
     }
@@ -180,7 +184,8 @@ impl<'a> Wanted<'a> {
     where
         'a: 'c,
     {
-        let one = |owner| Box::new(catalog.properties_of(owner)) as Box<dyn Iterator<Item = PropertySeen<'c>> + 'c>;
+        let one =
+            |owner| Box::new(catalog.properties_of(owner)) as Box<dyn Iterator<Item = PropertySeen<'c>> + 'c>;
         match self.scope {
             v1::PropertyScope::Context => one(Owner::Context),
             v1::PropertyScope::Person => one(Owner::Person),
@@ -209,7 +214,10 @@ fn page_of_properties(
     let mut properties: Vec<_> = placed.filter(|(place, _)| place.as_str() > after).collect();
     properties.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     properties.truncate(limit);
-    properties.into_iter().map(|(place, property)| (place, property_message(&property, with_samples))).collect()
+    properties
+        .into_iter()
+        .map(|(place, property)| (place, property_message(&property, with_samples)))
+        .collect()
 }
 
 /// Texts in this order are properties in theirs. A key has no control characters that matter: where one has, two places may
@@ -237,7 +245,9 @@ fn property_message(property: &PropertySeen<'_>, with_samples: bool) -> v1::Prop
     let (group_type, event) = owner_names(property.owner);
     let mut types = property.types.clone();
     types.sort_by_key(|(kind, count)| (Reverse(*count), *kind));
-    let types = types.into_iter().map(|(kind, count)| v1::PropertyTypeCount { r#type: kind.name().to_owned(), count });
+    let types = types
+        .into_iter()
+        .map(|(kind, count)| v1::PropertyTypeCount { r#type: kind.name().to_owned(), count });
     v1::PropertyEntry {
         key: property.key.to_owned(),
         scope: scope.into(),

@@ -103,7 +103,9 @@ fn measure(names: u64, rate: usize) {
     let views: Vec<_> = frames.iter().filter_map(|frame| FrameView::new(frame).ok()).collect();
     let mut catalog = Catalog::new();
     // What reading the names alone costs: most of it is waiting for memory.
-    let walk = ns(|| black_box(views.iter().flat_map(FrameView::events).map(|e| e.name_bytes().len()).sum::<usize>()));
+    let walk = ns(|| {
+        black_box(views.iter().flat_map(FrameView::events).map(|e| e.name_bytes().len()).sum::<usize>())
+    });
     let mut see = || ns(|| views.iter().for_each(|frame| catalog.see(frame)));
     let (first, again) = (see(), see());
     let (known, keys) = (catalog.names().count(), catalog.properties().count());

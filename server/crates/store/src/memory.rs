@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 
 use crate::store::{add_counts, check_name};
 use crate::{
-    CatalogRow, CatalogStore, DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore, LedgerCell, NewProject,
-    OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result,
-    SecretRow, SettingsRow, StoreError,
+    CatalogRow, CatalogStore, DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore,
+    LedgerCell, NewProject, OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT,
+    RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
 #[derive(Default)]

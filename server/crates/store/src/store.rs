@@ -1,8 +1,8 @@
 //! The traits and their laws.
 
 use crate::{
-    CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow,
-    RefusedRow, Result, SecretRow, SettingsRow, StoreError,
+    CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
+    ProjectRow, RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
 /// How many refused events are kept for each project.

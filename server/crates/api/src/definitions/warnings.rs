@@ -31,7 +31,9 @@ fn warning(catalog: &Catalog, path: &str, name: &Name) -> Option<v1::DefinitionW
     let overflow = catalog.overflow();
     let (is_known, overflows) = match name {
         Name::Event(name) => (catalog.has_event(name), overflow.names),
-        Name::Property(scope, key) => (catalog.has_property(scope, key), overflow.properties || overflow.names),
+        Name::Property(scope, key) => {
+            (catalog.has_property(scope, key), overflow.properties || overflow.names)
+        }
     };
     if is_known || overflows || catalog.is_empty() {
         return None;
@@ -101,7 +103,8 @@ mod tests {
     #[test]
     fn an_empty_or_overflowing_catalogue_warns_of_nothing() {
         let unseen = [event("pay"), property(Scope::Person, "x")];
-        let warned = |catalog: Catalog| unseen.iter().map(|name| warned(&catalog, name).is_some()).collect::<Vec<_>>();
+        let warned =
+            |catalog: Catalog| unseen.iter().map(|name| warned(&catalog, name).is_some()).collect::<Vec<_>>();
         assert_eq!(warned(Catalog::new()), [false, false]);
         let overflowing = |json: &str| {
             let overflow = row(0, "", "", json);

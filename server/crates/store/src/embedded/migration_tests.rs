@@ -5,8 +5,8 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError};
 
 use crate::{
-    CatalogStore, DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, PersonStore, ProjectStore,
-    StoreError,
+    CatalogStore, DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, PersonStore,
+    ProjectStore, StoreError,
 };
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
