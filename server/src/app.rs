@@ -79,6 +79,7 @@ impl App {
             log: Arc::clone(&pipeline.log) as Arc<dyn Log>,
             stored: pipeline.stored.clone(),
             projection: Arc::clone(&pipeline.projection),
+            catalogs: Arc::clone(&pipeline.catalogs),
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
             cursors,

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use anyhow::Context as _;
+use footpath_api::catalog::Catalogs;
 use footpath_api::projection::Projection;
 use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
@@ -38,6 +39,8 @@ pub struct Pipeline {
     pub stored: Stored,
     /// How far the store follows the log.
     pub projection: Arc<Projection>,
+    /// Names and properties as they were seen.
+    pub catalogs: Arc<Catalogs>,
     refused: RefusedEvents,
     spares: SpareKeeper,
     writer: Option<ChunkWriter>,
@@ -76,7 +79,9 @@ impl Pipeline {
         let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));
         let projection = Arc::new(Projection::default());
         // Before the live path, which takes the definitions from the store.
-        let projector = Projector::start(shared, Arc::clone(store), Arc::clone(&projection))?;
+        let catalogs = Arc::new(Catalogs::default());
+        let (carried, seen) = (Arc::clone(&projection), Arc::clone(&catalogs));
+        let projector = Projector::start(shared, Arc::clone(store), carried, seen)?;
         let hub = Arc::new(Hub::new(TAIL_FRAMES));
         let images = ImageOptions {
             disk: Arc::new(RealDisk::open(&config.data.join("images"), WriteMode::Buffered)?),
@@ -84,7 +89,7 @@ impl Pipeline {
             every: config.image_interval,
             durable: Arc::new(AtomicU64::new(0)),
         };
-        let needed = needed(&chunks, &ingest, &projection, &images);
+        let needed = needed(&chunks, &ingest, &projection, &catalogs, &images);
         let read = read(writer.as_ref(), &hub);
         let metrics = Arc::clone(ingest.metrics());
         let backlog = Backlog::start(Arc::clone(&log), metrics, Readers { needed, read })?;
@@ -97,6 +102,7 @@ impl Pipeline {
             chunks,
             stored,
             projection,
+            catalogs,
             refused,
             spares,
             writer,
@@ -203,13 +209,15 @@ fn needed(
     chunks: &Arc<Chunks>,
     ingest: &Ingest,
     projection: &Arc<Projection>,
+    catalogs: &Arc<Catalogs>,
     images: &ImageOptions,
 ) -> Box<dyn Fn() -> u64 + Send> {
-    let (chunks, projection) = (Arc::clone(chunks), Arc::clone(projection));
+    let (chunks, projection, catalogs) = (Arc::clone(chunks), Arc::clone(projection), Arc::clone(catalogs));
     let (snapshot, image) = (ingest.snapshot_position(), Arc::clone(&images.durable));
     Box::new(move || {
         let durable = snapshot.load(Acquire).min(image.load(Acquire));
-        chunks.trim_floor().min(durable).min(projection.progress().position)
+        let stored = projection.progress().position.min(catalogs.stored_position());
+        chunks.trim_floor().min(durable).min(stored)
     })
 }
 

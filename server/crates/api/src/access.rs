@@ -52,6 +52,9 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.DefinitionService/ListFunnels", Need::Token(Role::Viewer)),
     ("/footpath.v1.DefinitionService/UpdateFunnel", Need::Token(Role::Analyst)),
     ("/footpath.v1.DefinitionService/DeleteFunnel", Need::Token(Role::Analyst)),
+    // Samples are for analysts: a viewer gets none.
+    ("/footpath.v1.CatalogService/ListEventNames", Need::Token(Role::Viewer)),
+    ("/footpath.v1.CatalogService/ListProperties", Need::Token(Role::Viewer)),
     ("/footpath.v1.AdminService/ExchangeCode", Need::Nothing),
     ("/footpath.v1.AdminService/CreateProject", Need::Token(Role::Admin)),
     ("/footpath.v1.AdminService/ListProjects", Need::Token(Role::Viewer)),

@@ -29,6 +29,8 @@ pub struct Context {
     pub stored: Stored,
     /// How far the store follows the log.
     pub projection: Arc<crate::projection::Projection>,
+    /// What there is: names and properties as they were seen.
+    pub catalogs: Arc<crate::catalog::Catalogs>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who may call what.

@@ -72,6 +72,10 @@ pub enum Kind {
     ProjectKeys = 7,
     /// Pages of gaps.
     Gaps = 8,
+    /// Pages of names of events.
+    EventNames = 20,
+    /// Pages of properties.
+    Properties = 21,
 }
 
 impl Kind {

@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 pub mod body;
 pub mod budget;
+pub mod catalog;
 mod context;
 pub mod convert;
 pub mod cursor;
