@@ -76,6 +76,10 @@ pub enum Kind {
     EventNames = 20,
     /// Pages of properties.
     Properties = 21,
+    /// Pages of metrics.
+    Metrics = 22,
+    /// Pages of segments.
+    Segments = 23,
 }
 
 impl Kind {

@@ -10,7 +10,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
 use crate::cursor::Scope;
-use crate::status::{invalid, not_found, store, with_reason};
+use crate::status::{invalid, store, with_reason};
 
 mod kinds;
 mod uses;
@@ -46,8 +46,7 @@ impl DefinitionApi {
             if known.clone().with_version(1) == wanted {
                 return self.shown(project, &known);
             }
-            let what = format!("a {} with this id and other content exists; update it or choose another id", K::NAME);
-            return Err(with_reason(Code::AlreadyExists, &format!("{}_exists", K::NAME), &what, None));
+            return Err(K::exists());
         }
         self.context.record(project, &wanted.clone().put()).await?;
         self.shown(project, &wanted)
@@ -248,9 +247,7 @@ pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Optio
 /// # Errors
 /// NOT_FOUND with what to do.
 pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K, Status> {
-    find(context, project, id)?.ok_or_else(|| {
-        not_found(&format!("{}_unknown", K::NAME), &format!("no such {}; {} names them", K::NAME, K::LIST))
-    })
+    find(context, project, id)?.ok_or_else(K::unknown)
 }
 
 /// Puts in what segments, settings and funnels say, for a definition that is only asked for once.

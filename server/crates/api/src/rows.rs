@@ -49,3 +49,9 @@ pub fn refused_message(row: &RefusedRow) -> Option<v1::RefusedEvent> {
         payload: Some(json_struct(record.payload)),
     })
 }
+
+/// A decision about who is who; `None` if the row cannot be read.
+pub fn ledger_entry(row: &IdentityRow) -> Option<LedgerEntry> {
+    let control = serde_json::from_str(&row.json).ok()?;
+    Some(LedgerEntry { position: row.position, control })
+}

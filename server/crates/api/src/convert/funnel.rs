@@ -12,7 +12,7 @@ use super::filter::{
     conditions_message, filters, filters_message, property, property_message,
 };
 use super::range::{range, range_message};
-use super::{checked, wrong};
+use super::{checked, duration, duration_us, wrong};
 
 /// A funnel from the API, checked. `zone` is the project's.
 ///
@@ -156,14 +156,6 @@ fn breakdown(by: &v1::FunnelBreakdown, unspecified: Attribution) -> Result<Funne
         return Err(wrong("breakdown.attribution_step", "only with attribution to a step"));
     }
     Ok(FunnelBreakdown { by: property(&by.property.clone().unwrap_or_default()), attribution })
-}
-
-fn duration_us(duration: &prost_types::Duration) -> i64 {
-    duration.seconds.saturating_mul(1_000_000).saturating_add(i64::from(duration.nanos) / 1000)
-}
-
-fn duration(us: i64) -> prost_types::Duration {
-    prost_types::Duration { seconds: us / 1_000_000, nanos: (us % 1_000_000 * 1000) as i32 }
 }
 
 fn step((i, step): (usize, &v1::FunnelStep)) -> Result<Step, Status> {
