@@ -101,6 +101,46 @@ impl Range {
         Ok((from.map_err(out_of_range)?.timestamp().as_microsecond(), None))
     }
 
+    /// The same span directly before the one that [`Range::resolve`] gives at `now_us`, up to the same elapsed time: today at
+    /// 10:00 it is yesterday up to 10:00. Days and weeks are the zone's, so that clocks that change move no edge. From the
+    /// first moment in it to the first behind it, in microseconds since 1970; empty for a fixed range that has not begun.
+    ///
+    /// # Errors
+    /// As [`Range::resolve`].
+    pub fn previous(&self, now_us: i64, time_zone: &str) -> Result<(i64, i64), RangeError> {
+        let (from_us, to_us) = self.resolve(now_us, time_zone)?;
+        if let Some(to_us) = to_us {
+            let length_us = to_us.saturating_sub(from_us);
+            let elapsed_us = now_us.saturating_sub(from_us).clamp(0, length_us);
+            let before_us = from_us.saturating_sub(length_us);
+            return Ok((before_us, before_us.saturating_add(elapsed_us)));
+        }
+        let out_of_range = |_| RangeError::Now(now_us);
+        let now =
+            Timestamp::from_microsecond(now_us).map_err(out_of_range)?.to_zoned_datetime(zone(time_zone)?);
+        let then = now.checked_sub(self.length()).map_err(out_of_range)?;
+        let then_us = then.timestamp().as_microsecond();
+        let before_us = match *self {
+            Self::Last { n, unit } => {
+                let before = now.checked_sub(unit.span(n.saturating_mul(2))).map_err(out_of_range)?;
+                before.timestamp().as_microsecond()
+            }
+            _ => self.resolve(then_us, time_zone)?.0,
+        };
+        // Where clocks go back a moment of yesterday may come after today's beginning.
+        let end_us = then_us.min(from_us);
+        Ok((before_us.min(end_us), end_us))
+    }
+
+    /// How far back the span before lies.
+    fn length(&self) -> Span {
+        match *self {
+            Self::Fixed { .. } | Self::Today => Span::new().days(1),
+            Self::ThisWeek => Span::new().weeks(1),
+            Self::Last { n, unit } => unit.span(n),
+        }
+    }
+
     /// Checks the span and the zone's name, as a definition's author should be told at once.
     ///
     /// # Errors
@@ -232,6 +272,41 @@ mod tests {
             assert_eq!(resolve(unit.most() + 1), Err(RangeError::Length { n: unit.most() + 1, unit }));
             assert_eq!(resolve(0), Err(RangeError::Length { n: 0, unit }));
         }
+    }
+
+    fn previous(range: &Range, now: &str) -> (String, String) {
+        let text = |us| Timestamp::from_microsecond(us).unwrap().to_string();
+        let (from, to) = range.previous(us(now), BERLIN).unwrap();
+        (text(from), text(to))
+    }
+
+    #[test]
+    fn the_span_before_ends_at_the_same_elapsed_time() {
+        let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        let ten = "2026-11-24T09:00:00Z"; // A Tuesday, 10:00 in Berlin.
+        let yesterday = pair("2026-11-22T23:00:00Z", "2026-11-23T09:00:00Z");
+        assert_eq!(previous(&Range::Today, ten), yesterday);
+        let last_week = pair("2026-11-15T23:00:00Z", "2026-11-17T09:00:00Z");
+        assert_eq!(previous(&Range::ThisWeek, ten), last_week);
+        let last = |n, unit| Range::Last { n, unit };
+        let days = pair("2026-11-20T09:00:00Z", "2026-11-22T09:00:00Z");
+        assert_eq!(previous(&last(2, RollingUnit::Days), ten), days);
+        let minutes = pair("2026-11-24T07:00:00Z", "2026-11-24T08:00:00Z");
+        assert_eq!(previous(&last(60, RollingUnit::Minutes), ten), minutes);
+        // Clocks went back on Sunday: that day had 25 hours, and the Monday before was in summer time.
+        let monday = "2026-10-26T09:00:00Z";
+        let sunday = pair("2026-10-24T22:00:00Z", "2026-10-25T09:00:00Z");
+        assert_eq!(previous(&Range::Today, monday), sunday);
+        let summer = pair("2026-10-18T22:00:00Z", "2026-10-19T08:00:00Z");
+        assert_eq!(previous(&Range::ThisWeek, monday), summer);
+    }
+
+    #[test]
+    fn a_fixed_span_before_is_as_long_as_what_has_passed_of_it() {
+        let range = Range::Fixed { from_us: 100, to_us: 150 };
+        assert_eq!(range.previous(1_000, ""), Ok((50, 100)));
+        assert_eq!(range.previous(120, ""), Ok((50, 70)));
+        assert_eq!(range.previous(90, ""), Ok((50, 50)));
     }
 
     #[test]

@@ -1,19 +1,48 @@
 //! Queries over stored events, with the kernel the live path uses.
 //!
-//! A query reads one pinned moment: chunks and the log above them ([`footpath_history`]). It folds every person and
-//! counts. The answer names the position it holds for.
+//! A question is asked of a [`Source`]: one pinned moment of one project, chunks and the log above them
+//! ([`footpath_history`]). For each question there is one function with one struct that asks and one that answers:
+//! [`funnel`], [`funnel_persons`], [`explain`], [`metric`], [`sessions`], [`person`], [`group`], [`events`]. Every answer
+//! names the position it holds for.
+//!
+//! What is counted by unit (person, group, session) is read in parts, so that memory is bounded (`units.rs`); what is
+//! counted by event is added up as it is read.
 
-use footpath_engine::RulesError;
+use footpath_engine::GeneralRulesError;
 use footpath_history::HistoryError;
+use footpath_model::calendar::CalendarError;
+use footpath_model::filter::FilterError;
 use footpath_model::range::RangeError;
 
+mod entities;
 mod events;
+mod explain;
 mod funnel;
+mod group;
+mod ids;
+mod metric;
+mod person;
+mod sessions;
+mod source;
 #[cfg(test)]
 mod testing;
+mod times;
+mod units;
+mod values;
 
 pub use events::{EventPage, EventQuery, events};
-pub use funnel::{FunnelAnswer, funnel};
+pub use explain::{Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, Reason, explain};
+pub use funnel::{
+    FunnelAnswer, FunnelPeriod, FunnelPerson, FunnelPersons, FunnelPersonsQuery, FunnelQuery, FunnelSlice,
+    funnel, funnel_persons,
+};
+pub use group::{GroupAnswer, GroupQuery, group};
+pub use metric::{Measured, MetricAnswer, MetricQuery, MetricSeries, metric};
+pub use person::{PersonAnswer, PersonQuery, person};
+pub use sessions::{SessionRow, SessionsPage, SessionsQuery, sessions};
+pub use source::{Project, Read, Source, Span};
+pub use times::{ConversionTime, TimeBin};
+pub use values::{MAX_VALUES, SliceValue};
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,17 +52,33 @@ pub enum QueryError {
     History(#[from] HistoryError),
     /// The funnel cannot be folded.
     #[error("the funnel cannot be computed: {0}")]
-    Rules(#[from] RulesError),
+    Rules(#[from] GeneralRulesError),
+    /// A condition cannot be followed.
+    #[error("the definition cannot be followed: {0}")]
+    Filter(#[from] FilterError),
     /// The range cannot be resolved.
     #[error("the range cannot be resolved: {0}")]
     Range(#[from] RangeError),
-}
-
-/// Which project is asked about.
-#[derive(Debug, Clone, Copy)]
-pub struct Project<'a> {
-    /// Its number in the log.
-    pub number: u32,
-    /// Its id, which actors are hashed with.
-    pub id: &'a str,
+    /// The range cannot be cut.
+    #[error("the range cannot be cut: {0}")]
+    Calendar(#[from] CalendarError),
+    /// The identity graph has no such epoch yet.
+    #[error("the identity graph is at epoch {newest}; there is no {asked} yet")]
+    Epoch {
+        /// What was asked for.
+        asked: u64,
+        /// The newest one.
+        newest: u64,
+    },
+    /// The funnel has no such step.
+    #[error("the funnel has {steps} steps, counted from 1; there is no step {step}")]
+    Step {
+        /// What was asked for.
+        step: u32,
+        /// How many there are.
+        steps: usize,
+    },
+    /// A conversion came without its funnel.
+    #[error("the funnel {0:?} of the conversion is not there")]
+    Funnel(String),
 }

@@ -208,23 +208,39 @@ impl SeriesSet {
         name: impl Fn(u32) -> N,
         ordinals: &Ordinals,
     ) -> Breakdown {
-        let ranked = ranked(self.with_events(spans, ordinals), name);
-        let (first, others) = ranked.split_at(top.min(ranked.len()));
+        let mut first = ranked(self.with_events(spans, ordinals), name);
+        let others = first.split_off(top.min(first.len()));
+        self.breakdown(&first, others, spans, ordinals)
+    }
+
+    /// The values of spans for these series, in this order, and for all others together: what is set beside the answer of
+    /// another set, for example below its line.
+    pub fn answer_for(&self, first: &[SeriesKey], spans: &[(i64, i64)], ordinals: &Ordinals) -> Breakdown {
+        let others = self.with_events(spans, ordinals).into_iter().map(|(key, _)| key);
+        let others = others.filter(|key| !first.contains(key)).collect();
+        self.breakdown(first, others, spans, ordinals)
+    }
+
+    fn breakdown(
+        &self,
+        first: &[SeriesKey],
+        mut others: Vec<SeriesKey>,
+        spans: &[(i64, i64)],
+        ordinals: &Ordinals,
+    ) -> Breakdown {
+        let other_values = others.len();
+        others.extend(self.overflow.then_some(SeriesKey::Rest));
         let answer = |keys: &[SeriesKey]| self.merged(keys, spans, ordinals);
-        let rows = first.iter().map(|key| Row { key: *key, answer: answer(&[*key]) }).collect();
-        let rest = self.overflow.then_some(SeriesKey::Rest);
-        let others: Vec<_> = others.iter().copied().chain(rest).collect();
         let all: Vec<_> = first.iter().chain(&others).copied().collect();
         Breakdown {
-            rows,
+            rows: first.iter().map(|key| Row { key: *key, answer: answer(&[*key]) }).collect(),
             other: (!others.is_empty()).then(|| answer(&others)),
-            other_values: others.len() - usize::from(self.overflow),
+            other_values,
             overflow: self.overflow,
             total: answer(&all),
         }
     }
 
-    /// The series with events in the spans, but for the rest, and their totals.
     fn with_events(
         &self,
         spans: &[(i64, i64)],

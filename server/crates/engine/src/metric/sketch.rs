@@ -106,15 +106,19 @@ impl Sketch {
         let count = self.count();
         let last = count.checked_sub(1)?;
         let rank = ((q.clamp(0.0, 1.0) * last as f64) as u64).min(last);
-        let below = self.negative.iter().rev().map(|(bucket, count)| (-value_of(bucket), count));
-        let above = self.positive.iter().map(|(bucket, count)| (value_of(bucket), count));
         let mut seen = 0_u64;
-        let mut ascending = below.chain([(0.0, self.zeros)]).chain(above);
-        let found = ascending.find(|(_, count)| {
+        let found = self.counts().find(|(_, count)| {
             seen = seen.saturating_add(*count);
             seen > rank
         });
         found.map(|(number, _)| number)
+    }
+
+    /// What was counted, in ascending order: a number within [`RELATIVE_ACCURACY`], and how many of its size there are.
+    pub fn counts(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let below = self.negative.iter().rev().map(|(bucket, count)| (-value_of(bucket), count));
+        let above = self.positive.iter().map(|(bucket, count)| (value_of(bucket), count));
+        below.chain([(0.0, self.zeros)]).chain(above).filter(|(_, count)| *count > 0)
     }
 
     #[inline]

@@ -1,0 +1,127 @@
+//! Metrics of sessions, by the time of their beginning.
+
+use footpath_engine::metric::{ItemValue, MetricKind};
+use footpath_engine::{ActorKey, IdentityGraph, Session};
+use footpath_history::{Columns, StoredRow};
+use footpath_model::control::CountedMetric;
+use footpath_model::definition::SessionAggregate;
+use footpath_model::filter::{Facts, Test};
+use footpath_model::props::Value;
+
+use super::sets::Sets;
+use super::terms::{left_out, quantiles};
+use super::{Cut, Measuring, Rows, Table};
+use crate::entities::{Properties, Wanted};
+use crate::funnel::facts;
+use crate::sessions::{EventNames, Reading, SessionsQuery, each_persons_sessions};
+use crate::values::Values;
+use crate::{QueryError, Source};
+
+/// What a session of a breakdown is called by.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Entry,
+    Exit,
+}
+
+/// What is measured of sessions.
+pub(super) struct OfSessions<'a> {
+    source: &'a Source<'a>,
+    aggregate: &'a SessionAggregate,
+    by: Option<By>,
+    /// What an event has to fulfil; others are in no session.
+    counts: Option<Test>,
+    graph: IdentityGraph,
+    properties: Properties,
+    values: Values,
+}
+
+impl<'a> OfSessions<'a> {
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        counted: &'a CountedMetric,
+        aggregate: &'a SessionAggregate,
+    ) -> Result<Self, QueryError> {
+        let left_out = left_out(counted);
+        let mut wanted = Wanted::default();
+        left_out.iter().for_each(|filter| wanted.filter(filter));
+        let graph = source.identity(None)?;
+        let breakdown = counted.definition.breakdown.as_ref();
+        Ok(Self {
+            source,
+            aggregate,
+            by: breakdown.map(|by| if by.property == "exit_event" { By::Exit } else { By::Entry }),
+            counts: left_out.as_ref().map(Test::new).transpose()?,
+            properties: Properties::read(source, &graph, &wanted)?,
+            graph,
+            values: Values::default(),
+        })
+    }
+
+    fn counts(&self, row: &StoredRow<'_>) -> bool {
+        let Some(test) = &self.counts else { return true };
+        let known = self.properties.of(self.graph.canonical(ActorKey(row.head.actor_key)).0);
+        test.holds(&Facts { entities: Some(&known), ..facts(row) })
+    }
+
+    fn columns(&self) -> Columns {
+        let needs = self.counts.as_ref().map(Test::needs).unwrap_or_default();
+        Columns { properties: needs.properties, rest: needs.context || needs.groups, ids: false }
+    }
+
+    fn kinds(&self) -> Vec<MetricKind> {
+        match self.aggregate {
+            SessionAggregate::Count => vec![MetricKind::Count],
+            SessionAggregate::Uniques => vec![MetricKind::Uniques],
+            SessionAggregate::BounceRate => vec![MetricKind::Count; 2],
+            SessionAggregate::AverageDuration | SessionAggregate::AverageEvents => vec![MetricKind::Average],
+            SessionAggregate::DurationPercentiles(percentiles) => vec![quantiles(percentiles)],
+        }
+    }
+
+    fn add(&self, sets: &mut Sets, column: usize, person: u64, session: &Session, names: &EventNames) {
+        let name = self.by.map(|by| match by {
+            By::Entry => names.name(session.entry),
+            By::Exit => names.name(session.exit),
+        });
+        let value = self.values.series(name.as_deref());
+        let number = match self.aggregate {
+            SessionAggregate::AverageEvents => Some(Value::Int(session.events.cast_signed())),
+            SessionAggregate::AverageDuration | SessionAggregate::DurationPercentiles(_) => {
+                Some(Value::Double(session.duration_us() as f64 / 1e6))
+            }
+            _ => None,
+        };
+        let number = number.as_ref().and_then(ItemValue::of);
+        let is_rate = *self.aggregate == SessionAggregate::BounceRate;
+        if session.is_bounce() || !is_rate {
+            sets.add(0, column, value, person, number);
+        }
+        if is_rate {
+            sets.add(1, column, value, person, None);
+        }
+    }
+}
+
+impl Measuring for OfSessions<'_> {
+    fn table(&self, cut: &Cut, rows: Rows<'_>) -> Result<Table, QueryError> {
+        let (names, mut sets) = (EventNames::default(), Sets::new(self.kinds(), cut));
+        let query = SessionsQuery {
+            person: None,
+            from_us: cut.span.from_us,
+            to_us: cut.end_us(),
+            after: None,
+            limit: 0,
+        };
+        let keep = |row: &StoredRow<'_>| self.counts(row);
+        let reading = Reading { graph: &self.graph, names: &names, columns: self.columns(), keep: &keep };
+        let events = each_persons_sessions(self.source, &reading, &query, &mut |person, sessions| {
+            for session in &sessions {
+                if let Some(column) = cut.column(session.start_us) {
+                    self.add(&mut sets, column, person, session, &names);
+                }
+            }
+        })?;
+        Ok(sets.table(cut, rows, self.by.is_some().then_some(&self.values), events))
+    }
+}
