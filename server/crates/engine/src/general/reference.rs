@@ -439,12 +439,11 @@ impl<'a> View<'a> {
             by_then.max_by_key(|chain| (chain.len(), Reverse(self.times(chain)))).cloned().unwrap_or_default()
         };
         let with_first_times = |chain: Chain| {
-            // Of each depth when it was reached first: a chain of that depth exists by then.
+            // Of each depth when a chain reached it first.
             let mut chain = chain;
-            for depth in 1..chain.len() {
-                let first =
-                    all.iter().filter(|other| other.len() == depth).min_by_key(|other| self.last(other));
-                chain[depth - 1].1 = first.unwrap()[depth - 1].1;
+            for place in 0..chain.len() {
+                let events = all.iter().filter_map(|other| other.get(place)).map(|(_, event)| *event);
+                chain[place].1 = events.min_by_key(|event| self.moment[*event]).unwrap();
             }
             chain
         };
