@@ -61,7 +61,15 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
             let required: Vec<_> =
                 (0..o.steps).filter(|s| o.optional & (1 << s) == 0).map(|s| found.times[s]).collect();
             let depth = required.iter().flatten().count();
-            (depth, entry, Reverse(required), found.steps.count_ones(), found.steps, Reverse(found.value))
+            (
+                depth,
+                entry,
+                Reverse(required),
+                found.steps.count_ones(),
+                found.steps,
+                Reverse(found.times.clone()),
+                Reverse(found.value),
+            )
         });
         return best.into_iter().collect();
     }
@@ -441,9 +449,9 @@ impl<'a> View<'a> {
         let with_first_times = |chain: Chain| {
             // Of each depth when a chain reached it first.
             let mut chain = chain;
-            for place in 0..chain.len() {
+            for (place, taken) in chain.iter_mut().enumerate() {
                 let events = all.iter().filter_map(|other| other.get(place)).map(|(_, event)| *event);
-                chain[place].1 = events.min_by_key(|event| self.moment[*event]).unwrap();
+                taken.1 = events.min_by_key(|event| self.moment[*event]).unwrap();
             }
             chain
         };
