@@ -118,7 +118,7 @@ fn mixpanel_totals_count_every_entry() {
     assert_eq!(depths(&with_exclusion, &[(0, A), (10, A | X), (30, B)]), [1, 2]);
 }
 
-/// <https://posthog.com/docs/product-analytics/funnels>, step order: sequential lets anything happen between steps, strict nothing, any
+/// <https://github.com/PostHog/posthog/pull/4890>, step order: sequential lets anything happen between steps, strict nothing, any
 /// order does not look at it.
 #[test]
 fn posthog_step_orders() {

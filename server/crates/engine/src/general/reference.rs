@@ -61,7 +61,15 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
             let required: Vec<_> =
                 (0..o.steps).filter(|s| o.optional & (1 << s) == 0).map(|s| found.times[s]).collect();
             let depth = required.iter().flatten().count();
-            (depth, entry, Reverse(required), found.steps.count_ones(), found.steps, Reverse(found.value))
+            (
+                depth,
+                entry,
+                Reverse(required),
+                found.steps.count_ones(),
+                found.steps,
+                Reverse(found.times.clone()),
+                Reverse(found.value),
+            )
         });
         return best.into_iter().collect();
     }
@@ -439,12 +447,11 @@ impl<'a> View<'a> {
             by_then.max_by_key(|chain| (chain.len(), Reverse(self.times(chain)))).cloned().unwrap_or_default()
         };
         let with_first_times = |chain: Chain| {
-            // Of each depth when it was reached first: a chain of that depth exists by then.
+            // Of each depth when a chain reached it first.
             let mut chain = chain;
-            for depth in 1..chain.len() {
-                let first =
-                    all.iter().filter(|other| other.len() == depth).min_by_key(|other| self.last(other));
-                chain[depth - 1].1 = first.unwrap()[depth - 1].1;
+            for (place, taken) in chain.iter_mut().enumerate() {
+                let events = all.iter().filter_map(|other| other.get(place)).map(|(_, event)| *event);
+                taken.1 = events.min_by_key(|event| self.moment[*event]).unwrap();
             }
             chain
         };

@@ -7,8 +7,8 @@
 //! - the first chain that reaches the last step ends everything, and so do repeated steps (`strict_deduplication`), events that
 //!   match nothing and steps that come too early (`strict_order`).
 //!
-//! The behaviour is that of ClickHouse 26.9; a differential test runs it. Older versions differ: before 25 there was no
-//! `allow_reentry`, and `strict_deduplication` answered with the number of the pair before the repeated one instead of
+//! The behaviour is that of ClickHouse 26.9; a differential test runs it. Older versions differ: they do not know
+//! `allow_reentry`, and their `strict_deduplication` answers with the number of the pair before the repeated one instead of
 //! the level reached.
 //!
 //! `strict_once` follows all paths there. Here it needs no list of them: paths can only meet an event twice within its timestamp, so
