@@ -9,7 +9,7 @@ use footpath_api::catalog::Catalogs;
 use footpath_api::projection::Projection;
 use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
-use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
+use footpath_live::{Counted, Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{
     EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
@@ -173,7 +173,7 @@ fn start_live(
     clock: &Arc<dyn Clock>,
     images: ImageOptions,
 ) -> anyhow::Result<Live> {
-    let projects = Arc::clone(store);
+    let (projects, decisions) = (Arc::clone(store), Arc::clone(store));
     let name = move |number| {
         let all = projects.projects().map_err(|error| LiveError::Project(error.to_string()))?;
         Ok(all.into_iter().find(|project| project.number == number).map(|project| project.id))
@@ -185,6 +185,10 @@ fn start_live(
         clock: Arc::clone(clock),
         known: known_projects(store.as_ref())?,
         names: Box::new(name),
+        ledger: Arc::new(move |number| {
+            let rows = decisions.identity(number, 0).map_err(|error| LiveError::Project(error.to_string()))?;
+            Ok(rows.iter().filter_map(ledger_entry).collect())
+        }),
         images: Some(images),
     })?)
 }
@@ -193,13 +197,14 @@ fn start_live(
 fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
     let mut known = Vec::new();
     for project in store.projects()? {
-        let rows = store.funnels(&project.id, None, usize::MAX)?;
+        let rows = store.definitions(&project.id, DefinitionKind::Funnel, None, usize::MAX)?;
         let funnels = rows.iter().map(|row| {
-            serde_json::from_str(&row.json)
-                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))
+            let funnel = serde_json::from_str(&row.json)
+                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))?;
+            Ok(Counted::Funnel(Box::new(funnel)))
         });
-        let funnels = funnels.collect::<anyhow::Result<_>>()?;
-        known.push(KnownProject { number: project.number, id: project.id, funnels });
+        let counted = funnels.collect::<anyhow::Result<_>>()?;
+        known.push(KnownProject { number: project.number, id: project.id, counted });
     }
     Ok(known)
 }

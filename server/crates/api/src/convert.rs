@@ -11,11 +11,13 @@ use crate::status::invalid;
 
 mod filter;
 mod funnel;
+mod measure;
 mod metric;
 mod range;
 
 pub use filter::{filter_message, property_message};
 pub use funnel::{funnel, funnel_message};
+pub use measure::{conversion_time, metric_series, slice_value, slice_value_of, span, took};
 pub use metric::{internal, metric, metric_message, segment, segment_message};
 pub use range::range;
 

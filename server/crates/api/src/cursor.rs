@@ -80,6 +80,10 @@ pub enum Kind {
     Metrics = 22,
     /// Pages of segments.
     Segments = 23,
+    /// Pages of a funnel's persons.
+    FunnelPersons = 30,
+    /// Pages of sessions.
+    Sessions = 31,
 }
 
 impl Kind {

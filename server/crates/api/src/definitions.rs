@@ -415,11 +415,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::GetMetricResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let known = required::<CountedMetric>(&self.context, &project.id, &request.get_ref().metric_id)?;
-        let key = footpath_live::ViewKey::Metric(known.id().to_owned());
-        let (state, backfill_percent) = self.progress(project.number, &key, known.version());
         let Shown { message, warnings } = self.shown(&project, &known)?;
-        let (metric, state) = (Some(message), state.into());
-        Ok(Response::new(v1::GetMetricResponse { metric, state, backfill_percent, warnings }))
+        Ok(Response::new(v1::GetMetricResponse { metric: Some(message), warnings }))
     }
 
     async fn get_segment(

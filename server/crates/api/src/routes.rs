@@ -17,6 +17,7 @@ use crate::http::{method_wrong, path_unknown, refusal};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::page::{asset, descriptors};
+use crate::persons::PersonApi;
 use crate::query::QueryApi;
 
 /// gRPC, gRPC-Web and HTTP services, without layers; gRPC reflection where it is wanted.
@@ -34,8 +35,9 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
         v1::definition_service_server::DefinitionServiceServer::new(DefinitionApi::new(Arc::clone(context)));
     let admin = v1::admin_service_server::AdminServiceServer::new(AdminApi::new(Arc::clone(context)));
     let catalog = v1::catalog_service_server::CatalogServiceServer::new(CatalogApi::new(Arc::clone(context)));
+    let persons = v1::person_service_server::PersonServiceServer::new(PersonApi::new(Arc::clone(context)));
     let routes = Routes::new(ingest).add_service(live).add_service(query).add_service(definitions);
-    let mut routes = routes.add_service(catalog).add_service(admin);
+    let mut routes = routes.add_service(persons).add_service(catalog).add_service(admin);
     if reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)

@@ -53,4 +53,4 @@ pub use session::{
     PersonSessions, Session, SessionChange, SessionCorrection, SessionDelta, SessionEvent, SessionFolder,
     SessionRules, SessionTotals, fold_person_sessions, fold_sessions,
 };
-pub use tally::{FunnelTotals, Tallies, Tally, Totals};
+pub use tally::{FunnelTotals, SliceValue, Tallies, Tally, Totals};

@@ -39,6 +39,19 @@ impl Tally {
     }
 }
 
+/// A value of a breakdown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SliceValue {
+    /// A value, as text.
+    Is(String),
+    /// All values that are not named.
+    Other,
+    /// The property is not set.
+    NotSet,
+    /// The step that gives the value was not reached.
+    NotReached,
+}
+
 /// What one unit counts for: nothing, one attempt, or several where every attempt counts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Tallies {

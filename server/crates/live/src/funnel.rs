@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use footpath_engine::general::NO_VALUE;
-use footpath_engine::{ActorKey, Change, FunnelEvent, FunnelTotals, Moved, NeedsRefold, Plan, Tallies, UnitFunnel};
+use footpath_engine::{ActorKey, Change, FunnelEvent, FunnelTotals, Moved, NeedsRefold, Plan, SliceValue, Tallies, UnitFunnel};
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
 
@@ -397,7 +397,7 @@ impl FunnelView {
             } else {
                 match &mut rest {
                     Some(rest) => rest.add(&own),
-                    None => rest = Some(Slice { value: crate::values::SliceValue::Other, ..own }),
+                    None => rest = Some(Slice { value: SliceValue::Other, ..own }),
                 }
             }
         }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use footpath_engine::Tallies;
+use footpath_engine::{SliceValue, Tallies};
 use footpath_engine::metric::Sketch;
 use footpath_model::definition::FunnelDefinition;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
 
-use crate::values::SliceValue;
 use crate::view::ViewKey;
 
 /// Why numbers changed; the index into [`FunnelNumbers::causes`].

@@ -22,7 +22,6 @@ pub use hub::{
 };
 pub use imager::ImageOptions;
 pub use reading::Ledger;
-pub use values::SliceValue;
 pub use view::{Counted, ViewKey};
 pub use worker::{KnownProject, Live, LiveParts, ProjectNames};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_engine::SliceValue;
 use footpath_engine::general::NO_VALUE;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -14,19 +15,6 @@ pub const NOT_SET: u32 = 0;
 pub const OTHER: u32 = 1;
 /// The first value's number; those below mean something else.
 pub const FIRST: u32 = 2;
-
-/// A value of a breakdown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SliceValue {
-    /// A value, as text.
-    Is(String),
-    /// The property is not set.
-    NotSet,
-    /// All values that are not named.
-    Other,
-    /// The step that gives the value was not reached.
-    NotReached,
-}
 
 /// Numbers values in the order in which they come. Shared with those who read stored events.
 #[derive(Debug, Clone, Default)]

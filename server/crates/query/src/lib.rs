@@ -42,7 +42,8 @@ pub use person::{PersonAnswer, PersonQuery, person};
 pub use sessions::{SessionRow, SessionsPage, SessionsQuery, sessions};
 pub use source::{Project, Read, Source, Span};
 pub use times::{ConversionTime, TimeBin};
-pub use values::{MAX_VALUES, SliceValue};
+pub use footpath_engine::SliceValue;
+pub use values::MAX_VALUES;
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]

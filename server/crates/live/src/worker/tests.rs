@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use footpath_engine::{
-    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, Tallies, fold_general, link_control, link_event,
+    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, SliceValue, Tallies, fold_general, link_control, link_event,
 };
 use footpath_history::Chunks;
 use footpath_log::{Entry, LogError, MemoryLog, SimDisk, pages};
@@ -28,7 +28,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::hub::{FunnelNumbers, Numbers};
 use crate::lens::Lens;
-use crate::values::{SliceValue, Values};
+use crate::values::Values;
 use crate::view::Seen;
 
 mod power_losses;
