@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use footpath_api::catalog::Catalogs;
 use footpath_engine::catalog::{Catalog, Row};
 use footpath_model::record::FrameView;
@@ -21,7 +22,8 @@ impl Cataloguer {
     pub(super) fn load(store: Arc<dyn Store>, catalogs: Arc<Catalogs>, first: u64) -> anyhow::Result<Self> {
         for project in store.projects()? {
             let rows = store.catalog(project.number)?.into_iter();
-            catalogs.put(project.number, Catalog::load(rows.map(row))?);
+            let catalog = Catalog::load(rows.map(row)).context("the store state.redb is damaged")?;
+            catalogs.put(project.number, catalog);
         }
         catalogs.stored_below(store.catalog_position()?.map_or(first, |last| last + 1));
         Ok(Self { store, catalogs })

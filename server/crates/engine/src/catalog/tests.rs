@@ -44,21 +44,20 @@ fn golden() {
     let (at, two) = (2 * SECOND, "string");
     let names = [("pay", (2, at, at)), ("view", (1, SECOND, SECOND))];
     assert_eq!(said.names, BTreeMap::from(names.map(|(name, facts)| (name.to_owned(), facts))));
-    let properties: [(&str, &str, &[(&str, u64)]); 9] = [
-        ("event pay", "amount", &[("int", 1), (two, 1)]),
-        ("event pay", "plan", &[(two, 1)]),
-        ("context", "os", &[(two, 2)]),
-        ("context", "campaign.source", &[(two, 2)]),
-        ("person", "tier", &[(two, 1)]),
-        ("person", "since", &[("int", 1)]),
-        ("person", "spent", &[("double", 1)]),
-        ("person", "trial", &[]),
-        ("group company", "size", &[("double", 1)]),
+    let types = |types: &[(&'static str, u64)]| types.iter().copied().collect::<BTreeMap<_, _>>();
+    let properties = [
+        ("event pay", "amount", types(&[("int", 1), (two, 1)])),
+        ("event pay", "plan", types(&[(two, 1)])),
+        ("context", "os", types(&[(two, 2)])),
+        ("context", "campaign.source", types(&[(two, 2)])),
+        ("person", "tier", types(&[(two, 1)])),
+        ("person", "since", types(&[("int", 1)])),
+        ("person", "spent", types(&[("double", 1)])),
+        ("person", "trial", types(&[])),
+        ("group company", "size", types(&[("double", 1)])),
     ];
-    let properties = properties.map(|(owner, key, types)| {
-        let types: BTreeMap<_, _> = types.iter().copied().collect();
-        ((owner.to_owned(), key.to_owned()), (types, at, at))
-    });
+    let properties =
+        properties.map(|(owner, key, types)| ((owner.to_owned(), key.to_owned()), (types, at, at)));
     assert_eq!(said.properties, BTreeMap::from(properties));
 }
 
@@ -201,6 +200,8 @@ fn candidates_have_a_bound_and_the_newest_stay() {
     let mut ticks = Vec::new();
     catalog.each_owner(&mut |properties| properties.candidate_ticks(&mut ticks));
     assert_eq!(ticks.len(), catalog.room.candidates);
+    let of_the_first_name = 20 * KEYS as u64;
+    assert!(ticks.iter().all(|tick| *tick > of_the_first_name), "the oldest went");
     // The last values are still known: four more actors make them samples.
     for actor in 2..=5 {
         see(&mut catalog, [&batch(200 * SECOND, vec![Event { name: "f", ..different(actor, round) }])]);
