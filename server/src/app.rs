@@ -80,6 +80,8 @@ impl App {
             stored: pipeline.stored.clone(),
             projection: Arc::clone(&pipeline.projection),
             catalogs: Arc::clone(&pipeline.catalogs),
+            turn: tokio::sync::Mutex::default(),
+            merge_limit: config.merge_limit,
             clock,
             codes: OneTimeCodes::new(Box::new(random_fill)),
             cursors,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use anyhow::Context as _;
 use footpath_api::catalog::Catalogs;
 use footpath_api::projection::Projection;
+use footpath_api::rows::ledger_entry;
 use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
 use footpath_live::{Counted, Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
@@ -15,7 +16,7 @@ use footpath_log::{
     EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
 };
 use footpath_model::clock::Clock;
-use footpath_store::Store;
+use footpath_store::{DefinitionKind, Store};
 
 use crate::app::random;
 use crate::backlog::{Backlog, Readers};
@@ -186,7 +187,8 @@ fn start_live(
         known: known_projects(store.as_ref())?,
         names: Box::new(name),
         ledger: Arc::new(move |number| {
-            let rows = decisions.identity(number, 0).map_err(|error| LiveError::Project(error.to_string()))?;
+            let rows =
+                decisions.identity(number, 0).map_err(|error| LiveError::Project(error.to_string()))?;
             Ok(rows.iter().filter_map(ledger_entry).collect())
         }),
         images: Some(images),

@@ -253,7 +253,8 @@ impl v1::admin_service_server::AdminService for AdminApi {
         check_text("project.title", &merged.title)?;
         check_zone(&merged.time_zone)?;
         let wanted = settings::read(&merged)?;
-        let row = self.context.store.update_project(&row.id, &merged.title, &merged.time_zone).map_err(store)?;
+        let row =
+            self.context.store.update_project(&row.id, &merged.title, &merged.time_zone).map_err(store)?;
         if wanted != known {
             self.settle(&row, wanted.clone()).await?;
         }

@@ -38,7 +38,11 @@ impl DefinitionApi {
         Self { context }
     }
 
-    async fn create<K: Kind>(&self, project: &ProjectRow, message: K::Message) -> Result<Shown<K::Message>, Status> {
+    async fn create<K: Kind>(
+        &self,
+        project: &ProjectRow,
+        message: K::Message,
+    ) -> Result<Shown<K::Message>, Status> {
         let asked = K::read(&message, 1, &project.time_zone)?;
         let _turn = self.context.turn.lock().await;
         let wanted = resolve(&self.context, &project.id, asked)?;
@@ -128,9 +132,16 @@ impl DefinitionApi {
     }
 
     /// Whether the live path counts a definition, and how far it is.
-    fn progress(&self, project: u32, key: &footpath_live::ViewKey, version: u64) -> (v1::DefinitionState, u32) {
+    fn progress(
+        &self,
+        project: u32,
+        key: &footpath_live::ViewKey,
+        version: u64,
+    ) -> (v1::DefinitionState, u32) {
         match self.context.hub.standing(project, key) {
-            Some(standing) if standing.live && standing.version == version => (v1::DefinitionState::Live, 100),
+            Some(standing) if standing.live && standing.version == version => {
+                (v1::DefinitionState::Live, 100)
+            }
             standing => (v1::DefinitionState::Backfilling, standing.map_or(0, |standing| standing.percent)),
         }
     }
@@ -292,7 +303,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListFunnelsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let (funnels, next_page_token) = self.list::<CountedFunnel>(&project, page.page_size, &page.page_token)?;
+        let (funnels, next_page_token) =
+            self.list::<CountedFunnel>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListFunnelsResponse { funnels, next_page_token }))
     }
 
@@ -332,7 +344,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListMetricsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let (metrics, next_page_token) = self.list::<CountedMetric>(&project, page.page_size, &page.page_token)?;
+        let (metrics, next_page_token) =
+            self.list::<CountedMetric>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListMetricsResponse { metrics, next_page_token }))
     }
 
@@ -372,7 +385,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let (segments, next_page_token) = self.list::<SegmentDefinition>(&project, page.page_size, &page.page_token)?;
+        let (segments, next_page_token) =
+            self.list::<SegmentDefinition>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListSegmentsResponse { segments, next_page_token }))
     }
 

@@ -81,9 +81,8 @@ impl v1::person_service_server::PersonService for PersonApi {
         let v1::GetPersonRequest { id, identity_epoch, .. } = request.into_inner();
         let identity_epoch = Some(identity_epoch).filter(|epoch| *epoch != 0);
         let asked = self.queries.asked(&project)?;
-        let answer = asked.answer(move |source| {
-            footpath_query::person(source, &PersonQuery { id: &id, identity_epoch })
-        });
+        let answer = asked
+            .answer(move |source| footpath_query::person(source, &PersonQuery { id: &id, identity_epoch }));
         let person = answer.await?.ok_or_else(person_unknown)?;
         Ok(Response::new(v1::GetPersonResponse {
             properties: Some(properties(&person.properties)),

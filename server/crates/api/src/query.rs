@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use footpath_live::Progress;
-use footpath_log::{Gap, StreamKey};
 use footpath_engine::{LedgerEntry, SessionRules};
 use footpath_history::Pinned;
+use footpath_live::Progress;
+use footpath_log::{Gap, StreamKey};
 use footpath_model::id::EventId;
 use footpath_model::record::Outcome;
 use footpath_proto::v1;

@@ -1,8 +1,9 @@
 //! Between stored rows and the API's messages.
 
+use footpath_engine::LedgerEntry;
 use footpath_ingest::RefusedRecord;
 use footpath_proto::v1;
-use footpath_store::{DefinitionKind, DefinitionRow, RefusedRow};
+use footpath_store::{DefinitionKind, DefinitionRow, IdentityRow, RefusedRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::Status;

@@ -21,8 +21,11 @@ const MAX_LIMIT_US: i64 = 7 * 1_440 * MINUTE_US;
 /// # Errors
 /// If the store fails.
 pub fn of(context: &Context, project: &str) -> Result<ProjectSettings, Status> {
-    let Some(row) = context.store.settings(project).map_err(store)? else { return Ok(ProjectSettings::default()) };
-    serde_json::from_str(&row.json).map_err(|error| internal(&format!("the stored settings cannot be read: {error}")))
+    let Some(row) = context.store.settings(project).map_err(store)? else {
+        return Ok(ProjectSettings::default());
+    };
+    serde_json::from_str(&row.json)
+        .map_err(|error| internal(&format!("the stored settings cannot be read: {error}")))
 }
 
 /// A project as the API shows it.

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use footpath_engine::general::NO_VALUE;
-use footpath_engine::{ActorKey, Change, FunnelEvent, FunnelTotals, Moved, NeedsRefold, Plan, SliceValue, Tallies, UnitFunnel};
+use footpath_engine::{
+    ActorKey, Change, FunnelEvent, FunnelTotals, Moved, NeedsRefold, Plan, SliceValue, Tallies, UnitFunnel,
+};
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
 
@@ -390,7 +392,11 @@ impl FunnelView {
         let mut named: Vec<Slice> = Vec::new();
         let mut rest: Option<Slice> = None;
         for (value, totals) in all {
-            let own = Slice { value: values.value(value), reached: totals.reached().to_vec(), took: totals.took().clone() };
+            let own = Slice {
+                value: values.value(value),
+                reached: totals.reached().to_vec(),
+                took: totals.took().clone(),
+            };
             let is_special = value == NO_VALUE || value < crate::values::FIRST;
             if named.len() < NAMED || (is_special && value != crate::values::OTHER) {
                 named.push(own);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use footpath_engine::{SliceValue, Tallies};
 use footpath_engine::metric::Sketch;
+use footpath_engine::{SliceValue, Tallies};
 use footpath_model::definition::FunnelDefinition;
 use hashbrown::HashMap;
 use parking_lot::RwLock;

@@ -49,7 +49,8 @@ impl Lens {
         let select = |by: &PropertyRef| Selector::new(&by.scope, &by.property, by.as_of);
         let breakdown = definition.breakdown.as_ref();
         let all_steps = breakdown.filter(|by| by.attribution == Attribution::AllSteps);
-        let mut names: Vec<_> = matcher.names().map(|(name, steps)| (name.to_owned(), steps.clone())).collect();
+        let mut names: Vec<_> =
+            matcher.names().map(|(name, steps)| (name.to_owned(), steps.clone())).collect();
         names.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Self {
             project: project.to_owned(),

@@ -49,7 +49,8 @@ impl Values {
             NOT_SET => SliceValue::NotSet,
             NO_VALUE => SliceValue::NotReached,
             number => {
-                let text = number.checked_sub(FIRST).and_then(|i| self.0.lock().texts.get(i as usize).cloned());
+                let text =
+                    number.checked_sub(FIRST).and_then(|i| self.0.lock().texts.get(i as usize).cloned());
                 text.map_or(SliceValue::Other, SliceValue::Is)
             }
         }

@@ -51,10 +51,7 @@ pub fn took(sketch: &Sketch) -> Option<v1::ConversionTime> {
 
 /// A span of time; one that reaches to now ends at `now_us`.
 pub fn span(span: Span, now_us: i64) -> v1::TimeSpan {
-    v1::TimeSpan {
-        from: Some(timestamp(span.from_us)),
-        to: Some(timestamp(span.to_us.unwrap_or(now_us))),
-    }
+    v1::TimeSpan { from: Some(timestamp(span.from_us)), to: Some(timestamp(span.to_us.unwrap_or(now_us))) }
 }
 
 /// A series of a metric; `percentiles` are those that were asked for.
@@ -97,7 +94,10 @@ fn metric_value(value: &MetricValue, percentiles: &[f64]) -> v1::MetricValue {
         MetricValue::Percentiles(all) => {
             let values = all.first().map(|one| one.values.as_slice()).unwrap_or_default();
             let pairs = percentiles.iter().zip(values);
-            let pair = |(percentile, value): (&f64, &f64)| v1::PercentileValue { percentile: *percentile, value: *value };
+            let pair = |(percentile, value): (&f64, &f64)| v1::PercentileValue {
+                percentile: *percentile,
+                value: *value,
+            };
             v1::MetricValue { percentiles: pairs.map(pair).collect(), ..message }
         }
     }

@@ -112,9 +112,27 @@ impl Kind for CountedFunnel {
 
     fn take(known: &mut v1::Funnel, wanted: &v1::Funnel, field: &str) -> bool {
         take!(
-            known, wanted, field, title, steps, window, range, preset, window_from, entry, order, ties,
-            tie_tolerance, counting, group_type, exclusions, exclusion_effect, hold_constant, breakdown,
-            window_funnel, include_internal
+            known,
+            wanted,
+            field,
+            title,
+            steps,
+            window,
+            range,
+            preset,
+            window_from,
+            entry,
+            order,
+            ties,
+            tie_tolerance,
+            counting,
+            group_type,
+            exclusions,
+            exclusion_effect,
+            hold_constant,
+            breakdown,
+            window_funnel,
+            include_internal
         );
         true
     }
@@ -170,7 +188,8 @@ impl Kind for CountedMetric {
 
     fn take(known: &mut v1::Metric, wanted: &v1::Metric, field: &str) -> bool {
         // The parts of the oneof are the measure by another name.
-        let field = if matches!(field, "events" | "ratio" | "sessions" | "conversion") { "measure" } else { field };
+        let field =
+            if matches!(field, "events" | "ratio" | "sessions" | "conversion") { "measure" } else { field };
         take!(known, wanted, field, title, measure, breakdown, include_internal);
         true
     }

@@ -2,7 +2,9 @@
 
 use footpath_model::control::CountedFunnel;
 use footpath_proto::v1;
-use footpath_query::{Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, FunnelPerson, FunnelPersonsQuery, FunnelQuery};
+use footpath_query::{
+    Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, FunnelPerson, FunnelPersonsQuery, FunnelQuery,
+};
 use footpath_store::ProjectRow;
 use tonic::{Response, Status};
 
@@ -48,7 +50,8 @@ impl QueryApi {
         project: &ProjectRow,
         request: v1::QueryFunnelRequest,
     ) -> Result<Response<v1::QueryFunnelResponse>, Status> {
-        let named = Named { id: &request.funnel_id, funnel: request.funnel.as_ref(), range: request.range.as_ref() };
+        let named =
+            Named { id: &request.funnel_id, funnel: request.funnel.as_ref(), range: request.range.as_ref() };
         let counted = self.counted(project, &named)?;
         let (version, top) = (counted.definition.version, top(request.top)?);
         let asked = self.asked(project)?;
@@ -95,11 +98,13 @@ impl QueryApi {
         project: &ProjectRow,
         request: v1::ListFunnelPersonsRequest,
     ) -> Result<Response<v1::ListFunnelPersonsResponse>, Status> {
-        let named = Named { id: &request.funnel_id, funnel: request.funnel.as_ref(), range: request.range.as_ref() };
+        let named =
+            Named { id: &request.funnel_id, funnel: request.funnel.as_ref(), range: request.range.as_ref() };
         let counted = self.counted(project, &named)?;
         let limit = crate::page_size(request.page_size);
         let value = request.value.as_ref().map(|value| {
-            slice_value_of(value).ok_or_else(|| invalid("query_invalid", "value: name a value, not_set or not_reached"))
+            slice_value_of(value)
+                .ok_or_else(|| invalid("query_invalid", "value: name a value, not_set or not_reached"))
         });
         let value = value.transpose()?;
         let shape = format!("{counted:?}{value:?}");
@@ -111,12 +116,20 @@ impl QueryApi {
         let answer = self
             .asked(project)?
             .answer(move |source| {
-                let query =
-                    FunnelPersonsQuery { counted: &counted, identity_epoch: None, step, dropped, value, after, limit };
+                let query = FunnelPersonsQuery {
+                    counted: &counted,
+                    identity_epoch: None,
+                    step,
+                    dropped,
+                    value,
+                    after,
+                    limit,
+                };
                 footpath_query::funnel_persons(source, &query)
             })
             .await?;
-        let next_page_token = answer.next.map(|last| self.context.cursors.seal_page(&scope, &last.to_string()));
+        let next_page_token =
+            answer.next.map(|last| self.context.cursors.seal_page(&scope, &last.to_string()));
         Ok(Response::new(v1::ListFunnelPersonsResponse {
             persons: answer.persons.into_iter().map(person_message).collect(),
             next_page_token: next_page_token.unwrap_or_default(),
@@ -129,7 +142,8 @@ impl QueryApi {
         project: &ProjectRow,
         request: v1::ExplainFunnelRequest,
     ) -> Result<Response<v1::ExplainFunnelResponse>, Status> {
-        let named = Named { id: &request.funnel_id, funnel: request.funnel.as_ref(), range: request.range.as_ref() };
+        let named =
+            Named { id: &request.funnel_id, funnel: request.funnel.as_ref(), range: request.range.as_ref() };
         let counted = self.counted(project, &named)?;
         let person = request.person;
         let answer = self

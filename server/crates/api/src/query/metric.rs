@@ -18,7 +18,11 @@ const MOST_US: i64 = 31 * 86_400 * 1_000_000;
 
 impl QueryApi {
     /// The metric that is asked for: a defined one, or one that came along.
-    fn measured(&self, project: &ProjectRow, request: &v1::QueryMetricRequest) -> Result<CountedMetric, Status> {
+    fn measured(
+        &self,
+        project: &ProjectRow,
+        request: &v1::QueryMetricRequest,
+    ) -> Result<CountedMetric, Status> {
         match (request.metric_id.as_str(), &request.metric) {
             ("", Some(metric)) => {
                 let id = if metric.id.is_empty() { "unnamed" } else { &metric.id }.to_owned();
@@ -48,7 +52,10 @@ impl QueryApi {
         let answer = asked
             .answer(move |source| {
                 let (range, zone, counted) = (&range, zone.as_str(), &counted);
-                footpath_query::metric(source, &MetricQuery { counted, range, zone, unit, compare_previous, top })
+                footpath_query::metric(
+                    source,
+                    &MetricQuery { counted, range, zone, unit, compare_previous, top },
+                )
             })
             .await?;
         let all = |series: &[footpath_query::MetricSeries]| {
@@ -90,7 +97,8 @@ impl QueryApi {
                 footpath_query::sessions(source, &SessionsQuery { person, from_us, to_us, after, limit })
             })
             .await?;
-        let next = answer.next.map(|(at, who)| self.context.cursors.seal_page(&scope, &format!("{at}.{who}")));
+        let next =
+            answer.next.map(|(at, who)| self.context.cursors.seal_page(&scope, &format!("{at}.{who}")));
         Ok(Response::new(v1::ListSessionsResponse {
             sessions: answer.sessions.into_iter().map(session_message).collect(),
             next_page_token: next.unwrap_or_default(),

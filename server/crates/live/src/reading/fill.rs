@@ -109,10 +109,12 @@ impl Fill {
         percent: &mut dyn FnMut(u32),
     ) -> Result<(), LiveError> {
         let wants = view.wants();
-        let numbered: Option<hashbrown::HashMap<&str, usize>> = wants.names.as_ref().map(|names| {
-            names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect()
-        });
-        let names: Option<StdHashSet<String>> = wants.names.as_ref().map(|names| names.iter().cloned().collect());
+        let numbered: Option<hashbrown::HashMap<&str, usize>> = wants
+            .names
+            .as_ref()
+            .map(|names| names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect());
+        let names: Option<StdHashSet<String>> =
+            wants.names.as_ref().map(|names| names.iter().cloned().collect());
         let columns = columns_for(wants.needs);
         let scan = Scan { names: names.as_ref(), columns, ..Scan::all(self.project) };
         let (mut told, mut taken, mut at) = (0, 0, Progress::default());

@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use footpath_engine::{
-    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, SliceValue, Tallies, fold_general, link_control, link_event,
+    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, SliceValue, Tallies, fold_general,
+    link_control, link_event,
 };
 use footpath_history::Chunks;
 use footpath_log::{Entry, LogError, MemoryLog, SimDisk, pages};
 use footpath_model::clock::ManualClock;
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::{
-    Attribution, Counting, Entry as FunnelEntry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion, Order,
-    PropertyRef, Step,
+    Attribution, Counting, Entry as FunnelEntry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion,
+    Order, PropertyRef, Step,
 };
 use footpath_model::filter::Facts;
 use footpath_model::id::{EventId, Producer, actor_key};
@@ -108,7 +109,8 @@ fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
     };
     let minutes = Range::Last { n: 5, unit: RollingUnit::Minutes };
     let (id, steps) = (format!("f{funnel}"), vec![step(&["n0"]), step(&["n1"]), step(&["n2"])]);
-    let plain = FunnelDefinition { id, version, steps, window_us: 60 * SECOND, ..FunnelDefinition::default() };
+    let plain =
+        FunnelDefinition { id, version, steps, window_us: 60 * SECOND, ..FunnelDefinition::default() };
     let color = || PropertyRef { property: "color".into(), ..PropertyRef::default() };
     let (definition, range) = match shape {
         0 => (plain, minutes),
