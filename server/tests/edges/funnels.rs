@@ -26,7 +26,8 @@ async fn a_question_is_for_one_funnel() {
     let mut query = QueryServiceClient::new(channel);
     let mut ask = async |funnel_id: &str, funnel| {
         let (project, funnel_id) = ("default".into(), funnel_id.into());
-        let asked = v1::QueryFunnelRequest { project, funnel_id, funnel, range: None };
+        let asked =
+            v1::QueryFunnelRequest { project, funnel_id, funnel, ..v1::QueryFunnelRequest::default() };
         query.query_funnel(with(&admin, asked)).await
     };
     for (id, funnel) in [("", None), ("checkout", Some(funnel("once", "")))] {

@@ -46,6 +46,7 @@ impl DefinitionApi {
         let asked = K::read(&message, 1, &project.time_zone)?;
         let _turn = self.context.turn.lock().await;
         let wanted = resolve(&self.context, &project.id, asked)?;
+        wanted.can_be_followed()?;
         if let Some(known) = find::<K>(&self.context, &project.id, wanted.id())? {
             if known.clone().with_version(1) == wanted {
                 return self.shown(project, &known);
@@ -72,6 +73,7 @@ impl DefinitionApi {
         let merged = merge::<K>(known.message(), message, mask)?;
         let asked = K::read(&merged, known.version() + 1, &project.time_zone)?;
         let wanted = resolve(&self.context, &project.id, asked)?;
+        wanted.can_be_followed()?;
         let mut changes = vec![wanted.clone().put()];
         changes.extend(followers(&self.context, &project.id, &changes[0])?);
         self.context.record(project, &together(changes)).await?;
@@ -194,6 +196,7 @@ fn rewritten(
     let mut funnels = std::collections::HashMap::new();
     for known in all::<CountedFunnel>(context, project)? {
         if let Some(changed) = again(known, &mut |funnel| uses::Uses::filters(funnel, &mut |f| change(f))) {
+            changed.can_be_followed()?;
             funnels.insert(changed.id().to_owned(), changed.clone());
             changes.push(changed.put());
         }
@@ -221,6 +224,7 @@ pub fn with_internal(
     let mut changes = Vec::new();
     for mut known in all::<CountedFunnel>(context, project)? {
         known.internal = internal.cloned();
+        known.can_be_followed()?;
         let version = known.version() + 1;
         changes.push(known.with_version(version).put());
     }

@@ -200,14 +200,16 @@ impl FunnelView {
         });
     }
 
-    fn take_fold(&mut self, unit: u64, fold: UnitFunnel, cause: Cause) {
+    /// Takes what was read up to `at`.
+    fn take_fold(&mut self, unit: u64, fold: UnitFunnel, cause: Cause, at: Progress) {
         let (plan, from_us) = (&self.plan, self.book.from_us);
         let known = self.units.change(unit, || new_unit(plan, from_us));
         known.state.fold = fold;
         known.state.leaves_after = NEVER;
         match known.state.fold.advance(plan, from_us) {
             Ok(()) => self.book.judge(plan, known, cause),
-            Err(NeedsRefold) => {} // It was read for a range that begins later: the next reading is for this one.
+            // It was read for a range that begins later: the next reading is for this one.
+            Err(NeedsRefold) => self.stale.mark(unit, at),
         }
     }
 }
@@ -313,7 +315,7 @@ impl View for FunnelView {
         let Ok(folds) = brought.downcast::<Folds>() else { return };
         for (unit, fold) in *folds {
             let Some((upto, later)) = self.stale.finish(number, unit) else { continue };
-            self.take_fold(unit, fold, Cause::LateEvent);
+            self.take_fold(unit, fold, Cause::LateEvent, upto);
             for event in later {
                 self.apply(unit, event, upto);
             }
@@ -349,7 +351,7 @@ impl View for FunnelView {
         let read = |bytes: &mut &[u8]| UnitFunnel::decode(&self.plan, bytes).ok();
         decode(copied, read, |unit, fold| folds.push((unit, fold)))?;
         for (unit, fold) in folds {
-            self.take_fold(unit, fold, Cause::Definition);
+            self.take_fold(unit, fold, Cause::Definition, Progress::default());
         }
         Some(())
     }
@@ -373,13 +375,13 @@ impl View for FunnelView {
     fn numbers(&self) -> Numbers {
         let all = self.book.totals.all();
         let broken_down = self.counted.definition.breakdown.is_some();
-        Numbers::Funnel(FunnelNumbers {
+        Numbers::Funnel(Box::new(FunnelNumbers {
             reached: all.reached().to_vec(),
             took: all.took().clone(),
             causes: self.book.causes.clone(),
             slices: if broken_down { self.slices() } else { Vec::new() },
             ..FunnelNumbers::nothing(&self.counted.definition)
-        })
+        }))
     }
 }
 

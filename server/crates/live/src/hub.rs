@@ -113,7 +113,7 @@ pub enum Numbers {
     /// Not counted yet.
     None,
     /// A funnel's.
-    Funnel(FunnelNumbers),
+    Funnel(Box<FunnelNumbers>),
 }
 
 /// Where a view stands.

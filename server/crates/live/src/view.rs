@@ -61,7 +61,7 @@ impl Counted {
     /// Its numbers before any event.
     pub fn nothing(&self) -> Numbers {
         match self {
-            Self::Funnel(funnel) => Numbers::Funnel(FunnelNumbers::nothing(&funnel.definition)),
+            Self::Funnel(funnel) => Numbers::Funnel(Box::new(FunnelNumbers::nothing(&funnel.definition))),
             Self::Metric(_) => Numbers::None,
         }
     }

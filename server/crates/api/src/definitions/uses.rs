@@ -3,7 +3,8 @@
 
 use footpath_model::control::{CountedFunnel, CountedMetric};
 use footpath_model::definition::{
-    Aggregate, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step, Term,
+    Aggregate, Counting, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step,
+    Term,
 };
 use tonic::Status;
 
@@ -195,6 +196,32 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
         *place = Some(Box::new(known.ok_or_else(missing)?));
     }
     Ok(definition)
+}
+
+/// Whether the live path can follow a funnel.
+///
+/// # Errors
+/// INVALID_ARGUMENT that says what it cannot follow.
+pub fn can_be_followed(funnel: &CountedFunnel) -> Result<(), Status> {
+    let of_entity = |scope: &Scope| matches!(scope, Scope::Person | Scope::Group(_));
+    let mut entities = funnel.names().iter().any(|(_, name)| match name {
+        Name::Property(scope, _) => of_entity(scope),
+        Name::Event(_) => false,
+    });
+    funnel
+        .internal
+        .iter()
+        .for_each(|filter| filter.each(&mut |condition| entities |= of_entity(&condition.scope)));
+    let sessions = funnel.definition.counting == Counting::Sessions;
+    if !entities && !sessions {
+        return Ok(());
+    }
+    let what = if sessions { "counts sessions" } else { "reads properties of persons or groups" };
+    let what = format!(
+        "the funnel {:?} {what}; such funnels are not followed live: ask QueryFunnel for it",
+        funnel.id()
+    );
+    Err(invalid("definition_unsupported", &what))
 }
 
 /// All definitions of a kind in a project.

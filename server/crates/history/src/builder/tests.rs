@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use footpath_log::disk::Disk;
 use footpath_log::{Log, MemoryLog, SimDisk};
-use footpath_model::definition::{Condition, Op};
-use footpath_model::filter::holds;
+use footpath_model::definition::{AsOf, Condition, Op, Scope};
+use footpath_model::filter::{Facts, Test};
 use footpath_model::props::{Value, properties};
 use footpath_proto::v1 as pb;
 use pb::value::Kind as PbKind;
@@ -78,14 +78,23 @@ fn conditions(key: &str, value: &Value<'_>) -> Vec<Condition> {
     let wanted = [text, "true".to_owned(), "0.5".to_owned()];
     let ops = [Op::In, Op::NotEq, Op::Contains, Op::Gt, Op::Gte, Op::Lt, Op::IsSet, Op::IsNotSet];
     let pairs = ops.into_iter().flat_map(|op| wanted.iter().cloned().map(move |value| (op, value)));
-    pairs.map(|(op, value)| Condition { property: key.to_owned(), op, values: vec![value] }).collect()
+    let condition = |(op, value)| Condition {
+        property: key.to_owned(),
+        scope: Scope::Event,
+        as_of: AsOf::AtEvent,
+        op,
+        values: vec![value],
+    };
+    pairs.map(condition).collect()
 }
 
 fn same_properties(before: &StoredRow<'_>, after: &StoredRow<'_>) {
     assert_eq!(Row::of(before), Row::of(after));
     for (key, value) in properties(before.properties) {
         for condition in conditions(key, &value) {
-            let (was, is) = (holds(&condition, before.properties), holds(&condition, after.properties));
+            let test = Test::new(&condition.clone().into()).unwrap();
+            let holds = |properties| test.holds(&Facts { properties, ..Facts::default() });
+            let (was, is) = (holds(before.properties), holds(after.properties));
             assert_eq!(was, is, "{condition:?} on {value:?}");
         }
     }
