@@ -32,7 +32,8 @@ fn attempts_are_those_that_count_and_events_serve_their_steps() {
         let own = naive.into_iter().find(|(own, _)| *own == unit).map_or(Vec::new(), |(_, own)| own);
         let mut expected: Vec<_> = own.iter().map(|(attempt, _)| attempt.steps.count_ones()).collect();
         let mut found: Vec<_> = answer.attempts.iter().map(|attempt| attempt.steps.len() as u32).collect();
-        (expected.sort_unstable(), found.sort_unstable());
+        expected.sort_unstable();
+        found.sort_unstable();
         assert_eq!(found, expected, "seed {seed}");
         let own = asked.units(&world).remove(&unit).unwrap_or_default();
         for event in &answer.events {

@@ -190,7 +190,7 @@ fn span(rng: &mut Rng) -> (i64, i64) {
     (from_us, from_us + (1 + rng.below(40) as i64) * HOUR_US + rng.below(100) as i64)
 }
 
-fn within<'t>(told: &'t [Told], (from_us, to_us): (i64, i64)) -> Vec<&'t Told> {
+fn within(told: &[Told], (from_us, to_us): (i64, i64)) -> Vec<&Told> {
     told.iter().filter(|told| (from_us..to_us).contains(&told.time_us)).collect()
 }
 

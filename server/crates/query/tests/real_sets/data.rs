@@ -97,5 +97,5 @@ pub fn cdnow() -> Option<Vec<Event>> {
         }
     };
     let text = unpacked("cdnow/CDNOW_master.txt.gz")?;
-    Some(text.lines().filter(|line| !line.trim().is_empty()).map(event).collect())
+    Some(text.lines().skip(1).filter(|line| !line.trim().is_empty()).map(event).collect())
 }
