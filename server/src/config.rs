@@ -75,6 +75,9 @@ pub struct Config {
     /// Properties with a Parquet column of their own from now on, as in p_total_money for total:money: key:kind pairs separated by commas; kinds are string, int, double, decimal, money, bool, time and json.
     #[arg(long, env = "FOOTPATH_PROMOTE", value_delimiter = ',')]
     pub promote: Vec<Promoted>,
+    /// Most ids that a merge or unmerge of persons may move without an admin.
+    #[arg(long, env = "FOOTPATH_MERGE_LIMIT", default_value = "100")]
+    pub merge_limit: usize,
     /// Time between two images of the live state.
     #[arg(long, env = "FOOTPATH_IMAGE_INTERVAL", default_value = "60s", value_parser = duration)]
     pub image_interval: Duration,

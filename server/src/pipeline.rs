@@ -5,16 +5,18 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use anyhow::Context as _;
+use footpath_api::catalog::Catalogs;
 use footpath_api::projection::Projection;
+use footpath_api::rows::ledger_entry;
 use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
-use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
+use footpath_live::{Counted, Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{
     EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
 };
 use footpath_model::clock::Clock;
-use footpath_store::Store;
+use footpath_store::{DefinitionKind, Store};
 
 use crate::app::random;
 use crate::backlog::{Backlog, Readers};
@@ -38,6 +40,8 @@ pub struct Pipeline {
     pub stored: Stored,
     /// How far the store follows the log.
     pub projection: Arc<Projection>,
+    /// Names and properties as they were seen.
+    pub catalogs: Arc<Catalogs>,
     refused: RefusedEvents,
     spares: SpareKeeper,
     writer: Option<ChunkWriter>,
@@ -76,7 +80,9 @@ impl Pipeline {
         let stored = Stored::new(Arc::clone(&shared), Arc::clone(&chunks));
         let projection = Arc::new(Projection::default());
         // Before the live path, which takes the definitions from the store.
-        let projector = Projector::start(shared, Arc::clone(store), Arc::clone(&projection))?;
+        let catalogs = Arc::new(Catalogs::default());
+        let (carried, seen) = (Arc::clone(&projection), Arc::clone(&catalogs));
+        let projector = Projector::start(shared, Arc::clone(store), carried, seen)?;
         let hub = Arc::new(Hub::new(TAIL_FRAMES));
         let images = ImageOptions {
             disk: Arc::new(RealDisk::open(&config.data.join("images"), WriteMode::Buffered)?),
@@ -84,7 +90,7 @@ impl Pipeline {
             every: config.image_interval,
             durable: Arc::new(AtomicU64::new(0)),
         };
-        let needed = needed(&chunks, &ingest, &projection, &images);
+        let needed = needed(&chunks, &ingest, &projection, &catalogs, &images);
         let read = read(writer.as_ref(), &hub);
         let metrics = Arc::clone(ingest.metrics());
         let backlog = Backlog::start(Arc::clone(&log), metrics, Readers { needed, read })?;
@@ -97,6 +103,7 @@ impl Pipeline {
             chunks,
             stored,
             projection,
+            catalogs,
             refused,
             spares,
             writer,
@@ -167,7 +174,7 @@ fn start_live(
     clock: &Arc<dyn Clock>,
     images: ImageOptions,
 ) -> anyhow::Result<Live> {
-    let projects = Arc::clone(store);
+    let (projects, decisions) = (Arc::clone(store), Arc::clone(store));
     let name = move |number| {
         let all = projects.projects().map_err(|error| LiveError::Project(error.to_string()))?;
         Ok(all.into_iter().find(|project| project.number == number).map(|project| project.id))
@@ -179,6 +186,11 @@ fn start_live(
         clock: Arc::clone(clock),
         known: known_projects(store.as_ref())?,
         names: Box::new(name),
+        ledger: Arc::new(move |number| {
+            let rows =
+                decisions.identity(number, 0).map_err(|error| LiveError::Project(error.to_string()))?;
+            Ok(rows.iter().filter_map(ledger_entry).collect())
+        }),
         images: Some(images),
     })?)
 }
@@ -187,13 +199,14 @@ fn start_live(
 fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
     let mut known = Vec::new();
     for project in store.projects()? {
-        let rows = store.funnels(&project.id, None, usize::MAX)?;
+        let rows = store.definitions(&project.id, DefinitionKind::Funnel, None, usize::MAX)?;
         let funnels = rows.iter().map(|row| {
-            serde_json::from_str(&row.json)
-                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))
+            let funnel = serde_json::from_str(&row.json)
+                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))?;
+            Ok(Counted::Funnel(Box::new(funnel)))
         });
-        let funnels = funnels.collect::<anyhow::Result<_>>()?;
-        known.push(KnownProject { number: project.number, id: project.id, funnels });
+        let counted = funnels.collect::<anyhow::Result<_>>()?;
+        known.push(KnownProject { number: project.number, id: project.id, counted });
     }
     Ok(known)
 }
@@ -203,13 +216,15 @@ fn needed(
     chunks: &Arc<Chunks>,
     ingest: &Ingest,
     projection: &Arc<Projection>,
+    catalogs: &Arc<Catalogs>,
     images: &ImageOptions,
 ) -> Box<dyn Fn() -> u64 + Send> {
-    let (chunks, projection) = (Arc::clone(chunks), Arc::clone(projection));
+    let (chunks, projection, catalogs) = (Arc::clone(chunks), Arc::clone(projection), Arc::clone(catalogs));
     let (snapshot, image) = (ingest.snapshot_position(), Arc::clone(&images.durable));
     Box::new(move || {
         let durable = snapshot.load(Acquire).min(image.load(Acquire));
-        chunks.trim_floor().min(durable).min(projection.progress().position)
+        let stored = projection.progress().position.min(catalogs.stored_position());
+        chunks.trim_floor().min(durable).min(stored)
     })
 }
 

@@ -57,9 +57,11 @@ impl Spec {
                 property: PLAN.to_owned(),
                 operator: v1::ConditionOperator::Equals.into(),
                 values: vec![plan.to_owned()],
+                ..v1::PropertyCondition::default()
             });
             let conditions = plan.into_iter().collect();
-            v1::FunnelStep { label: (*name).to_owned(), events: vec![(*name).to_owned()], conditions }
+            let events = vec![(*name).to_owned()];
+            v1::FunnelStep { label: (*name).to_owned(), events, conditions, ..v1::FunnelStep::default() }
         };
         let fixed = v1::FixedRange { from: rfc3339(self.from_s), to: rfc3339(self.to_s) };
         v1::Funnel {

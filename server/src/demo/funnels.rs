@@ -73,5 +73,6 @@ fn step(label: &str, events: &[&str]) -> v1::FunnelStep {
         label: label.into(),
         events: events.iter().map(|&name| name.to_owned()).collect(),
         conditions: Vec::new(),
+        ..v1::FunnelStep::default()
     }
 }

@@ -82,7 +82,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Funnel>> {
 /// What the server will check, before the first funnel is changed.
 fn check(funnel: &Funnel) -> anyhow::Result<()> {
     let message = funnel.to_message()?;
-    convert::funnel(&message, 1).map_err(|status| explain(&status))?;
+    convert::funnel(&message, 1, "UTC").map_err(|status| explain(&status))?;
     Ok(())
 }
 

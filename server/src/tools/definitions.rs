@@ -180,6 +180,7 @@ impl Step {
             label: self.label.clone(),
             events: self.events.clone(),
             conditions: self.conditions.iter().map(Condition::to_message).collect::<anyhow::Result<_>>()?,
+            ..v1::FunnelStep::default()
         })
     }
 
@@ -203,6 +204,7 @@ impl Condition {
             property: self.property.clone(),
             operator: operator.into(),
             values: self.values.iter().cloned().map(String::from).collect(),
+            ..v1::PropertyCondition::default()
         })
     }
 

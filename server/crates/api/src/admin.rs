@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use footpath_model::control::{Control, ProjectSettings};
 use footpath_proto::v1;
 use footpath_store::{Environment, KeyRow, NewProject, PrivacyRow, ProjectRow};
 use parking_lot::Mutex;
@@ -13,6 +14,8 @@ use crate::access::{Claims, Role, hash_secret};
 use crate::context::Context;
 use crate::convert::timestamp;
 use crate::cursor::{Kind, Scope};
+use crate::definitions;
+use crate::settings::{self, project_message};
 use crate::status::{denied, invalid, not_found, store};
 
 /// How long a code works.
@@ -68,6 +71,47 @@ impl AdminApi {
     pub fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
+
+    /// Writes settings, and the definitions that they make others of.
+    async fn settle(&self, row: &ProjectRow, settings: ProjectSettings) -> Result<(), Status> {
+        let known = settings::of(&self.context, &row.id)?;
+        let mut changes = Vec::new();
+        if known.internal != settings.internal {
+            changes = definitions::with_internal(&self.context, &row.id, settings.internal.as_ref())?;
+        }
+        changes.insert(0, Control::PutSettings(Box::new(settings)));
+        self.context.record(row, &definitions::together(changes)).await
+    }
+}
+
+fn check_zone(zone: &str) -> Result<(), Status> {
+    if jiff::tz::TimeZone::get(zone).is_ok() {
+        return Ok(());
+    }
+    Err(invalid("time_zone_unknown", "project.time_zone: an IANA name such as Europe/Zurich"))
+}
+
+fn merge(
+    mut known: v1::Project,
+    wanted: v1::Project,
+    mask: Option<prost_types::FieldMask>,
+) -> Result<v1::Project, Status> {
+    let paths = mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty());
+    let Some(paths) = paths else { return Ok(v1::Project { id: known.id, ..wanted }) };
+    for path in paths {
+        match path.as_str() {
+            "title" => known.title.clone_from(&wanted.title),
+            "time_zone" => known.time_zone.clone_from(&wanted.time_zone),
+            "session_gap" => known.session_gap = wanted.session_gap,
+            "session_limit" => known.session_limit = wanted.session_limit,
+            "internal_traffic" => known.internal_traffic.clone_from(&wanted.internal_traffic),
+            other => {
+                let what = format!("update_mask: {other:?} is no field of a project that can be changed");
+                return Err(invalid("update_mask_invalid", &what));
+            }
+        }
+    }
+    Ok(known)
 }
 
 /// Makes a key and stores its hash; the secret is not kept.
@@ -98,15 +142,6 @@ pub fn create_key(
     };
     context.store.create_key(&row).map_err(store)?;
     Ok((row, secret))
-}
-
-fn project_message(row: ProjectRow) -> v1::Project {
-    v1::Project {
-        id: row.id,
-        title: row.title,
-        time_zone: row.time_zone,
-        created_at: Some(timestamp(row.created_at_us)),
-    }
 }
 
 fn key_message(row: &KeyRow) -> v1::ProjectKey {
@@ -190,17 +225,40 @@ impl v1::admin_service_server::AdminService for AdminApi {
             return Err(invalid("project_id_invalid", "project.id: 1 to 32 of a-z, 0-9, \"-\""));
         }
         check_text("project.title", &project.title)?;
-        let zone = if project.time_zone.is_empty() { "UTC".to_owned() } else { project.time_zone };
-        if jiff::tz::TimeZone::get(&zone).is_err() {
-            return Err(invalid(
-                "time_zone_unknown",
-                "project.time_zone: an IANA name such as Europe/Zurich",
-            ));
-        }
+        let time_zone = if project.time_zone.is_empty() { "UTC" } else { &project.time_zone }.to_owned();
+        check_zone(&time_zone)?;
         let now = self.context.clock.now_us();
-        let wanted = NewProject { id: project.id, title: project.title, time_zone: zone, created_at_us: now };
+        let (id, title) = (project.id.clone(), project.title.clone());
+        let wanted = NewProject { id, title, time_zone, created_at_us: now };
+        let settings = settings::read(&project)?;
+        let _turn = self.context.turn.lock().await;
         let row = self.context.store.create_project(&wanted).map_err(store)?;
-        Ok(Response::new(v1::CreateProjectResponse { project: Some(project_message(row)) }))
+        let known = settings::of(&self.context, &row.id)?;
+        if known != settings {
+            self.settle(&row, settings.clone()).await?;
+        }
+        Ok(Response::new(v1::CreateProjectResponse { project: Some(project_message(&row, &settings)) }))
+    }
+
+    async fn update_project(
+        &self,
+        request: Request<v1::UpdateProjectRequest>,
+    ) -> Result<Response<v1::UpdateProjectResponse>, Status> {
+        let request_project = request.get_ref().project.clone().unwrap_or_default();
+        let row = self.context.allowed(&request, &request_project.id)?;
+        let mask = request.into_inner().update_mask;
+        let _turn = self.context.turn.lock().await;
+        let known = settings::of(&self.context, &row.id)?;
+        let merged = merge(project_message(&row, &known), request_project, mask)?;
+        check_text("project.title", &merged.title)?;
+        check_zone(&merged.time_zone)?;
+        let wanted = settings::read(&merged)?;
+        let row =
+            self.context.store.update_project(&row.id, &merged.title, &merged.time_zone).map_err(store)?;
+        if wanted != known {
+            self.settle(&row, wanted.clone()).await?;
+        }
+        Ok(Response::new(v1::UpdateProjectResponse { project: Some(project_message(&row, &wanted)) }))
     }
 
     async fn list_projects(
@@ -216,7 +274,10 @@ impl v1::admin_service_server::AdminService for AdminApi {
         projects.retain(|row| caller.for_project(&row.id).is_ok() && row.id > after);
         projects.sort_by(|a, b| a.id.cmp(&b.id));
         let next_page_token = self.context.cursors.cut_page(&scope, &mut projects, size, |row| &row.id);
-        let projects = projects.into_iter().map(project_message).collect();
+        let shown = |row: &ProjectRow| {
+            settings::of(&self.context, &row.id).map(|settings| project_message(row, &settings))
+        };
+        let projects = projects.iter().map(shown).collect::<Result<_, _>>()?;
         Ok(Response::new(v1::ListProjectsResponse { projects, next_page_token }))
     }
 

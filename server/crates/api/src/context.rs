@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use footpath_engine::LedgerEntry;
 use footpath_history::Stored;
 use footpath_ingest::Ingest;
 use footpath_live::Hub;
 use footpath_log::Log;
 use footpath_model::clock::Clock;
+use footpath_model::control::Control;
 use footpath_store::{ProjectRow, Store};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
@@ -29,6 +31,13 @@ pub struct Context {
     pub stored: Stored,
     /// How far the store follows the log.
     pub projection: Arc<crate::projection::Projection>,
+    /// What there is: names and properties as they were seen.
+    pub catalogs: Arc<crate::catalog::Catalogs>,
+    /// Whatever is changed by control records changes one at a time, so that versions are judged against the row they
+    /// replace.
+    pub turn: tokio::sync::Mutex<()>,
+    /// Most ids that a merge of persons may move without an admin.
+    pub merge_limit: usize,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who may call what.
@@ -51,6 +60,24 @@ impl Context {
     /// Who makes this call; put there by the access layer.
     pub fn caller<T>(&self, request: &Request<T>) -> Caller {
         request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Anyone)
+    }
+
+    /// Writes a change into the log; returns when it is on disk and in the store.
+    ///
+    /// # Errors
+    /// UNAVAILABLE if that takes too long.
+    pub async fn record(&self, project: &ProjectRow, control: &Control) -> Result<(), Status> {
+        let written = self.ingest.control(project.number, control).await;
+        self.projection.reached(written.map_err(crate::ingest::ingest_error)?).await
+    }
+
+    /// Decisions about who is who in a project, as long as they are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn ledger(&self, project: u32) -> Result<Vec<LedgerEntry>, Status> {
+        let rows = self.store.identity(project, 0).map_err(crate::status::store)?;
+        Ok(rows.iter().filter_map(crate::rows::ledger_entry).collect())
     }
 
     /// A project by id.

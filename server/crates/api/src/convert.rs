@@ -11,13 +11,15 @@ use crate::status::invalid;
 
 mod filter;
 mod funnel;
+mod measure;
 mod metric;
 mod range;
 
 pub use filter::{filter_message, property_message};
 pub use funnel::{funnel, funnel_message};
+pub use measure::{conversion_time, metric_series, slice_value, slice_value_of, span, took};
 pub use metric::{internal, metric, metric_message, segment, segment_message};
-pub use range::{range, range_message};
+pub use range::range;
 
 /// A definition that is not valid, and the field that is why.
 fn wrong(field: &str, problem: &str) -> Status {
@@ -44,6 +46,16 @@ pub fn timestamp(us: i64) -> prost_types::Timestamp {
 /// Microseconds since 1970.
 pub fn micros(t: &prost_types::Timestamp) -> i64 {
     t.seconds.saturating_mul(1_000_000).saturating_add(i64::from(t.nanos) / 1000)
+}
+
+/// Microseconds of a duration.
+pub fn duration_us(duration: &prost_types::Duration) -> i64 {
+    duration.seconds.saturating_mul(1_000_000).saturating_add(i64::from(duration.nanos) / 1000)
+}
+
+/// A duration as the API writes it.
+pub fn duration(us: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds: us / 1_000_000, nanos: (us % 1_000_000 * 1000) as i32 }
 }
 
 /// JSON as the API's `Struct`.

@@ -72,6 +72,18 @@ pub enum Kind {
     ProjectKeys = 7,
     /// Pages of gaps.
     Gaps = 8,
+    /// Pages of names of events.
+    EventNames = 20,
+    /// Pages of properties.
+    Properties = 21,
+    /// Pages of metrics.
+    Metrics = 22,
+    /// Pages of segments.
+    Segments = 23,
+    /// Pages of a funnel's persons.
+    FunnelPersons = 30,
+    /// Pages of sessions.
+    Sessions = 31,
 }
 
 impl Kind {

@@ -10,7 +10,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
 use crate::cursor::Scope;
-use crate::status::{invalid, not_found, store, with_reason};
+use crate::status::{invalid, store, with_reason};
 
 mod kinds;
 mod uses;
@@ -38,7 +38,11 @@ impl DefinitionApi {
         Self { context }
     }
 
-    async fn create<K: Kind>(&self, project: &ProjectRow, message: K::Message) -> Result<Shown<K::Message>, Status> {
+    async fn create<K: Kind>(
+        &self,
+        project: &ProjectRow,
+        message: K::Message,
+    ) -> Result<Shown<K::Message>, Status> {
         let asked = K::read(&message, 1, &project.time_zone)?;
         let _turn = self.context.turn.lock().await;
         let wanted = resolve(&self.context, &project.id, asked)?;
@@ -46,8 +50,7 @@ impl DefinitionApi {
             if known.clone().with_version(1) == wanted {
                 return self.shown(project, &known);
             }
-            let what = format!("a {} with this id and other content exists; update it or choose another id", K::NAME);
-            return Err(with_reason(Code::AlreadyExists, &format!("{}_exists", K::NAME), &what, None));
+            return Err(K::exists());
         }
         self.context.record(project, &wanted.clone().put()).await?;
         self.shown(project, &wanted)
@@ -129,9 +132,16 @@ impl DefinitionApi {
     }
 
     /// Whether the live path counts a definition, and how far it is.
-    fn progress(&self, project: u32, key: &footpath_live::ViewKey, version: u64) -> (v1::DefinitionState, u32) {
+    fn progress(
+        &self,
+        project: u32,
+        key: &footpath_live::ViewKey,
+        version: u64,
+    ) -> (v1::DefinitionState, u32) {
         match self.context.hub.standing(project, key) {
-            Some(standing) if standing.live && standing.version == version => (v1::DefinitionState::Live, 100),
+            Some(standing) if standing.live && standing.version == version => {
+                (v1::DefinitionState::Live, 100)
+            }
             standing => (v1::DefinitionState::Backfilling, standing.map_or(0, |standing| standing.percent)),
         }
     }
@@ -248,9 +258,7 @@ pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Optio
 /// # Errors
 /// NOT_FOUND with what to do.
 pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K, Status> {
-    find(context, project, id)?.ok_or_else(|| {
-        not_found(&format!("{}_unknown", K::NAME), &format!("no such {}; {} names them", K::NAME, K::LIST))
-    })
+    find(context, project, id)?.ok_or_else(K::unknown)
 }
 
 /// Puts in what segments, settings and funnels say, for a definition that is only asked for once.
@@ -295,7 +303,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListFunnelsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let (funnels, next_page_token) = self.list::<CountedFunnel>(&project, page.page_size, &page.page_token)?;
+        let (funnels, next_page_token) =
+            self.list::<CountedFunnel>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListFunnelsResponse { funnels, next_page_token }))
     }
 
@@ -335,7 +344,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListMetricsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let (metrics, next_page_token) = self.list::<CountedMetric>(&project, page.page_size, &page.page_token)?;
+        let (metrics, next_page_token) =
+            self.list::<CountedMetric>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListMetricsResponse { metrics, next_page_token }))
     }
 
@@ -375,7 +385,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let page = request.into_inner();
-        let (segments, next_page_token) = self.list::<SegmentDefinition>(&project, page.page_size, &page.page_token)?;
+        let (segments, next_page_token) =
+            self.list::<SegmentDefinition>(&project, page.page_size, &page.page_token)?;
         Ok(Response::new(v1::ListSegmentsResponse { segments, next_page_token }))
     }
 
@@ -418,11 +429,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::GetMetricResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let known = required::<CountedMetric>(&self.context, &project.id, &request.get_ref().metric_id)?;
-        let key = footpath_live::ViewKey::Metric(known.id().to_owned());
-        let (state, backfill_percent) = self.progress(project.number, &key, known.version());
         let Shown { message, warnings } = self.shown(&project, &known)?;
-        let (metric, state) = (Some(message), state.into());
-        Ok(Response::new(v1::GetMetricResponse { metric, state, backfill_percent, warnings }))
+        Ok(Response::new(v1::GetMetricResponse { metric: Some(message), warnings }))
     }
 
     async fn get_segment(

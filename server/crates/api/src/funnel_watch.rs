@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::{CauseTotal, FunnelNumbers, Progress};
+use footpath_live::{CauseTotal, FunnelNumbers, Numbers, Progress, Shown, ViewKey};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch;
 
 use crate::context::Context;
+use crate::convert::{slice_value, took};
 use crate::cursor::{Cursor, Scope};
 use crate::live::{WatchState, watermark};
 
@@ -44,7 +45,8 @@ impl FunnelWatch<'_> {
         let mut progress = self.context.hub.complete();
         let caught_up = progress.wait_for(|progress| progress.position >= wanted);
         let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
-        let Some(mut cell) = self.context.hub.funnel(self.state.project(), self.funnel) else {
+        let key = ViewKey::Funnel(self.funnel.to_owned());
+        let Some(mut cell) = self.context.hub.view(self.state.project(), &key) else {
             self.state.end(self.id, "funnel_unknown", "no such funnel; ListFunnels names them").await;
             return;
         };
@@ -66,64 +68,82 @@ impl FunnelWatch<'_> {
     }
 
     /// What a subscriber has to hear to get from `last` to `now`; nothing if no number changed.
-    fn difference(&self, last: &FunnelNumbers, now: &FunnelNumbers) -> Option<Message> {
-        if last.version != now.version || last.live != now.live || last.percent != now.percent {
+    fn difference(&self, last: &Shown, now: &Shown) -> Option<Message> {
+        let (was, is) = (&last.standing, &now.standing);
+        if was.version != is.version || was.live != is.live || was.percent != is.percent {
             return Some(self.snapshot(now));
         }
-        if last.reached == now.reached && last.causes == now.causes {
+        let (Numbers::Funnel(last), Numbers::Funnel(numbers)) = (&last.numbers, &now.numbers) else {
+            return Some(self.snapshot(now));
+        };
+        if last == numbers {
             return None;
         }
-        let change = now.reached.iter().zip(&last.reached).map(|(n, l)| *n as i64 - *l as i64).collect();
+        let pairs = numbers.reached.iter().zip(&last.reached);
         Some(Message::FunnelDelta(v1::FunnelDelta {
             subscription_id: self.id.to_owned(),
-            change,
-            reached: now.reached.clone(),
-            causes: causes(last, now),
+            change: pairs.map(|(now, last)| *now as i64 - *last as i64).collect(),
+            reached: numbers.reached.clone(),
+            causes: causes(last, numbers),
             watermark: Some(self.watermark(now)),
             cursor: self.cursor(now),
+            conversion_time: took(&numbers.took),
+            slices: slices(numbers),
         }))
     }
 
-    fn snapshot(&self, numbers: &FunnelNumbers) -> Message {
-        let state = if numbers.live { v1::DefinitionState::Live } else { v1::DefinitionState::Backfilling };
-        Message::FunnelSnapshot(v1::FunnelSnapshot {
+    fn snapshot(&self, shown: &Shown) -> Message {
+        let standing = &shown.standing;
+        let state = if standing.live { v1::DefinitionState::Live } else { v1::DefinitionState::Backfilling };
+        let mut snapshot = v1::FunnelSnapshot {
             subscription_id: self.id.to_owned(),
             funnel_id: self.funnel.to_owned(),
-            version: numbers.version,
+            version: standing.version,
             state: state.into(),
-            backfill_percent: numbers.percent,
-            reached: numbers.reached.clone(),
-            watermark: Some(self.watermark(numbers)),
-            cursor: self.cursor(numbers),
-            labels: numbers.labels.clone(),
-        })
+            backfill_percent: standing.percent,
+            watermark: Some(self.watermark(shown)),
+            cursor: self.cursor(shown),
+            ..v1::FunnelSnapshot::default()
+        };
+        if let Numbers::Funnel(numbers) = &shown.numbers {
+            snapshot.reached.clone_from(&numbers.reached);
+            snapshot.labels.clone_from(&numbers.labels);
+            snapshot.conversion_time = took(&numbers.took);
+            snapshot.slices = slices(numbers);
+        }
+        Message::FunnelSnapshot(snapshot)
     }
 
-    fn watermark(&self, numbers: &FunnelNumbers) -> v1::Watermark {
-        let progress = Progress { position: numbers.position, processed_us: numbers.processed_us };
-        watermark(self.context, self.state.project(), progress)
+    fn watermark(&self, shown: &Shown) -> v1::Watermark {
+        watermark(self.context, self.state.project(), shown.standing.at)
     }
 
-    fn cursor(&self, numbers: &FunnelNumbers) -> String {
-        let at = Cursor { offset: numbers.position, ..Cursor::default() };
-        self.context.cursors.seal(self.scope, numbers.version, at)
+    fn cursor(&self, shown: &Shown) -> String {
+        let at = Cursor { offset: shown.standing.at.position, ..Cursor::default() };
+        self.context.cursors.seal(self.scope, shown.standing.version, at)
     }
 }
 
 /// The numbers, and how complete they are by now: a cell that did not change keeps its old position, while the live path
 /// went on. It publishes cells first and its progress last, so what it had reached before the cell is read is in it.
-fn newest(
-    progress: &watch::Receiver<Progress>,
-    cell: &mut watch::Receiver<Arc<FunnelNumbers>>,
-) -> Arc<FunnelNumbers> {
+fn newest(progress: &watch::Receiver<Progress>, cell: &mut watch::Receiver<Arc<Shown>>) -> Arc<Shown> {
     let reached = *progress.borrow();
-    let mut numbers = Arc::clone(&cell.borrow_and_update());
-    if numbers.live && numbers.position < reached.position {
-        let numbers = Arc::make_mut(&mut numbers);
-        numbers.position = reached.position;
-        numbers.processed_us = numbers.processed_us.max(reached.processed_us);
+    let mut shown = Arc::clone(&cell.borrow_and_update());
+    if shown.standing.live && shown.standing.at.position < reached.position {
+        let at = &mut Arc::make_mut(&mut shown).standing.at;
+        at.position = reached.position;
+        at.processed_us = at.processed_us.max(reached.processed_us);
     }
-    numbers
+    shown
+}
+
+fn slices(numbers: &FunnelNumbers) -> Vec<v1::FunnelSlice> {
+    let slice = |slice: &footpath_live::Slice| v1::FunnelSlice {
+        value: Some(slice_value(&slice.value)),
+        reached: slice.reached.clone(),
+        conversion_time: took(&slice.took),
+    };
+    numbers.slices.iter().map(slice).collect()
 }
 
 /// What each cause brought between `last` and `now`, steps included: their sum is the whole change.

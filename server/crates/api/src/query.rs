@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use footpath_engine::{LedgerEntry, SessionRules};
+use footpath_history::Pinned;
 use footpath_live::Progress;
 use footpath_log::{Gap, StreamKey};
-use footpath_model::control::CountedFunnel;
 use footpath_model::id::EventId;
 use footpath_model::record::Outcome;
 use footpath_proto::v1;
-use footpath_query::EventQuery;
+use footpath_query::{EventQuery, QueryError, Read, Source};
+use footpath_store::ProjectRow;
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
@@ -17,6 +19,11 @@ use crate::convert::{self, micros, timestamp};
 use crate::cursor::{Cursor, Kind, Scope};
 use crate::live::watermark;
 use crate::status::{invalid, query, store, unavailable};
+
+mod funnel;
+mod metric;
+
+pub(crate) use funnel::person_unknown;
 
 /// Microseconds in a minute.
 const MINUTE_US: i64 = 60_000_000;
@@ -33,26 +40,68 @@ impl QueryApi {
         Self { context }
     }
 
-    fn asked(&self, project: &str, request: &v1::QueryFunnelRequest) -> Result<CountedFunnel, Status> {
-        let mut asked = match (request.funnel_id.as_str(), &request.funnel) {
-            ("", Some(funnel)) if funnel.id.is_empty() => {
-                // Nobody will ask for it by name.
-                convert::funnel(&v1::Funnel { id: "unnamed".to_owned(), ..funnel.clone() }, 0)?
-            }
-            ("", Some(funnel)) => convert::funnel(funnel, 0)?,
-            ("", None) => {
-                let what = "name a defined funnel in funnel_id, or send one in funnel";
-                return Err(invalid("query_invalid", what));
-            }
-            (id, None) => crate::definitions::required(&self.context, project, id)?,
-            (_, Some(_)) => {
-                return Err(invalid("query_invalid", "set one of funnel_id and funnel, not both"));
-            }
+    /// Everything a question about a project needs.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) fn asked(&self, project: &ProjectRow) -> Result<Asked, Status> {
+        let settings = crate::settings::of(&self.context, &project.id)?;
+        let sessions = SessionRules::new(settings.session_gap_us, settings.session_max_us);
+        Ok(Asked {
+            // What is pinned first is in the ledger that is read then.
+            pinned: self.context.stored.pin(),
+            ledger: self.context.ledger(project.number)?,
+            number: project.number,
+            id: project.id.clone(),
+            sessions: sessions.unwrap_or_default(),
+            now_us: self.context.clock.now_us(),
+        })
+    }
+
+    /// How complete an answer is.
+    pub(crate) fn watermark(&self, project: &ProjectRow, read: &Read) -> v1::Watermark {
+        let progress = Progress { position: read.position, processed_us: read.processed_us };
+        watermark(&self.context, project.number, progress)
+    }
+}
+
+/// What a question is asked of.
+pub(crate) struct Asked {
+    pinned: Pinned,
+    ledger: Vec<LedgerEntry>,
+    number: u32,
+    id: String,
+    sessions: SessionRules,
+    /// What time it is.
+    pub(crate) now_us: i64,
+}
+
+impl Asked {
+    /// Asks, on a thread where nobody else waits.
+    pub(crate) async fn answer<T: Send + 'static>(
+        self,
+        ask: impl FnOnce(&Source<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let work = move || {
+            let source = Source {
+                pinned: &self.pinned,
+                project: footpath_query::Project { number: self.number, id: &self.id },
+                ledger: &self.ledger,
+                sessions: self.sessions,
+                now_us: self.now_us,
+            };
+            ask(&source)
         };
-        if request.range.is_some() {
-            (asked.range, asked.zone) = convert::range(request.range.as_ref())?;
-        }
-        Ok(asked)
+        blocking(work).await?.map_err(query)
+    }
+}
+
+/// Values that a breakdown names.
+fn top(asked: u32) -> Result<usize, Status> {
+    match asked {
+        0 => Ok(10),
+        1..=100 => Ok(asked as usize),
+        _ => Err(invalid("query_invalid", "top: at most 100 values are named")),
     }
 }
 
@@ -63,22 +112,39 @@ impl v1::query_service_server::QueryService for QueryApi {
         request: Request<v1::QueryFunnelRequest>,
     ) -> Result<Response<v1::QueryFunnelResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
-        let asked = self.asked(&project.id, request.get_ref())?;
-        let (stored, now_us) = (self.context.stored.clone(), self.context.clock.now_us());
-        let number = project.number;
-        let version = asked.definition.version;
-        let work = move || {
-            let project = footpath_query::Project { number: project.number, id: &project.id };
-            footpath_query::funnel(&stored.pin(), project, &asked, now_us)
-        };
-        let answer = blocking(work).await?.map_err(query)?;
-        let progress = Progress { position: answer.position, processed_us: answer.processed_us };
-        Ok(Response::new(v1::QueryFunnelResponse {
-            reached: answer.reached,
-            watermark: Some(watermark(&self.context, number, progress)),
-            version,
-            events_read: answer.events_read,
-        }))
+        self.funnel(&project, request.into_inner()).await
+    }
+
+    async fn list_funnel_persons(
+        &self,
+        request: Request<v1::ListFunnelPersonsRequest>,
+    ) -> Result<Response<v1::ListFunnelPersonsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.persons(&project, request.into_inner()).await
+    }
+
+    async fn explain_funnel(
+        &self,
+        request: Request<v1::ExplainFunnelRequest>,
+    ) -> Result<Response<v1::ExplainFunnelResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.explain(&project, request.into_inner()).await
+    }
+
+    async fn query_metric(
+        &self,
+        request: Request<v1::QueryMetricRequest>,
+    ) -> Result<Response<v1::QueryMetricResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.metric(&project, request.into_inner()).await
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.sessions(&project, request.into_inner()).await
     }
 
     async fn list_events(

@@ -10,12 +10,14 @@ use tonic::service::Routes;
 
 use crate::admin::AdminApi;
 use crate::body::ENVELOPE;
+use crate::catalog::CatalogApi;
 use crate::context::Context;
 use crate::definitions::DefinitionApi;
 use crate::http::{method_wrong, path_unknown, refusal};
 use crate::ingest::{IngestApi, generated, http_ingest};
 use crate::live::LiveApi;
 use crate::page::{asset, descriptors};
+use crate::persons::PersonApi;
 use crate::query::QueryApi;
 
 /// gRPC, gRPC-Web and HTTP services, without layers; gRPC reflection where it is wanted.
@@ -32,8 +34,10 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
     let definitions =
         v1::definition_service_server::DefinitionServiceServer::new(DefinitionApi::new(Arc::clone(context)));
     let admin = v1::admin_service_server::AdminServiceServer::new(AdminApi::new(Arc::clone(context)));
-    let mut routes =
-        Routes::new(ingest).add_service(live).add_service(query).add_service(definitions).add_service(admin);
+    let catalog = v1::catalog_service_server::CatalogServiceServer::new(CatalogApi::new(Arc::clone(context)));
+    let persons = v1::person_service_server::PersonServiceServer::new(PersonApi::new(Arc::clone(context)));
+    let routes = Routes::new(ingest).add_service(live).add_service(query).add_service(definitions);
+    let mut routes = routes.add_service(persons).add_service(catalog).add_service(admin);
     if reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)

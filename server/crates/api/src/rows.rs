@@ -1,8 +1,9 @@
 //! Between stored rows and the API's messages.
 
+use footpath_engine::LedgerEntry;
 use footpath_ingest::RefusedRecord;
 use footpath_proto::v1;
-use footpath_store::{DefinitionKind, DefinitionRow, RefusedRow};
+use footpath_store::{DefinitionKind, DefinitionRow, IdentityRow, RefusedRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::Status;
@@ -48,4 +49,10 @@ pub fn refused_message(row: &RefusedRow) -> Option<v1::RefusedEvent> {
         message: record.message,
         payload: Some(json_struct(record.payload)),
     })
+}
+
+/// A decision about who is who; `None` if the row cannot be read.
+pub fn ledger_entry(row: &IdentityRow) -> Option<LedgerEntry> {
+    let control = serde_json::from_str(&row.json).ok()?;
+    Some(LedgerEntry { position: row.position, control })
 }

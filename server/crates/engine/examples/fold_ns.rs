@@ -1,9 +1,10 @@
-//! Prints what one event costs, in nanoseconds: the batch fold, and live persons in order and with late events.
+//! Prints what one event costs, in nanoseconds: the batch fold of both kernels, and live persons in order and with late events.
 //!
 //! `cargo run --release -p footpath-engine --example fold_ns`
 
 use std::hint::black_box;
 
+use footpath_engine::general::{FunnelEvent, GeneralRules, Options, fold_general};
 use footpath_engine::{Change, Folder, PersonFunnel, Rules, SlimEvent};
 
 const EVENTS: usize = 10_000_000;
@@ -54,7 +55,26 @@ fn live(rules: &Rules, persons: usize, late_percent: u64) {
     println!("    {:.3} % would be refolded from stored events", refolds as f64 * 100.0 / EVENTS as f64);
 }
 
-fn main() -> Result<(), footpath_engine::RulesError> {
+/// The general kernel in the fast one's mode, for comparison.
+fn general(sorted: &[SlimEvent]) -> Result<(), Box<dyn std::error::Error>> {
+    let rules = GeneralRules::new(Options::new(3, 3_600_000_000))?;
+    let event = |e: &SlimEvent| FunnelEvent {
+        time_us: e.time_us,
+        id: e.id,
+        steps: e.mask,
+        exclusions: 0,
+        part: 0,
+        value: 0,
+    };
+    ns_per_event("batch, 20 events a person, general kernel", EVENTS, || {
+        let depth =
+            |attempts: Vec<footpath_engine::Attempt>| attempts.first().map_or(0, |a| a.depth(&rules) as u64);
+        sorted.chunks(20).map(|person| depth(fold_general(&rules, 0, person.iter().map(event)))).sum()
+    });
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rules = Rules::new(3, 3_600_000_000)?;
     println!("{} bytes a person inline", size_of::<PersonFunnel>());
     let sorted = events(0);
@@ -66,6 +86,7 @@ fn main() -> Result<(), footpath_engine::RulesError> {
         };
         sorted.chunks(20).map(fold).sum()
     });
+    general(&sorted)?;
     drop(sorted);
     for persons in [10_000, 200_000, 1_000_000] {
         live(&rules, persons, 0);

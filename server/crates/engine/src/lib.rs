@@ -14,9 +14,11 @@
 //!
 //! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
 //! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
-//! known of persons and groups, and was at any moment. What the numbers mean is in `docs/semantics.md`.
+//! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are. What the numbers mean is
+//! in `docs/semantics.md`.
 
 pub mod batch;
+pub mod catalog;
 pub mod funnel;
 pub mod general;
 pub mod identity;
@@ -37,6 +39,7 @@ mod ties;
 mod reference;
 
 pub use batch::{Folder, FunnelCounts, fold_person, funnel_counts};
+pub use catalog::Catalog;
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use general::{
     Attempt, FunnelEvent, GeneralFold, GeneralPerson, GeneralRules, GeneralRulesError, fold_general,
@@ -50,4 +53,4 @@ pub use session::{
     PersonSessions, Session, SessionChange, SessionCorrection, SessionDelta, SessionEvent, SessionFolder,
     SessionRules, SessionTotals, fold_person_sessions, fold_sessions,
 };
-pub use tally::{FunnelTotals, Tallies, Tally, Totals};
+pub use tally::{FunnelTotals, SliceValue, Tallies, Tally, Totals};

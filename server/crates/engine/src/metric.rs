@@ -37,7 +37,7 @@ pub mod value;
 #[cfg(test)]
 mod testing;
 
-pub use active::ActiveUsers;
+pub use active::{Active, ActiveUsers};
 pub use codec::{BadBytes, FORMAT};
 pub use extreme::Extreme;
 pub use grid::{Horizons, StaleBucket};
@@ -45,8 +45,8 @@ pub use item::{Currency, Item, ItemValue};
 pub use ordinals::Ordinals;
 pub use partial::{MetricKind, Partial, Retraction};
 pub use series::Series;
-pub use set::{Breakdown, Row, SeriesSet};
-pub use sketch::Sketch;
+pub use set::{Breakdown, Row, SeriesKey, SeriesSet};
+pub use sketch::{Sketch, UnitSketches};
 pub use sum::ExactSum;
 pub use uniques::Uniques;
 pub use value::{Amount, Answer, MetricValue, Percentiles, Ratio, UnitAmount, ratio};

@@ -39,6 +39,19 @@ impl Tally {
     }
 }
 
+/// A value of a breakdown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SliceValue {
+    /// A value, as text.
+    Is(String),
+    /// All values that are not named.
+    Other,
+    /// The property is not set.
+    NotSet,
+    /// The step that gives the value was not reached.
+    NotReached,
+}
+
 /// What one unit counts for: nothing, one attempt, or several where every attempt counts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Tallies {
@@ -109,7 +122,9 @@ impl Totals {
     fn retract(&mut self, tally: &Tally) {
         self.each_step(tally, |count| count.saturating_sub(1));
         // A funnel's longest window is 45 bits of microseconds: the sketch never has to join its bins.
-        tally.took_us().iter().for_each(|took| drop(self.took.retract(f64::from(*took))));
+        if let Some(took) = tally.took_us() {
+            let _ = self.took.retract(f64::from(took));
+        }
     }
 
     fn each_step(&mut self, tally: &Tally, change: impl Fn(u64) -> u64) {

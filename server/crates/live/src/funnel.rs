@@ -1,324 +1,413 @@
-//! One funnel's live state: every person's fold, the counts, who leaves the range next, and who is being folded again.
+//! A funnel's view: every unit's fold, the numbers, who leaves the range next, and who is being folded again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use footpath_engine::{ActorKey, Change, FunnelCounts, NeedsRefold, PersonFunnel, Rules, SlimEvent};
+use footpath_engine::general::NO_VALUE;
+use footpath_engine::{
+    ActorKey, Change, FunnelEvent, FunnelTotals, Moved, NeedsRefold, Plan, SliceValue, Tallies, UnitFunnel,
+};
 use footpath_model::control::CountedFunnel;
-use footpath_model::filter::StepMatcher;
-use hashbrown::HashMap;
+use footpath_model::definition::Counting;
 
 use crate::LiveError;
-use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Progress};
-use crate::persons::{NEVER, Person, Persons};
+use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Numbers, Progress, Slice};
+use crate::lens::Lens;
+use crate::reading::{Persons, units_of};
+use crate::stale::Stale;
+use crate::table::{State, Table, Unit, decode};
+use crate::values::Values;
+use crate::view::{Brought, Context, Counted, Reading, Seen, View, Wants};
 
 /// A clock that goes back by less than this is waited for.
 const TREMBLE_US: i64 = 1_000_000;
 
-/// Persons folded again at a time; a reading parts them where they have too many events.
-const REFOLDS_AT_ONCE: usize = 10_000;
+/// Values of a breakdown that are named; the others are added up.
+const NAMED: usize = 10;
 
-/// A person whose fold is wrong until stored events were read.
-#[derive(Debug, Default)]
-struct Stale {
-    /// Where the event stands that could not be placed: answers are complete up to here.
-    since: Progress,
-    /// The reading that will bring the fold, and up to where it reads.
-    reading: Option<(u64, Progress)>,
-    /// Events behind that position.
-    later: Vec<SlimEvent>,
-}
+/// Events whose units' memory is asked for together. Finding a unit is some reads that each depend on the one before, and
+/// of a million of them each is a miss; side by side, those of many cost little more than those of one.
+const TOGETHER: usize = 32;
 
-/// Events of one person that are kept while they are read, 48 MiB; with more of them the reading is made again. In
-/// tests so few that it happens.
-const LATER_AT_MOST: usize = if cfg!(test) { 3 } else { 1 << 20 };
+/// No entry was queued yet.
+const NEVER: i64 = i64::MIN;
 
-impl Stale {
-    /// Keeps an event for the fold that is under way.
-    fn take(&mut self, event: SlimEvent) {
-        match self.reading {
-            Some(_) if self.later.len() < LATER_AT_MOST => self.later.push(event),
-            _ => self.forget_reading(),
-        }
-    }
-
-    /// The next reading covers what has come meanwhile.
-    fn forget_reading(&mut self) {
-        *self = Self { since: self.since, ..Self::default() };
-    }
-}
-
-/// One funnel's live state.
+/// One person (or group) in one funnel.
 #[derive(Debug)]
-pub struct LiveFunnel {
+struct FunnelUnit {
+    /// The fold over its events.
+    fold: UnitFunnel,
+    /// What it counts for.
+    counts: Tallies,
+    /// The moment it was last queued under, to leave a range that moves.
+    leaves_after: i64,
+}
+
+impl State for FunnelUnit {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.fold.encode(out);
+    }
+
+    #[inline]
+    fn warm(&self) -> i64 {
+        self.fold.warm() ^ self.leaves_after
+    }
+}
+
+/// A unit's fold as a reading brings it.
+type Folds = Vec<(u64, UnitFunnel)>;
+
+/// A funnel's view.
+#[derive(Debug)]
+pub struct FunnelView {
     counted: CountedFunnel,
-    rules: Rules,
-    matcher: StepMatcher,
-    persons: Persons,
-    stale: HashMap<u64, Stale>,
+    plan: Plan,
+    lens: Lens,
+    units: Table<FunnelUnit>,
+    stale: Stale<FunnelEvent>,
+    waiting: Vec<(u64, FunnelEvent)>,
     book: Book,
 }
 
 /// The numbers, and who changes them next.
 #[derive(Debug)]
 struct Book {
-    counts: FunnelCounts,
+    totals: FunnelTotals,
     causes: [CauseTotal; CAUSES],
     /// The range's beginning, and whether it moves.
     from_us: i64,
     moves: bool,
-    /// (entry time, person): when the range's beginning passes the entry, the person is judged again.
+    /// (moment, unit): when the range's beginning passes the moment, the unit is judged again.
     leaving: BinaryHeap<Reverse<(i64, u64)>>,
     changed: bool,
 }
 
 impl Book {
-    /// Counts a person at the step they now reach.
+    /// Counts a unit for what it is worth now.
     #[inline]
-    fn judge(&mut self, person: &mut Person, cause: Cause) {
-        let depth = person.fold.depth(self.from_us);
+    fn judge(&mut self, plan: &Plan, unit: &mut Unit<FunnelUnit>, cause: Cause) {
+        let now = unit.state.fold.tallies(plan, self.from_us);
         if self.moves
-            && let Some(entry) = person.fold.falls_after(self.from_us)
-            && person.leaves_after != entry
+            && let Some(moment) = unit.state.fold.falls_after(plan, self.from_us)
+            && unit.state.leaves_after != moment
         {
-            person.leaves_after = entry;
-            self.leaving.push(Reverse((entry, person.key)));
+            unit.state.leaves_after = moment;
+            self.leaving.push(Reverse((moment, unit.key)));
         }
-        let before = std::mem::replace(&mut person.depth, depth);
-        if before != depth {
-            self.count(cause, before, depth);
+        if unit.state.counts != now {
+            let before = std::mem::replace(&mut unit.state.counts, now);
+            self.count(cause, &before, &unit.state.counts);
         }
     }
 
-    /// One person went from depth `before` to depth `after`.
-    fn count(&mut self, cause: Cause, before: usize, after: usize) {
-        self.counts.shift(before, after);
-        self.causes[cause as usize].count(before, after);
+    /// One unit counts for something else.
+    fn count(&mut self, cause: Cause, before: &Tallies, now: &Tallies) {
+        self.totals.shift(before, now);
+        self.causes[cause as usize].count(before, now);
         self.changed = true;
     }
 }
 
-impl LiveFunnel {
+impl FunnelView {
     /// An empty funnel at `now_us`.
     ///
     /// # Errors
     /// If the definition or its range is not valid.
-    pub fn new(counted: CountedFunnel, now_us: i64) -> Result<Self, LiveError> {
+    pub fn new(project: &str, counted: CountedFunnel, now_us: i64) -> Result<Self, LiveError> {
         let (from_us, to_us) = counted.resolve(now_us)?;
-        let rules = Rules::of(&counted.definition)?.with_entry_before(to_us);
+        let moves = counted.range.moves();
+        let plan = Plan::new(&counted.definition, (from_us, to_us), moves)?;
         Ok(Self {
-            matcher: StepMatcher::new(&counted.definition),
-            rules,
-            persons: Persons::default(),
-            stale: HashMap::new(),
+            lens: Lens::new(project, &counted, plan.sees_all(), Values::default())?,
+            units: Table::default(),
+            stale: Stale::default(),
+            waiting: Vec::new(),
             book: Book {
-                counts: FunnelCounts::new(counted.definition.steps.len()),
+                totals: FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some()),
                 causes: Default::default(),
                 from_us,
-                moves: counted.range.moves(),
+                moves,
                 leaving: BinaryHeap::new(),
                 changed: true,
             },
+            plan,
             counted,
         })
     }
 
-    /// What is counted.
-    pub fn counted(&self) -> &CountedFunnel {
-        &self.counted
+    fn counts_groups(&self) -> bool {
+        matches!(self.counted.definition.counting, Counting::Groups(_))
     }
 
-    /// How a person is folded.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
-    /// Which events count.
-    pub fn matcher(&self) -> &StepMatcher {
-        &self.matcher
-    }
-
-    /// The persons, for images.
-    pub fn persons(&mut self) -> &mut Persons {
-        &mut self.persons
-    }
-
-    /// Where a person is kept.
+    /// Takes one event of one unit, stored at `at`.
     #[inline]
-    pub fn slot(&self, person: ActorKey) -> Option<u32> {
-        self.persons.slot(person.0)
-    }
-
-    /// Asks for the memory of a person who is needed soon.
-    #[inline]
-    pub fn warm(&self, slot: u32) {
-        self.persons.warm(slot);
-    }
-
-    /// Takes one event of one person, stored at `at`.
-    #[inline]
-    pub fn apply(&mut self, person: ActorKey, event: SlimEvent, at: Progress) {
-        if !self.stale.is_empty()
-            && let Some(stale) = self.stale.get_mut(&person.0)
-        {
-            stale.take(event);
-            return;
-        }
-        let known = self.persons.change(person.0, &self.rules);
-        match known.fold.apply(&self.rules, event) {
-            Change::InOrder => self.book.judge(known, Cause::Event),
-            Change::Late => self.book.judge(known, Cause::LateEvent),
+    fn apply(&mut self, unit: u64, event: FunnelEvent, at: Progress) {
+        let Some(event) = self.stale.take(unit, event) else { return };
+        let (plan, from_us) = (&self.plan, self.book.from_us);
+        let known = self.units.change(unit, || new_unit(plan, from_us));
+        match known.state.fold.apply(plan, event) {
+            Change::InOrder => self.book.judge(plan, known, Cause::Event),
+            Change::Late => self.book.judge(plan, known, Cause::LateEvent),
             Change::Duplicate | Change::Irrelevant => {}
-            Change::NeedsRefold => self.mark_stale(person.0, at),
+            Change::NeedsRefold => self.stale.mark(unit, at),
         }
     }
 
     /// Two persons became one at `at`: `loser`'s events are `winner`'s now.
-    pub fn merge(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
-        let lost = self.persons.remove(loser.0);
-        if let Some(lost) = lost.as_ref().filter(|lost| lost.depth > 0) {
-            self.book.count(Cause::Merge, lost.depth, 0);
+    fn join(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
+        let lost = self.units.remove(loser.0);
+        if let Some(lost) = lost.as_ref().filter(|lost| lost.state.counts != Tallies::None) {
+            self.book.count(Cause::Merge, &lost.state.counts, &Tallies::None);
         }
-        let waiting = [self.stale.remove(&loser.0), self.stale.remove(&winner.0)];
-        if let Some(since) = waiting.iter().flatten().map(|stale| stale.since).min() {
-            return self.mark_stale(winner.0, since);
+        let wrong = [self.stale.remove(loser.0), self.stale.remove(winner.0)];
+        if let Some(since) = wrong.into_iter().flatten().min() {
+            return self.stale.mark(winner.0, since);
         }
         let Some(lost) = lost else { return };
-        let winning = self.persons.change(winner.0, &self.rules);
-        match PersonFunnel::merge(&self.rules, &lost.fold, &winning.fold) {
+        let (plan, from_us) = (&self.plan, self.book.from_us);
+        let winning = self.units.change(winner.0, || new_unit(plan, from_us));
+        match UnitFunnel::merge(plan, &lost.state.fold, &winning.state.fold) {
             Ok(joined) => {
-                winning.fold = joined;
-                self.book.judge(winning, Cause::Merge);
+                winning.state.fold = joined;
+                self.book.judge(plan, winning, Cause::Merge);
             }
-            Err(NeedsRefold) => self.mark_stale(winner.0, at),
+            Err(NeedsRefold) => self.stale.mark(winner.0, at),
         }
     }
 
     /// One person became two at `at`: some of `left`'s events are `parted`'s now. Which ones, stored events say.
-    pub fn split(&mut self, left: ActorKey, parted: ActorKey, at: Progress) {
-        let waiting = self.stale.get(&left.0).map(|stale| stale.since);
-        if waiting.is_none() && self.persons.slot(left.0).is_none() {
+    fn part(&mut self, left: ActorKey, parted: ActorKey, at: Progress) {
+        let wrong = self.stale.since(left.0);
+        if wrong.is_none() && self.units.slot(left.0).is_none() {
             return; // The funnel has nothing of either.
         }
-        let since = waiting.map_or(at, |waiting| waiting.min(at));
-        self.mark_stale(left.0, since);
-        self.mark_stale(parted.0, since);
+        let since = wrong.map_or(at, |wrong| wrong.min(at));
+        self.stale.mark(left.0, since);
+        self.stale.mark(parted.0, since);
     }
 
-    /// Moves the range to `now_us`; who leaves it, leaves by this.
-    pub fn advance(&mut self, now_us: i64) {
+    /// The clock was ahead and was set right: who had left by it is counted again.
+    fn go_back(&mut self, from_us: i64, at: Progress) {
+        self.book.from_us = from_us;
+        self.book.leaving.clear();
+        let Self { units, book, plan, stale, .. } = self;
+        units.each(|unit| {
+            unit.state.leaves_after = NEVER;
+            match unit.state.fold.advance(plan, from_us) {
+                Ok(()) => book.judge(plan, unit, Cause::WindowMoved),
+                Err(NeedsRefold) => stale.mark(unit.key, at),
+            }
+        });
+    }
+
+    fn take_fold(&mut self, unit: u64, fold: UnitFunnel, cause: Cause) {
+        let (plan, from_us) = (&self.plan, self.book.from_us);
+        let known = self.units.change(unit, || new_unit(plan, from_us));
+        known.state.fold = fold;
+        known.state.leaves_after = NEVER;
+        match known.state.fold.advance(plan, from_us) {
+            Ok(()) => self.book.judge(plan, known, cause),
+            Err(NeedsRefold) => {} // It was read for a range that begins later: the next reading is for this one.
+        }
+    }
+}
+
+fn new_unit(plan: &Plan, from_us: i64) -> FunnelUnit {
+    FunnelUnit { fold: UnitFunnel::new(plan, from_us), counts: Tallies::None, leaves_after: NEVER }
+}
+
+impl View for FunnelView {
+    fn counted(&self) -> Counted {
+        Counted::Funnel(Box::new(self.counted.clone()))
+    }
+
+    fn wants(&self) -> Wants {
+        self.lens.wants()
+    }
+
+    #[inline]
+    fn take(&mut self, name: usize, seen: &Seen<'_>) {
+        self.waiting.extend(self.lens.see(Some(name), seen));
+    }
+
+    fn flush(&mut self, at: Progress) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for together in waiting.chunks(TOGETHER) {
+            let mut slots = [None; TOGETHER];
+            for (slot, (unit, _)) in slots.iter_mut().zip(together) {
+                *slot = self.units.slot(*unit);
+            }
+            slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
+            for (unit, event) in together {
+                self.apply(*unit, *event, at);
+            }
+        }
+        self.waiting = waiting;
+        self.waiting.clear();
+    }
+
+    fn follow(&mut self, moved: &Moved, at: Progress) {
+        if self.counts_groups() {
+            return; // Whose events they are does not matter.
+        }
+        if moved.is_split() {
+            self.part(moved.from_root, moved.to_root, at);
+        } else {
+            self.join(moved.from_root, moved.to_root, at);
+        }
+    }
+
+    fn sessions_changed(&mut self, person: ActorKey, at: Progress) {
+        if self.lens.wants().sessions && self.units.slot(person.0).is_some() {
+            self.stale.mark(person.0, at);
+        }
+    }
+
+    fn advance(&mut self, now_us: i64, at: Progress) {
         if !self.book.moves {
             return;
         }
         let Ok((from_us, _)) = self.counted.resolve(now_us) else { return };
         if from_us < self.book.from_us.saturating_sub(TREMBLE_US) {
-            return self.go_back(from_us);
+            return self.go_back(from_us, at);
         }
         if from_us <= self.book.from_us {
             return;
         }
         self.book.from_us = from_us;
-        while let Some(Reverse((entry, key))) = self.book.leaving.peek().copied() {
-            if entry >= from_us {
+        while let Some(Reverse((moment, key))) = self.book.leaving.peek().copied() {
+            if moment >= from_us {
                 return;
             }
             self.book.leaving.pop();
-            if let Some(person) = self.persons.get(key) {
-                self.book.judge(person, Cause::WindowMoved);
+            let Some(unit) = self.units.get(key) else { continue };
+            match unit.state.fold.advance(&self.plan, from_us) {
+                Ok(()) => self.book.judge(&self.plan, unit, Cause::WindowMoved),
+                Err(NeedsRefold) => self.stale.mark(key, at),
             }
         }
     }
 
-    /// The clock was ahead and was set right: who had left by it is counted again.
-    fn go_back(&mut self, from_us: i64) {
-        self.book.from_us = from_us;
-        self.book.leaving.clear();
-        let book = &mut self.book;
-        self.persons.each(|person| {
-            person.leaves_after = NEVER;
-            book.judge(person, Cause::WindowMoved);
-        });
+    fn complete(&self, read: Progress) -> Progress {
+        self.stale.complete(read)
     }
 
-    /// The fold of `person` over everything stored before this funnel went on, from an image or a back-fill.
-    pub fn restore(&mut self, person: u64, fold: PersonFunnel) {
-        let person = self.persons.change(person, &self.rules);
-        person.fold = fold;
-        self.book.judge(person, Cause::Definition);
+    fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading> {
+        let units = self.stale.begin(number, upto)?;
+        let persons = Persons {
+            project: context.project,
+            upto: upto.position,
+            lens: self.lens.clone(),
+            units: units_of(&units, self.counts_groups(), context.identity),
+        };
+        let (plan, from_us) = (self.plan.clone(), self.book.from_us);
+        Some(Box::new(move |stored, stop| {
+            let new = || UnitFunnel::new(&plan, from_us);
+            let fold = |fold: &mut UnitFunnel, event| _ = fold.apply(&plan, event);
+            let folds: Folds = persons.fold(stored, stop, &new, &fold)?;
+            Ok(Box::new(folds) as Brought)
+        }))
     }
 
-    /// Says that a person's fold is wrong since then.
-    pub fn mark_stale(&mut self, person: u64, since: Progress) {
-        self.stale.insert(person, Stale { since, ..Stale::default() });
-    }
-
-    /// Persons whose fold is wrong, and since when.
-    pub fn stale(&self) -> impl Iterator<Item = (u64, Progress)> + '_ {
-        self.stale.iter().map(|(person, stale)| (*person, stale.since))
-    }
-
-    /// Up to where every event is counted, for a reader that is at `read`.
-    pub fn complete(&self, read: Progress) -> Progress {
-        self.stale.values().map(|stale| stale.since).min().unwrap_or(read)
-    }
-
-    /// Whether a reading of stored events is wanted and none is under way.
-    pub fn wants_reading(&self) -> bool {
-        !self.stale.is_empty() && self.stale.values().all(|stale| stale.reading.is_none())
-    }
-
-    /// Persons to fold again from the events stored below `upto`. Whatever they do from there on is kept for
-    /// [`LiveFunnel::refolded`].
-    pub fn begin_reading(&mut self, reading: u64, upto: Progress) -> Vec<u64> {
-        let chosen = self.stale.iter_mut().take(REFOLDS_AT_ONCE);
-        chosen
-            .map(|(person, stale)| {
-                stale.reading = Some((reading, upto));
-                *person
-            })
-            .collect()
-    }
-
-    /// A reading's result for one person; ignored if the person was merged meanwhile.
-    pub fn refolded(&mut self, reading: u64, person: u64, fold: PersonFunnel) {
-        let Some(stale) = self.stale.get(&person) else { return };
-        let Some((_, upto)) = stale.reading.filter(|(own, _)| *own == reading) else { return };
-        let later = self.stale.remove(&person).map(|stale| stale.later).unwrap_or_default();
-        let known = self.persons.change(person, &self.rules);
-        known.fold = fold;
-        self.book.judge(known, Cause::LateEvent);
-        for event in later {
-            self.apply(ActorKey(person), event, upto);
+    fn read(&mut self, number: u64, brought: Brought) {
+        let Ok(folds) = brought.downcast::<Folds>() else { return };
+        for (unit, fold) in *folds {
+            let Some((upto, later)) = self.stale.finish(number, unit) else { continue };
+            self.take_fold(unit, fold, Cause::LateEvent);
+            for event in later {
+                self.apply(unit, event, upto);
+            }
         }
     }
 
-    /// A reading failed: its persons wait for the next.
-    pub fn reading_failed(&mut self, reading: u64) {
-        for stale in self.stale.values_mut().filter(|stale| stale.reading.is_some_and(|r| r.0 == reading)) {
-            stale.forget_reading();
-        }
+    fn reading_failed(&mut self, number: u64) {
+        self.stale.failed(number);
     }
 
-    /// Whether numbers changed since the last call.
-    pub fn take_changed(&mut self) -> bool {
+    fn stale(&self) -> Vec<(u64, Progress)> {
+        self.stale.all().collect()
+    }
+
+    fn mark_stale(&mut self, unit: u64, since: Progress) {
+        self.stale.mark(unit, since);
+    }
+
+    fn begin_copy(&mut self) {
+        self.units.begin_copy();
+    }
+
+    fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool {
+        self.units.copy_slice(units, out)
+    }
+
+    fn end_copy(&mut self) {
+        self.units.end_copy();
+    }
+
+    fn restore(&mut self, copied: &[u8]) -> Option<()> {
+        let mut folds: Folds = Vec::new();
+        let read = |bytes: &mut &[u8]| UnitFunnel::decode(&self.plan, bytes).ok();
+        decode(copied, read, |unit, fold| folds.push((unit, fold)))?;
+        for (unit, fold) in folds {
+            self.take_fold(unit, fold, Cause::Definition);
+        }
+        Some(())
+    }
+
+    fn values(&self) -> Vec<String> {
+        self.lens.values().texts()
+    }
+
+    fn restore_values(&mut self, texts: Vec<String>) {
+        self.lens.values().restore(texts);
+    }
+
+    fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.book.changed)
     }
 
-    /// Makes the next publication send the numbers, changed or not.
-    pub fn touch(&mut self) {
+    fn touch(&mut self) {
         self.book.changed = true;
     }
 
-    /// The numbers as they stand; the caller fills in position and progress.
-    pub fn numbers(&self) -> FunnelNumbers {
-        FunnelNumbers {
-            version: self.counted.definition.version,
-            labels: self.counted.definition.steps.iter().map(|step| step.label().to_owned()).collect(),
-            reached: self.book.counts.reached().to_vec(),
+    fn numbers(&self) -> Numbers {
+        let all = self.book.totals.all();
+        let broken_down = self.counted.definition.breakdown.is_some();
+        Numbers::Funnel(FunnelNumbers {
+            reached: all.reached().to_vec(),
+            took: all.took().clone(),
             causes: self.book.causes.clone(),
-            live: true,
-            percent: 100,
-            ..FunnelNumbers::default()
+            slices: if broken_down { self.slices() } else { Vec::new() },
+            ..FunnelNumbers::nothing(&self.counted.definition)
+        })
+    }
+}
+
+impl FunnelView {
+    /// The largest values by name, and the rest added up.
+    fn slices(&self) -> Vec<Slice> {
+        let values = self.lens.values();
+        let mut all: Vec<_> = self.book.totals.by_value().collect();
+        all.sort_by_key(|(value, totals)| (Reverse(totals.reached().first().copied()), *value));
+        let mut named: Vec<Slice> = Vec::new();
+        let mut rest: Option<Slice> = None;
+        for (value, totals) in all {
+            let own = Slice {
+                value: values.value(value),
+                reached: totals.reached().to_vec(),
+                took: totals.took().clone(),
+            };
+            let is_special = value == NO_VALUE || value < crate::values::FIRST;
+            if named.len() < NAMED || (is_special && value != crate::values::OTHER) {
+                named.push(own);
+            } else {
+                match &mut rest {
+                    Some(rest) => rest.add(&own),
+                    None => rest = Some(Slice { value: SliceValue::Other, ..own }),
+                }
+            }
         }
+        named.extend(rest);
+        named
     }
 }

@@ -5,9 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use footpath_engine::metric::Sketch;
+use footpath_engine::{SliceValue, Tallies};
+use footpath_model::definition::FunnelDefinition;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
+
+use crate::view::ViewKey;
 
 /// Why numbers changed; the index into [`FunnelNumbers::causes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,44 +36,106 @@ pub const CAUSES: usize = 5;
 /// What one cause has changed since the worker started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CauseTotal {
-    /// Changes of a person's result.
+    /// Changes of a unit's result.
     pub persons: u64,
     /// The sum of its changes at each step; steps it never touched may be left out at the end.
     pub steps: Vec<i64>,
 }
 
 impl CauseTotal {
-    /// Counts one person who went from depth `before` to depth `after`.
-    pub fn count(&mut self, before: usize, after: usize) {
+    /// Counts one unit that counts for something else.
+    pub fn count(&mut self, before: &Tallies, now: &Tallies) {
         self.persons += 1;
-        let deepest = before.max(after);
+        before.as_slice().iter().for_each(|tally| self.add(tally.steps, -1));
+        now.as_slice().iter().for_each(|tally| self.add(tally.steps, 1));
+    }
+
+    fn add(&mut self, steps: u32, sign: i64) {
+        let deepest = (u32::BITS - steps.leading_zeros()) as usize;
         if self.steps.len() < deepest {
             self.steps.resize(deepest, 0);
         }
-        let sign = if after > before { 1 } else { -1 };
-        self.steps[before.min(after)..deepest].iter_mut().for_each(|step| *step += sign);
+        let reached = self.steps.iter_mut().enumerate().filter(|(step, _)| steps & (1 << step) != 0);
+        reached.for_each(|(_, count)| *count += sign);
     }
 }
 
-/// A funnel's numbers at a position.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A funnel's numbers.
+#[derive(Debug, Clone, PartialEq)]
 pub struct FunnelNumbers {
-    /// The definition's version.
-    pub version: u64,
     /// The steps' labels.
     pub labels: Vec<String>,
-    /// Persons who reached each step.
+    /// How many reached each step.
     pub reached: Vec<u64>,
+    /// How long those took who reached the last one, in microseconds.
+    pub took: Sketch,
     /// What each cause changed since the worker started: differences name a delta's causes.
     pub causes: [CauseTotal; CAUSES],
-    /// The log position (exclusive) they hold for.
-    pub position: u64,
-    /// Every event acknowledged before this append time is in.
-    pub processed_us: i64,
+    /// With a breakdown: the largest values, and the rest added up.
+    pub slices: Vec<Slice>,
+}
+
+impl FunnelNumbers {
+    /// Before any event.
+    pub fn nothing(definition: &FunnelDefinition) -> Self {
+        Self {
+            labels: definition.steps.iter().map(|step| step.label().to_owned()).collect(),
+            reached: vec![0; definition.steps.len()],
+            took: Sketch::new(),
+            causes: Default::default(),
+            slices: Vec::new(),
+        }
+    }
+}
+
+/// A funnel's numbers of one value of its breakdown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slice {
+    /// Which value.
+    pub value: SliceValue,
+    /// How many reached each step.
+    pub reached: Vec<u64>,
+    /// How long those took who reached the last one, in microseconds.
+    pub took: Sketch,
+}
+
+impl Slice {
+    /// Adds another value's numbers.
+    pub fn add(&mut self, other: &Self) {
+        self.reached.iter_mut().zip(&other.reached).for_each(|(own, other)| *own += other);
+        self.took.merge(&other.took);
+    }
+}
+
+/// The numbers of a view.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Numbers {
+    /// Not counted yet.
+    None,
+    /// A funnel's.
+    Funnel(FunnelNumbers),
+}
+
+/// Where a view stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The definition's version.
+    pub version: u64,
+    /// What the numbers hold for.
+    pub at: Progress,
     /// Whether stored events are in.
     pub live: bool,
     /// Progress of the back-fill.
     pub percent: u32,
+}
+
+/// A view's numbers and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// Where it stands.
+    pub standing: Standing,
+    /// The numbers.
+    pub numbers: Numbers,
 }
 
 /// A frame of the log, handed to the tails.
@@ -93,12 +160,12 @@ pub struct Progress {
     pub processed_us: i64,
 }
 
-type Cells = HashMap<(u32, String), watch::Sender<Arc<FunnelNumbers>>>;
+type Cells = HashMap<(u32, ViewKey), watch::Sender<Arc<Shown>>>;
 
 /// Where subscribers find what they watch.
 #[derive(Debug)]
 pub struct Hub {
-    funnels: RwLock<Cells>,
+    views: RwLock<Cells>,
     tail: broadcast::Sender<Arc<TailFrame>>,
     read: watch::Sender<Progress>,
     complete: watch::Sender<Progress>,
@@ -109,7 +176,7 @@ impl Hub {
     /// An empty hub whose tail keeps `frames` frames for whoever is slow.
     pub fn new(frames: usize) -> Self {
         Self {
-            funnels: RwLock::default(),
+            views: RwLock::default(),
             tail: broadcast::Sender::new(frames),
             read: watch::Sender::new(Progress::default()),
             complete: watch::Sender::new(Progress::default()),
@@ -117,9 +184,15 @@ impl Hub {
         }
     }
 
-    /// A funnel's numbers, now and whenever they change; the sender is gone once the funnel is. `None` if the live path does not know the funnel.
-    pub fn funnel(&self, project: u32, id: &str) -> Option<watch::Receiver<Arc<FunnelNumbers>>> {
-        self.funnels.read().get(&(project, id.to_owned())).map(watch::Sender::subscribe)
+    /// A view's numbers, now and whenever they change; the sender is gone once the view is. `None` if the live path does not
+    /// know it.
+    pub fn view(&self, project: u32, key: &ViewKey) -> Option<watch::Receiver<Arc<Shown>>> {
+        self.views.read().get(&(project, key.clone())).map(watch::Sender::subscribe)
+    }
+
+    /// Where a view stands.
+    pub fn standing(&self, project: u32, key: &ViewKey) -> Option<Standing> {
+        self.views.read().get(&(project, key.clone())).map(|cell| cell.borrow().standing)
     }
 
     /// All frames from now on.
@@ -138,27 +211,27 @@ impl Hub {
         self.complete.subscribe()
     }
 
-    /// How many funnels that were defined before the start are still back-filled; means something once
+    /// How many views that were defined before the start are still back-filled; means something once
     /// [`Hub::read`] is above 0.
     pub fn starting(&self) -> usize {
         self.starting.load(Ordering::Acquire)
     }
 
-    pub(crate) fn publish_starting(&self, funnels: usize) {
-        self.starting.store(funnels, Ordering::Release);
+    pub(crate) fn publish_starting(&self, views: usize) {
+        self.starting.store(views, Ordering::Release);
     }
 
-    pub(crate) fn publish_funnel(&self, project: u32, id: &str, numbers: FunnelNumbers) {
-        let numbers = Arc::new(numbers);
-        if let Some(cell) = self.funnels.read().get(&(project, id.to_owned())) {
-            cell.send_replace(numbers);
+    pub(crate) fn publish(&self, project: u32, key: &ViewKey, shown: Shown) {
+        let (shown, cell) = (Arc::new(shown), (project, key.clone()));
+        if let Some(cell) = self.views.read().get(&cell) {
+            cell.send_replace(shown);
             return;
         }
-        self.funnels.write().insert((project, id.to_owned()), watch::Sender::new(numbers));
+        self.views.write().insert(cell, watch::Sender::new(shown));
     }
 
-    pub(crate) fn end_funnel(&self, project: u32, id: &str) {
-        self.funnels.write().remove(&(project, id.to_owned()));
+    pub(crate) fn end(&self, project: u32, key: &ViewKey) {
+        self.views.write().remove(&(project, key.clone()));
     }
 
     pub(crate) fn publish_frame(&self, frame: impl FnOnce() -> TailFrame) {
@@ -175,25 +248,29 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use footpath_engine::Tally;
+
     use super::*;
 
     #[test]
-    fn whoever_watches_a_funnel_is_told_that_it_is_gone() {
+    fn whoever_watches_a_view_is_told_that_it_is_gone() {
         let hub = Hub::new(1);
-        hub.publish_funnel(1, "f", FunnelNumbers::default());
-        let watch = hub.funnel(1, "f").unwrap();
+        let key = ViewKey::Funnel("f".into());
+        hub.publish(1, &key, Shown { standing: Standing::default(), numbers: Numbers::None });
+        let watch = hub.view(1, &key).unwrap();
         assert!(!watch.has_changed().unwrap());
-        hub.end_funnel(1, "f");
+        hub.end(1, &key);
         assert!(watch.has_changed().is_err(), "the sender is gone");
-        assert!(hub.funnel(1, "f").is_none());
+        assert!(hub.view(1, &key).is_none());
     }
 
     #[test]
     fn a_cause_knows_what_it_changed_at_each_step() {
+        let one = |steps| Tallies::One(Tally::new(steps, 0, None));
         let mut total = CauseTotal::default();
-        total.count(0, 3);
-        total.count(1, 2);
-        total.count(2, 0);
+        total.count(&Tallies::None, &one(0b111));
+        total.count(&one(0b1), &one(0b11));
+        total.count(&one(0b11), &Tallies::None);
         assert_eq!(total, CauseTotal { persons: 3, steps: vec![0, 1, 1] });
     }
 }

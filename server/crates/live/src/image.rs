@@ -3,28 +3,27 @@
 //!
 //! ```text
 //! image   magic [8] | version u32 | fold format u16 | incarnation u64 | position u64 | processed_us i64
-//!         projects u32 x (number u32, id, identity graph, funnels u32 x (id, counted JSON,
-//!         stale u64 x (person u64, position u64, processed_us i64)))
-//!         blocks x (index u32, len u32, persons [len]) | END u32 | crc32c u32
+//!         projects u32 x (number u32, id, identity graph, views u32 x (counted JSON, values u32 x text,
+//!         stale u64 x (unit u64, position u64, processed_us i64)))
+//!         blocks x (index u32, len u32, units [len]) | END u32 | crc32c u32
 //! ```
-//! All little endian; the graph is as the engine encodes it; id and JSON are a u32 length and bytes; a block's index counts the funnels above. A newer
+//! All little endian; the graph is as the engine encodes it; texts and JSON are a u32 length and bytes; a block's index counts the views above. A newer
 //! version is not read.
 
 use footpath_engine::IdentityGraph;
 use footpath_engine::image::FORMAT;
-use footpath_model::control::CountedFunnel;
 
+use crate::LiveError;
 use crate::hub::Progress;
-use crate::persons::decode;
 use crate::project::ProjectLive;
-use crate::{LiveError, funnel::LiveFunnel};
+use crate::view::{Counted, View, ViewKey};
 
 mod files;
 
 pub use files::{ImageWriter, load_newest};
 
 const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8;
 const END: u32 = u32::MAX;
 
@@ -39,8 +38,8 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Encodes it, and names the funnels whose persons are to follow, in the order of their index.
-    pub fn encode(self) -> (Vec<u8>, Vec<(u32, String)>) {
+    /// Encodes it, and names the views whose units are to follow, in the order of their index.
+    pub fn encode(self) -> (Vec<u8>, Vec<(u32, ViewKey)>) {
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -49,37 +48,40 @@ impl Head<'_> {
         out.extend_from_slice(&self.at.position.to_le_bytes());
         out.extend_from_slice(&self.at.processed_us.to_le_bytes());
         put_len(&mut out, self.projects.len());
-        let mut funnels = Vec::new();
+        let mut views = Vec::new();
         for (number, project) in self.projects {
-            put_project(&mut out, number, project, &mut funnels);
+            put_project(&mut out, number, project, &mut views);
         }
-        (out, funnels)
+        (out, views)
     }
 }
 
-fn put_project(out: &mut Vec<u8>, number: u32, project: &mut ProjectLive, funnels: &mut Vec<(u32, String)>) {
+fn put_project(out: &mut Vec<u8>, number: u32, project: &mut ProjectLive, views: &mut Vec<(u32, ViewKey)>) {
     out.extend_from_slice(&number.to_le_bytes());
     put_bytes(out, project.id.as_bytes());
     project.identity.encode(out);
-    put_len(out, project.funnels().count());
-    for (id, funnel) in project.funnels() {
-        put_bytes(out, id.as_bytes());
-        put_bytes(out, &serde_json::to_vec(funnel.counted()).unwrap_or_default());
-        out.extend_from_slice(&(funnel.stale().count() as u64).to_le_bytes());
-        for (person, since) in funnel.stale() {
-            out.extend_from_slice(&person.to_le_bytes());
+    put_len(out, project.views().count());
+    for (key, view) in project.views() {
+        put_bytes(out, &serde_json::to_vec(&view.counted()).unwrap_or_default());
+        let values = view.values();
+        put_len(out, values.len());
+        values.iter().for_each(|text| put_bytes(out, text.as_bytes()));
+        let stale = view.stale();
+        out.extend_from_slice(&(stale.len() as u64).to_le_bytes());
+        for (unit, since) in stale {
+            out.extend_from_slice(&unit.to_le_bytes());
             out.extend_from_slice(&since.position.to_le_bytes());
             out.extend_from_slice(&since.processed_us.to_le_bytes());
         }
-        funnels.push((number, id.to_owned()));
+        views.push((number, key.clone()));
     }
 }
 
-/// One funnel's persons as a block.
-pub fn block(index: u32, persons: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(persons.len() + 8);
+/// Some units of one view as a block.
+pub fn block(index: u32, units: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(units.len() + 8);
     out.extend_from_slice(&index.to_le_bytes());
-    put_bytes(&mut out, persons);
+    put_bytes(&mut out, units);
     out
 }
 
@@ -96,12 +98,12 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 pub struct Image {
     /// The position it is of.
     pub at: Progress,
-    /// Every project's number and state. Only funnels that are `wanted` are in it.
+    /// Every project's number and state. Only views that are `wanted` are in it.
     pub projects: Vec<(u32, ProjectLive)>,
 }
 
-/// Which funnels an image is read for: (project, definition).
-pub type Wanted<'a> = &'a dyn Fn(u32, &CountedFunnel) -> bool;
+/// Which views an image is read for: (project, definition).
+pub type Wanted<'a> = &'a dyn Fn(u32, &Counted) -> bool;
 
 impl Image {
     /// Reads an image of the log of this `incarnation`.
@@ -123,21 +125,19 @@ impl Image {
         let damaged = LiveError::Image("the lengths do not fit");
         let (projects, slots) = reader.projects(now_us, wanted)?.ok_or(damaged)?;
         let mut image = Self { at, projects };
-        image.persons(&mut reader, &slots).ok_or(LiveError::Image("the persons do not fit"))?;
+        image.units(&mut reader, &slots).ok_or(LiveError::Image("the units do not fit"))?;
         Ok(image)
     }
 
-    fn persons(&mut self, reader: &mut Reader<'_>, slots: &[Option<(usize, String)>]) -> Option<()> {
+    fn units(&mut self, reader: &mut Reader<'_>, slots: &[Option<(usize, ViewKey)>]) -> Option<()> {
         loop {
             let index = reader.u32()?;
             if index == END {
                 return reader.0.is_empty().then_some(());
             }
-            let persons = reader.bytes()?;
-            let Some((project, id)) = slots.get(index as usize)? else { continue };
-            let funnel = self.projects[*project].1.funnel(id)?;
-            let rules = *funnel.rules();
-            decode(&rules, persons, |person, fold| funnel.restore(person, fold))?;
+            let units = reader.bytes()?;
+            let Some((project, key)) = slots.get(index as usize)? else { continue };
+            self.projects[*project].1.view(key)?.restore(units)?;
         }
     }
 }
@@ -159,11 +159,33 @@ fn head(reader: &mut Reader<'_>, incarnation: u64) -> Result<Progress, LiveError
     head.progress().ok_or_else(short)
 }
 
-/// Projects, and where the funnel of each index is; `None` for one that nobody wants.
-type Projects = (Vec<(u32, ProjectLive)>, Vec<Option<(usize, String)>>);
+/// Projects, and where the view of each index is; `None` for one that nobody wants.
+type Projects = (Vec<(u32, ProjectLive)>, Vec<Option<(usize, ViewKey)>>);
 
-/// A funnel's id, its definition as JSON, and its stale persons.
-type FunnelHead<'a> = (&'a str, &'a [u8], Vec<(u64, Progress)>);
+/// A view's definition as JSON, its values, and its stale units.
+struct ViewHead<'a> {
+    json: &'a [u8],
+    values: Vec<String>,
+    stale: Vec<(u64, Progress)>,
+}
+
+impl ViewHead<'_> {
+    /// The view, if somebody wants it.
+    fn view(
+        self,
+        number: u32,
+        project: &str,
+        now_us: i64,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Box<dyn View>>, LiveError> {
+        let counted: Option<Counted> = serde_json::from_slice(self.json).ok();
+        let Some(counted) = counted.filter(|counted| wanted(number, counted)) else { return Ok(None) };
+        let mut view = counted.view(project, now_us)?;
+        view.restore_values(self.values);
+        self.stale.into_iter().for_each(|(unit, since)| view.mark_stale(unit, since));
+        Ok(Some(view))
+    }
+}
 
 struct Reader<'a>(&'a [u8]);
 
@@ -202,17 +224,12 @@ impl<'a> Reader<'a> {
         let Some(count) = self.u32() else { return Ok(None) };
         for place in 0..count as usize {
             let Some((number, mut project)) = self.project() else { return Ok(None) };
-            let Some(funnels) = self.u32() else { return Ok(None) };
-            for _ in 0..funnels {
-                let Some((id, json, stale)) = self.funnel() else { return Ok(None) };
-                let counted = serde_json::from_slice(json).ok();
-                let counted: Option<CountedFunnel> = counted.filter(|counted| wanted(number, counted));
-                slots.push(counted.is_some().then(|| (place, id.to_owned())));
-                if let Some(counted) = counted {
-                    let mut funnel = LiveFunnel::new(counted, now_us)?;
-                    stale.into_iter().for_each(|(person, since)| funnel.mark_stale(person, since));
-                    project.put(id, funnel);
-                }
+            let Some(views) = self.u32() else { return Ok(None) };
+            for _ in 0..views {
+                let Some(head) = self.view() else { return Ok(None) };
+                let view = head.view(number, &project.id, now_us, wanted)?;
+                slots.push(view.as_ref().map(|view| (place, view.counted().key())));
+                view.into_iter().for_each(|view| project.put(view));
             }
             projects.push((number, project));
         }
@@ -226,15 +243,16 @@ impl<'a> Reader<'a> {
         Some((number, project))
     }
 
-    fn funnel(&mut self) -> Option<FunnelHead<'a>> {
-        let (id, json) = (self.text()?, self.bytes()?);
+    fn view(&mut self) -> Option<ViewHead<'a>> {
+        let json = self.bytes()?;
+        let values = (0..self.u32()?).map(|_| self.text().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
         let stale = (0..self.u64()?).map(|_| self.stale()).collect::<Option<Vec<_>>>()?;
-        Some((id, json, stale))
+        Some(ViewHead { json, values, stale })
     }
 
     fn stale(&mut self) -> Option<(u64, Progress)> {
-        let person = self.u64()?;
-        Some((person, self.progress()?))
+        let unit = self.u64()?;
+        Some((unit, self.progress()?))
     }
 
     fn progress(&mut self) -> Option<Progress> {

@@ -11,8 +11,9 @@ use hashbrown::HashMap;
 use crate::hub::Progress;
 use crate::image::{Head, ImageWriter, block};
 use crate::project::ProjectLive;
+use crate::view::ViewKey;
 
-/// Persons copied between two readings of the log: about 0.2 ms.
+/// Units copied between two readings of the log: about 0.2 ms.
 const SLICE: usize = 2_000;
 /// Bytes of log after which an image is taken early, so that a restart never has more to replay.
 const MOST_LOG_BYTES: u64 = 4 << 30;
@@ -38,8 +39,8 @@ pub struct Imager {
     last_us: i64,
     last_position: u64,
     bytes: u64,
-    /// The funnels whose persons are still to be copied, with their index.
-    todo: VecDeque<(u32, (u32, String))>,
+    /// The views whose units are still to be copied, with their index.
+    todo: VecDeque<(u32, (u32, ViewKey))>,
     copying: bool,
 }
 
@@ -88,45 +89,41 @@ impl Imager {
         }
     }
 
-    /// Gives up the image that is being taken: its funnels are no longer those it began with.
+    /// Gives up the image that is being taken: its views are no longer those it began with.
     pub fn abort(&mut self, projects: &mut Projects) {
         if std::mem::take(&mut self.copying) {
             self.writer.abort();
             self.todo.clear();
-            for (_, funnel) in projects.values_mut().flat_map(ProjectLive::funnels) {
-                funnel.persons().end_copy();
-            }
+            projects.values_mut().flat_map(ProjectLive::views).for_each(|(_, view)| view.end_copy());
             (self.last_us, self.last_position) = (0, 0); // The next step begins anew.
         }
     }
 
     fn begin(&mut self, projects: &mut Projects, at: Progress, now_us: i64) {
         (self.last_us, self.last_position, self.bytes) = (now_us, at.position, 0);
-        for (_, funnel) in projects.values_mut().flat_map(ProjectLive::funnels) {
-            funnel.persons().begin_copy();
-        }
+        projects.values_mut().flat_map(ProjectLive::views).for_each(|(_, view)| view.begin_copy());
         let of_project = projects.iter_mut().map(|(number, project)| (*number, project));
         let head = Head { incarnation: self.incarnation, at, projects: of_project.collect() };
-        let (bytes, funnels) = head.encode();
+        let (bytes, views) = head.encode();
         self.writer.begin(at.position, bytes);
-        self.todo = (0..).zip(funnels).collect();
+        self.todo = (0..).zip(views).collect();
         self.copying = true;
     }
 
     fn copy(&mut self, projects: &mut Projects) {
-        let Some((index, (number, id))) = self.todo.front() else {
+        let Some((index, (number, key))) = self.todo.front() else {
             self.writer.end();
             self.copying = false;
             return;
         };
-        let funnel = projects.get_mut(number).and_then(|project| project.funnel(id));
-        let mut persons = Vec::new();
-        let more = funnel.is_some_and(|funnel| funnel.persons().copy_slice(SLICE, &mut persons));
-        if u32::try_from(persons.len()).is_err() {
+        let view = projects.get_mut(number).and_then(|project| project.view(key));
+        let mut units = Vec::new();
+        let more = view.is_some_and(|view| view.copy_slice(SLICE, &mut units));
+        if u32::try_from(units.len()).is_err() {
             return self.abort(projects); // So many changed while the disk stood still that no block holds them.
         }
-        if !persons.is_empty() {
-            self.writer.add(block(*index, &persons));
+        if !units.is_empty() {
+            self.writer.add(block(*index, &units));
         }
         if !more {
             self.todo.pop_front();

@@ -7,14 +7,22 @@ mod funnel;
 mod hub;
 mod image;
 mod imager;
-mod persons;
+mod lens;
 mod project;
 mod readers;
 mod reading;
+mod stale;
+mod table;
+mod values;
+mod view;
 mod worker;
 
-pub use hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, Progress, TailFrame};
+pub use hub::{
+    CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, Numbers, Progress, Shown, Slice, Standing, TailFrame,
+};
 pub use imager::ImageOptions;
+pub use reading::Ledger;
+pub use view::{Counted, ViewKey};
 pub use worker::{KnownProject, Live, LiveParts, ProjectNames};
 
 /// Why live state cannot be built.
@@ -25,7 +33,10 @@ pub enum LiveError {
     Log(#[from] footpath_log::LogError),
     /// The definition cannot be folded.
     #[error("the definition cannot be followed: {0}")]
-    Rules(#[from] footpath_engine::RulesError),
+    Rules(#[from] footpath_engine::GeneralRulesError),
+    /// A condition cannot be compiled.
+    #[error("the definition cannot be followed: {0}")]
+    Filter(#[from] footpath_model::filter::FilterError),
     /// The range does not resolve.
     #[error("the range cannot be resolved: {0}")]
     Range(#[from] footpath_model::range::RangeError),

@@ -1,83 +1,71 @@
-//! One project's live state: who is who, and its funnels.
+//! One project's live state: who is who, and its views.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use footpath_engine::{ActorKey, IdentityGraph, Moved, Outcome, SlimEvent, link_control, link_event};
+use footpath_engine::{ActorKey, IdentityGraph, Moved, Outcome, link_control, link_event};
 use footpath_model::control::Control;
-use footpath_model::filter::NameSteps;
+use footpath_model::filter::Facts;
 use footpath_model::record::{EventView, FrameView};
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::funnel::LiveFunnel;
 use crate::hub::Progress;
+use crate::view::{Seen, View, ViewKey};
 
-/// Which funnels an event name touches, and how; most events are done after one look-up.
-type ByName = HashMap<Vec<u8>, Vec<(usize, NameSteps)>, FxBuildHasher>;
+/// Which views an event name touches, and the name's number in each; most events are done after one look-up.
+type ByName = HashMap<Vec<u8>, Vec<(usize, usize)>, FxBuildHasher>;
 
 /// One project's live state.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ProjectLive {
     /// The project's id, needed to hash actors.
     pub id: String,
     /// Who is who.
     pub identity: IdentityGraph,
-    funnels: Vec<(String, LiveFunnel)>,
+    views: Vec<(ViewKey, Box<dyn View>)>,
     by_name: ByName,
-    /// Events of the frame at hand that touch a funnel and are not applied yet.
-    pending: Vec<Pending>,
+    /// Views of all events, whatever their name.
+    all_names: Vec<usize>,
 }
-
-/// An event on its way into a funnel.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    funnel: usize,
-    person: ActorKey,
-    event: SlimEvent,
-}
-
-/// Events whose persons' memory is asked for together. Finding a person is some reads that each depend on the one before, and
-/// of a million persons each is a miss; side by side, those of many persons cost little more than those of one.
-const TOGETHER: usize = 32;
 
 impl ProjectLive {
-    /// A project without funnels.
+    /// A project without views.
     pub fn new(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
-    /// One funnel.
-    pub fn funnel(&mut self, id: &str) -> Option<&mut LiveFunnel> {
-        self.funnels.iter_mut().find(|(own, _)| own == id).map(|(_, funnel)| funnel)
+    /// One view.
+    pub fn view(&mut self, key: &ViewKey) -> Option<&mut (dyn View + 'static)> {
+        self.views.iter_mut().find(|(own, _)| own == key).map(|(_, view)| view.as_mut())
     }
 
-    /// All funnels with their ids.
-    pub fn funnels(&mut self) -> impl Iterator<Item = (&str, &mut LiveFunnel)> {
-        self.funnels.iter_mut().map(|(id, funnel)| (id.as_str(), funnel))
+    /// All views.
+    pub fn views(&mut self) -> impl Iterator<Item = (&ViewKey, &mut Box<dyn View>)> {
+        self.views.iter_mut().map(|(key, view)| (&*key, view))
     }
 
-    /// Adds a funnel, or replaces the one of that id.
-    pub fn put(&mut self, id: &str, funnel: LiveFunnel) {
-        match self.funnel(id) {
-            Some(old) => *old = funnel,
-            None => self.funnels.push((id.to_owned(), funnel)),
+    /// Adds a view, or replaces the one of that key.
+    pub fn put(&mut self, view: Box<dyn View>) {
+        let key = view.counted().key();
+        match self.views.iter_mut().find(|(own, _)| *own == key) {
+            Some((_, old)) => *old = view,
+            None => self.views.push((key, view)),
         }
         self.index();
     }
 
-    /// Takes a funnel out.
-    pub fn remove(&mut self, id: &str) -> Option<LiveFunnel> {
-        let at = self.funnels.iter().position(|(own, _)| own == id)?;
-        let (_, funnel) = self.funnels.remove(at);
+    /// Takes a view out.
+    pub fn remove(&mut self, key: &ViewKey) -> Option<Box<dyn View>> {
+        let at = self.views.iter().position(|(own, _)| own == key)?;
+        let (_, view) = self.views.remove(at);
         self.index();
-        Some(funnel)
+        Some(view)
     }
 
     /// Takes all events of a frame that stands at `at`, in order. A poison event must not stop everybody's numbers: the
     /// rest of its frame is left out, and said so.
     pub fn apply(&mut self, frame: &FrameView<'_>, at: Progress) {
         if catch_unwind(AssertUnwindSafe(|| self.apply_all(frame, at))).is_err() {
-            self.pending.clear();
             tracing::error!(
                 offset = at.position,
                 "a frame made the live path fail; the rest of it is left out"
@@ -90,9 +78,9 @@ impl ProjectLive {
             if let Some(Outcome::Moved(moved)) = link_event(&mut self.identity, &self.id, &event) {
                 self.follow(&moved, at);
             }
-            self.find_funnels(&event);
+            self.hand_out(&event, frame.context);
         }
-        self.apply_pending(at);
+        self.flush(at);
     }
 
     /// Takes a control record that stands at `at`; what is not about identity is passed over.
@@ -104,59 +92,54 @@ impl ProjectLive {
 
     /// Two persons became one, or one became two.
     fn follow(&mut self, moved: &Moved, at: Progress) {
-        self.apply_pending(at);
-        for (_, funnel) in &mut self.funnels {
-            if moved.is_split() {
-                funnel.split(moved.from_root, moved.to_root, at);
-            } else {
-                funnel.merge(moved.from_root, moved.to_root, at);
-            }
-        }
+        self.flush(at);
+        self.views.iter_mut().for_each(|(_, view)| view.follow(moved, at));
     }
 
     #[inline]
-    fn find_funnels(&mut self, event: &EventView<'_>) {
-        let Some(touched) = self.by_name.get(event.name_bytes()) else { return };
-        let head = event.head();
+    fn hand_out(&mut self, event: &EventView<'_>, context: &[u8]) {
+        let touched = self.by_name.get(event.name_bytes()).map_or(&[][..], Vec::as_slice);
+        if touched.is_empty() && self.all_names.is_empty() {
+            return;
+        }
+        let (head, spans) = (event.head(), event.spans());
+        let facts = Facts {
+            order: (head.time_us, head.id.as_u128()),
+            properties: spans.properties,
+            context,
+            changes: spans.changes,
+            entities: None,
+        };
         let person = self.identity.canonical(ActorKey(head.actor_key));
-        for (funnel, steps) in touched {
-            let mask = steps.mask(event.spans().properties);
-            if mask != 0 {
-                let event = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
-                self.pending.push(Pending { funnel: *funnel, person, event });
-            }
+        let seen = Seen { person, name: event.name(), facts, session_us: None };
+        for (view, name) in touched {
+            self.views[*view].1.take(*name, &seen);
+        }
+        for view in &self.all_names {
+            self.views[*view].1.take(0, &seen);
         }
     }
 
-    fn apply_pending(&mut self, at: Progress) {
-        let Self { pending, funnels, .. } = self;
-        for together in pending.chunks(TOGETHER) {
-            let mut slots = [None; TOGETHER];
-            for (slot, event) in slots.iter_mut().zip(together) {
-                *slot = funnels[event.funnel].1.slot(event.person);
-            }
-            for (slot, event) in slots.iter().zip(together) {
-                slot.iter().for_each(|slot| funnels[event.funnel].1.warm(*slot));
-            }
-            for Pending { funnel, person, event } in together {
-                funnels[*funnel].1.apply(*person, *event, at);
-            }
-        }
-        pending.clear();
+    fn flush(&mut self, at: Progress) {
+        self.views.iter_mut().for_each(|(_, view)| view.flush(at));
     }
 
-    /// Moves every funnel's range to `now_us`.
-    pub fn advance(&mut self, now_us: i64) {
-        for (_, funnel) in &mut self.funnels {
-            funnel.advance(now_us);
-        }
+    /// Moves every range to `now_us`.
+    pub fn advance(&mut self, now_us: i64, at: Progress) {
+        self.views.iter_mut().for_each(|(_, view)| view.advance(now_us, at));
     }
 
     fn index(&mut self) {
         self.by_name.clear();
-        for (at, (_, funnel)) in self.funnels.iter().enumerate() {
-            for (name, steps) in funnel.matcher().names() {
-                self.by_name.entry(name.as_bytes().to_vec()).or_default().push((at, steps.clone()));
+        self.all_names.clear();
+        for (at, (_, view)) in self.views.iter().enumerate() {
+            match view.wants().names {
+                None => self.all_names.push(at),
+                Some(names) => {
+                    for (number, name) in names.into_iter().enumerate() {
+                        self.by_name.entry(name.into_bytes()).or_default().push((at, number));
+                    }
+                }
             }
         }
     }

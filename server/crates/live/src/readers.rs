@@ -7,23 +7,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryIter, unbounded};
-use footpath_engine::PersonFunnel;
 use footpath_history::Stored;
 use footpath_log::{Log, lower_priority};
 
 use crate::LiveError;
 use crate::hub::Hub;
-use crate::reading::{Fill, Filled, Refold};
+use crate::reading::{Fill, Filled, Ledger, Sources};
+use crate::view::{Brought, Reading, ViewKey};
 use crate::worker::PAUSE;
+
+/// A reading that a view asked for.
+pub struct Job {
+    /// The project's number.
+    pub project: u32,
+    /// The view.
+    pub view: ViewKey,
+    /// The reading's number.
+    pub number: u64,
+    /// What is done.
+    pub reading: Reading,
+}
 
 /// What a reading brings.
 pub enum Done {
-    /// Persons were folded again.
-    Refolded {
-        /// What was asked for.
-        job: Box<Refold>,
-        /// Every person's fold.
-        folds: Result<Vec<(u64, PersonFunnel)>, LiveError>,
+    /// Units were read.
+    Read {
+        /// The project's number.
+        project: u32,
+        /// The view.
+        view: ViewKey,
+        /// The reading's number.
+        number: u64,
+        /// What it brought.
+        brought: Result<Brought, LiveError>,
     },
     /// A back-fill goes on.
     Percent {
@@ -41,9 +57,9 @@ pub enum Done {
     },
 }
 
-/// Two threads, so that a long back-fill never holds up the repair of a person.
+/// Two threads, so that a long back-fill never holds up the repair of a unit.
 pub struct Readers {
-    refolds: Option<Sender<Refold>>,
+    refolds: Option<Sender<Job>>,
     fills: Option<Sender<Arc<Fill>>>,
     done: Receiver<Done>,
     stopping: Arc<AtomicBool>,
@@ -55,32 +71,36 @@ impl Readers {
     ///
     /// # Errors
     /// If one cannot be started.
-    pub fn start(stored: &Stored, log: &Arc<dyn Log>, hub: &Arc<Hub>) -> io::Result<Self> {
-        let (refolds, refold_jobs) = unbounded::<Refold>();
+    pub fn start(stored: &Stored, log: &Arc<dyn Log>, hub: &Arc<Hub>, ledger: &Ledger) -> io::Result<Self> {
+        let (refolds, refold_jobs) = unbounded::<Job>();
         let (fills, fill_jobs) = unbounded::<Arc<Fill>>();
         let (sender, done) = unbounded();
         let stopping = Arc::new(AtomicBool::new(false));
         let (own, told, stop) = (stored.clone(), sender.clone(), Arc::clone(&stopping));
         let refold = move || {
-            for job in refold_jobs {
-                let folds = guarded(&stop, || Ok(job.run(&own, &stop)?));
-                let _ = told.send(Done::Refolded { job: Box::new(job), folds }); // The worker may be gone.
+            for Job { project, view, number, mut reading } in refold_jobs {
+                let brought = guarded(&stop, || Ok(reading(&own, &stop)?));
+                let _ = told.send(Done::Read { project, view, number, brought }); // The worker may be gone.
             }
         };
         let (stored, log, hub, stop) =
             (stored.clone(), Arc::clone(log), Arc::clone(hub), Arc::clone(&stopping));
+        let ledger = Arc::clone(ledger);
         let fill = move || {
             lower_priority(FILL_NICE);
+            let live = || hub.read().borrow().position;
+            let sources =
+                Sources { stored: &stored, log: log.as_ref(), ledger: &ledger, live: &live, stop: &stop };
             for job in fill_jobs {
-                fill_one(&job, &stored, log.as_ref(), &hub, &stop, &sender);
+                fill_one(&job, &sources, &sender);
             }
         };
         let threads = vec![spawn("refold", refold)?, spawn("back-fill", fill)?];
         Ok(Self { refolds: Some(refolds), fills: Some(fills), done, stopping, threads })
     }
 
-    /// Asks for persons to be folded again.
-    pub fn refold(&self, job: Refold) {
+    /// Asks for units to be read.
+    pub fn read(&self, job: Job) {
         if let Some(refolds) = &self.refolds {
             let _ = refolds.send(job); // The thread ends only with this value.
         }
@@ -124,18 +144,10 @@ fn guarded<T>(stop: &AtomicBool, reading: impl FnOnce() -> Result<T, LiveError>)
     result
 }
 
-fn fill_one(
-    job: &Arc<Fill>,
-    stored: &Stored,
-    log: &dyn Log,
-    hub: &Hub,
-    stop: &AtomicBool,
-    sender: &Sender<Done>,
-) {
-    let live = || hub.read().borrow().position;
+fn fill_one(job: &Arc<Fill>, sources: &Sources<'_>, sender: &Sender<Done>) {
     let mut percent = |percent| {
         let _ = sender.send(Done::Percent { job: Arc::clone(job), percent }); // The worker may be gone.
     };
-    let filled = guarded(stop, || job.run(stored, log, &live, stop, &mut percent));
+    let filled = guarded(sources.stop, || job.run(sources, &mut percent));
     let _ = sender.send(Done::Filled { job: Arc::clone(job), filled: Box::new(filled) });
 }

@@ -102,11 +102,6 @@ impl<S: State> Table<S> {
         slots.filter_map(|slot| slot.unit.as_mut()).for_each(each);
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.slots.0.iter().map(HashMap::len).sum()
-    }
-
     /// Where a unit is kept.
     #[inline]
     pub fn slot(&self, key: u64) -> Option<u32> {

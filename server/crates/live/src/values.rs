@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_engine::SliceValue;
 use footpath_engine::general::NO_VALUE;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -12,20 +13,8 @@ pub const MAX_VALUES: usize = 10_000;
 pub const NOT_SET: u32 = 0;
 /// More values than are kept apart.
 pub const OTHER: u32 = 1;
-const FIRST: u32 = 2;
-
-/// A value of a breakdown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SliceValue {
-    /// A value, as text.
-    Is(String),
-    /// The property is not set.
-    NotSet,
-    /// All values that are not named.
-    Other,
-    /// The step that gives the value was not reached.
-    NotReached,
-}
+/// The first value's number; those below mean something else.
+pub const FIRST: u32 = 2;
 
 /// Numbers values in the order in which they come. Shared with those who read stored events.
 #[derive(Debug, Clone, Default)]
@@ -60,15 +49,11 @@ impl Values {
             NOT_SET => SliceValue::NotSet,
             NO_VALUE => SliceValue::NotReached,
             number => {
-                let text = number.checked_sub(FIRST).and_then(|i| self.0.lock().texts.get(i as usize).cloned());
+                let text =
+                    number.checked_sub(FIRST).and_then(|i| self.0.lock().texts.get(i as usize).cloned());
                 text.map_or(SliceValue::Other, SliceValue::Is)
             }
         }
-    }
-
-    /// Whether there were more than are kept apart.
-    pub fn overflow(&self) -> bool {
-        self.0.lock().texts.len() == MAX_VALUES
     }
 
     /// All texts, in the order of their numbers, for images.
@@ -78,6 +63,6 @@ impl Values {
 
     /// Numbers these texts first.
     pub fn restore(&self, texts: impl IntoIterator<Item = String>) {
-        texts.into_iter().for_each(|text| drop(self.number(Some(&text))));
+        texts.into_iter().for_each(|text| _ = self.number(Some(&text)));
     }
 }

@@ -6,14 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use footpath_engine::{ActorKey, Moved};
 use footpath_history::{HistoryError, Stored};
-use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
+use footpath_model::control::{CountedFunnel, CountedMetric};
 use footpath_model::filter::{Facts, Needs};
 use serde::{Deserialize, Serialize};
 
 use crate::LiveError;
-use crate::book::Book;
 use crate::funnel::FunnelView;
-use crate::hub::{Numbers, Progress};
+use crate::hub::{FunnelNumbers, Numbers, Progress};
 
 /// What a view is called within its project.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +58,14 @@ impl Counted {
         }
     }
 
+    /// Its numbers before any event.
+    pub fn nothing(&self) -> Numbers {
+        match self {
+            Self::Funnel(funnel) => Numbers::Funnel(FunnelNumbers::nothing(&funnel.definition)),
+            Self::Metric(_) => Numbers::None,
+        }
+    }
+
     /// Its view before any event.
     ///
     /// # Errors
@@ -78,8 +85,6 @@ pub struct Wants {
     pub names: Option<Vec<String>>,
     /// What it reads of them.
     pub needs: Needs,
-    /// Whose properties, and which.
-    pub properties: Vec<(footpath_engine::props::Owner, String)>,
     /// Whether it needs to know which session an event is part of.
     pub sessions: bool,
 }
@@ -97,15 +102,6 @@ pub struct Seen<'a> {
     pub session_us: Option<i64>,
 }
 
-/// Somebody whose properties became others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changed {
-    /// A person.
-    Person(u64),
-    /// A group, by its key.
-    Group(u64),
-}
-
 /// A reading of stored events for some units of a view.
 pub type Reading = Box<dyn FnMut(&Stored, &AtomicBool) -> Result<Brought, HistoryError> + Send>;
 /// What a reading brings; the view that asked for it knows what it is.
@@ -117,8 +113,6 @@ pub struct Context<'a> {
     pub project: u32,
     /// Who is who.
     pub identity: &'a footpath_engine::IdentityGraph,
-    /// What is known of persons and groups.
-    pub book: &'a Book,
 }
 
 /// Something that is counted from a project's events.
@@ -134,8 +128,6 @@ pub trait View: Send {
     fn flush(&mut self, at: Progress);
     /// Two persons became one, or one became two, at `at`. Nothing is waiting for a flush.
     fn follow(&mut self, moved: &Moved, at: Progress);
-    /// The properties of somebody are others than they were when their events were taken, since `at`.
-    fn properties_changed(&mut self, whose: Changed, at: Progress);
     /// Sessions of a person begin at other times than they did when their events were taken, since `at`.
     fn sessions_changed(&mut self, person: ActorKey, at: Progress);
     /// Time goes on.
@@ -162,6 +154,10 @@ pub trait View: Send {
     fn end_copy(&mut self);
     /// Takes what a copy wrote. `None` if it is damaged.
     fn restore(&mut self, copied: &[u8]) -> Option<()>;
+    /// The texts that its units number, for an image: before the units.
+    fn values(&self) -> Vec<String>;
+    /// Numbers these texts as they were.
+    fn restore_values(&mut self, texts: Vec<String>);
 
     /// Whether numbers changed since the last call.
     fn take_changed(&mut self) -> bool;

@@ -8,18 +8,18 @@ use std::time::Duration;
 use footpath_history::Stored;
 use footpath_log::{Log, Record};
 use footpath_model::clock::Clock;
-use footpath_model::control::{Control, CountedFunnel};
+use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
 use hashbrown::{HashMap, HashSet};
 
 use crate::LiveError;
-use crate::funnel::LiveFunnel;
-use crate::hub::{FunnelNumbers, Hub, Progress, TailFrame};
+use crate::hub::{Hub, Progress, Shown, Standing, TailFrame};
 use crate::image::load_newest;
 use crate::imager::{ImageOptions, Imager};
 use crate::project::ProjectLive;
-use crate::readers::{Done, Readers};
-use crate::reading::{Fill, Filled, READ_BYTES, Refold, follow};
+use crate::readers::{Done, Job, Readers};
+use crate::reading::{Fill, Filled, Ledger, READ_BYTES, follow};
+use crate::view::{Brought, Context, Counted, View, ViewKey};
 
 /// How long the worker waits for something new: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
@@ -34,7 +34,7 @@ pub struct KnownProject {
     /// Its id.
     pub id: String,
     /// What is counted.
-    pub funnels: Vec<CountedFunnel>,
+    pub counted: Vec<Counted>,
 }
 
 /// Names projects by number; asked when a frame of an unknown project appears. An error is tried again.
@@ -54,6 +54,8 @@ pub struct LiveParts {
     pub known: Vec<KnownProject>,
     /// Names of later projects.
     pub names: ProjectNames,
+    /// Decisions about who is who that the log may have let go of.
+    pub ledger: Ledger,
     /// Where images lie; without, every start folds everything.
     pub images: Option<ImageOptions>,
 }
@@ -102,13 +104,14 @@ struct Worker {
     clock: Arc<dyn Clock>,
     known: Vec<KnownProject>,
     names: ProjectNames,
+    ledger: Ledger,
     images: Option<ImageOptions>,
     imager: Option<Imager>,
     readers: Readers,
     projects: HashMap<u32, ProjectLive>,
-    filling: HashMap<(u32, String), Filling>,
-    /// Funnels that the start found without numbers, until they have them.
-    starting: HashSet<(u32, String)>,
+    filling: HashMap<(u32, ViewKey), Filling>,
+    /// Views that the start found without numbers, until they have them.
+    starting: HashSet<(u32, ViewKey)>,
     readings: u64,
     progress: Progress,
     /// Numbers are published as live once this position is reached.
@@ -118,8 +121,8 @@ struct Worker {
 
 impl Worker {
     fn new(parts: LiveParts) -> std::io::Result<Self> {
-        let LiveParts { log, stored, hub, clock, known, names, images } = parts;
-        let readers = Readers::start(&stored, &log, &hub)?;
+        let LiveParts { log, stored, hub, clock, known, names, ledger, images } = parts;
+        let readers = Readers::start(&stored, &log, &hub, &ledger)?;
         let live_from = log.durable_end();
         Ok(Self {
             log,
@@ -128,6 +131,7 @@ impl Worker {
             clock,
             known,
             names,
+            ledger,
             images,
             imager: None,
             readers,
@@ -177,7 +181,8 @@ impl Worker {
             let pinned = self.stored.pin().upto(self.live_from);
             for project in &self.known {
                 let mut live = ProjectLive::new(&project.id);
-                live.identity = pinned.identity(project.number, &project.id, &[])?;
+                let ledger = (self.ledger)(project.number)?;
+                live.identity = pinned.identity(project.number, &project.id, &ledger)?;
                 self.projects.insert(project.number, live);
             }
             self.progress = Progress { position: pinned.position(), processed_us: pinned.processed_us() };
@@ -187,9 +192,10 @@ impl Worker {
         }
         for project in std::mem::take(&mut self.known) {
             self.projects.entry(project.number).or_insert_with(|| ProjectLive::new(&project.id));
-            for counted in project.funnels {
-                if self.funnel(project.number, &counted.definition.id).is_none() {
-                    self.starting.insert((project.number, counted.definition.id.clone()));
+            for counted in project.counted {
+                let key = counted.key();
+                if self.view(project.number, &key).is_none() {
+                    self.starting.insert((project.number, key));
                     self.fill(project.number, counted, self.progress.position);
                 }
             }
@@ -199,8 +205,8 @@ impl Worker {
 
     fn restore_image(&mut self, now_us: i64) -> bool {
         let Some(options) = &self.images else { return false };
-        let wanted = |number: u32, counted: &CountedFunnel| {
-            self.known.iter().any(|project| project.number == number && project.funnels.contains(counted))
+        let wanted = |number: u32, counted: &Counted| {
+            self.known.iter().any(|project| project.number == number && project.counted.contains(counted))
         };
         let bounds = (self.log.first(), self.live_from);
         let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, now_us, &wanted);
@@ -219,10 +225,11 @@ impl Worker {
             self.apply(record)?;
         }
         let now_us = self.clock.now_us();
-        self.projects.values_mut().for_each(|project| project.advance(now_us));
+        let at = self.progress;
+        self.projects.values_mut().for_each(|project| project.advance(now_us, at));
         self.take_readings();
         self.join_filled();
-        self.ask_for_refolds();
+        self.ask_for_readings();
         self.publish(false);
         if let Some(imager) = &mut self.imager {
             imager.step(&mut self.projects, self.progress, now_us, bytes);
@@ -271,33 +278,42 @@ impl Worker {
         Ok(())
     }
 
-    fn funnel(&mut self, number: u32, id: &str) -> Option<&mut LiveFunnel> {
-        self.projects.get_mut(&number)?.funnel(id)
+    fn view(&mut self, number: u32, key: &ViewKey) -> Option<&mut (dyn View + 'static)> {
+        self.projects.get_mut(&number)?.view(key)
     }
 
     fn control(&mut self, number: u32, at: Progress, json: &[u8]) {
-        let offset = at.position;
-        match serde_json::from_slice(json) {
-            Ok(Control::PutFunnel(counted)) => self.put_funnel(number, offset, *counted),
-            Ok(Control::DeleteFunnel { id }) => {
-                // A replayed deletion must not take a funnel that was made again later.
-                if offset >= self.live_from {
-                    self.delete_funnel(number, &id);
-                }
+        match serde_json::from_slice::<Control>(json) {
+            Ok(control) => control.each().for_each(|change| self.change(number, at, change)),
+            Err(error) => {
+                tracing::error!(%error, offset = at.position, "a control record cannot be read and is left out");
             }
-            Ok(control @ (Control::MergePersons { .. } | Control::UnmergePerson { .. })) => {
-                self.projects.get_mut(&number).into_iter().for_each(|project| project.control(&control, at));
+        }
+    }
+
+    fn change(&mut self, number: u32, at: Progress, change: Control) {
+        match change {
+            Control::PutFunnel(funnel) => self.put(number, at.position, Counted::Funnel(funnel)),
+            Control::PutMetric(metric) => self.put(number, at.position, Counted::Metric(metric)),
+            Control::DeleteFunnel { id } => self.delete(number, at.position, &ViewKey::Funnel(id)),
+            Control::DeleteMetric { id } => self.delete(number, at.position, &ViewKey::Metric(id)),
+            Control::MergePersons { .. } | Control::UnmergePerson { .. } => {
+                self.projects.get_mut(&number).into_iter().for_each(|project| project.control(&change, at));
             }
-            Ok(Control::Privacy { .. } | Control::Losses { .. }) => {}
-            Err(error) => tracing::error!(%error, offset, "a control record cannot be read and is left out"),
+            Control::PutSegment(_)
+            | Control::DeleteSegment { .. }
+            | Control::PutSettings(_)
+            | Control::Several { .. }
+            | Control::Privacy { .. }
+            | Control::Losses { .. } => {}
         }
     }
 
     /// A new definition: stored events up to its record are folded into it, then it joins.
-    fn put_funnel(&mut self, number: u32, offset: u64, counted: CountedFunnel) {
-        let (id, version) = (&counted.definition.id, counted.definition.version);
-        let live = self.funnel(number, id).map(|funnel| funnel.counted().definition.version);
-        let filling = self.filling.get(&(number, id.clone())).map(|f| f.job.counted.definition.version);
+    fn put(&mut self, number: u32, offset: u64, counted: Counted) {
+        let (key, version) = (counted.key(), counted.version());
+        let live = self.view(number, &key).map(|view| view.counted().version());
+        let filling = self.filling.get(&(number, key)).map(|filling| filling.job.counted.version());
         // A replay brings versions that were followed by others long ago.
         if offset < self.live_from || live.max(filling) >= Some(version) {
             return;
@@ -305,14 +321,18 @@ impl Worker {
         self.fill(number, counted, offset);
     }
 
-    fn delete_funnel(&mut self, number: u32, id: &str) {
-        if let Some(filling) = self.filling.remove(&(number, id.to_owned())) {
+    fn delete(&mut self, number: u32, offset: u64, key: &ViewKey) {
+        // A replayed deletion must not take what was made again later.
+        if offset < self.live_from {
+            return;
+        }
+        if let Some(filling) = self.filling.remove(&(number, key.clone())) {
             filling.job.cancelled.store(true, Ordering::Relaxed);
         }
-        if self.projects.get_mut(&number).and_then(|project| project.remove(id)).is_some() {
+        if self.projects.get_mut(&number).and_then(|project| project.remove(key)).is_some() {
             self.abort_image();
         }
-        self.hub.end_funnel(number, id);
+        self.hub.end(number, key);
     }
 
     fn abort_image(&mut self) {
@@ -321,7 +341,7 @@ impl Worker {
         }
     }
 
-    fn fill(&mut self, number: u32, counted: CountedFunnel, upto: u64) {
+    fn fill(&mut self, number: u32, counted: Counted, upto: u64) {
         let Some(project) = self.projects.get(&number) else { return };
         let job = Arc::new(Fill {
             project: number,
@@ -332,7 +352,7 @@ impl Worker {
             cancelled: Arc::new(AtomicBool::new(false)),
         });
         self.publish_percent(&job, 0);
-        let key = (number, job.counted.definition.id.clone());
+        let key = (number, job.key());
         let before = self.filling.insert(key, Filling { job: Arc::clone(&job), filled: None });
         before.iter().for_each(|before| before.job.cancelled.store(true, Ordering::Relaxed));
         self.readers.fill(job);
@@ -340,25 +360,19 @@ impl Worker {
 
     /// A definition that nobody saw before shows how far it is; one that changed goes on with its old numbers.
     fn publish_percent(&mut self, job: &Fill, percent: u32) {
-        let definition = &job.counted.definition;
-        if self.funnel(job.project, &definition.id).is_some() {
+        let key = job.key();
+        if self.view(job.project, &key).is_some() {
             return;
         }
-        let numbers = FunnelNumbers {
-            version: definition.version,
-            labels: definition.steps.iter().map(|step| step.label().to_owned()).collect(),
-            reached: vec![0; definition.steps.len()],
-            percent,
-            ..FunnelNumbers::default()
-        };
-        self.hub.publish_funnel(job.project, &definition.id, numbers);
+        let standing = Standing { version: job.counted.version(), percent, ..Standing::default() };
+        self.hub.publish(job.project, &key, Shown { standing, numbers: job.counted.nothing() });
     }
 
     fn take_readings(&mut self) {
         let done: Vec<_> = self.readers.done().collect();
         for done in done {
             match done {
-                Done::Refolded { job, folds } => self.refolded(&job, folds),
+                Done::Read { project, view, number, brought } => self.read(project, &view, number, brought),
                 Done::Percent { job, percent } if self.is_wanted(&job) => self.publish_percent(&job, percent),
                 Done::Filled { job, filled } if self.is_wanted(&job) => self.filled(&job, *filled),
                 Done::Percent { .. } | Done::Filled { .. } => {}
@@ -367,29 +381,23 @@ impl Worker {
     }
 
     fn is_wanted(&self, job: &Arc<Fill>) -> bool {
-        let key = (job.project, job.counted.definition.id.clone());
-        self.filling.get(&key).is_some_and(|filling| Arc::ptr_eq(&filling.job, job))
+        let filling = self.filling.get(&(job.project, job.key()));
+        filling.is_some_and(|filling| Arc::ptr_eq(&filling.job, job))
     }
 
-    fn refolded(
-        &mut self,
-        job: &Refold,
-        folds: Result<Vec<(u64, footpath_engine::PersonFunnel)>, LiveError>,
-    ) {
-        let Some(funnel) = self.funnel(job.project, &job.funnel) else { return };
-        match folds {
-            Ok(folds) => {
-                folds.into_iter().for_each(|(person, fold)| funnel.refolded(job.reading, person, fold));
-            }
+    fn read(&mut self, project: u32, key: &ViewKey, number: u64, brought: Result<Brought, LiveError>) {
+        let Some(view) = self.view(project, key) else { return };
+        match brought {
+            Ok(brought) => view.read(number, brought),
             Err(error) => {
-                tracing::error!(%error, funnel = job.funnel, "persons cannot be folded again; trying again");
-                funnel.reading_failed(job.reading);
+                tracing::error!(%error, view = %key, "stored events cannot be read again; trying again");
+                view.reading_failed(number);
             }
         }
     }
 
     fn filled(&mut self, job: &Arc<Fill>, filled: Result<Option<Filled>, LiveError>) {
-        let key = (job.project, job.counted.definition.id.clone());
+        let key = (job.project, job.key());
         match filled {
             Ok(Some(filled)) => {
                 if let Some(filling) = self.filling.get_mut(&key) {
@@ -398,7 +406,7 @@ impl Worker {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, funnel = key.1, "a funnel cannot be back-filled; trying again");
+                tracing::error!(%error, view = %key.1, "a definition cannot be back-filled; trying again");
                 self.readers.fill(Arc::clone(job));
             }
         }
@@ -411,44 +419,46 @@ impl Worker {
         };
         let ready: Vec<_> =
             self.filling.iter().filter(|(_, filling)| ready(filling)).map(|(key, _)| key.clone()).collect();
-        for (number, id) in ready {
-            let Some(filling) = self.filling.remove(&(number, id.clone())) else { continue };
+        for (number, key) in ready {
+            let Some(filling) = self.filling.remove(&(number, key.clone())) else { continue };
             let Some(filled) = filling.filled else { continue };
-            if let Err(error) = self.join(number, &id, filled) {
-                tracing::error!(%error, funnel = id, "a funnel cannot join; folding it again");
+            if let Err(error) = self.join(number, &key, filled) {
+                tracing::error!(%error, view = %key, "a definition cannot join; folding it again");
                 let again = Filling { job: Arc::clone(&filling.job), filled: None };
-                self.filling.insert((number, id), again);
+                self.filling.insert((number, key), again);
                 self.readers.fill(filling.job);
             }
         }
     }
 
-    fn join(&mut self, number: u32, id: &str, mut filled: Filled) -> Result<(), LiveError> {
+    fn join(&mut self, number: u32, key: &ViewKey, mut filled: Filled) -> Result<(), LiveError> {
         while filled.position < self.progress.position {
             let (log, upto) = (self.log.as_ref(), self.progress.position);
             filled.position = follow(log, number, &mut filled.scratch, filled.position, upto)?;
         }
-        if let Some(mut funnel) = filled.scratch.remove(id) {
+        if let Some(mut view) = filled.scratch.remove(key) {
             self.abort_image();
-            funnel.advance(self.clock.now_us());
-            funnel.touch();
+            view.advance(self.clock.now_us(), self.progress);
+            view.touch();
             if let Some(project) = self.projects.get_mut(&number) {
-                project.put(id, funnel);
+                project.put(view);
             }
         }
         Ok(())
     }
 
-    /// Asks for the persons whose events came later than what is kept of them.
-    fn ask_for_refolds(&mut self) {
-        let upto = self.progress;
+    /// Asks for the units whose events came later than what is kept of them.
+    fn ask_for_readings(&mut self) {
         for (number, project) in &mut self.projects {
             let identity = std::mem::take(&mut project.identity);
-            for (id, funnel) in project.funnels().filter(|(_, funnel)| funnel.wants_reading()) {
-                self.readings += 1;
-                let persons = funnel.begin_reading(self.readings, upto);
-                let reading = (self.readings, upto.position);
-                self.readers.refold(Refold::new(*number, id, funnel, &identity, reading, &persons));
+            let context = Context { project: *number, identity: &identity };
+            for (key, view) in project.views() {
+                let reading = view.begin_reading(self.readings + 1, self.progress, &context);
+                if let Some(reading) = reading {
+                    self.readings += 1;
+                    let (project, view) = (*number, key.clone());
+                    self.readers.read(Job { project, view, number: self.readings, reading });
+                }
             }
             project.identity = identity;
         }
@@ -460,18 +470,13 @@ impl Worker {
         self.was_live = live;
         let mut complete = self.progress;
         for (number, project) in &mut self.projects {
-            for (id, funnel) in project.funnels() {
-                let own = funnel.complete(self.progress);
-                complete = complete.min(own);
-                if funnel.take_changed() || all {
-                    let numbers = FunnelNumbers {
-                        position: own.position,
-                        processed_us: own.processed_us,
-                        live,
-                        percent: if live { 100 } else { 0 },
-                        ..funnel.numbers()
-                    };
-                    self.hub.publish_funnel(*number, id, numbers);
+            for (key, view) in project.views() {
+                let at = view.complete(self.progress);
+                complete = complete.min(at);
+                if view.take_changed() || all {
+                    let version = view.counted().version();
+                    let standing = Standing { version, at, live, percent: if live { 100 } else { 0 } };
+                    self.hub.publish(*number, key, Shown { standing, numbers: view.numbers() });
                 }
             }
         }

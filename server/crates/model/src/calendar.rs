@@ -15,6 +15,7 @@
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::range::{RangeError, zone};
 
@@ -24,7 +25,8 @@ pub const MAX_BUCKETS: usize = 10_000;
 const SECOND_US: i64 = 1_000_000;
 
 /// The width of a calendar bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CalendarUnit {
     /// A minute of the wall clock.
     Minute,

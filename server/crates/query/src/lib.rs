@@ -32,6 +32,7 @@ mod values;
 
 pub use events::{EventPage, EventQuery, events};
 pub use explain::{Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, Reason, explain};
+pub use footpath_engine::SliceValue;
 pub use funnel::{
     FunnelAnswer, FunnelPeriod, FunnelPerson, FunnelPersons, FunnelPersonsQuery, FunnelQuery, FunnelSlice,
     funnel, funnel_persons,
@@ -42,7 +43,7 @@ pub use person::{PersonAnswer, PersonQuery, person};
 pub use sessions::{SessionRow, SessionsPage, SessionsQuery, sessions};
 pub use source::{Project, Read, Source, Span};
 pub use times::{ConversionTime, TimeBin};
-pub use values::{MAX_VALUES, SliceValue};
+pub use values::MAX_VALUES;
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use footpath_engine::SliceValue;
 use footpath_engine::general::NO_VALUE;
 use footpath_engine::metric::set::SeriesKey;
 
@@ -12,19 +13,6 @@ pub const MAX_VALUES: usize = 10_000;
 const NOT_SET: u32 = 0;
 const OTHER: u32 = 1;
 const FIRST: u32 = 2;
-
-/// A value of a breakdown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SliceValue {
-    /// A value, as text.
-    Is(String),
-    /// All values that are not named.
-    Other,
-    /// The property is not set.
-    NotSet,
-    /// The step that gives the value was not reached.
-    NotReached,
-}
 
 /// Numbers values in the order in which they come. Shared by who reads events and who counts.
 #[derive(Debug, Default)]

@@ -1,4 +1,5 @@
-//! Small durable state: projects and their settings, keys, definitions, identity records, the outcome ledger.
+//! Small durable state: projects and their settings, keys, definitions, identity records, the outcome
+//! ledger, the catalogue.
 //!
 //! Events do not live here; the log and the history hold them. This crate holds the few thousand
 //! rows beside them, behind one blocking trait for each subject and [`Store`] for all of them, with
@@ -17,9 +18,10 @@ pub use embedded::{EmbeddedStore, FORMAT_VERSION};
 pub use error::{Result, StoreError};
 pub use memory::MemoryStore;
 pub use rows::{
-    DefinitionKind, DefinitionRow, Environment, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
-    ProjectRow, RefusedRow, SecretRow, SettingsRow,
+    CatalogRow, DefinitionKind, DefinitionRow, Environment, IdentityRow, KeyRow, LedgerCell, NewProject,
+    PrivacyRow, ProjectRow, RefusedRow, SecretRow, SettingsRow,
 };
 pub use store::{
-    DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore, REFUSED_KEPT, Store,
+    CatalogStore, DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore,
+    REFUSED_KEPT, Store,
 };

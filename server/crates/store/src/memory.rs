@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 
 use crate::store::{add_counts, check_name};
 use crate::{
-    DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore, LedgerCell, NewProject,
-    OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT, RefusedRow, Result,
-    SecretRow, SettingsRow, StoreError,
+    CatalogRow, CatalogStore, DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore,
+    LedgerCell, NewProject, OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT,
+    RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
 #[derive(Default)]
@@ -22,6 +22,9 @@ struct State {
     ledger: BTreeMap<LedgerCell, u64>,
     ledger_position: Option<u64>,
     refused: BTreeMap<String, VecDeque<RefusedRow>>,
+    /// By address: project, kind, owner, key.
+    catalog: BTreeMap<(u32, u8, String, String), CatalogRow>,
+    catalog_position: Option<u64>,
     identity: BTreeMap<(u32, u64), IdentityRow>,
     privacy: BTreeMap<(String, String), PrivacyRow>,
 }
@@ -246,6 +249,30 @@ impl OutcomeStore for MemoryStore {
         let state = self.state.lock();
         let ring = state.refused.get(project).into_iter().flatten();
         Ok(ring.rev().take(limit).cloned().collect())
+    }
+}
+
+impl CatalogStore for MemoryStore {
+    fn put_catalog(&self, rows: &[CatalogRow], position: u64) -> Result<bool> {
+        let mut state = self.state.lock();
+        if state.catalog_position >= Some(position) {
+            return Ok(false);
+        }
+        for row in rows {
+            let address = (row.project, row.kind, row.owner.clone(), row.key.clone());
+            state.catalog.insert(address, row.clone());
+        }
+        state.catalog_position = Some(position);
+        Ok(true)
+    }
+
+    fn catalog_position(&self) -> Result<Option<u64>> {
+        Ok(self.state.lock().catalog_position)
+    }
+
+    fn catalog(&self, project: u32) -> Result<Vec<CatalogRow>> {
+        let state = self.state.lock();
+        Ok(state.catalog.values().filter(|row| row.project == project).cloned().collect())
     }
 }
 

@@ -158,6 +158,21 @@ pub struct LedgerCell {
     pub reason: String,
 }
 
+/// One entry of a project's catalogue of names and properties, under its address: all but `json`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CatalogRow {
+    /// The project's number.
+    pub project: u32,
+    /// What it is about, a code defined by the caller.
+    pub kind: u8,
+    /// Whose it is; may be empty.
+    pub owner: String,
+    /// Its key; may be empty.
+    pub key: String,
+    /// What is known, not checked here.
+    pub json: String,
+}
+
 /// One refused event of a project's ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedRow {

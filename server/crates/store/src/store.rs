@@ -1,8 +1,8 @@
 //! The traits and their laws.
 
 use crate::{
-    DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow, ProjectRow,
-    RefusedRow, Result, SecretRow, SettingsRow, StoreError,
+    CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
+    ProjectRow, RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
 /// How many refused events are kept for each project.
@@ -32,9 +32,15 @@ pub const MAX_NAME_BYTES: usize = 255;
 ///
 /// Every method blocks, a write for one disk sync: call from a blocking thread. Every method may
 /// return [`StoreError::Io`] or [`StoreError::Corrupt`].
-pub trait Store: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + PersonStore {}
+pub trait Store:
+    ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore
+{
+}
 
-impl<S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + PersonStore> Store for S {}
+impl<S> Store for S where
+    S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore
+{
+}
 
 /// Projects and their settings.
 pub trait ProjectStore: Send + Sync {
@@ -113,6 +119,18 @@ pub trait OutcomeStore: Send + Sync {
     fn push_refused(&self, project: &str, json: &[Vec<u8>]) -> Result<()>;
     /// Up to `limit` refused events, newest first.
     fn refused(&self, project: &str, limit: usize) -> Result<Vec<RefusedRow>>;
+}
+
+/// Names and properties of events as they were seen.
+pub trait CatalogStore: Send + Sync {
+    /// Stores or replaces rows of any projects and records `position`, in one transaction. `false`,
+    /// and nothing changed, when `position` is at or below the recorded one: rows hold counts, which
+    /// must say what the log says up to one position. Of rows with one address the last one stays.
+    fn put_catalog(&self, rows: &[CatalogRow], position: u64) -> Result<bool>;
+    /// The last recorded position; `None` before the first.
+    fn catalog_position(&self) -> Result<Option<u64>>;
+    /// All rows of a project, ascending by address.
+    fn catalog(&self, project: u32) -> Result<Vec<CatalogRow>>;
 }
 
 /// What is kept about persons beside their events.

@@ -59,7 +59,8 @@ pub fn filters(
     rest: Option<&v1::Filter>,
 ) -> Result<Vec<Filter>, Status> {
     let conditions = conditions.iter().enumerate();
-    let plain = conditions.map(|(i, one)| condition(&format!("{path}.conditions[{i}]"), one).map(Filter::from));
+    let plain =
+        conditions.map(|(i, one)| condition(&format!("{path}.conditions[{i}]"), one).map(Filter::from));
     plain.chain(rest.map(|rest| filter(&format!("{path}.filter"), rest))).collect()
 }
 

@@ -8,11 +8,9 @@ use footpath_model::definition::{
 use footpath_proto::v1;
 use tonic::Status;
 
-use super::filter::{
-    conditions_message, filters, filters_message, property, property_message,
-};
+use super::filter::{conditions_message, filters, filters_message, property, property_message};
 use super::range::{range, range_message};
-use super::{checked, wrong};
+use super::{checked, duration, duration_us, wrong};
 
 /// A funnel from the API, checked. `zone` is the project's.
 ///
@@ -94,13 +92,15 @@ fn rules_of(preset: Option<Preset>) -> (Entry, OnExclusion) {
 fn window_funnel(preset: Option<Preset>, funnel: &v1::Funnel) -> Result<Option<WindowFunnel>, Status> {
     let modes = funnel.window_funnel.as_ref();
     match preset {
-        Some(Preset::Clickhouse) => Ok(Some(modes.map_or_else(WindowFunnel::default, |modes| WindowFunnel {
-            strict_deduplication: modes.strict_deduplication,
-            strict_order: modes.strict_order,
-            strict_increase: modes.strict_increase,
-            strict_once: modes.strict_once,
-            allow_reentry: modes.allow_reentry,
-        }))),
+        Some(Preset::Clickhouse) => {
+            Ok(Some(modes.map_or_else(WindowFunnel::default, |modes| WindowFunnel {
+                strict_deduplication: modes.strict_deduplication,
+                strict_order: modes.strict_order,
+                strict_increase: modes.strict_increase,
+                strict_once: modes.strict_once,
+                allow_reentry: modes.allow_reentry,
+            })))
+        }
         _ if modes.is_some() => Err(wrong("window_funnel", "only with the preset clickhouse")),
         _ => Ok(None),
     }
@@ -109,9 +109,7 @@ fn window_funnel(preset: Option<Preset>, funnel: &v1::Funnel) -> Result<Option<W
 fn ties(funnel: &v1::Funnel) -> Result<Ties, Status> {
     match (funnel.ties(), &funnel.tie_tolerance) {
         (v1::FunnelTies::Increasing, None) => Ok(Ties::Increasing),
-        (v1::FunnelTies::Increasing, Some(_)) => {
-            Err(wrong("tie_tolerance", "only with ties in order"))
-        }
+        (v1::FunnelTies::Increasing, Some(_)) => Err(wrong("tie_tolerance", "only with ties in order")),
         (_, Some(tolerance)) => Ok(Ties::Tolerance(duration_us(tolerance))),
         (_, None) => Ok(Ties::InOrder),
     }
@@ -156,14 +154,6 @@ fn breakdown(by: &v1::FunnelBreakdown, unspecified: Attribution) -> Result<Funne
         return Err(wrong("breakdown.attribution_step", "only with attribution to a step"));
     }
     Ok(FunnelBreakdown { by: property(&by.property.clone().unwrap_or_default()), attribution })
-}
-
-fn duration_us(duration: &prost_types::Duration) -> i64 {
-    duration.seconds.saturating_mul(1_000_000).saturating_add(i64::from(duration.nanos) / 1000)
-}
-
-fn duration(us: i64) -> prost_types::Duration {
-    prost_types::Duration { seconds: us / 1_000_000, nanos: (us % 1_000_000 * 1000) as i32 }
 }
 
 fn step((i, step): (usize, &v1::FunnelStep)) -> Result<Step, Status> {
@@ -365,7 +355,9 @@ mod tests {
         wrong.steps[0].filter = Some(v1::Filter::default());
         assert!(why(wrong).contains("steps[0].filter: "));
         let exclusion = v1::FunnelExclusion { events: vec!["x".into()], filter, ..Default::default() };
-        assert!(why(v1::Funnel { exclusions: vec![exclusion], ..plain() }).contains("exclusions[0].filter.not"));
+        assert!(
+            why(v1::Funnel { exclusions: vec![exclusion], ..plain() }).contains("exclusions[0].filter.not")
+        );
         let modes = Some(v1::WindowFunnelModes::default());
         assert!(why(v1::Funnel { window_funnel: modes, ..plain() }).contains("preset clickhouse"));
         let group_type = "company".to_owned();

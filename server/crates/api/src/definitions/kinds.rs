@@ -6,11 +6,12 @@ use footpath_proto::v1;
 use footpath_store::{DefinitionKind, DefinitionRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::uses::Uses;
 use crate::convert;
 use crate::cursor::Kind as CursorKind;
+use crate::status::{not_found, with_reason};
 
 /// A kind of definition.
 pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
@@ -20,8 +21,6 @@ pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
     const KIND: DefinitionKind;
     /// What it is called in errors.
     const NAME: &'static str;
-    /// The RPC that names all of them.
-    const LIST: &'static str;
     /// Its page tokens.
     const PAGES: CursorKind;
 
@@ -45,6 +44,10 @@ pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
     fn delete(id: String) -> Control;
     /// The id and etag of a message.
     fn name_of(message: &Self::Message) -> (&str, &str);
+    /// There is none with an id.
+    fn unknown() -> Status;
+    /// There is one with this id and other content.
+    fn exists() -> Status;
     /// Takes one field of `wanted` over into `known`; false if there is no such field, or it cannot be changed.
     fn take(known: &mut Self::Message, wanted: &Self::Message, field: &str) -> bool;
 }
@@ -63,7 +66,6 @@ impl Kind for CountedFunnel {
     type Message = v1::Funnel;
     const KIND: DefinitionKind = DefinitionKind::Funnel;
     const NAME: &'static str = "funnel";
-    const LIST: &'static str = "ListFunnels";
     const PAGES: CursorKind = CursorKind::Funnels;
 
     fn read(message: &v1::Funnel, version: u64, zone: &str) -> Result<Self, Status> {
@@ -99,11 +101,38 @@ impl Kind for CountedFunnel {
         (&message.id, &message.etag)
     }
 
+    fn unknown() -> Status {
+        not_found("funnel_unknown", "no such funnel; ListFunnels names them")
+    }
+
+    fn exists() -> Status {
+        let what = "a funnel with this id and other content exists; update it or choose another id";
+        with_reason(Code::AlreadyExists, "funnel_exists", what, None)
+    }
+
     fn take(known: &mut v1::Funnel, wanted: &v1::Funnel, field: &str) -> bool {
         take!(
-            known, wanted, field, title, steps, window, range, preset, window_from, entry, order, ties,
-            tie_tolerance, counting, group_type, exclusions, exclusion_effect, hold_constant, breakdown,
-            window_funnel, include_internal
+            known,
+            wanted,
+            field,
+            title,
+            steps,
+            window,
+            range,
+            preset,
+            window_from,
+            entry,
+            order,
+            ties,
+            tie_tolerance,
+            counting,
+            group_type,
+            exclusions,
+            exclusion_effect,
+            hold_constant,
+            breakdown,
+            window_funnel,
+            include_internal
         );
         true
     }
@@ -113,7 +142,6 @@ impl Kind for CountedMetric {
     type Message = v1::Metric;
     const KIND: DefinitionKind = DefinitionKind::Metric;
     const NAME: &'static str = "metric";
-    const LIST: &'static str = "ListMetrics";
     const PAGES: CursorKind = CursorKind::Metrics;
 
     fn read(message: &v1::Metric, version: u64, _zone: &str) -> Result<Self, Status> {
@@ -149,9 +177,19 @@ impl Kind for CountedMetric {
         (&message.id, &message.etag)
     }
 
+    fn unknown() -> Status {
+        not_found("metric_unknown", "no such metric; ListMetrics names them")
+    }
+
+    fn exists() -> Status {
+        let what = "a metric with this id and other content exists; update it or choose another id";
+        with_reason(Code::AlreadyExists, "metric_exists", what, None)
+    }
+
     fn take(known: &mut v1::Metric, wanted: &v1::Metric, field: &str) -> bool {
         // The parts of the oneof are the measure by another name.
-        let field = if matches!(field, "events" | "ratio" | "sessions" | "conversion") { "measure" } else { field };
+        let field =
+            if matches!(field, "events" | "ratio" | "sessions" | "conversion") { "measure" } else { field };
         take!(known, wanted, field, title, measure, breakdown, include_internal);
         true
     }
@@ -161,7 +199,6 @@ impl Kind for SegmentDefinition {
     type Message = v1::Segment;
     const KIND: DefinitionKind = DefinitionKind::Segment;
     const NAME: &'static str = "segment";
-    const LIST: &'static str = "ListSegments";
     const PAGES: CursorKind = CursorKind::Segments;
 
     fn read(message: &v1::Segment, version: u64, _zone: &str) -> Result<Self, Status> {
@@ -194,6 +231,15 @@ impl Kind for SegmentDefinition {
 
     fn name_of(message: &v1::Segment) -> (&str, &str) {
         (&message.id, &message.etag)
+    }
+
+    fn unknown() -> Status {
+        not_found("segment_unknown", "no such segment; ListSegments names them")
+    }
+
+    fn exists() -> Status {
+        let what = "a segment with this id and other content exists; update it or choose another id";
+        with_reason(Code::AlreadyExists, "segment_exists", what, None)
     }
 
     fn take(known: &mut v1::Segment, wanted: &v1::Segment, field: &str) -> bool {

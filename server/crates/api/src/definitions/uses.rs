@@ -33,7 +33,8 @@ pub trait Uses {
 }
 
 fn events(path: &str, events: &[String]) -> impl Iterator<Item = (String, Name)> {
-    let name = move |(i, event): (usize, &String)| (format!("{path}.events[{i}]"), Name::Event(event.clone()));
+    let name =
+        move |(i, event): (usize, &String)| (format!("{path}.events[{i}]"), Name::Event(event.clone()));
     events.iter().enumerate().map(name).collect::<Vec<_>>().into_iter()
 }
 
@@ -83,7 +84,8 @@ impl Uses for CountedFunnel {
         };
         let steps = self.definition.steps.iter().enumerate().flat_map(of_step);
         let exclusions = self.definition.exclusions.iter().enumerate().flat_map(of_exclusion);
-        let held = self.definition.hold.iter().enumerate().map(|(i, p)| property(&format!("hold_constant[{i}]"), p));
+        let held =
+            self.definition.hold.iter().enumerate().map(|(i, p)| property(&format!("hold_constant[{i}]"), p));
         let by = self.definition.breakdown.iter().map(|b| property("breakdown.property", &b.by));
         steps.chain(exclusions).chain(held).chain(by).collect()
     }
@@ -116,7 +118,8 @@ impl Uses for CountedMetric {
             let mut names: Vec<_> = events(path, &term.events).collect();
             names.extend(conditions(path, &term.filters));
             let own = Aggregate::property(&term.aggregate);
-            let own = own.map(|own| (format!("{path}.property"), Name::Property(Scope::Event, own.to_owned())));
+            let own =
+                own.map(|own| (format!("{path}.property"), Name::Property(Scope::Event, own.to_owned())));
             names.extend(own);
             names
         };
@@ -165,7 +168,11 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
     let mut unknown = None;
     let mut failed = None;
     definition.filters(&mut |filter| {
-        filter.each_segment(&mut |named: &mut InSegment| match super::find::<SegmentDefinition>(context, project, &named.segment) {
+        filter.each_segment(&mut |named: &mut InSegment| match super::find::<SegmentDefinition>(
+            context,
+            project,
+            &named.segment,
+        ) {
             Ok(Some(segment)) => named.means = Some(Box::new(segment.filter)),
             Ok(None) => unknown = Some(named.segment.clone()),
             Err(status) => failed = Some(status),

@@ -102,6 +102,10 @@ impl AnyLatest {
         if enters && (is_anchor || !anchored) {
             self.begin(us, value, anchored);
         }
+        if self.beginnings.is_empty() {
+            // Nothing to follow.
+            return;
+        }
         let mask = if anchored { mask & !1 } else { mask };
         if mask != 0 {
             self.insert(Member { us, mask, is_anchor, enters });

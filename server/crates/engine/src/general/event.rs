@@ -82,10 +82,12 @@ impl Attempt {
 }
 
 /// Compares two chains of equal depth and entry, given as steps and times: the greater reached its required steps earlier, or
-/// else has more optional steps, or else later ones of them.
+/// else has more optional steps, or else later ones of them, or else
+/// reached them earlier.
 pub(super) fn rank_chains(optional: u32, a: (u32, &[i64]), b: (u32, &[i64])) -> Ordering {
     let later = required_times(optional, a).cmp(required_times(optional, b));
-    later.reverse().then(a.0.count_ones().cmp(&b.0.count_ones())).then(a.0.cmp(&b.0))
+    let more = a.0.count_ones().cmp(&b.0.count_ones()).then(a.0.cmp(&b.0));
+    later.reverse().then(more).then_with(|| b.1.cmp(a.1))
 }
 
 fn required_times(optional: u32, (steps, times): (u32, &[i64])) -> impl Iterator<Item = &i64> {

@@ -178,7 +178,7 @@ impl GeneralFold {
         self.newest
     }
 
-    pub(super) fn from_us(&self) -> i64 {
+    pub(super) fn begins_us(&self) -> i64 {
         self.from_us
     }
 

@@ -42,19 +42,19 @@ pub(super) fn serve(masks: &[u32], needed: u32, extra: u32) -> Option<u32> {
     Some(served.fold(needed, |steps, step| steps | 1 << step))
 }
 
-/// The first event that can serve `step` while others serve `before`.
-pub(super) fn first_to_serve(masks: &[u32], step: usize, before: u32) -> Option<usize> {
-    let others_serve = |event: usize| {
-        let mut others = Vec::new();
-        for (_, mask) in masks.iter().enumerate().filter(|(other, _)| *other != event) {
-            others.push(*mask);
-            if !is_independent(&others) {
-                others.pop();
-            }
+/// Whether this event can serve `step` while others serve `before`.
+pub(super) fn can_serve(masks: &[u32], event: usize, step: usize, before: u32) -> bool {
+    if masks[event] & (1 << step) == 0 || before == 0 {
+        return before == 0 && masks[event] & (1 << step) != 0;
+    }
+    let mut others = Vec::new();
+    for (_, mask) in masks.iter().enumerate().filter(|(other, _)| *other != event) {
+        others.push(*mask);
+        if !is_independent(&others) {
+            others.pop();
         }
-        serve(&others, before, 0).is_some()
-    };
-    (0..masks.len()).find(|event| masks[*event] & (1 << step) != 0 && (before == 0 || others_serve(*event)))
+    }
+    serve(&others, before, 0).is_some()
 }
 
 /// The steps in a mask, from the first.
@@ -97,11 +97,10 @@ mod tests {
             let most = all.iter().map(|served| steps(served)).filter(|served| served & needed == needed);
             let best = most.map(|served| served & (needed | extra)).max_by_key(|served| (served.count_ones(), *served));
             prop_assert_eq!(serve(&masks, needed, extra), best);
-            let first = |step: usize| (0..masks.len()).find(|event| all.iter().any(|served| {
-                served[*event] == Some(step) && steps(served) & (needed & !(1 << step)) == needed & !(1 << step)
-            }));
-            for step in 0..4 {
-                prop_assert_eq!(first_to_serve(&masks, step, needed & !(1 << step)), first(step));
+            for (event, step) in (0..masks.len()).flat_map(|event| (0..4).map(move |step| (event, step))) {
+                let before = needed & !(1 << step);
+                let serves = |served: &Vec<_>| served[event] == Some(step) && steps(served) & before == before;
+                prop_assert_eq!(can_serve(&masks, event, step, before), all.iter().any(serves));
             }
         }
 

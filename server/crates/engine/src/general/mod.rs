@@ -67,6 +67,8 @@ mod tests;
 pub use event::{Attempt, FunnelEvent, NO_VALUE};
 pub use fold::{GeneralFold, fold_general};
 pub use person::GeneralPerson;
+
+pub use crate::person::{Change, NeedsRefold};
 pub use rules::{
     Attribution, Counting, Entry, Exclusion, GeneralRules, GeneralRulesError, MAX_EXCLUSIONS, OnExclusion,
     Options, Order, Parts, Ties, Window, WindowFunnelModes,

@@ -106,10 +106,10 @@ impl GeneralPerson {
     /// [`NeedsRefold`] if the events that would be needed are not kept: rebuild the person from stored events.
     pub fn advance(&mut self, rules: &GeneralRules, from_us: i64) -> Result<(), NeedsRefold> {
         let from_us = from_us.max(rules.options.from_us);
-        if !rules.keeps_events() || from_us == self.base.from_us() {
+        if !rules.keeps_events() || from_us == self.base.begins_us() {
             return Ok(());
         }
-        if from_us < self.base.from_us() {
+        if from_us < self.base.begins_us() {
             return Err(NeedsRefold);
         }
         if self.base.newest().is_some() {
@@ -160,7 +160,7 @@ impl GeneralPerson {
             return Ok(elder.clone());
         }
         let oldest = younger.tail.front().map(FunnelEvent::order);
-        let overlaps = oldest <= elder.base.newest() || a.base.from_us() != b.base.from_us();
+        let overlaps = oldest <= elder.base.newest() || a.base.begins_us() != b.base.begins_us();
         if younger.base.newest().is_some() || overlaps {
             return Err(NeedsRefold);
         }

@@ -61,7 +61,15 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
             let required: Vec<_> =
                 (0..o.steps).filter(|s| o.optional & (1 << s) == 0).map(|s| found.times[s]).collect();
             let depth = required.iter().flatten().count();
-            (depth, entry, Reverse(required), found.steps.count_ones(), found.steps, Reverse(found.value))
+            (
+                depth,
+                entry,
+                Reverse(required),
+                found.steps.count_ones(),
+                found.steps,
+                Reverse(found.times.clone()),
+                Reverse(found.value),
+            )
         });
         return best.into_iter().collect();
     }
@@ -149,8 +157,9 @@ impl<'a> View<'a> {
             }
             for step in (0..self.o.steps).filter(|step| self.own[event].steps & (1 << step) != 0) {
                 chain.push((step, event));
-                if self.is_valid(chain) {
-                    found.push(chain.clone());
+                if self.fits(chain) {
+                    // What an excluded event would end may still get past it in the same moment.
+                    found.extend(self.survives(chain, usize::MAX).then(|| chain.clone()));
                     self.extend(chain, begins, takes, found);
                 }
                 chain.pop();
@@ -158,8 +167,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether the last event of the chain may follow the others, which are valid.
-    fn is_valid(&self, chain: &Chain) -> bool {
+    /// Whether the last event of the chain may follow the others, exclusions aside.
+    fn fits(&self, chain: &Chain) -> bool {
         let (&(step, event), before) = chain.split_last().unwrap();
         let moment = self.moment[event];
         let Some(&(step_before, event_before)) = before.last() else {
@@ -184,7 +193,6 @@ impl<'a> View<'a> {
             && before.iter().all(|(_, other)| *other != event)
             && self.at(moment) - from <= self.o.window_us
             && (self.o.order != Order::Strict || self.is_uninterrupted(chain, moment))
-            && self.survives(chain, usize::MAX)
     }
 
     /// Whether all events behind the first moment and before `until` are in the chain.
@@ -286,8 +294,10 @@ impl<'a> View<'a> {
         let times = if self.o.optional != 0 {
             self.times(best)
         } else {
-            let reached =
-                |depth: usize| same_entry().filter(|c| c.len() == depth).map(|c| self.at(self.last(c))).min();
+            let reached = |depth: usize| {
+                let at = |chain: &Chain| chain.get(depth - 1).map(|(_, event)| self.at(self.moment[*event]));
+                same_entry().filter_map(at).min()
+            };
             (1..=self.o.steps).map(|depth| reached(depth).filter(|_| depth <= best.len())).collect()
         };
         let value = self.value(steps, &times);
@@ -437,12 +447,11 @@ impl<'a> View<'a> {
             by_then.max_by_key(|chain| (chain.len(), Reverse(self.times(chain)))).cloned().unwrap_or_default()
         };
         let with_first_times = |chain: Chain| {
-            // Of each depth when it was reached first: a chain of that depth exists by then.
+            // Of each depth when a chain reached it first.
             let mut chain = chain;
-            for depth in 1..chain.len() {
-                let first =
-                    all.iter().filter(|other| other.len() == depth).min_by_key(|other| self.last(other));
-                chain[depth - 1].1 = first.unwrap()[depth - 1].1;
+            for (place, taken) in chain.iter_mut().enumerate() {
+                let events = all.iter().filter_map(|other| other.get(place)).map(|(_, event)| *event);
+                taken.1 = events.min_by_key(|event| self.moment[*event]).unwrap();
             }
             chain
         };

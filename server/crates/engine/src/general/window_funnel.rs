@@ -7,8 +7,8 @@
 //! - the first chain that reaches the last step ends everything, and so do repeated steps (`strict_deduplication`), events that
 //!   match nothing and steps that come too early (`strict_order`).
 //!
-//! The behaviour is that of ClickHouse 26.9; a differential test runs it. Older versions differ: before 25 there was no
-//! `allow_reentry`, and `strict_deduplication` answered with the number of the pair before the repeated one instead of
+//! The behaviour is that of ClickHouse 26.9; a differential test runs it. Older versions differ: they do not know
+//! `allow_reentry`, and their `strict_deduplication` answers with the number of the pair before the repeated one instead of
 //! the level reached.
 //!
 //! `strict_once` follows all paths there. Here it needs no list of them: paths can only meet an event twice within its timestamp, so
@@ -20,7 +20,7 @@
 
 use super::chain::Chain;
 use super::event::{Attempt, FunnelEvent, NO_VALUE};
-use super::matching::{bits, first_to_serve, is_independent};
+use super::matching::{bits, can_serve, is_independent};
 use super::rules::{Attribution, GeneralRules, WindowFunnelModes, low_bits};
 
 /// The events of one timestamp.
@@ -148,7 +148,8 @@ impl WindowFunnel {
         Some((self.extended(rules, now, Some(chain), condition, value), first))
     }
 
-    /// The latest path to this level through distinct events; with the number of the first event that can be its end.
+    /// The latest path to this level through distinct events, with the number of the event at its end. Where a second event that
+    /// matches ends everything, of the paths that end with the first that can be the end.
     fn path(
         &self,
         rules: &GeneralRules,
@@ -159,28 +160,28 @@ impl WindowFunnel {
     ) -> Option<(Chain, u64)> {
         let kept: Vec<Matched> = now.first_layer.iter().chain(&now.second_layer).copied().collect();
         let masks = masks(&kept);
-        // Starts by how late they entered: within this timestamp, then the shallowest.
-        let at_once = modes.strict_increase as usize * condition;
-        for start in at_once..=condition {
-            let steps = low_bits(condition) & !low_bits(start);
-            let open = match start.checked_sub(1) {
-                None => None,
-                Some(level) => match &before[level] {
-                    Some(chain) if chain.is_open_at(rules, now.us) => Some(chain),
-                    _ => continue,
-                },
-            };
-            let Some(event) = first_to_serve(&masks, condition, steps) else { continue };
-            let mut chain = open.cloned();
-            for step in bits(steps) {
-                let within = steps & low_bits(step);
-                let value = first_to_serve(&masks, step, within).map_or(NO_VALUE, |event| kept[event].value);
-                chain = Some(self.extended(rules, now, chain.as_ref(), step, value));
-            }
-            let chain = self.extended(rules, now, chain.as_ref(), condition, kept[event].value);
-            return Some((chain, kept[event].number));
+        let is_open =
+            |chain: &Option<Chain>| chain.as_ref().is_some_and(|chain| chain.is_open_at(rules, now.us));
+        // By how late they entered: within this timestamp, then the shallowest.
+        let shallowest = if modes.strict_increase { condition } else { 0 };
+        let starts = (shallowest..=condition).filter(|start| *start == 0 || is_open(&before[start - 1]));
+        let serves = |start: usize, event: usize| {
+            can_serve(&masks, event, condition, low_bits(condition) & !low_bits(start))
+        };
+        let ways = starts.flat_map(|start| (0..kept.len()).map(move |event| (start, event)));
+        let ways = ways.filter(|(start, event)| serves(*start, *event));
+        let (start, event) = ways.min_by_key(|(start, event)| {
+            let number = kept[*event].number;
+            if modes.strict_deduplication { (number, *start as u64) } else { (*start as u64, number) }
+        })?;
+        let mut chain = start.checked_sub(1).and_then(|level| before[level].clone());
+        for step in start..condition {
+            let value =
+                kept.iter().find(|event| event.mask & (1 << step) != 0).map_or(NO_VALUE, |event| event.value);
+            chain = Some(self.extended(rules, now, chain.as_ref(), step, value));
         }
-        None
+        let chain = self.extended(rules, now, chain.as_ref(), condition, kept[event].value);
+        Some((chain, kept[event].number))
     }
 
     fn extended(

@@ -74,6 +74,21 @@ pub enum Refusal {
     Full,
 }
 
+impl Refusal {
+    /// Its stable name, to count and publish by.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Poison(_) => "id_invalid",
+            Self::Conflict { .. } => "id_taken",
+            Self::BothUsers => "both_users",
+            Self::UserIsAnonymous { .. } => "user_is_anonymous",
+            Self::UnknownId => "id_unknown",
+            Self::NotLinked => "not_linked",
+            Self::Full => "graph_full",
+        }
+    }
+}
+
 /// What a pointer was set or taken away by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

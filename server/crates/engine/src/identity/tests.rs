@@ -133,12 +133,16 @@ fn earlier_epochs_answer_as_they_did() {
 #[test]
 fn a_refusal_says_why() {
     let texts = [
-        (Refusal::Poison(PoisonId::Zeros), "the id is all zeros"),
-        (Refusal::Conflict { owner: U }, "the id belongs to another person; the first link stands"),
-        (Refusal::NotLinked, "the id is a person of its own; there is nothing to take away from it"),
+        (Refusal::Poison(PoisonId::Zeros), "id_invalid", "the id is all zeros"),
+        (
+            Refusal::Conflict { owner: U },
+            "id_taken",
+            "the id belongs to another person; the first link stands",
+        ),
+        (Refusal::BothUsers, "both_users", "both ids are known users; only a merge joins them"),
     ];
-    for (refusal, text) in texts {
-        assert_eq!(refusal.to_string(), text);
+    for (refusal, name, text) in texts {
+        assert_eq!((refusal.name(), refusal.to_string().as_str()), (name, text));
     }
 }
 

@@ -71,6 +71,12 @@ impl Series {
         self.timeline.replace(since_us, loser, winner)
     }
 
+    /// Takes a person out of the distinct persons of every bucket; `since_us` as in [`Series::replace`]. Gives the buckets that have
+    /// to be computed again. Other metrics [`Series::retract`] the person's events one by one.
+    pub fn erase(&mut self, since_us: i64, ordinal: u32) -> Vec<StaleBucket> {
+        self.timeline.erase(since_us, ordinal)
+    }
+
     /// The bucket that a moment lies in now.
     pub fn bucket(&self, time_us: i64) -> StaleBucket {
         self.grid.span(time_us)
@@ -98,7 +104,8 @@ impl Series {
     }
 
     /// The values of spans (from inclusive, to exclusive), as `footpath_model::calendar::buckets` gives them, and of all of
-    /// them together.
+    /// them together. Let a rolling range begin with a full minute: a bucket counts where it begins, so of a minute
+    /// that is cut nothing counts (and [`Answer::cut`] says so).
     pub fn answer(&self, spans: &[(i64, i64)], ordinals: &Ordinals) -> Answer {
         let mut columns = Columns::new(&self.kind, spans);
         columns.add(&self.timeline, spans, ordinals);

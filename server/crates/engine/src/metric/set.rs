@@ -150,10 +150,20 @@ impl SeriesSet {
 
     /// Two persons became one: see [`crate::metric::Series::replace`].
     pub fn replace(&mut self, since_us: i64, loser: u32, winner: u32) -> Vec<(SeriesKey, StaleBucket)> {
-        let mut stale = Vec::new();
-        for (key, timeline) in self.timelines_mut() {
-            stale.extend(timeline.replace(since_us, loser, winner).into_iter().map(|bucket| (key, bucket)));
-        }
+        self.in_each(|timeline| timeline.replace(since_us, loser, winner))
+    }
+
+    /// Takes a person out everywhere: see [`crate::metric::Series::erase`].
+    pub fn erase(&mut self, since_us: i64, ordinal: u32) -> Vec<(SeriesKey, StaleBucket)> {
+        self.in_each(|timeline| timeline.erase(since_us, ordinal))
+    }
+
+    fn in_each(
+        &mut self,
+        change: impl Fn(&mut Timeline) -> Vec<StaleBucket>,
+    ) -> Vec<(SeriesKey, StaleBucket)> {
+        let change = |(key, timeline)| change(timeline).into_iter().map(move |bucket| (key, bucket));
+        let mut stale: Vec<_> = self.timelines_mut().flat_map(change).collect();
         stale.sort_unstable();
         stale
     }

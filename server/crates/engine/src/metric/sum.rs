@@ -110,12 +110,13 @@ impl ExactSum {
     /// [`BadBytes`] if they are no such state.
     pub fn decode(bytes: &mut &[u8]) -> Result<Self, BadBytes> {
         let term = |bytes: &mut &[u8]| {
-            Ok(Term {
+            let term = Term {
                 numbers: take(bytes)?,
                 doubles: take(bytes)?,
                 decimal: Limbs::decode(bytes)?,
                 binary: Limbs::decode(bytes)?,
-            })
+            };
+            if term.doubles <= term.numbers { Ok(term) } else { Err(BadBytes) }
         };
         ByUnit::decode(bytes, term).map(Self)
     }
@@ -151,7 +152,7 @@ impl Term {
     }
 
     fn holds(&self, other: &Self) -> bool {
-        let whole = |term: &Self| term.numbers - term.doubles.min(term.numbers);
+        let whole = |term: &Self| term.numbers - term.doubles;
         self.doubles >= other.doubles && whole(self) >= whole(other)
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::funnel::clamp_time;
 use crate::metric::codec::{BadBytes, put, take, take_len};
 use crate::metric::grid::{Grid, LEVELS, StaleBucket, WIDTHS_US, floor};
 use crate::metric::item::Item;
 use crate::metric::ordinals::Ordinals;
 use crate::metric::partial::{MetricKind, Partial, Retraction};
+use crate::metric::uniques::Uniques;
 use crate::metric::value::Answer;
 
 /// The buckets that are not empty, of each level by their beginning. A moment lies in one level only, said by the [`Grid`].
@@ -75,11 +77,27 @@ impl Timeline {
 
     /// The loser of a merge becomes the winner in all buckets that end after `since_us`.
     pub(crate) fn replace(&mut self, since_us: i64, loser: u32, winner: u32) -> Vec<StaleBucket> {
+        self.change_persons(since_us, |persons| persons.replace(loser, winner))
+    }
+
+    /// Takes a person out of all buckets that end after `since_us`.
+    pub(crate) fn erase(&mut self, since_us: i64, ordinal: u32) -> Vec<StaleBucket> {
+        let stale = self.change_persons(since_us, |persons| persons.remove(ordinal));
+        self.levels.iter_mut().for_each(|buckets| buckets.retain(|_, partial| !partial.is_empty()));
+        stale
+    }
+
+    fn change_persons(
+        &mut self,
+        since_us: i64,
+        change: impl Fn(&mut Uniques) -> Retraction,
+    ) -> Vec<StaleBucket> {
+        let since_us = clamp_time(since_us);
         let mut stale = Vec::new();
         for (level, width_us) in WIDTHS_US.into_iter().enumerate() {
             for (from_us, partial) in self.levels[level].range_mut(floor(since_us, level)..) {
                 let Partial::Uniques(persons) = partial else { continue };
-                if persons.replace(loser, winner) == Retraction::Stale {
+                if change(persons) == Retraction::Stale {
                     stale.push(StaleBucket { from_us: *from_us, to_us: from_us + width_us });
                 }
             }
@@ -130,6 +148,7 @@ impl Timeline {
 
     /// Whether an edge at this moment lies inside of a bucket.
     fn cuts(&self, time_us: i64) -> bool {
+        let time_us = clamp_time(time_us);
         (0..LEVELS).any(|level| {
             let start_us = floor(time_us, level);
             start_us < time_us && self.levels[level].contains_key(&start_us)

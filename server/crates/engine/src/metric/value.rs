@@ -84,7 +84,7 @@ pub enum MetricValue {
 impl MetricValue {
     /// How many events, persons or numbers the value was made of.
     pub fn samples(&self) -> u64 {
-        self.samples_by_unit().iter().map(|(_, samples)| samples).sum()
+        self.samples_by_unit().iter().fold(0, |all, (_, samples)| all.saturating_add(*samples))
     }
 
     pub(crate) fn samples_by_unit(&self) -> Vec<(Option<Currency>, u64)> {

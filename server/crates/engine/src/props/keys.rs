@@ -71,12 +71,11 @@ impl Keys {
         let Some((owner, key)) = self.names.get_mut(id.0 as usize).and_then(Option::take) else {
             return false;
         };
-        match owner {
-            Owner::Person => drop(self.persons.remove(&key)),
-            Owner::Group(kind) => {
-                self.groups.get_mut(&kind).into_iter().for_each(|own| drop(own.remove(&key)))
-            }
-        }
+        let own = match owner {
+            Owner::Person => Some(&mut self.persons),
+            Owner::Group(kind) => self.groups.get_mut(&kind),
+        };
+        own.and_then(|own| own.remove(&key));
         true
     }
 

@@ -88,7 +88,7 @@ fn sums_are_exact_where_the_value_is() {
         (None, 0.5, Some(double(0.5))),
         (Some(int(large)), 1.0, Some(int(large + 1))),
         (Some(int(1)), 0.5, Some(double(1.5))),
-        (Some(int(i64::MAX)), 1.0, Some(double(9.223_372_036_854_775_8e18))),
+        (Some(int(i64::MAX)), 1.0, Some(double(i64::MAX as f64))),
         (Some(double(0.1)), 0.2, Some(double(0.1 + 0.2))),
         (Some(double(f64::MAX)), f64::MAX, None),
         (Some(decimal("0.10")), 0.2, Some(decimal("0.30"))),
@@ -125,6 +125,32 @@ fn a_change_says_from_when_on_values_are_different() {
     assert_eq!(apply(7, SetOnce(int(7))), HistoryChange::Unchanged);
     assert_eq!(apply(6, Unset), HistoryChange::Changed { from: at(6) });
     assert_eq!(plan.value_at(at(7)).unwrap().as_deref(), Some(&int(7)));
+}
+
+#[test]
+fn the_newest_event_is_kept_until_all_of_it_has_come() {
+    let mut plan = History::default();
+    for operation in [SetOnce(int(1)), Set(int(5)), Add(2.0)] {
+        assert_eq!(plan.apply(1, at(1), operation), HistoryChange::Changed { from: at(1) });
+    }
+    assert_eq!(plan.apply(1, at(2), Unset), HistoryChange::Changed { from: at(2) });
+    assert_eq!(plan.apply(1, at(1), Unset), HistoryChange::NeedsRefold);
+}
+
+#[test]
+fn bytes_whose_operations_are_not_in_order_are_no_history() {
+    let sound = History::rebuild(1, [(at(1), Set(int(1))), (at(2), Add(1.0))]);
+    let base = sound.base.clone();
+    let placed = |history: &History| history.operations[0].clone();
+    let unsorted = [
+        History { base: base.clone(), operations: vec![placed(&history(&[(1, Unset)]))] },
+        History { base, operations: vec![placed(&sound), placed(&sound)] },
+    ];
+    for history in unsorted {
+        let mut bytes = Vec::new();
+        history.encode(&mut bytes);
+        assert_eq!(History::decode(&mut bytes.as_slice()), Err(BadProperties));
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Judges one event: a record or a reason.
 
 use footpath_engine::identity::{PoisonId, check_id};
+use footpath_engine::link::{ALIAS, ALIAS_NAME, IDENTIFY};
 use footpath_model::id::{EventId, lane};
+use footpath_model::props::{Value, property};
 use footpath_model::record::{EventHead, EventSpans, put_event};
 use footpath_model::wire::{Field, Fields, put_bytes};
 use xxhash_rust::xxh3::xxh3_64;
@@ -104,6 +106,9 @@ impl<'a, 'c> Judge<'a, 'c> {
         let mut parts = self.read(event)?;
         self.texts(&parts)?;
         self.end_properties(event, &mut parts)?;
+        if parts.name == ALIAS.as_bytes() {
+            check_alias(&parts, self.properties.bytes(event), self.ctx.limits.id_bytes)?;
+        }
         let time = self.time(&parts, walked.historical)?;
         let actor_key = self.actor_key(if parts.user.is_empty() { parts.anonymous } else { parts.user });
         let (class, number) = stream(&parts, lane(actor_key), walked.has_producer)?;
@@ -292,9 +297,12 @@ fn check_text(text: &[u8], most: u16, too_long: Refused) -> Result<(), Refused> 
     if is_utf8(text) { Ok(()) } else { Err((Reason::Utf8Invalid, too_long.1)) }
 }
 
-/// Of the reserved names only `$identify` is sent by clients; both its ids must stand for one person.
+/// Of the reserved names only `$identify` and `$alias` are sent by clients; both ids of the first must stand for one person.
 fn reserved(parts: &Parts<'_>) -> Result<(), Refused> {
-    if parts.name != b"$identify" {
+    if parts.name == ALIAS.as_bytes() {
+        return Ok(()); // Its properties are not read yet.
+    }
+    if parts.name != IDENTIFY.as_bytes() {
         return Err((Reason::NameReserved, 3));
     }
     for (id, field) in [(parts.anonymous, 5), (parts.user, 6)] {
@@ -305,6 +313,19 @@ fn reserved(parts: &Parts<'_>) -> Result<(), Refused> {
         })?;
     }
     Ok(())
+}
+
+/// The actor of `$alias` and its new name must stand for one person.
+fn check_alias(parts: &Parts<'_>, properties: &[u8], most: u16) -> Result<(), Refused> {
+    let (actor, field) = if parts.user.is_empty() { (parts.anonymous, 5) } else { (parts.user, 6) };
+    let actor = simdutf8::basic::from_utf8(actor).map_err(|_| (Reason::Utf8Invalid, field))?;
+    check_id(actor).map_err(|_| (Reason::AliasActorInvalid, field))?;
+    let name = match property(properties, ALIAS_NAME) {
+        Some(Value::String(name)) => name,
+        _ => "",
+    };
+    let fits = name.len() <= usize::from(most);
+    if fits && check_id(name).is_ok() { Ok(()) } else { Err((Reason::AliasNameInvalid, 11)) }
 }
 
 #[inline]

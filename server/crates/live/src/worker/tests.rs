@@ -6,21 +6,31 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use footpath_engine::{
-    ActorKey, IdentityGraph, Rules, SlimEvent, fold_person, funnel_counts, link_control, link_event,
+    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, SliceValue, Tallies, fold_general,
+    link_control, link_event,
 };
 use footpath_history::Chunks;
 use footpath_log::{Entry, LogError, MemoryLog, SimDisk, pages};
 use footpath_model::clock::ManualClock;
-use footpath_model::definition::{Counting, Entry as FunnelEntry, FunnelDefinition, Order, Step};
-use footpath_model::filter::StepMatcher;
+use footpath_model::control::CountedFunnel;
+use footpath_model::definition::{
+    Attribution, Counting, Entry as FunnelEntry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion,
+    Order, PropertyRef, Step,
+};
+use footpath_model::filter::Facts;
 use footpath_model::id::{EventId, Producer, actor_key};
 use footpath_model::range::{Range, RollingUnit};
 use footpath_model::record::{
     EventHead, EventSpans, FrameHead, TimeRule, build_frame, control_frame, put_event,
 };
+use footpath_model::wire::put_bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::hub::{FunnelNumbers, Numbers};
+use crate::lens::Lens;
+use crate::values::Values;
+use crate::view::Seen;
 
 mod power_losses;
 
@@ -75,7 +85,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_u8..5, 0_u8..4).prop_map(|(anonymous, user)| Op::Identify { anonymous, user }),
         2 => (person(), person()).prop_map(|(from, into)| Op::Merge { from, into }),
         2 => person().prop_map(|id| Op::Unmerge { id }),
-        2 => (0_u8..3, 0_u8..3).prop_map(|(funnel, shape)| Op::Put { funnel, shape }),
+        3 => (0_u8..3, 0_u8..SHAPES).prop_map(|(funnel, shape)| Op::Put { funnel, shape }),
         1 => (0_u8..3).prop_map(|funnel| Op::Delete { funnel }),
         2 => (0_i64..120).prop_map(|seconds| Op::Wait { seconds }),
         1 => (2_i64..400).prop_map(|seconds| Op::Excursion { seconds }),
@@ -89,34 +99,66 @@ fn person() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["a0", "a1", "a2", "u0", "u1", "u2", "u3"])
 }
 
+/// How many shapes of funnels there are.
+const SHAPES: u8 = 10;
+
 fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
     let step = |names: &[&str]| Step {
-        name: String::new(),
         events: names.iter().map(|name| (*name).to_owned()).collect(),
-        filters: Vec::new(),
+        ..Step::default()
     };
-    let (steps, range) = match shape {
-        0 => (
-            vec![step(&["n0"]), step(&["n1"]), step(&["n2"])],
-            Range::Last { n: 5, unit: RollingUnit::Minutes },
-        ),
+    let minutes = Range::Last { n: 5, unit: RollingUnit::Minutes };
+    let (id, steps) = (format!("f{funnel}"), vec![step(&["n0"]), step(&["n1"]), step(&["n2"])]);
+    let plain =
+        FunnelDefinition { id, version, steps, window_us: 60 * SECOND, ..FunnelDefinition::default() };
+    let color = || PropertyRef { property: "color".into(), ..PropertyRef::default() };
+    let (definition, range) = match shape {
+        0 => (plain, minutes),
         1 => {
             let fixed = Range::Fixed { from_us: START + 50 * SECOND, to_us: START + 300 * SECOND };
-            (vec![step(&["n0", "n3"]), step(&["n0", "n1"])], fixed)
+            let steps = vec![step(&["n0", "n3"]), step(&["n0", "n1"])];
+            (FunnelDefinition { steps, ..plain }, fixed)
         }
-        _ => (vec![step(&["n2"]), step(&["n1"])], Range::Last { n: 3650, unit: RollingUnit::Days }),
+        2 => {
+            let steps = vec![step(&["n2"]), step(&["n1"])];
+            (FunnelDefinition { steps, ..plain }, Range::Last { n: 3650, unit: RollingUnit::Days })
+        }
+        3 => {
+            let breakdown = FunnelBreakdown { by: color(), attribution: Attribution::Step(2) };
+            (FunnelDefinition { breakdown: Some(breakdown), ..plain }, minutes)
+        }
+        4 => (FunnelDefinition { entry: FunnelEntry::First, ..plain }, minutes),
+        5 => (FunnelDefinition { counting: Counting::Conversions, ..plain }, Range::Today),
+        6 => {
+            let exclusions = vec![Exclusion {
+                events: vec!["n3".into()],
+                after_step: 1,
+                before_step: 3,
+                ..Exclusion::default()
+            }];
+            (FunnelDefinition { exclusions, on_exclusion: OnExclusion::DropPerson, ..plain }, minutes)
+        }
+        7 => (FunnelDefinition { order: Order::Strict, hold: vec![color()], ..plain }, minutes),
+        8 => (FunnelDefinition { order: Order::AnyAfterFirst, ..plain }, Range::Today),
+        _ => (FunnelDefinition { counting: Counting::Groups("company".into()), ..plain }, minutes),
     };
-    let definition = FunnelDefinition {
-        id: format!("f{funnel}"),
-        name: String::new(),
-        version,
-        steps,
-        window_us: 60 * SECOND,
-        entry: FunnelEntry::Latest,
-        order: Order::Ordered,
-        counting: Counting::Persons,
-    };
-    CountedFunnel { definition, range, zone: String::new() }
+    CountedFunnel { definition, range, zone: String::new(), internal: None }
+}
+
+/// A property and a group, so that funnels can be broken down and count groups.
+fn details(second: i64) -> (Vec<u8>, Vec<u8>) {
+    let (mut value, mut entry, mut properties) = (Vec::new(), Vec::new(), Vec::new());
+    put_bytes(&mut value, 1, format!("c{}", second % 3).as_bytes());
+    put_bytes(&mut entry, 1, b"color");
+    put_bytes(&mut entry, 2, &value);
+    if second % 4 != 0 {
+        put_bytes(&mut properties, 11, &entry);
+    }
+    let (mut group, mut changes) = (Vec::new(), Vec::new());
+    put_bytes(&mut group, 1, b"company");
+    put_bytes(&mut group, 2, format!("g{}", second % 2).as_bytes());
+    put_bytes(&mut changes, 14, &group);
+    (properties, changes)
 }
 
 /// A log, what is defined in it, and a worker on it.
@@ -162,10 +204,13 @@ impl Bench {
             number: 0,
             index: 0,
         };
+        let (properties, changes) = details(time_us / SECOND);
         let spans = EventSpans {
             name: name.as_bytes(),
             anonymous_id: anonymous.as_bytes(),
             user_id: user.as_bytes(),
+            properties: &properties,
+            changes: &changes,
             ..EventSpans::default()
         };
         let mut event = Vec::new();
@@ -248,8 +293,8 @@ impl Bench {
     fn settle(&mut self) {
         loop {
             let more = self.worker.step().unwrap();
-            let stale = self.worker.projects.values_mut().flat_map(ProjectLive::funnels);
-            let stale = stale.map(|(_, funnel)| funnel.stale().count()).sum::<usize>();
+            let views = self.worker.projects.values_mut().flat_map(ProjectLive::views);
+            let stale = views.map(|(_, view)| view.stale().len()).sum::<usize>();
             if !more && stale == 0 && self.worker.filling.is_empty() {
                 return;
             }
@@ -257,43 +302,65 @@ impl Bench {
         }
     }
 
-    fn expected(&self, counted: &CountedFunnel) -> Vec<u64> {
+    /// The numbers by one fold over all stored events, values by their texts.
+    fn expected(&self, counted: &CountedFunnel) -> (FunnelTotals, Values) {
         let (from_us, to_us) = counted.resolve(self.now_us).unwrap();
-        let rules = Rules::of(&counted.definition).unwrap().with_entry_before(to_us);
-        let matcher = StepMatcher::new(&counted.definition);
+        let plan = Plan::new(&counted.definition, (from_us, to_us), false).unwrap();
+        let lens = Lens::new(PROJECT, counted, plan.sees_all(), Values::default()).unwrap();
+        let records: Vec<_> =
+            pages(self.log.as_ref(), 0..u64::MAX).flat_map(|page| page.unwrap().records).collect();
         let mut identity = IdentityGraph::new();
-        let mut events = Vec::new();
-        for record in pages(self.log.as_ref(), 0..u64::MAX).flat_map(|page| page.unwrap().records) {
+        for record in &records {
             let frame = FrameView::new(&record.payload).unwrap();
             if frame.head.kind == FrameKind::Control {
                 link_control(&mut identity, PROJECT, &serde_json::from_slice(frame.context).unwrap());
             }
-            for event in frame.events() {
-                link_event(&mut identity, PROJECT, &event);
-                let head = event.head();
-                let mask = matcher.mask(event.name(), event.spans().properties);
-                let slim = SlimEvent { time_us: head.time_us, id: head.id.as_u128(), mask };
-                events.push((head.actor_key, slim));
+            frame.events().for_each(|event| _ = link_event(&mut identity, PROJECT, &event));
+        }
+        let mut units: StdHashMap<u64, Vec<FunnelEvent>> = StdHashMap::new();
+        for record in &records {
+            for event in FrameView::new(&record.payload).unwrap().events() {
+                let (head, spans) = (event.head(), event.spans());
+                let facts = Facts {
+                    order: (head.time_us, head.id.as_u128()),
+                    properties: spans.properties,
+                    changes: spans.changes,
+                    ..Facts::default()
+                };
+                let person = identity.canonical(ActorKey(head.actor_key));
+                let seen = Seen { person, name: event.name(), facts, session_us: None };
+                let own = lens.see(None, &seen);
+                own.into_iter().for_each(|(unit, event)| units.entry(unit).or_default().push(event));
             }
         }
-        let mut persons: StdHashMap<ActorKey, Vec<SlimEvent>> = StdHashMap::new();
-        for (actor, slim) in events {
-            persons.entry(identity.canonical(ActorKey(actor))).or_default().push(slim);
+        let mut totals = FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some());
+        for mut own in units.into_values() {
+            own.sort_by_key(FunnelEvent::order);
+            let attempts = fold_general(plan.rules(), from_us, own);
+            totals.shift(&Tallies::None, &Tallies::of(&attempts, plan.steps()));
         }
-        let depths = persons.into_values().map(|mut own| {
-            own.sort_by_key(SlimEvent::order);
-            fold_person(&rules, own).depth(from_us)
-        });
-        funnel_counts(counted.definition.steps.len(), depths)
+        (totals, lens.values().clone())
+    }
+
+    fn compare(&self, counted: &CountedFunnel, numbers: &FunnelNumbers) {
+        let (totals, values) = self.expected(counted);
+        assert_eq!(numbers.reached, totals.all().reached(), "{counted:?}");
+        assert_eq!(numbers.took, *totals.all().took(), "{counted:?}");
+        let live: BTreeMap<SliceValue, Vec<u64>> =
+            numbers.slices.iter().map(|slice| (slice.value.clone(), slice.reached.clone())).collect();
+        let batch: BTreeMap<SliceValue, Vec<u64>> =
+            totals.by_value().map(|(value, own)| (values.value(value), own.reached().to_vec())).collect();
+        assert_eq!(live, batch, "{counted:?}");
     }
 
     fn check(&mut self) {
         self.settle();
         for (id, counted) in &self.defined {
-            let numbers = self.hub.funnel(1, id).unwrap().borrow().clone();
-            assert!(numbers.live, "{id}: {numbers:?}");
-            assert_eq!(numbers.version, counted.definition.version);
-            assert_eq!(numbers.reached, self.expected(counted), "{id}: {counted:?}");
+            let shown = self.hub.view(1, &ViewKey::Funnel(id.clone())).unwrap().borrow().clone();
+            assert!(shown.standing.live, "{id}: {shown:?}");
+            assert_eq!(shown.standing.version, counted.definition.version);
+            let Numbers::Funnel(numbers) = &shown.numbers else { panic!("{shown:?}") };
+            self.compare(counted, numbers);
         }
         assert_eq!(self.hub.complete().borrow().position, self.log.durable_end());
     }
@@ -308,7 +375,8 @@ fn worker(
     let log = Arc::clone(log);
     let chunks = Chunks::open(Arc::new(SimDisk::new(2)), 7).unwrap();
     let hub = Arc::new(Hub::new(16));
-    let known = KnownProject { number: 1, id: PROJECT.into(), funnels: defined.values().cloned().collect() };
+    let counted = defined.values().map(|funnel| Counted::Funnel(Box::new(funnel.clone())));
+    let known = KnownProject { number: 1, id: PROJECT.into(), counted: counted.collect() };
     let images = ImageOptions {
         disk: Arc::clone(images) as Arc<dyn footpath_log::disk::Disk>,
         incarnation: 7,
@@ -322,6 +390,7 @@ fn worker(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         known: vec![known],
         names: Box::new(|_| Ok(Some(PROJECT.into()))),
+        ledger: Arc::new(|_| Ok(Vec::new())),
         images: Some(images),
     })
     .unwrap();

@@ -9,8 +9,8 @@ use super::row::{decode, encode};
 use crate::{DefinitionKind, DefinitionRow, Result, StoreError};
 
 /// The file format this version writes. Format 1 had neither settings nor identity records,
-/// and of definitions only funnels, in a table of their own.
-pub const FORMAT_VERSION: u64 = 2;
+/// and of definitions only funnels, in a table of their own; format 2 had no catalogue.
+pub const FORMAT_VERSION: u64 = 3;
 
 // META's name and types never change: it tells any version whether it may read the rest.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -24,6 +24,8 @@ pub(super) const DEFINITIONS: TableDefinition<'_, (&str, &str, &str), &[u8]> =
     TableDefinition::new("definitions");
 pub(super) const LEDGER: TableDefinition<'_, (u32, i64, u8, &str), u64> = TableDefinition::new("ledger");
 pub(super) const REFUSED: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("refused");
+/// By project number, kind, owner, key; the rest is JSON.
+pub(super) const CATALOG: TableDefinition<'_, (u32, u8, &str, &str), &str> = TableDefinition::new("catalog");
 /// By project number and log position.
 pub(super) const IDENTITY: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("identity");
 pub(super) const PRIVACY: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("privacy");
@@ -34,6 +36,7 @@ const FUNNELS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("
 pub(super) const FORMAT: &str = "format";
 pub(super) const PROJECT_COUNT: &str = "project_count";
 pub(super) const LEDGER_POSITION: &str = "ledger_position";
+pub(super) const CATALOG_POSITION: &str = "catalog_position";
 
 /// Checks the format before any other table is touched, then makes the tables that are missing.
 pub(super) fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
@@ -45,6 +48,7 @@ pub(super) fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
             return Err(StoreError::NewerFormat { found, supported: FORMAT_VERSION });
         }
         Some(1) => from_format_1(txn)?,
+        Some(2) => {} // Only a table is missing.
         Some(other) => return Err(StoreError::Corrupt(format!("it has format {other}"))),
         None => {}
     }
@@ -62,6 +66,7 @@ fn make_tables(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(DEFINITIONS)?;
     txn.open_table(LEDGER)?;
     txn.open_table(REFUSED)?;
+    txn.open_table(CATALOG)?;
     txn.open_table(IDENTITY)?;
     txn.open_table(PRIVACY)?;
     Ok(())

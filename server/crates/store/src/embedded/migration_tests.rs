@@ -5,8 +5,8 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError};
 
 use crate::{
-    DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, PersonStore, ProjectStore,
-    StoreError,
+    CatalogStore, DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, PersonStore,
+    ProjectStore, StoreError,
 };
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -77,7 +77,7 @@ fn funnels_of_format_1_are_definitions_and_the_rest_stays() {
     let db = Database::open(&path).unwrap();
     let txn = db.begin_read().unwrap();
     assert!(matches!(txn.open_table(FUNNELS), Err(TableError::TableDoesNotExist(_))));
-    assert_eq!(txn.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 2);
+    assert_eq!(txn.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 3);
 }
 
 #[test]
@@ -91,4 +91,21 @@ fn a_migration_happens_wholly_or_not_at_all() {
     assert_eq!(txn.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 1);
     assert_eq!(txn.open_table(FUNNELS).unwrap().len().unwrap(), 2);
     assert_eq!(txn.list_tables().unwrap().count(), 9, "no table is added");
+}
+
+#[test]
+fn a_file_of_format_2_gets_a_catalogue() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    drop(EmbeddedStore::open(&path).unwrap());
+    let db = Database::open(&path).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(META).unwrap().insert("format", 2).unwrap();
+    txn.delete_table(TableDefinition::<(u32, u8, &str, &str), &str>::new("catalog")).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let store = EmbeddedStore::open(&path).unwrap();
+        assert_eq!((store.catalog(1).unwrap(), store.catalog_position().unwrap()), (Vec::new(), None));
+    }
 }

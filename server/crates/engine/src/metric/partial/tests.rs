@@ -70,6 +70,36 @@ proptest! {
     }
 
     #[test]
+    fn damaged_images_never_panic(
+        all in prop::collection::vec((0_u64..300, sent()), 0..40),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        for kind in kinds() {
+            let mut ordinals = Ordinals::new(200);
+            let mut partial = Partial::new(&kind);
+            for (person, value) in &all {
+                partial.add(&item(0, *person, Some(value.value())), &mut ordinals);
+            }
+            let mut bytes = Vec::new();
+            partial.encode(&mut bytes);
+            for (at, byte) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            let Ok(mut damaged) = Partial::decode(&kind, &mut bytes.as_slice()) else { continue };
+            let _ = damaged.subtract(&partial);
+            damaged.merge(&partial, &ordinals);
+            for (person, value) in &all {
+                let one = item(0, *person, Some(value.value()));
+                damaged.add(&one, &mut ordinals);
+                let _ = damaged.retract(&one);
+            }
+            kind.value(&damaged).samples();
+            damaged.encode(&mut bytes);
+        }
+    }
+
+    #[test]
     fn random_bytes_never_panic(bytes: Vec<u8>) {
         for kind in kinds() {
             if let Ok(mut partial) = Partial::decode(&kind, &mut bytes.as_slice()) {

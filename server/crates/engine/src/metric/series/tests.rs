@@ -182,6 +182,13 @@ fn merged_persons_are_one_in_every_bucket() {
     assert_eq!(series.remove(2 * MINUTE, winner), Ok(()));
     assert_eq!(series.remove(4 * MINUTE, winner), Err(stale));
     assert_eq!(series.len(), 3);
+    let ever = series.answer(&[(i64::MIN, i64::MAX)], &ordinals);
+    assert_eq!((ever.total.samples(), ever.cut), (3, false));
+    assert_eq!(series.replace(i64::MAX, winner, loser), []);
+    assert_eq!(series.replace(i64::MIN, loser, winner), [stale]);
+    assert_eq!(series.erase(2 * MINUTE, winner), [stale]);
+    let counts: Vec<_> = series.answer(&spans, &ordinals).buckets.iter().map(MetricValue::samples).collect();
+    assert_eq!((counts, series.len()), (vec![1, 0, 0, 3], 2));
 }
 
 #[test]

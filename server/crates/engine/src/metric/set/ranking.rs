@@ -35,7 +35,8 @@ fn name_of<N: Ord>(key: SeriesKey, name: impl Fn(u32) -> N) -> (bool, Option<N>)
 fn unit_with_most_numbers(totals: &[(SeriesKey, MetricValue)]) -> Option<Currency> {
     let mut numbers: BTreeMap<Option<Currency>, u64> = BTreeMap::new();
     for (unit, samples) in totals.iter().flat_map(|(_, total)| total.samples_by_unit()) {
-        *numbers.entry(unit).or_default() += samples;
+        let all = numbers.entry(unit).or_default();
+        *all = all.saturating_add(samples);
     }
     let most = numbers.into_iter().max_by_key(|(unit, samples)| (*samples, Reverse(*unit)));
     most.and_then(|(unit, _)| unit)

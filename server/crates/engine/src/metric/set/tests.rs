@@ -142,4 +142,6 @@ fn merges_rolls_and_recounts_reach_every_series() {
     assert_eq!(answer.total.total, MetricValue::Uniques { persons: 1, standard_error: None });
     assert_eq!(set.remove(SeriesKey::NotSet, 0, winner), Ok(()));
     assert_eq!(set.answer(&[(0, MINUTE)], 9, name, &ordinals).rows.len(), 1);
+    assert_eq!(set.erase(0, winner), []);
+    assert_eq!(set.answer(&[(0, MINUTE)], 9, name, &ordinals).rows.len(), 0);
 }

@@ -55,6 +55,7 @@ fn sums_read_as_people_write_them() {
     assert_eq!(text(&[decimal("999999999.999999999"), decimal("0.000000001")]), ["1000000000"]);
     assert_eq!(text(&[Sent::Int(-1), decimal("0.25")]), ["-0.75"]);
     assert_eq!(text(&[Sent::Int(5), Sent::Int(-5)]), ["0"]);
+    assert_eq!(text(&[Sent::Int(-500_000_000), Sent::Int(-500_000_000)]), ["-1000000000"]);
     assert_eq!(text(&[Sent::Int(i64::MAX), Sent::Int(i64::MAX)]), ["18446744073709551614"]);
     assert_eq!(text(&[Sent::Int(i64::MIN), Sent::Int(1)]), ["-9223372036854775807"]);
     assert_eq!(text(&[Sent::Double(1e16), Sent::Double(1.0), Sent::Double(-1e16)]), ["1"]);
@@ -81,6 +82,12 @@ fn averages_are_divided_before_they_are_rounded() {
     assert_eq!(average(&[Sent::Double(5e-324), Sent::Int(0)]), Amount::Double(0.0));
     let three = Sent::Double(1.5e-323);
     assert_eq!(average(&[three, Sent::Int(0), Sent::Int(0), Sent::Int(0)]), Amount::Double(5e-324));
+    // A third of this is more than the middle between 1 and the next double by 10^-900 / 3.
+    let thrice_the_middle = "3.00000000000000033306690738754696212708950042724609375";
+    let little_more = Sent::Decimal(format!("{thrice_the_middle:0<901}1"));
+    assert_eq!(average(&[little_more, Sent::Int(0), Sent::Int(0)]), Amount::Double(1.0_f64.next_up()));
+    let middle = Sent::Decimal(thrice_the_middle.into());
+    assert_eq!(average(&[middle, Sent::Int(0), Sent::Int(0)]), Amount::Double(1.0));
 }
 
 #[test]
@@ -161,6 +168,19 @@ proptest! {
             let exact_average = exact / BigRational::from_integer(BigInt::from(count));
             prop_assert!(matches(&average.amount, &exact_average), "{:?} {exact_average}", average);
         }
+    }
+
+    #[test]
+    fn what_cancels_leaves_the_rest_to_the_last_bit(
+        (all, rest) in (prop::collection::vec(any::<f64>(), 1..40), any::<f64>()).prop_flat_map(|(all, rest)| {
+            let both = all.iter().flat_map(|number| [*number, -*number]);
+            let with_rest: Vec<_> = both.chain([rest]).filter(|number| number.is_finite()).collect();
+            (Just(with_rest).prop_shuffle(), Just(rest))
+        })
+    ) {
+        prop_assume!(rest.is_finite());
+        let numbers: Vec<_> = all.into_iter().map(Sent::Double).collect();
+        prop_assert_eq!(&sum_of(&numbers).sums()[0].amount, &Amount::Double(rest));
     }
 
     #[test]

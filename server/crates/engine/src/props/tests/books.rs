@@ -179,6 +179,10 @@ impl World {
     fn check(&self) {
         let group = group_key("shop", GROUP.0, GROUP.1);
         let persons = (0..4_u64).map(|actor| self.graph.canonical(ActorKey(actor)).0);
+        let gone = (0..4_u64).filter(|actor| self.graph.canonical(ActorKey(*actor)).0 != *actor);
+        for (actor, key) in gone.flat_map(|actor| self.wanted.map(|key| (actor, key))) {
+            assert!(self.book.history(actor, key).is_none(), "who is no person has no properties");
+        }
         for person in persons {
             for (at, key) in self.wanted.iter().enumerate() {
                 self.check_entity(person, *key, &self.of_person(person, at));

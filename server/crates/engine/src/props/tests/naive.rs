@@ -99,13 +99,17 @@ pub(super) fn operation() -> impl Strategy<Value = PropertyOperation> {
     ]
 }
 
+/// Ids whose lower halves are in the other order than the ids.
+fn event_id(id: u128) -> u128 {
+    (id << 64) | (3 - id)
+}
+
 /// Few moments, so that everything collides.
 pub(super) fn moment() -> impl Strategy<Value = Moment> {
-    (0_i64..6, 0_u128..3).prop_map(|(time_us, id)| Moment::new(time_us, id << 64 | 3 - id))
+    (0_i64..6, 0_u128..3).prop_map(|(time_us, id)| Moment::new(time_us, event_id(id)))
 }
 
 pub(super) fn moments() -> impl Iterator<Item = Moment> {
-    let ids = (0_u128..3).map(|id| id << 64 | 3 - id);
-    let all = (0..6).flat_map(move |time_us| ids.clone().map(move |id| Moment::new(time_us, id)));
+    let all = (0..6).flat_map(|time_us| (0..3).map(move |id| Moment::new(time_us, event_id(id))));
     [Moment::FIRST].into_iter().chain(all).chain([Moment::LAST])
 }

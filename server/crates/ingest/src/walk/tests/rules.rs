@@ -455,6 +455,31 @@ fn identify_needs_two_ids_that_stand_for_one_person() {
 }
 
 #[test]
+fn an_alias_needs_an_actor_and_a_name_that_stand_for_one_person() {
+    let alias = |actor: &str, name: Kind| pb::Event {
+        name: "$alias".into(),
+        user_id: actor.into(),
+        properties: [("alias".to_owned(), value(name))].into(),
+        ..Default::default()
+    };
+    let named = |actor: &str, name: &str| alias(actor, Kind::StringValue(name.into()));
+    let reason = |event: pb::Event| reason_of(event.encode_to_vec()).name();
+    assert_eq!(reason(named("guest", "mia")), "alias_actor_invalid");
+    assert_eq!(reason(named("u-1", "null")), "alias_name_invalid");
+    assert_eq!(reason(named("u-1", &"n".repeat(5_000))), "alias_name_invalid");
+    assert_eq!(reason(alias("u-1", Kind::IntValue(1))), "alias_name_invalid");
+    assert_eq!(reason(pb::Event { name: "$alias".into(), ..event() }), "alias_name_invalid");
+    let typed = named("u-1", "mia");
+    let untyped = pb::Event {
+        properties: Default::default(),
+        plain_properties: Some(plain(vec![("alias", Plain::StringValue("mia".into()))])),
+        ..typed.clone()
+    };
+    let good = walk(&batch(vec![typed, untyped]).encode_to_vec()).unwrap();
+    assert_eq!(good.refused, []);
+}
+
+#[test]
 fn a_property_has_a_key_and_a_value() {
     let entry =
         |key: &str, value: pb::Value| refused(|e| drop(e.properties.insert(key.into(), value))).name();
