@@ -9,7 +9,7 @@ mod prepared;
 mod reach;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use footpath_model::control::CountedFunnel;
 
