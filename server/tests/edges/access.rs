@@ -146,20 +146,25 @@ async fn a_token_for_one_project_opens_no_other() {
     project(&channel, &admin, "b").await;
     let own = token(&channel, &admin, v1::Role::Admin, &["a"]).await;
     // Field 1 of every request that names a project, except those that follow.
-    let of_project = |id: &str| Bytes::from([&[0x0a, 1], id.as_bytes()].concat());
+    let of_project = |path: &str, id: &str| {
+        let name = [&[0x0a, 1], id.as_bytes()].concat();
+        // Here it is a project whose own field 1 is the id.
+        let nested = path.ends_with("/UpdateProject");
+        Bytes::from(if nested { [&[0x0a, name.len() as u8], name.as_slice()].concat() } else { name })
+    };
     let named = TABLE.iter().filter(|(path, need)| {
         let elsewhere = ["/ListProjects", "/CreateProject", "/CreateToken"];
         matches!(need, Need::Token(_)) && !elsewhere.iter().any(|end| path.ends_with(end))
     });
     for (path, _) in named {
-        let status = call(&channel, path, Some(&own), of_project("b")).await.unwrap_err();
+        let status = call(&channel, path, Some(&own), of_project(path, "b")).await.unwrap_err();
         assert_eq!(
             (status.code(), reason(&status).as_str()),
             (Code::PermissionDenied, "project_not_allowed"),
             "{path}"
         );
         let for_all = path.ends_with("/CreateCode"); // Its code opens every project.
-        if let Err(status) = call(&channel, path, Some(&own), of_project("a")).await {
+        if let Err(status) = call(&channel, path, Some(&own), of_project(path, "a")).await {
             assert_eq!(reason(&status) == "project_not_allowed", for_all, "{path}");
         }
     }

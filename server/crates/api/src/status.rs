@@ -94,6 +94,7 @@ mod tests {
         ("with_reason(Code::Internal,", "INTERNAL"),
         ("with_reason(Code::AlreadyExists,", "ALREADY_EXISTS"),
         ("with_reason(Code::Aborted,", "ABORTED"),
+        ("with_reason(Code::FailedPrecondition,", "FAILED_PRECONDITION"),
         ("with_reason(Code::Unimplemented,", "UNIMPLEMENTED"),
         ("with_reason(Code::ResourceExhausted,", "RESOURCE_EXHAUSTED"),
         ("with_reason(Code::DeadlineExceeded,", "DEADLINE_EXCEEDED"),

@@ -157,8 +157,10 @@ fn breakdown(by: &v1::FunnelBreakdown, unspecified: Attribution) -> Result<Funne
 }
 
 fn step((i, step): (usize, &v1::FunnelStep)) -> Result<Step, Status> {
+    // What is shown for no label says nothing new.
+    let plain = step.events.first() == Some(&step.label);
     Ok(Step {
-        name: step.label.clone(),
+        name: if plain { String::new() } else { step.label.clone() },
         events: step.events.clone(),
         filters: filters(&format!("steps[{i}]"), &step.conditions, step.filter.as_ref())?,
         optional: step.optional,

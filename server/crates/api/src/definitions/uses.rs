@@ -184,14 +184,14 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
     }
     if let Some(segment) = unknown {
         let what = format!("there is no segment {segment:?}; ListSegments names them");
-        return Err(invalid("segment_unknown", &what));
+        return Err(invalid("definition_invalid", &what));
     }
     definition.set_internal(crate::settings::of(context, project)?.internal);
     if let Some((id, place)) = definition.funnel() {
         let known = super::find::<CountedFunnel>(context, project, &id)?;
         let missing = || {
             let what = format!("conversion.funnel_id: there is no funnel {id:?}; ListFunnels names them");
-            invalid("funnel_unknown", &what)
+            invalid("definition_invalid", &what)
         };
         *place = Some(Box::new(known.ok_or_else(missing)?));
     }
