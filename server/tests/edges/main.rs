@@ -8,6 +8,7 @@ mod config;
 mod drain;
 mod funnels;
 mod paths;
+mod questions;
 mod records;
 mod reflection;
 mod streams;

@@ -1,0 +1,346 @@
+//! Every kind of question and definition once, asked of a running server as a client would.
+
+use footpath_proto::v1;
+use prost_types::{Duration, Timestamp};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+use v1::admin_service_client::AdminServiceClient;
+use v1::catalog_service_client::CatalogServiceClient;
+use v1::definition_service_client::DefinitionServiceClient;
+use v1::ingest_service_client::IngestServiceClient;
+use v1::person_service_client::PersonServiceClient;
+use v1::query_service_client::QueryServiceClient;
+
+use crate::support::{Server, batch, reason, start, with};
+
+const PROJECT: &str = "default";
+/// 2 November 2026, 10:00 UTC.
+const START: i64 = 1_793_613_600;
+
+struct Shop {
+    _data: TempDir,
+    _server: Server,
+    channel: Channel,
+    admin: String,
+}
+
+fn text(value: &str) -> v1::Value {
+    v1::Value { kind: Some(v1::value::Kind::StringValue(value.into())) }
+}
+
+fn event(user: &str, name: &str, minute: i64) -> v1::Event {
+    v1::Event {
+        name: name.into(),
+        user_id: user.into(),
+        time: Some(Timestamp { seconds: START + minute * 60, nanos: 0 }),
+        ..v1::Event::default()
+    }
+}
+
+fn with_property(event: v1::Event, key: &str, value: v1::Value) -> v1::Event {
+    v1::Event { properties: [(key.to_owned(), value)].into(), ..event }
+}
+
+/// Ann buys within half an hour, Bob comes back too late, Cleo only looks. Ann is on the plan "pro" and works for Acme.
+fn visits() -> Vec<v1::Event> {
+    let money = v1::Money { currency: "EUR".into(), units: 12, nanos: 500_000_000 };
+    let paid = v1::Value { kind: Some(v1::value::Kind::MoneyValue(money)) };
+    let set = |key: &str, value: &str| {
+        Some(v1::PropertyChanges { set: [(key.to_owned(), text(value))].into(), ..Default::default() })
+    };
+    let acme = v1::GroupChange { r#type: "company".into(), id: "acme".into(), changes: set("size", "big") };
+    vec![
+        v1::Event { person: set("plan", "pro"), groups: vec![acme], ..event("ann", "view", 0) },
+        with_property(event("ann", "cart", 10), "color", text("red")),
+        with_property(event("ann", "paid", 20), "total", paid),
+        with_property(event("bob", "view", 0), "bot", text("yes")),
+        event("bob", "cart", 30),
+        event("bob", "paid", 300),
+        event("cleo", "view", 5),
+    ]
+}
+
+async fn shop() -> Shop {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let channel = server.channel().await;
+    let admin = server.admin_token(&channel).await;
+    let mut ingest = IngestServiceClient::new(channel.clone());
+    let sent = v1::IngestRequest { historical: true, ..batch(visits()) };
+    let answer = ingest.ingest(with(&server.key, sent)).await.unwrap().into_inner();
+    assert_eq!(answer.stored, 7, "{answer:?}");
+    Shop { _data: data, _server: server, channel, admin }
+}
+
+fn november() -> Option<v1::TimeRange> {
+    let fixed = v1::FixedRange { from: "2026-11-01T00:00:00Z".into(), to: "2026-12-01T00:00:00Z".into() };
+    Some(v1::TimeRange { kind: Some(v1::time_range::Kind::Fixed(fixed)), time_zone: String::new() })
+}
+
+fn step(event: &str) -> v1::FunnelStep {
+    v1::FunnelStep { events: vec![event.into()], ..v1::FunnelStep::default() }
+}
+
+fn checkout() -> v1::Funnel {
+    v1::Funnel {
+        id: "checkout".into(),
+        steps: vec![step("view"), step("cart"), step("paid")],
+        window: Some(Duration { seconds: 3600, nanos: 0 }),
+        range: november(),
+        ..v1::Funnel::default()
+    }
+}
+
+impl Shop {
+    async fn funnel(&self, funnel: v1::Funnel) -> v1::QueryFunnelResponse {
+        let asked = v1::QueryFunnelRequest {
+            project: PROJECT.into(),
+            funnel: Some(funnel),
+            compare_previous: true,
+            ..v1::QueryFunnelRequest::default()
+        };
+        let mut query = QueryServiceClient::new(self.channel.clone());
+        query.query_funnel(with(&self.admin, asked)).await.unwrap().into_inner()
+    }
+
+    async fn metric(&self, measure: v1::metric::Measure) -> v1::QueryMetricResponse {
+        let asked = v1::QueryMetricRequest {
+            project: PROJECT.into(),
+            metric: Some(v1::Metric { measure: Some(measure), ..v1::Metric::default() }),
+            range: november(),
+            unit: v1::MetricBucketUnit::Day.into(),
+            ..v1::QueryMetricRequest::default()
+        };
+        let mut query = QueryServiceClient::new(self.channel.clone());
+        query.query_metric(with(&self.admin, asked)).await.unwrap().into_inner()
+    }
+}
+
+#[tokio::test]
+async fn funnels_answer_who_how_long_and_why() {
+    let shop = shop().await;
+    let answer = shop.funnel(checkout()).await;
+    assert_eq!(answer.reached, [3, 2, 1]);
+    let time = answer.conversion_time.unwrap();
+    assert_eq!(time.count, 1);
+    assert!((1188..=1212).contains(&time.median.unwrap().seconds), "20 minutes to 1 %");
+    assert_eq!(answer.step_times.len(), 2);
+    assert_eq!(answer.previous.unwrap().reached, [0, 0, 0]);
+
+    let by_color = v1::FunnelBreakdown {
+        property: Some(v1::PropertyReference { property: "color".into(), ..Default::default() }),
+        attribution: v1::BreakdownAttribution::Step.into(),
+        attribution_step: 2,
+    };
+    let answer = shop.funnel(v1::Funnel { breakdown: Some(by_color), ..checkout() }).await;
+    let slices: Vec<_> =
+        answer.slices.iter().map(|s| (s.value.clone().unwrap().kind.unwrap(), s.reached[0])).collect();
+    use v1::slice_value::Kind::{NotReached, NotSet, Value};
+    assert_eq!(slices, [(Value("red".into()), 1), (NotSet(true), 1), (NotReached(true), 1)]);
+
+    let mut query = QueryServiceClient::new(shop.channel.clone());
+    let asked = v1::ListFunnelPersonsRequest {
+        project: PROJECT.into(),
+        funnel: Some(checkout()),
+        step: 2,
+        dropped: true,
+        ..v1::ListFunnelPersonsRequest::default()
+    };
+    let persons = query.list_funnel_persons(with(&shop.admin, asked)).await.unwrap().into_inner().persons;
+    assert_eq!(persons.iter().map(|person| person.id.as_str()).collect::<Vec<_>>(), ["bob"]);
+
+    let explain = |person: &str| v1::ExplainFunnelRequest {
+        project: PROJECT.into(),
+        funnel: Some(checkout()),
+        person: person.into(),
+        ..v1::ExplainFunnelRequest::default()
+    };
+    let bob = query.explain_funnel(with(&shop.admin, explain("bob"))).await.unwrap().into_inner();
+    assert_eq!((bob.attempts[0].stopped_before, bob.attempts[0].reason.as_str()), (3, "too_late"));
+    assert!(!bob.summary.is_empty() && bob.events.len() == 3, "{bob:?}");
+    let nobody = query.explain_funnel(with(&shop.admin, explain("zoe"))).await.unwrap_err();
+    assert_eq!(reason(&nobody), "person_unknown");
+}
+
+#[tokio::test]
+async fn conditions_reach_persons_and_groups() {
+    let shop = shop().await;
+    let condition = |scope: v1::PropertyScope, group_type: &str, property: &str, value: &str| {
+        v1::filter::Kind::Condition(v1::PropertyCondition {
+            property: property.into(),
+            operator: v1::ConditionOperator::Equals.into(),
+            values: vec![value.into()],
+            scope: scope.into(),
+            group_type: group_type.into(),
+            ..v1::PropertyCondition::default()
+        })
+    };
+    let filtered = |kind: v1::filter::Kind| {
+        let mut funnel = checkout();
+        funnel.steps[0].filter = Some(v1::Filter { kind: Some(kind) });
+        funnel
+    };
+    let pro = || condition(v1::PropertyScope::Person, "", "plan", "pro");
+    assert_eq!(shop.funnel(filtered(pro())).await.reached, [1, 1, 1]);
+    let not_pro = v1::filter::Kind::Not(Box::new(v1::Filter { kind: Some(pro()) }));
+    assert_eq!(shop.funnel(filtered(not_pro)).await.reached, [2, 1, 0]);
+    let big = condition(v1::PropertyScope::Group, "company", "size", "big");
+    assert_eq!(shop.funnel(filtered(big)).await.reached, [1, 1, 1]);
+    // Such a funnel cannot be followed live yet, and says so.
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(filtered(pro())) };
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    let status = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap_err();
+    assert_eq!(reason(&status), "definition_unsupported");
+}
+
+#[tokio::test]
+async fn metrics_and_sessions_are_counted() {
+    let shop = shop().await;
+    let term = |events: &[&str], aggregate: v1::MetricAggregate, property: &str| v1::MetricTerm {
+        events: events.iter().map(|name| (*name).to_owned()).collect(),
+        aggregate: aggregate.into(),
+        property: property.into(),
+        ..v1::MetricTerm::default()
+    };
+    let count = term(&["view"], v1::MetricAggregate::Count, "");
+    let answer = shop.metric(v1::metric::Measure::Events(count.clone())).await;
+    assert_eq!(answer.series[0].total.as_ref().unwrap().number, Some(3.0));
+    assert_eq!(answer.series[0].buckets.len(), 1);
+    let sum = term(&["paid"], v1::MetricAggregate::Sum, "total");
+    let answer = shop.metric(v1::metric::Measure::Events(sum)).await;
+    let money = answer.series[0].total.as_ref().unwrap().money[0].clone();
+    assert_eq!((money.currency.as_str(), money.units, money.nanos), ("EUR", 12, 500_000_000));
+    let paid = term(&["paid"], v1::MetricAggregate::UniquePersons, "");
+    let ratio = v1::MetricRatio { numerator: Some(paid), denominator: Some(count) };
+    let answer = shop.metric(v1::metric::Measure::Ratio(ratio)).await;
+    assert_eq!(answer.series[0].total.as_ref().unwrap().number, Some(2.0 / 3.0));
+    let sessions = v1::SessionMeasure { aggregate: v1::SessionAggregate::Count.into(), percentiles: vec![] };
+    let answer = shop.metric(v1::metric::Measure::Sessions(sessions)).await;
+    assert_eq!(answer.series[0].total.as_ref().unwrap().number, Some(4.0), "bob has two");
+
+    let mut query = QueryServiceClient::new(shop.channel.clone());
+    let asked =
+        v1::ListSessionsRequest { project: PROJECT.into(), person: "bob".into(), ..Default::default() };
+    let sessions = query.list_sessions(with(&shop.admin, asked)).await.unwrap().into_inner().sessions;
+    let seen: Vec<_> =
+        sessions.iter().map(|s| (s.entry_event.as_str(), s.exit_event.as_str(), s.bounce)).collect();
+    assert_eq!(seen, [("view", "cart", false), ("paid", "paid", true)]);
+    let everybody = v1::ListSessionsRequest { project: PROJECT.into(), ..Default::default() };
+    assert_eq!(
+        reason(&query.list_sessions(with(&shop.admin, everybody)).await.unwrap_err()),
+        "query_invalid"
+    );
+}
+
+#[tokio::test]
+async fn persons_are_read_joined_and_parted() {
+    let shop = shop().await;
+    let mut persons = PersonServiceClient::new(shop.channel.clone());
+    let get = |id: &str| v1::GetPersonRequest { project: PROJECT.into(), id: id.into(), identity_epoch: 0 };
+    let ann = persons.get_person(with(&shop.admin, get("ann"))).await.unwrap().into_inner();
+    let plan = ann.properties.unwrap().fields["plan"].kind.clone().unwrap();
+    assert_eq!(plan, prost_types::value::Kind::StringValue("pro".into()));
+    assert_eq!(ann.events, 3);
+    let acme = v1::GetGroupRequest { project: PROJECT.into(), r#type: "company".into(), id: "acme".into() };
+    assert_eq!(persons.get_group(with(&shop.admin, acme)).await.unwrap().into_inner().persons, 1);
+
+    let merge = |from: &str, into: &str| v1::MergePersonsRequest {
+        project: PROJECT.into(),
+        from: from.into(),
+        into: into.into(),
+    };
+    let moved =
+        persons.merge_persons(with(&shop.admin, merge("cleo", "bob"))).await.unwrap().into_inner().moved;
+    assert_eq!(moved, 1);
+    assert_eq!(shop.funnel(checkout()).await.reached, [2, 2, 1], "bob and cleo are one");
+    let again =
+        persons.merge_persons(with(&shop.admin, merge("cleo", "bob"))).await.unwrap().into_inner().moved;
+    assert_eq!(again, 0);
+    let poison = persons.merge_persons(with(&shop.admin, merge("null", "bob"))).await.unwrap_err();
+    assert_eq!(reason(&poison), "identity_refused");
+    let unmerge = v1::UnmergePersonRequest { project: PROJECT.into(), id: "cleo".into() };
+    persons.unmerge_person(with(&shop.admin, unmerge)).await.unwrap();
+    assert_eq!(shop.funnel(checkout()).await.reached, [3, 2, 1]);
+}
+
+#[tokio::test]
+async fn definitions_follow_segments_and_settings() {
+    let shop = shop().await;
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    let is_set = |property: &str| v1::Filter {
+        kind: Some(v1::filter::Kind::Condition(v1::PropertyCondition {
+            property: property.into(),
+            operator: v1::ConditionOperator::IsSet.into(),
+            ..v1::PropertyCondition::default()
+        })),
+    };
+    let segment = v1::Segment { id: "colored".into(), filter: Some(is_set("color")), ..Default::default() };
+    let asked = v1::CreateSegmentRequest { project: PROJECT.into(), segment: Some(segment.clone()) };
+    definitions.create_segment(with(&shop.admin, asked)).await.unwrap();
+    let mut funnel = checkout();
+    let of_segment = v1::filter::Kind::SegmentId("colored".into());
+    funnel.steps[1].filter = Some(v1::Filter { kind: Some(of_segment) });
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(funnel) };
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    let ask = || v1::QueryFunnelRequest {
+        project: PROJECT.into(),
+        funnel_id: "checkout".into(),
+        ..v1::QueryFunnelRequest::default()
+    };
+    let mut query = QueryServiceClient::new(shop.channel.clone());
+    let answer = query.query_funnel(with(&shop.admin, ask())).await.unwrap().into_inner();
+    assert_eq!((answer.reached, answer.version), (vec![3, 1, 1], 1));
+
+    // Another segment is another funnel, one version on.
+    let segment = v1::Segment { filter: Some(is_set("nothing")), ..segment };
+    let asked =
+        v1::UpdateSegmentRequest { project: PROJECT.into(), segment: Some(segment), update_mask: None };
+    definitions.update_segment(with(&shop.admin, asked)).await.unwrap();
+    let answer = query.query_funnel(with(&shop.admin, ask())).await.unwrap().into_inner();
+    assert_eq!((answer.reached, answer.version), (vec![3, 0, 0], 2));
+    let asked = v1::DeleteSegmentRequest { project: PROJECT.into(), segment_id: "colored".into() };
+    let status = definitions.delete_segment(with(&shop.admin, asked)).await.unwrap_err();
+    assert_eq!(reason(&status), "definition_in_use");
+
+    // Bots are left out from now on.
+    let project =
+        v1::Project { id: PROJECT.into(), internal_traffic: Some(is_set("bot")), ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["internal_traffic".into()] };
+    let asked = v1::UpdateProjectRequest { project: Some(project), update_mask: Some(mask) };
+    AdminServiceClient::new(shop.channel.clone()).update_project(with(&shop.admin, asked)).await.unwrap();
+    let answer = query.query_funnel(with(&shop.admin, ask())).await.unwrap().into_inner();
+    assert_eq!((answer.reached, answer.version), (vec![2, 0, 0], 3));
+    let answer = shop.funnel(v1::Funnel { include_internal: true, ..checkout() }).await;
+    assert_eq!(answer.reached, [3, 2, 1]);
+}
+
+#[tokio::test]
+async fn the_catalogue_knows_what_was_seen_and_warns_of_the_rest() {
+    let shop = shop().await;
+    let mut catalog = CatalogServiceClient::new(shop.channel.clone());
+    let names = async |catalog: &mut CatalogServiceClient<Channel>| {
+        let asked = v1::ListEventNamesRequest { project: PROJECT.into(), ..Default::default() };
+        let names = catalog.list_event_names(with(&shop.admin, asked)).await.unwrap().into_inner().names;
+        names.into_iter().map(|entry| (entry.name, entry.count)).collect::<Vec<_>>()
+    };
+    let mut seen = Vec::new();
+    for _ in 0..200 {
+        seen = names(&mut catalog).await;
+        if seen.len() == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(seen[0], ("view".into(), 3));
+    let asked =
+        v1::ListPropertiesRequest { project: PROJECT.into(), event: "cart".into(), ..Default::default() };
+    let found = catalog.list_properties(with(&shop.admin, asked)).await.unwrap().into_inner().properties;
+    assert_eq!((found[0].key.as_str(), found[0].types[0].r#type.as_str()), ("color", "string"));
+
+    let misspelt = v1::Funnel { steps: vec![step("veiw"), step("cart")], ..checkout() };
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(misspelt) };
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    let warnings = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap().into_inner().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert_eq!((warnings[0].field.as_str(), warnings[0].nearest.as_str()), ("steps[0].events[0]", "view"));
+}
