@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use footpath_engine::{FunnelEvent, SessionEvent, SlimEvent};
 use footpath_history::{HistoryError, Pinned, Scan, StoredRow};
 
-/// Events that are held at once, 48 to 64 bytes each. In tests so few that units are read in parts.
-const EVENTS_AT_ONCE: usize = if cfg!(test) { 40 } else { 4 << 20 };
+/// Events that are held at once, 48 to 64 bytes each and up to twice that while lists grow: some 250 MB. In tests so few that units are read in parts.
+const EVENTS_AT_ONCE: usize = if cfg!(test) { 40 } else { 2 << 20 };
 /// Beyond so many parts it is single units that have too many events, and those are held whole.
 const MOST_PARTS: u64 = 1024;
 

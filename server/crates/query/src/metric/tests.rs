@@ -185,9 +185,9 @@ fn counted(measure: Measure, breakdown: Option<&Facet>, internal: Option<&Facet>
 }
 
 fn span(rng: &mut Rng) -> (i64, i64) {
-    // Not at full minutes: no edge falls onto one.
-    let from_us = NOW_US + rng.below(20) as i64 * HOUR_US + rng.below(100) as i64;
-    (from_us, from_us + (1 + rng.below(40) as i64) * HOUR_US + rng.below(100) as i64)
+    // Not at full minutes; on an event or beside it.
+    let from_us = NOW_US + rng.below(20) as i64 * HOUR_US + rng.one(&[0, 37]);
+    (from_us, from_us + (1 + rng.below(40) as i64) * HOUR_US + rng.one(&[0, 41]))
 }
 
 fn within(told: &[Told], (from_us, to_us): (i64, i64)) -> Vec<&Told> {

@@ -12,7 +12,7 @@ fn busy(rng: &mut Rng) -> Both {
         2,
         |_, _| {
             let told = (0..3).map(|_| {
-                minute += rng.one(&[0, 7, 15, 29, 30, 30, 31]);
+                minute += if rng.chance(25) { 31 } else { rng.one(&[0, 3, 7, 10, 30]) };
                 let late = if rng.chance(5) { rng.below(300) as i64 } else { 0 };
                 Told {
                     project: 1,

@@ -39,6 +39,10 @@ proptest! {
         let set = recoded(&kind, room, &set);
         let spans = [(0, 10 * MINUTE), (10 * MINUTE, 20 * MINUTE)];
         let answer = set.answer(&spans, top, name, &ordinals);
+        let named: Vec<_> = answer.rows.iter().map(|row| row.key).collect();
+        prop_assert_eq!(&set.answer_for(&named, &spans, &ordinals), &answer);
+        let absent = set.answer_for(&[SeriesKey::Value(99)], &spans, &ordinals);
+        prop_assert_eq!((absent.rows[0].answer.total.samples(), &absent.total), (0, &answer.total));
 
         let of = |keys: &[SeriesKey], from: i64, to: i64| {
             let inside = events.iter().filter(|(_, minute, _)| (from..to).contains(minute));

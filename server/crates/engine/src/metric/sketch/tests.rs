@@ -24,6 +24,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
+    fn counts_are_of_numbers_in_ascending_order(numbers in numbers()) {
+        let mut sorted = numbers.clone();
+        sorted.sort_by(f64::total_cmp);
+        let sketch = sketch_of(&numbers);
+        let counted = sketch.counts().flat_map(|(number, count)| (0..count).map(move |_| number));
+        let counted: Vec<f64> = counted.collect();
+        prop_assert_eq!(counted.len(), numbers.len());
+        prop_assert!(sketch.counts().is_sorted_by(|a, b| a.0 < b.0));
+        for (found, exact) in counted.iter().zip(&sorted) {
+            prop_assert!((found - exact).abs() <= exact.abs() * RELATIVE_ACCURACY + f64::MIN_POSITIVE);
+        }
+    }
+
+    #[test]
     fn quantiles_are_within_one_per_cent(numbers in numbers(), q in 0.0..=1.0_f64) {
         let mut sorted = numbers.clone();
         sorted.sort_by(f64::total_cmp);
