@@ -139,7 +139,7 @@ pub struct ProjectSettings {
 }
 
 impl Default for ProjectSettings {
-    /// Half an hour, a day (Google Analytics' and most peers' rule), and the bots that say so.
+    /// Half an hour, a day (Google Analytics' and most peers' rule), and nobody is internal.
     fn default() -> Self {
         Self { session_gap_us: 30 * 60_000_000, session_max_us: 24 * 3_600_000_000, internal: None }
     }

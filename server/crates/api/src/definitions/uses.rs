@@ -208,10 +208,8 @@ pub fn can_be_followed(funnel: &CountedFunnel) -> Result<(), Status> {
         Name::Property(scope, _) => of_entity(scope),
         Name::Event(_) => false,
     });
-    funnel
-        .internal
-        .iter()
-        .for_each(|filter| filter.each(&mut |condition| entities |= of_entity(&condition.scope)));
+    let left_out = funnel.internal.iter().filter(|_| !funnel.definition.include_internal);
+    left_out.for_each(|filter| filter.each(&mut |condition| entities |= of_entity(&condition.scope)));
     let sessions = funnel.definition.counting == Counting::Sessions;
     if !entities && !sessions {
         return Ok(());

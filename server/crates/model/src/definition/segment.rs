@@ -30,7 +30,7 @@ impl SegmentDefinition {
     pub fn validate(&self) -> Result<(), InvalidDefinition> {
         let mut check = Checker::default();
         check.identity(&self.id, &self.name);
-        check.filter("filter", &self.filter, true);
+        check.filter("filter", &self.filter, false);
         let mut filter = self.filter.clone();
         filter.each_segment(&mut |_| {
             check.that(false, "filter", || "a segment cannot be made of other segments".into());
