@@ -218,17 +218,17 @@ fn what_is_exported_changes_nothing_when_it_is_applied() {
         told
     };
     let funnels = file(folder.path(), "funnels.toml", FUNNELS);
-    assert_eq!(tool(&["apply", "-f", &funnels, "--dry-run"]), "would create checkout\n");
-    assert_eq!(tool(&["apply", "-f", &funnels]), "created checkout\n");
-    assert_eq!(tool(&["apply", "-f", &funnels]), "unchanged checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels, "--dry-run"]), "would create funnel checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels]), "created funnel checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels]), "unchanged funnel checkout\n");
     let exported = tool(&["export"]);
     let again = file(folder.path(), "again.toml", &exported);
-    assert_eq!(tool(&["apply", "-f", &again]), "unchanged checkout\n");
+    assert_eq!(tool(&["apply", "-f", &again]), "unchanged funnel checkout\n");
     assert_eq!(tool(&["export"]), exported);
     let changed = file(folder.path(), "changed.toml", &exported.replace("\"1h\"", "\"2h\""));
-    assert_eq!(tool(&["apply", "-f", &changed]), "updated checkout\n");
+    assert_eq!(tool(&["apply", "-f", &changed]), "updated funnel checkout\n");
     let other = file(folder.path(), "other.toml", &exported.replace("checkout", "other"));
-    assert_eq!(tool(&["apply", "-f", &other, "--prune"]), "created other\ndeleted checkout\n");
+    assert_eq!(tool(&["apply", "-f", &other, "--prune"]), "created funnel other\ndeleted funnel checkout\n");
     assert!(!tool(&["export"]).contains("checkout"));
 }
 
@@ -245,7 +245,7 @@ fn the_funnel_that_the_page_shows_can_be_applied() {
     let funnel = file(folder.path(), "funnel.toml", example);
     let (told, good, all) =
         run(footpath().args(["apply", "-f", &funnel, "--url", &server.url, "--token", &analyst]));
-    assert!(good && told == "created checkout\n", "{all}");
+    assert!(good && told == "created funnel checkout\n", "{all}");
 }
 
 #[test]
