@@ -218,18 +218,66 @@ fn what_is_exported_changes_nothing_when_it_is_applied() {
         told
     };
     let funnels = file(folder.path(), "funnels.toml", FUNNELS);
-    assert_eq!(tool(&["apply", "-f", &funnels, "--dry-run"]), "would create checkout\n");
-    assert_eq!(tool(&["apply", "-f", &funnels]), "created checkout\n");
-    assert_eq!(tool(&["apply", "-f", &funnels]), "unchanged checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels, "--dry-run"]), "would create funnel checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels]), "created funnel checkout\n");
+    assert_eq!(tool(&["apply", "-f", &funnels]), "unchanged funnel checkout\n");
     let exported = tool(&["export"]);
     let again = file(folder.path(), "again.toml", &exported);
-    assert_eq!(tool(&["apply", "-f", &again]), "unchanged checkout\n");
+    assert_eq!(tool(&["apply", "-f", &again]), "unchanged funnel checkout\n");
     assert_eq!(tool(&["export"]), exported);
     let changed = file(folder.path(), "changed.toml", &exported.replace("\"1h\"", "\"2h\""));
-    assert_eq!(tool(&["apply", "-f", &changed]), "updated checkout\n");
+    assert_eq!(tool(&["apply", "-f", &changed]), "updated funnel checkout\n");
     let other = file(folder.path(), "other.toml", &exported.replace("checkout", "other"));
-    assert_eq!(tool(&["apply", "-f", &other, "--prune"]), "created other\ndeleted checkout\n");
+    assert_eq!(tool(&["apply", "-f", &other, "--prune"]), "created funnel other\ndeleted funnel checkout\n");
     assert!(!tool(&["export"]).contains("checkout"));
+}
+
+const ALL_KINDS: &str = r#"
+[[metric]]
+id = "rate"
+conversion = { funnel = "paid" }
+
+[[funnel]]
+id = "paid"
+preset = "posthog"
+window = "1h"
+
+[[funnel.step]]
+events = ["view"]
+where = [{ any = [{ segment = "pro" }, { property = "plan", operator = "is_not_set" }] }]
+
+[[funnel.step]]
+events = ["pay"]
+
+[[segment]]
+id = "pro"
+where = [{ property = "plan", operator = "equals", values = ["pro"] }]
+"#;
+
+#[test]
+fn what_is_used_is_created_before_what_uses_it_and_deleted_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(serve(&data));
+    let analyst = token(&data, "analyst");
+    let server = serve(&data);
+    let tool = |args: &[&str]| {
+        let (told, good, all) = run(footpath().args(args).args(["--url", &server.url, "--token", &analyst]));
+        assert!(good, "{all}");
+        told
+    };
+    let file_of_all = file(folder.path(), "all.toml", ALL_KINDS);
+    let created = "created segment pro\ncreated funnel paid\ncreated metric rate\n";
+    assert_eq!(tool(&["apply", "-f", &file_of_all]), created);
+    let exported = tool(&["export"]);
+    let again = file(folder.path(), "again.toml", &exported);
+    let unchanged = created.replace("created", "unchanged");
+    assert_eq!(tool(&["apply", "-f", &file_of_all]), unchanged);
+    assert_eq!(tool(&["apply", "-f", &again]), unchanged);
+    assert_eq!(tool(&["export"]), exported);
+    let nothing = file(folder.path(), "nothing.toml", "");
+    let deleted = "deleted metric rate\ndeleted funnel paid\ndeleted segment pro\n";
+    assert_eq!(tool(&["apply", "-f", &nothing, "--prune"]), deleted);
 }
 
 #[test]
@@ -245,7 +293,7 @@ fn the_funnel_that_the_page_shows_can_be_applied() {
     let funnel = file(folder.path(), "funnel.toml", example);
     let (told, good, all) =
         run(footpath().args(["apply", "-f", &funnel, "--url", &server.url, "--token", &analyst]));
-    assert!(good && told == "created checkout\n", "{all}");
+    assert!(good && told == "created funnel checkout\n", "{all}");
 }
 
 #[test]

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use footpath_api::convert;
 use footpath_proto::v1;
-use v1::definition_service_client::DefinitionServiceClient;
+use tonic::Status;
 
-use super::definitions::{Funnel, list, parse};
-use super::remote::{Project, SignedChannel, explain, explain_for};
+use super::definitions::{Client, File, Kind, list, time_zone};
+use super::remote::{Project, explain, explain_for};
 
-/// Makes a project's funnels what the files say: creates what is missing, changes what differs.
+/// Makes a project's segments, funnels and metrics what the files say: creates what is missing, changes what differs.
 ///
 /// The files are TOML, as `footpath export` writes them; applying an export changes nothing. A changed funnel is
 /// back-filled from stored events.
@@ -28,7 +27,7 @@ pub struct Args {
     /// Says what would change, and changes nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Deletes the project's funnels that no file names.
+    /// Deletes the project's segments, funnels and metrics that no file names.
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
@@ -38,12 +37,25 @@ pub struct Args {
 /// What its token has to be.
 const ROLE: &str = "analyst";
 
-/// What has to be done about one funnel.
-enum Step {
+/// What has to be done about one definition.
+enum Step<K: Kind> {
     Keep(String),
-    Create(v1::Funnel),
-    Update(v1::Funnel),
+    Create(K::Message),
+    Update(K::Message),
     Delete(String),
+}
+
+/// What has to be done about all of a kind: what the files say, in their order, and what they do not name.
+struct Plan<K: Kind> {
+    puts: Vec<Step<K>>,
+    deletes: Vec<Step<K>>,
+}
+
+/// A project on a server.
+struct Target<'a> {
+    client: Client,
+    args: &'a Args,
+    zone: String,
 }
 
 /// Applies the files.
@@ -53,36 +65,49 @@ enum Step {
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let wanted = read(&args.files)?;
     let channel = args.project.connect(ROLE).await?;
-    let known = list(channel.clone(), &args.project, ROLE).await?;
-    for step in plan(wanted, known, args.prune)? {
-        if !args.dry_run {
-            step.perform(channel.clone(), &args.project.id).await.with_context(|| {
-                format!("stopped at {}; what is listed above is done, apply again for the rest", step.id())
-            })?;
-        }
-        println!("{}", step.describe(args.dry_run));
-    }
+    let zone = time_zone(channel.clone(), &args.project, ROLE).await?;
+    let mut target = Target { client: Client::new(channel), args, zone };
+    let segments = target.plan(&wanted.segments).await?;
+    let funnels = target.plan(&wanted.funnels).await?;
+    let metrics = target.plan(&wanted.metrics).await?;
+    // What is used comes before what uses it, and goes after it.
+    target.perform(segments.puts).await?;
+    target.perform(funnels.puts).await?;
+    target.perform(metrics.puts).await?;
+    target.perform(metrics.deletes).await?;
+    target.perform(funnels.deletes).await?;
+    target.perform(segments.deletes).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Funnel>> {
-    let mut funnels: Vec<Funnel> = Vec::new();
+fn read(files: &[PathBuf]) -> anyhow::Result<File> {
+    let mut all = File::default();
     for file in files {
-        for funnel in parse(&text(file)?).with_context(|| file.display().to_string())? {
-            if funnels.iter().any(|known| known.id == funnel.id) {
-                bail!("{}: the funnel {:?} is defined twice", file.display(), funnel.id);
-            }
-            check(&funnel).with_context(|| format!("{}: the funnel {:?}", file.display(), funnel.id))?;
-            funnels.push(funnel);
-        }
+        let one = text(file)?;
+        let one = File::parse(&one).with_context(|| file.display().to_string())?;
+        add(&mut all.segments, one.segments, file)?;
+        add(&mut all.funnels, one.funnels, file)?;
+        add(&mut all.metrics, one.metrics, file)?;
     }
-    Ok(funnels)
+    Ok(all)
 }
 
-/// What the server will check, before the first funnel is changed.
-fn check(funnel: &Funnel) -> anyhow::Result<()> {
-    let message = funnel.to_message()?;
-    convert::funnel(&message, 1, "UTC").map_err(|status| explain(&status))?;
+/// Adds a file's definitions of a kind to those of the files before it.
+fn add<K: Kind>(all: &mut Vec<K>, more: Vec<K>, file: &Path) -> anyhow::Result<()> {
+    for one in more {
+        let named = || format!("{}: the {} {:?}", file.display(), K::NAME, one.id());
+        if all.iter().any(|known| known.id() == one.id()) {
+            bail!("{} is defined twice", named());
+        }
+        check(&one).with_context(named)?;
+        all.push(one);
+    }
+    Ok(())
+}
+
+/// What the server will check, before the first definition is changed.
+fn check<K: Kind>(definition: &K) -> anyhow::Result<()> {
+    K::meaning(&definition.message()?, "UTC").map_err(|status| explain(&status))?;
     Ok(())
 }
 
@@ -95,36 +120,78 @@ fn text(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What has to be done, in the files' order.
-fn plan(wanted: Vec<Funnel>, known: Vec<v1::Funnel>, prune: bool) -> anyhow::Result<Vec<Step>> {
-    let mut known: HashMap<String, v1::Funnel> = known.into_iter().map(|f| (f.id.clone(), f)).collect();
-    let mut steps = Vec::new();
-    for funnel in wanted {
-        let mut message = funnel.to_message()?;
-        steps.push(match known.remove(&funnel.id) {
+/// What has to be done about a kind; `zone` is the project's.
+fn plan<K: Kind>(wanted: &[K], known: Vec<K::Message>, zone: &str) -> anyhow::Result<Plan<K>> {
+    let named = known.into_iter().map(|message| (K::id_of(&message).to_owned(), message));
+    let mut known: HashMap<String, K::Message> = named.collect();
+    let mut puts = Vec::new();
+    for definition in wanted {
+        let message = definition.message()?;
+        puts.push(match known.remove(definition.id()) {
             None => Step::Create(message),
-            // Both sides in the same words: a file may leave out what the server fills in.
-            Some(current) => {
-                message.etag.clone_from(&current.etag);
-                if Funnel::from_message(current)? == Funnel::from_message(message.clone())? {
-                    Step::Keep(funnel.id)
-                } else {
-                    Step::Update(message)
-                }
-            }
+            Some(current) if is_same::<K>(&message, &current, zone) => Step::Keep(definition.id().to_owned()),
+            Some(current) => Step::Update(K::change(message, &current)),
         });
     }
-    let mut rest: Vec<String> = known.into_keys().filter(|_| prune).collect();
+    let mut rest: Vec<String> = known.into_keys().collect();
     rest.sort();
-    steps.extend(rest.into_iter().map(Step::Delete));
-    Ok(steps)
+    Ok(Plan { puts, deletes: rest.into_iter().map(Step::Delete).collect() })
 }
 
-impl Step {
+/// Whether both mean the same: a file may leave out what the server fills in.
+fn is_same<K: Kind>(wanted: &K::Message, current: &K::Message, zone: &str) -> bool {
+    match (K::meaning(wanted, zone), K::meaning(current, zone)) {
+        (Ok(wanted), Ok(current)) => wanted == current,
+        _ => false,
+    }
+}
+
+impl Target<'_> {
+    async fn plan<K: Kind>(&mut self, wanted: &[K]) -> anyhow::Result<Plan<K>> {
+        let known = list::<K>(&mut self.client, &self.args.project.id, ROLE).await?;
+        let mut plan = plan(wanted, known, &self.zone)?;
+        if !self.args.prune {
+            plan.deletes.clear();
+        }
+        Ok(plan)
+    }
+
+    async fn perform<K: Kind>(&mut self, steps: Vec<Step<K>>) -> anyhow::Result<()> {
+        for step in steps {
+            let (id, told) = (step.id().to_owned(), step.describe(self.args.dry_run));
+            let warnings = if self.args.dry_run {
+                Vec::new()
+            } else {
+                let done = step.perform(&mut self.client, &self.args.project.id).await;
+                done.map_err(|status| explain_for(ROLE, &status)).with_context(|| {
+                    format!(
+                        "stopped at {} {id}; what is listed above is done, apply again for the rest",
+                        K::NAME
+                    )
+                })?
+            };
+            println!("{told}");
+            for warning in &warnings {
+                eprintln!("{} {id}: {}", K::NAME, words(warning));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn words(warning: &v1::DefinitionWarning) -> String {
+    let v1::DefinitionWarning { field, name, nearest } = warning;
+    if nearest.is_empty() {
+        return format!("warning: {field}: {name:?} was never seen in this project");
+    }
+    format!("warning: {field}: {name:?} was never seen in this project; {nearest:?} was")
+}
+
+impl<K: Kind> Step<K> {
     fn id(&self) -> &str {
         match self {
             Self::Keep(id) | Self::Delete(id) => id,
-            Self::Create(funnel) | Self::Update(funnel) => &funnel.id,
+            Self::Create(message) | Self::Update(message) => K::id_of(message),
         }
     }
 
@@ -135,28 +202,15 @@ impl Step {
             Self::Update(_) => ("updated", "would update"),
             Self::Delete(_) => ("deleted", "would delete"),
         };
-        format!("{} {}", if dry_run { would } else { done }, self.id())
+        format!("{} {} {}", if dry_run { would } else { done }, K::NAME, self.id())
     }
 
-    async fn perform(&self, channel: SignedChannel, project: &str) -> anyhow::Result<()> {
-        let mut definitions = DefinitionServiceClient::new(channel);
-        let project = project.to_owned();
-        let result = match self {
-            Self::Keep(_) => return Ok(()),
-            Self::Create(funnel) => {
-                let funnel = Some(funnel.clone());
-                definitions.create_funnel(v1::CreateFunnelRequest { project, funnel }).await.map(drop)
-            }
-            Self::Update(funnel) => {
-                let funnel = Some(funnel.clone());
-                let request = v1::UpdateFunnelRequest { project, funnel, update_mask: None };
-                definitions.update_funnel(request).await.map(drop)
-            }
-            Self::Delete(id) => {
-                let request = v1::DeleteFunnelRequest { project, funnel_id: id.clone() };
-                definitions.delete_funnel(request).await.map(drop)
-            }
-        };
-        result.map_err(|status| explain_for(ROLE, &status))
+    async fn perform(self, client: &mut Client, project: &str) -> Result<Vec<v1::DefinitionWarning>, Status> {
+        match self {
+            Self::Keep(_) => Ok(Vec::new()),
+            Self::Create(message) => K::create(client, project, message).await,
+            Self::Update(message) => K::update(client, project, message).await,
+            Self::Delete(id) => K::delete(client, project, id).await.map(|()| Vec::new()),
+        }
     }
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::definitions::{Funnel, list, write};
+use super::definitions::{Client, File, Kind, list, time_zone};
 use super::remote::Project;
 
-/// Writes a project's funnels as TOML, for people, version control and `footpath apply`.
+/// Writes a project's segments, funnels and metrics as TOML, for people, version control and `footpath apply`.
 ///
 /// Needs a token of role viewer: `footpath token` makes one.
 #[derive(Debug, clap::Args)]
@@ -30,13 +30,18 @@ const ROLE: &str = "viewer";
 /// If the server does not answer or the file cannot be written.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let channel = args.project.connect(ROLE).await?;
-    let funnels = list(channel, &args.project, ROLE).await?;
-    let funnels = funnels.into_iter().map(Funnel::from_message).collect::<anyhow::Result<_>>()?;
+    let zone = time_zone(channel.clone(), &args.project, ROLE).await?;
+    let mut client = Client::new(channel);
+    let file = File {
+        segments: all(&mut client, args, &zone).await?,
+        funnels: all(&mut client, args, &zone).await?,
+        metrics: all(&mut client, args, &zone).await?,
+    };
     let head = format!(
-        "# The funnels of project {:?}. `footpath apply -f FILE` makes a project what a file says.\n\n",
+        "# The definitions of project {:?}. `footpath apply -f FILE` makes a project what a file says.\n\n",
         args.project.id
     );
-    let text = head + &write(funnels)?;
+    let text = head + &file.write()?;
     match &args.output {
         Some(file) => {
             std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?
@@ -44,4 +49,10 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => print!("{text}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// All of a kind.
+async fn all<K: Kind>(client: &mut Client, args: &Args, zone: &str) -> anyhow::Result<Vec<K>> {
+    let known = list::<K>(client, &args.project.id, ROLE).await?;
+    known.into_iter().map(|message| K::shown(message, zone)).collect()
 }

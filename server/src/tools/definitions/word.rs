@@ -1,0 +1,99 @@
+//! The API's enumerations as words: `CONDITION_OPERATOR_NOT_EQUALS` is `not_equals` in a file.
+
+use footpath_proto::v1;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An enumeration of the API, 0 being what is left unspecified.
+pub trait Words: Copy + Default + PartialEq + TryFrom<i32> + Into<i32> {
+    /// Its name in the API.
+    fn name(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($($type:ident),* $(,)?) => {$(
+        impl Words for v1::$type {
+            fn name(self) -> &'static str {
+                self.as_str_name()
+            }
+        }
+    )*};
+}
+
+words!(
+    BreakdownAttribution,
+    ConditionOperator,
+    ExclusionEffect,
+    FunnelCounting,
+    FunnelEntry,
+    FunnelOrder,
+    FunnelPreset,
+    FunnelTies,
+    FunnelWindowFrom,
+    MetricAggregate,
+    PropertyMoment,
+    PropertyScope,
+    SessionAggregate,
+);
+
+/// A word of an enumeration; left out of a file where it is unspecified.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Word<E>(pub E);
+
+impl<E: Words> Word<E> {
+    /// The word for a number of the API.
+    pub fn of(number: i32) -> Self {
+        Self(E::try_from(number).unwrap_or_default())
+    }
+
+    /// The number in the API.
+    pub fn number(self) -> i32 {
+        self.0.into()
+    }
+
+    fn text(self) -> String {
+        let prefix = E::default().name().trim_end_matches("UNSPECIFIED");
+        self.0.name().trim_start_matches(prefix).to_ascii_lowercase()
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        (1..).map_while(|number| E::try_from(number).ok()).map(Self)
+    }
+}
+
+impl<E: Words> Serialize for Word<E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de, E: Words> Deserialize<'de> for Word<E> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if let Some(word) = Self::all().find(|word| word.text() == text) {
+            return Ok(word);
+        }
+        let allowed: Vec<_> = Self::all().map(|word| format!("{:?}", word.text())).collect();
+        Err(D::Error::custom(format!("{text:?} is not known here; allowed are {}", allowed.join(", "))))
+    }
+}
+
+/// Whether a field says nothing and is left out of a file.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_the_apis_names_in_lower_case() {
+        let operators: Vec<_> = Word::<v1::ConditionOperator>::all().map(Word::text).collect();
+        assert_eq!((operators.len(), operators[1].as_str()), (11, "not_equals"));
+        for word in Word::<v1::FunnelOrder>::all() {
+            assert_eq!(Word::of(word.number()), word);
+        }
+        assert_eq!(Word(v1::FunnelEntry::First).text(), "first");
+    }
+}
