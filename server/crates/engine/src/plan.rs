@@ -29,6 +29,8 @@ impl Plan {
         (from_us, to_us): (i64, Option<i64>),
         moves: bool,
     ) -> Result<Self, GeneralRulesError> {
+        // The beginning of a range that moves can also go back: a clock that was ahead is set right.
+        let from_us = if moves { i64::MIN } else { from_us };
         let options =
             Options { from_us, to_us: to_us.unwrap_or(i64::MAX), moving: moves, ..options(definition) };
         let rules = GeneralRules::new(options)?;
