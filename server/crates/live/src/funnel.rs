@@ -145,6 +145,9 @@ impl FunnelView {
         let Some(event) = self.stale.take(unit, event) else { return };
         let (plan, from_us) = (&self.plan, self.book.from_us);
         let known = self.units.change(unit, || new_unit(plan, from_us));
+        if known.state.fold.advance(plan, from_us).is_err() {
+            return self.stale.mark(unit, at);
+        }
         match known.state.fold.apply(plan, event) {
             Change::InOrder => self.book.judge(plan, known, Cause::Event),
             Change::Late => self.book.judge(plan, known, Cause::LateEvent),
@@ -163,9 +166,14 @@ impl FunnelView {
         if let Some(since) = wrong.into_iter().flatten().min() {
             return self.stale.mark(winner.0, since);
         }
-        let Some(lost) = lost else { return };
+        let Some(mut lost) = lost else { return };
         let (plan, from_us) = (&self.plan, self.book.from_us);
         let winning = self.units.change(winner.0, || new_unit(plan, from_us));
+        // Only what begins at the same time can be joined.
+        let begins = [&mut lost.state.fold, &mut winning.state.fold].map(|fold| fold.advance(plan, from_us));
+        if begins.iter().any(Result::is_err) {
+            return self.stale.mark(winner.0, at);
+        }
         match UnitFunnel::merge(plan, &lost.state.fold, &winning.state.fold) {
             Ok(joined) => {
                 winning.state.fold = joined;
