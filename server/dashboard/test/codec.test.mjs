@@ -33,7 +33,7 @@ const hex = (bytes) => Buffer.from(bytes).toString('hex');
 
 test('knows every service and its types', () => {
   const names = [...codec.services.keys()].filter((n) => n.startsWith(P));
-  assert.deepEqual(names.sort(), ['Admin', 'Definition', 'Ingest', 'Live', 'Query'].map((n) => `${P}${n}Service`));
+  assert.deepEqual(names.sort(), ['Admin', 'Catalog', 'Definition', 'Ingest', 'Live', 'Person', 'Query'].map((n) => `${P}${n}Service`));
   assert.deepEqual(codec.services.get(`${P}LiveService`).get('Watch'), { input: `${P}WatchRequest`, output: `${P}WatchResponse` });
 });
 
@@ -53,7 +53,7 @@ test('a watch message comes back as it went, defaults filled in', () => {
     funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3, change: [0, -2] }], cursor: 'c' },
   });
   assert.deepEqual(message, {
-    funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3, change: [0, -2] }], cursor: 'c' },
+    funnelDelta: { subscriptionId: 'f', change: [1, -2], reached: [10, 5], causes: [{ cause: 'CAUSE_LATE_EVENT', persons: 3, change: [0, -2] }], cursor: 'c', slices: [] },
   });
   assert.deepEqual(again('FunnelSnapshot', {}).reached, []);
   assert.equal(again('FunnelSnapshot', {}).state, 'DEFINITION_STATE_UNSPECIFIED');
