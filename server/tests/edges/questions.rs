@@ -277,11 +277,27 @@ async fn definitions_follow_segments_and_settings() {
     let segment = v1::Segment { id: "colored".into(), filter: Some(is_set("color")), ..Default::default() };
     let asked = v1::CreateSegmentRequest { project: PROJECT.into(), segment: Some(segment.clone()) };
     definitions.create_segment(with(&shop.admin, asked)).await.unwrap();
+    // A metric is defined between them: whoever follows funnels passes over it.
+    let measure = v1::SessionMeasure { aggregate: v1::SessionAggregate::Count.into(), percentiles: vec![] };
+    let measure = Some(v1::metric::Measure::Sessions(measure));
+    let metric = Some(v1::Metric { id: "visits".into(), measure, ..v1::Metric::default() });
+    let asked = v1::CreateMetricRequest { project: PROJECT.into(), metric };
+    definitions.create_metric(with(&shop.admin, asked)).await.unwrap();
     let mut funnel = checkout();
     let of_segment = v1::filter::Kind::SegmentId("colored".into());
     funnel.steps[1].filter = Some(v1::Filter { kind: Some(of_segment) });
     let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(funnel) };
     definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    let mut state = v1::DefinitionState::Unspecified;
+    for _ in 0..200 {
+        let asked = v1::GetFunnelRequest { project: PROJECT.into(), funnel_id: "checkout".into() };
+        state = definitions.get_funnel(with(&shop.admin, asked)).await.unwrap().into_inner().state();
+        if state == v1::DefinitionState::Live {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(state, v1::DefinitionState::Live, "within 2 s: nothing holds its back-fill up");
     let ask = || v1::QueryFunnelRequest {
         project: PROJECT.into(),
         funnel_id: "checkout".into(),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use footpath_engine::{ActorKey, Moved};
 use footpath_history::{HistoryError, Stored};
-use footpath_model::control::{CountedFunnel, CountedMetric};
+use footpath_model::control::CountedFunnel;
 use footpath_model::filter::{Facts, Needs};
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +19,12 @@ use crate::hub::{FunnelNumbers, Numbers, Progress};
 pub enum ViewKey {
     /// A funnel, by its id.
     Funnel(String),
-    /// A metric, by its id.
-    Metric(String),
 }
 
 impl std::fmt::Display for ViewKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Funnel(id) => write!(f, "funnel/{id}"),
-            Self::Metric(id) => write!(f, "metric/{id}"),
         }
     }
 }
@@ -37,8 +34,6 @@ impl std::fmt::Display for ViewKey {
 pub enum Counted {
     /// A funnel.
     Funnel(Box<CountedFunnel>),
-    /// A metric.
-    Metric(Box<CountedMetric>),
 }
 
 impl Counted {
@@ -46,7 +41,6 @@ impl Counted {
     pub fn key(&self) -> ViewKey {
         match self {
             Self::Funnel(funnel) => ViewKey::Funnel(funnel.definition.id.clone()),
-            Self::Metric(metric) => ViewKey::Metric(metric.definition.id.clone()),
         }
     }
 
@@ -54,7 +48,6 @@ impl Counted {
     pub fn version(&self) -> u64 {
         match self {
             Self::Funnel(funnel) => funnel.definition.version,
-            Self::Metric(metric) => metric.definition.version,
         }
     }
 
@@ -62,7 +55,6 @@ impl Counted {
     pub fn nothing(&self) -> Numbers {
         match self {
             Self::Funnel(funnel) => Numbers::Funnel(Box::new(FunnelNumbers::nothing(&funnel.definition))),
-            Self::Metric(_) => Numbers::None,
         }
     }
 
@@ -73,7 +65,6 @@ impl Counted {
     pub fn view(&self, project: &str, now_us: i64) -> Result<Box<dyn View>, LiveError> {
         match self {
             Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), now_us)?)),
-            Self::Metric(_) => Err(LiveError::Project("metrics are not followed yet".into())),
         }
     }
 }

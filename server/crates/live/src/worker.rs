@@ -294,13 +294,14 @@ impl Worker {
     fn change(&mut self, number: u32, at: Progress, change: Control) {
         match change {
             Control::PutFunnel(funnel) => self.put(number, at.position, Counted::Funnel(funnel)),
-            Control::PutMetric(metric) => self.put(number, at.position, Counted::Metric(metric)),
             Control::DeleteFunnel { id } => self.delete(number, at.position, &ViewKey::Funnel(id)),
-            Control::DeleteMetric { id } => self.delete(number, at.position, &ViewKey::Metric(id)),
             Control::MergePersons { .. } | Control::UnmergePerson { .. } => {
                 self.projects.get_mut(&number).into_iter().for_each(|project| project.control(&change, at));
             }
-            Control::PutSegment(_)
+            // Metrics are computed when somebody asks.
+            Control::PutMetric(_)
+            | Control::DeleteMetric { .. }
+            | Control::PutSegment(_)
             | Control::DeleteSegment { .. }
             | Control::PutSettings(_)
             | Control::Several { .. }
