@@ -267,12 +267,6 @@ impl View for FunnelView {
         }
     }
 
-    fn sessions_changed(&mut self, person: ActorKey, at: Progress) {
-        if self.lens.wants().sessions && self.units.slot(person.0).is_some() {
-            self.stale.mark(person.0, at);
-        }
-    }
-
     fn advance(&mut self, now_us: i64, at: Progress) {
         if !self.book.moves {
             return;

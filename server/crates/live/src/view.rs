@@ -119,8 +119,6 @@ pub trait View: Send {
     fn flush(&mut self, at: Progress);
     /// Two persons became one, or one became two, at `at`. Nothing is waiting for a flush.
     fn follow(&mut self, moved: &Moved, at: Progress);
-    /// Sessions of a person begin at other times than they did when their events were taken, since `at`.
-    fn sessions_changed(&mut self, person: ActorKey, at: Progress);
     /// Time goes on.
     fn advance(&mut self, now_us: i64, at: Progress);
 
