@@ -10,13 +10,14 @@ use footpath_api::projection::Projection;
 use footpath_api::rows::ledger_entry;
 use footpath_history::{ChunkCounters, ChunkWriter, Chunks, Stored, TreeDisk, WriterOptions};
 use footpath_ingest::{DedupeJudge, Ingest, RefusedEvents};
-use footpath_live::{Counted, Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
+use footpath_live::{Hub, ImageOptions, KnownProject, Live, LiveError, LiveParts};
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{
     EmbeddedLog, EmbeddedOptions, Log, RealDisk, Sequencer, SpareKeeper, WriteMode, background_thread,
 };
 use footpath_model::clock::Clock;
-use footpath_store::{DefinitionKind, Store};
+use footpath_store::{DefinitionKind, DefinitionRow, ProjectRow, Store};
+use serde::de::DeserializeOwned;
 
 use crate::app::random;
 use crate::backlog::{Backlog, Readers};
@@ -197,18 +198,32 @@ fn start_live(
 
 /// What was defined before.
 fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
-    let mut known = Vec::new();
-    for project in store.projects()? {
-        let rows = store.definitions(&project.id, DefinitionKind::Funnel, None, usize::MAX)?;
-        let funnels = rows.iter().map(|row| {
-            let funnel = serde_json::from_str(&row.json)
-                .with_context(|| format!("the stored funnel {:?} cannot be read", row.id))?;
-            Ok(Counted::Funnel(Box::new(funnel)))
-        });
-        let counted = funnels.collect::<anyhow::Result<_>>()?;
-        known.push(KnownProject { number: project.number, id: project.id, counted });
-    }
-    Ok(known)
+    let known = |project: ProjectRow| {
+        let settings = store.settings(&project.id)?;
+        let settings = settings.map(|row| serde_json::from_str(&row.json)).transpose();
+        Ok(KnownProject {
+            number: project.number,
+            settings: settings.context("the stored settings cannot be read")?.unwrap_or_default(),
+            funnels: stored(store, &project.id, DefinitionKind::Funnel)?,
+            metrics: stored(store, &project.id, DefinitionKind::Metric)?,
+            id: project.id,
+        })
+    };
+    store.projects()?.into_iter().map(known).collect()
+}
+
+/// All definitions of a kind.
+fn stored<T: DeserializeOwned>(
+    store: &dyn Store,
+    project: &str,
+    kind: DefinitionKind,
+) -> anyhow::Result<Vec<T>> {
+    let rows = store.definitions(project, kind, None, usize::MAX)?;
+    let read = |row: &DefinitionRow| {
+        serde_json::from_str(&row.json)
+            .with_context(|| format!("the stored {kind:?} {:?} cannot be read", row.id))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// The log is kept from the position on that somebody needs after a restart, or reads right now.

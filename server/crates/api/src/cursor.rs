@@ -84,13 +84,21 @@ pub enum Kind {
     FunnelPersons = 30,
     /// Pages of sessions.
     Sessions = 31,
+    /// A metric's numbers.
+    WatchedMetric = 40,
+    /// Numbers of sessions.
+    WatchedSessions = 41,
+    /// Who is active.
+    ActiveUsers = 42,
 }
 
 impl Kind {
     /// What the API calls it.
     fn field(self) -> &'static str {
         match self {
-            Self::Funnel | Self::Events => "cursor",
+            Self::Funnel | Self::Events | Self::WatchedMetric | Self::WatchedSessions | Self::ActiveUsers => {
+                "cursor"
+            }
             _ => "page_token",
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_live::Followed;
 use footpath_model::control::{Control, CountedFunnel, CountedMetric};
 use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
@@ -433,8 +434,15 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::GetMetricResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let known = required::<CountedMetric>(&self.context, &project.id, &request.get_ref().metric_id)?;
+        let (state, backfill_percent) = match footpath_live::followed(&known) {
+            Followed::Alone(key) => self.progress(project.number, &key, known.version()),
+            // The view of sessions has no version of its own.
+            Followed::Sessions(key) => self.progress(project.number, &key, 0),
+            Followed::No => (v1::DefinitionState::Unspecified, 0),
+        };
         let Shown { message, warnings } = self.shown(&project, &known)?;
-        Ok(Response::new(v1::GetMetricResponse { metric: Some(message), warnings }))
+        let (metric, state) = (Some(message), state.into());
+        Ok(Response::new(v1::GetMetricResponse { metric, state, backfill_percent, warnings }))
     }
 
     async fn get_segment(

@@ -9,7 +9,6 @@ mod context;
 pub mod convert;
 pub mod cursor;
 mod definitions;
-mod funnel_watch;
 mod http;
 mod ingest;
 pub mod layer;
@@ -26,6 +25,7 @@ pub mod rows;
 mod settings;
 pub mod status;
 mod tail;
+mod watch;
 pub mod web;
 
 pub use context::Context;

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::Progress;
+use footpath_live::{Progress, Shape};
+use footpath_model::calendar::CalendarUnit;
+use footpath_model::range::{Range, RollingUnit};
 use footpath_proto::v1;
 use footpath_proto::v1::subscription::Target;
 use footpath_proto::v1::watch_response::Message;
@@ -22,10 +24,10 @@ use crate::access::{Caller, Role};
 use crate::context::Context;
 use crate::convert::timestamp;
 use crate::cursor::{Cursor, Kind, Opened, Scope};
-use crate::funnel_watch::FunnelWatch;
 use crate::ingest::{stream_ending, until};
 use crate::metrics::Metrics;
 use crate::status::{invalid, not_found, unavailable};
+use crate::watch::{ActiveWatch, FunnelWatch, MetricWatch, SessionWatch, StateWatch, Told};
 
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -75,7 +77,7 @@ impl v1::live_service_server::LiveService for LiveApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let caller = self.context.caller(&request);
         let wanted = request.into_inner().subscriptions;
-        let wanted = checked(&self.context, project.number, &caller, wanted)?;
+        let wanted = checked(&self.context, &project, &caller, wanted)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let state = Arc::new(WatchState {
             project,
@@ -104,7 +106,7 @@ impl v1::live_service_server::LiveService for LiveApi {
         let state = state
             .filter(|state| state.project.id == project.id)
             .ok_or_else(|| not_found("watch_unknown", "no such open watch; open one with Watch"))?;
-        let wanted = checked(&self.context, project.number, &caller, request.add)?;
+        let wanted = checked(&self.context, &project, &caller, request.add)?;
         let begun = state.change(&request.remove, wanted)?;
         start(&self.context, &state, begun);
         Ok(Response::new(v1::ChangeWatchResponse {}))
@@ -165,10 +167,19 @@ fn current_watermark(context: &Context, project: u32) -> v1::Watermark {
     watermark(context, project, progress)
 }
 
+/// What a subscription is about.
+enum Wanted {
+    Funnel { funnel: String, interval_ms: u32 },
+    Metric { metric: String, shape: Shape, interval_ms: u32 },
+    Sessions { shape: Shape, interval_ms: u32 },
+    Active { zone: String, interval_ms: u32 },
+    Events(v1::EventSubscription),
+}
+
 /// A subscription that may begin: its target and cursor are good.
 struct Checked {
     id: String,
-    target: Target,
+    wanted: Wanted,
     scope: Scope,
     from: Option<Opened<Cursor>>,
 }
@@ -176,24 +187,78 @@ struct Checked {
 /// Checks all of `wanted`; nothing begins here.
 fn checked(
     context: &Context,
-    project: u32,
+    project: &ProjectRow,
     caller: &Caller,
     wanted: Vec<v1::Subscription>,
 ) -> Result<Vec<Checked>, Status> {
-    let check = |wanted: v1::Subscription| -> Result<Checked, Status> {
-        let missing = || invalid("subscription_target_missing", "subscriptions: name a funnel or events");
-        let target = wanted.target.ok_or_else(missing)?;
-        let scope = match &target {
-            Target::Funnel(funnel) => Scope::new(Kind::Funnel, project, &[&funnel.funnel_id]),
-            Target::Events(events) => {
-                caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
-                crate::tail::scope(project, events)
-            }
-        };
-        let from = context.cursors.open(&scope, &wanted.cursor)?;
-        Ok(Checked { id: wanted.id, target, scope, from })
+    let check = |subscription: v1::Subscription| -> Result<Checked, Status> {
+        let (wanted, scope) = checked_target(context, project, caller, subscription.target)?;
+        let from = context.cursors.open(&scope, &subscription.cursor)?;
+        Ok(Checked { id: subscription.id, wanted, scope, from })
     };
     wanted.into_iter().map(check).collect()
+}
+
+fn checked_target(
+    context: &Context,
+    project: &ProjectRow,
+    caller: &Caller,
+    target: Option<Target>,
+) -> Result<(Wanted, Scope), Status> {
+    let missing = || {
+        invalid(
+            "subscription_target_missing",
+            "subscriptions: name a funnel, metric, sessions, active_users or events",
+        )
+    };
+    let number = project.number;
+    Ok(match target.ok_or_else(missing)? {
+        Target::Funnel(v1::FunnelSubscription { funnel_id: funnel, interval_ms }) => {
+            let scope = Scope::new(Kind::Funnel, number, &[&funnel]);
+            (Wanted::Funnel { funnel, interval_ms }, scope)
+        }
+        Target::Metric(asked) => {
+            let usual = Range::Last { n: 60, unit: RollingUnit::Minutes };
+            let unit = crate::query::unit(asked.unit());
+            let top = crate::query::top(asked.top)?;
+            let shape = shape(context, project, asked.range.as_ref(), usual, (unit, top))?;
+            let (metric, interval_ms) = (asked.metric_id, asked.interval_ms);
+            let scope = Scope::new(Kind::WatchedMetric, number, &[&metric, &format!("{shape:?}")]);
+            (Wanted::Metric { metric, shape, interval_ms }, scope)
+        }
+        Target::Sessions(v1::SessionSubscription { range, interval_ms }) => {
+            let shape = shape(context, project, range.as_ref(), Range::Today, (None, 0))?;
+            let scope = Scope::new(Kind::WatchedSessions, number, &[&format!("{shape:?}")]);
+            (Wanted::Sessions { shape, interval_ms }, scope)
+        }
+        Target::ActiveUsers(v1::ActiveUsersSubscription { time_zone, interval_ms }) => {
+            let today = v1::TimeRange { kind: None, time_zone };
+            let (_, zone) = crate::convert::range(Some(&today), &project.time_zone)?;
+            let scope = Scope::new(Kind::ActiveUsers, number, &[&zone]);
+            (Wanted::Active { zone, interval_ms }, scope)
+        }
+        Target::Events(events) => {
+            caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
+            let scope = crate::tail::scope(number, &events);
+            (Wanted::Events(events), scope)
+        }
+    })
+}
+
+/// How numbers are looked at; `usual` is the range where none is named.
+fn shape(
+    context: &Context,
+    project: &ProjectRow,
+    asked: Option<&v1::TimeRange>,
+    usual: Range,
+    (unit, top): (Option<CalendarUnit>, usize),
+) -> Result<Shape, Status> {
+    let (range, zone) = crate::convert::range(asked, &project.time_zone)?;
+    let range = if asked.is_some_and(|asked| asked.kind.is_some()) { range } else { usual };
+    let shape = Shape { metric: None, range, zone, unit, top };
+    let laid = shape.lay(context.clock.now_us());
+    laid.map_err(|error| invalid("range_invalid", &format!("range: {error}")))?;
+    Ok(shape)
 }
 
 /// Starts subscriptions that have their place on the watch.
@@ -207,16 +272,18 @@ fn start(context: &Arc<Context>, state: &Arc<WatchState>, begun: Vec<(Checked, C
 }
 
 async fn follow(context: &Arc<Context>, state: &WatchState, subscription: &Checked) {
-    let Checked { id, target, scope, from } = subscription;
-    match target {
-        Target::Funnel(target) => {
-            let watch = FunnelWatch { context, state, id, funnel: &target.funnel_id, scope };
-            watch.follow(target.interval_ms).await;
+    let Checked { id, wanted, scope, from } = subscription;
+    let watch = StateWatch { context, state, id, scope };
+    let (told, interval_ms): (&dyn Told, u32) = match wanted {
+        Wanted::Funnel { funnel, interval_ms } => (&FunnelWatch { funnel }, *interval_ms),
+        Wanted::Metric { metric, shape, interval_ms } => (&MetricWatch { metric, shape }, *interval_ms),
+        Wanted::Sessions { shape, interval_ms } => (&SessionWatch { shape }, *interval_ms),
+        Wanted::Active { zone, interval_ms } => (&ActiveWatch { zone }, *interval_ms),
+        Wanted::Events(target) => {
+            return crate::tail::follow_events(context, state, id, target, scope, from.clone()).await;
         }
-        Target::Events(target) => {
-            crate::tail::follow_events(context, state, id, target, scope, from.clone()).await;
-        }
-    }
+    };
+    watch.follow(told, interval_ms).await;
 }
 
 /// How complete an answer is.
@@ -232,6 +299,11 @@ impl WatchState {
     /// The project it watches.
     pub fn project(&self) -> u32 {
         self.project.number
+    }
+
+    /// Its id.
+    pub fn project_id(&self) -> &str {
+        &self.project.id
     }
 
     /// How many subscriptions it carries.

@@ -23,6 +23,8 @@ use crate::status::{invalid, query, store, unavailable};
 mod funnel;
 mod metric;
 
+pub(crate) use metric::{percentiles, unit};
+
 pub(crate) use funnel::person_unknown;
 
 /// Microseconds in a minute.
@@ -97,7 +99,7 @@ impl Asked {
 }
 
 /// Values that a breakdown names.
-fn top(asked: u32) -> Result<usize, Status> {
+pub(crate) fn top(asked: u32) -> Result<usize, Status> {
     match asked {
         0 => Ok(10),
         1..=100 => Ok(asked as usize),

@@ -51,6 +51,6 @@ pub use person::{Change, NeedsRefold, PersonFunnel};
 pub use plan::{Plan, UnitFunnel};
 pub use session::{
     PersonSessions, Session, SessionChange, SessionCorrection, SessionDelta, SessionEvent, SessionFolder,
-    SessionRules, SessionTotals, fold_person_sessions, fold_sessions,
+    SessionRules, SessionRulesError, SessionTotals, fold_person_sessions, fold_sessions,
 };
 pub use tally::{FunnelTotals, SliceValue, Tallies, Tally, Totals};

@@ -11,7 +11,7 @@
 //! - [`item`]: what is added, and in which unit;
 //! - [`sum`], [`extreme`], [`sketch`], [`uniques`]: the aggregates; [`partial`]: any of them;
 //! - [`series`]: partials by time, rolled up as they age; [`set`]: one series per value of a breakdown;
-//! - [`value`]: what an answer is made of;
+//! - [`value`], [`table`]: what an answer is made of, and laid out in rows and columns;
 //! - [`active`]: who was active in the last minutes, which changes without any event.
 
 pub mod active;
@@ -30,6 +30,7 @@ pub mod series;
 pub mod set;
 pub mod sketch;
 pub mod sum;
+pub mod table;
 mod timeline;
 pub mod uniques;
 pub mod value;
@@ -48,5 +49,6 @@ pub use series::Series;
 pub use set::{Breakdown, Row, SeriesKey, SeriesSet};
 pub use sketch::{Sketch, UnitSketches};
 pub use sum::ExactSum;
+pub use table::{Layout, Measured, MetricSeries, Table};
 pub use uniques::Uniques;
 pub use value::{Amount, Answer, MetricValue, Percentiles, Ratio, UnitAmount, ratio};

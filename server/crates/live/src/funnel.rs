@@ -306,7 +306,7 @@ impl View for FunnelView {
         };
         let (plan, from_us) = (self.plan.clone(), self.book.from_us);
         Some(Box::new(move |stored, stop| {
-            let new = || UnitFunnel::new(&plan, from_us);
+            let new = |_| UnitFunnel::new(&plan, from_us);
             let fold = |fold: &mut UnitFunnel, event| _ = fold.apply(&plan, event);
             let folds: Folds = persons.fold(stored, stop, &new, &fold)?;
             Ok(Box::new(folds) as Brought)

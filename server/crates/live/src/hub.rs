@@ -2,16 +2,17 @@
 //! that is slow simply sees fewer of them; the tail of events drops and counts for whoever falls behind.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use footpath_engine::metric::Sketch;
+use footpath_engine::metric::{Active, Sketch, Table};
 use footpath_engine::{SliceValue, Tallies};
 use footpath_model::definition::FunnelDefinition;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
 
+use crate::shape::Shape;
 use crate::view::ViewKey;
 
 /// Why numbers changed; the index into [`FunnelNumbers::causes`].
@@ -114,6 +115,65 @@ pub enum Numbers {
     None,
     /// A funnel's.
     Funnel(Box<FunnelNumbers>),
+    /// A metric's.
+    Metric(Box<MetricNumbers>),
+    /// Those of sessions.
+    Sessions(Box<SessionNumbers>),
+    /// Who is active.
+    Active(Active),
+}
+
+/// A metric's numbers in a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricNumbers {
+    /// Rows and columns.
+    pub table: Table,
+    /// Where the range lies: from inclusive, to exclusive if it has an end.
+    pub span: (i64, Option<i64>),
+    /// How often each cause changed something since the worker started.
+    pub causes: [u64; CAUSES],
+}
+
+/// What happened to sessions; the index into [`SessionNumbers::changes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum SessionEventKind {
+    /// One began.
+    Opened = 0,
+    /// One got a later end.
+    Extended = 1,
+    /// One ended: nothing came for as long as the project's gap.
+    Closed = 2,
+    /// A late event moved a beginning: a correction.
+    Widened = 3,
+    /// Two became one: a correction.
+    Merged = 4,
+    /// Some were read again from stored events: a correction.
+    Corrected = 5,
+}
+
+/// How many kinds there are.
+pub const SESSION_CHANGES: usize = 6;
+
+/// Numbers of the sessions that began in a range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionNumbers {
+    /// How many began.
+    pub started: u64,
+    /// How many are open now, whenever they began.
+    pub open: u64,
+    /// How many have a single event.
+    pub bounces: u64,
+    /// Their events.
+    pub events: u64,
+    /// From first to last event, added up, in seconds.
+    pub duration_s: f64,
+    /// Half of them were no longer, in seconds.
+    pub median_s: Option<f64>,
+    /// Where the range lies: from inclusive, to exclusive if it has an end.
+    pub span: (i64, Option<i64>),
+    /// How often what happened since the worker started.
+    pub changes: [u64; SESSION_CHANGES],
 }
 
 /// Where a view stands.
@@ -160,12 +220,54 @@ pub struct Progress {
     pub processed_us: i64,
 }
 
-type Cells = HashMap<(u32, ViewKey), watch::Sender<Arc<Shown>>>;
+/// Most shapes that are looked at in one project at a time.
+pub const MAX_SHAPES: usize = 500;
+/// Most views of one project that are there on demand: zones of active persons, sessions.
+pub const MAX_ON_DEMAND: usize = 8;
+
+/// A view's numbers for whoever watches, and in the shapes that somebody looks at.
+#[derive(Debug)]
+struct Cell {
+    plain: watch::Sender<Arc<Shown>>,
+    shapes: HashMap<Shape, Arc<ShapeCell>>,
+}
+
+impl Cell {
+    fn new(shown: Arc<Shown>) -> Self {
+        Self { plain: watch::Sender::new(shown), shapes: HashMap::new() }
+    }
+}
+
+/// A shape that somebody looks at.
+#[derive(Debug)]
+pub struct ShapeCell {
+    /// The project's number.
+    pub project: u32,
+    /// The view.
+    pub view: ViewKey,
+    /// The shape.
+    pub shape: Shape,
+    /// Where its numbers are shown.
+    pub shown: watch::Sender<Arc<Shown>>,
+}
+
+/// Why a shape cannot be watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The live path does not know the view.
+    Unknown,
+    /// The project has as many as it may.
+    TooMany,
+}
+
+type Cells = HashMap<(u32, ViewKey), Cell>;
 
 /// Where subscribers find what they watch.
 #[derive(Debug)]
 pub struct Hub {
     views: RwLock<Cells>,
+    /// Counts what is asked for anew: shapes, and views on demand.
+    asked: AtomicU64,
     tail: broadcast::Sender<Arc<TailFrame>>,
     read: watch::Sender<Progress>,
     complete: watch::Sender<Progress>,
@@ -177,6 +279,7 @@ impl Hub {
     pub fn new(frames: usize) -> Self {
         Self {
             views: RwLock::default(),
+            asked: AtomicU64::new(0),
             tail: broadcast::Sender::new(frames),
             read: watch::Sender::new(Progress::default()),
             complete: watch::Sender::new(Progress::default()),
@@ -187,12 +290,80 @@ impl Hub {
     /// A view's numbers, now and whenever they change; the sender is gone once the view is. `None` if the live path does not
     /// know it.
     pub fn view(&self, project: u32, key: &ViewKey) -> Option<watch::Receiver<Arc<Shown>>> {
-        self.views.read().get(&(project, key.clone())).map(watch::Sender::subscribe)
+        self.views.read().get(&(project, key.clone())).map(|cell| cell.plain.subscribe())
+    }
+
+    /// A view that is there on demand: the worker makes it while somebody watches.
+    ///
+    /// # Errors
+    /// If the project has as many as it may.
+    pub fn demand(&self, project: u32, key: ViewKey) -> Result<watch::Receiver<Arc<Shown>>, Refused> {
+        let mut views = self.views.write();
+        let cell = demanded(&mut views, project, key)?;
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        Ok(cell.plain.subscribe())
+    }
+
+    /// A view's numbers in a shape; of a view on demand, too.
+    ///
+    /// # Errors
+    /// If the view is not known, or the project has as many shapes as it may.
+    pub fn shape(
+        &self,
+        project: u32,
+        key: ViewKey,
+        shape: Shape,
+    ) -> Result<watch::Receiver<Arc<Shown>>, Refused> {
+        let mut views = self.views.write();
+        let shapes = views.iter().filter(|((own, _), _)| *own == project).map(|(_, cell)| cell.shapes.len());
+        let full = shapes.sum::<usize>() >= MAX_SHAPES;
+        let cell = match key.on_demand() {
+            true => demanded(&mut views, project, key.clone())?,
+            false => views.get_mut(&(project, key.clone())).ok_or(Refused::Unknown)?,
+        };
+        if let Some(known) = cell.shapes.get(&shape) {
+            return Ok(known.shown.subscribe());
+        }
+        if full {
+            return Err(Refused::TooMany);
+        }
+        let standing = cell.plain.borrow().standing;
+        let shown = watch::Sender::new(Arc::new(Shown { standing, numbers: Numbers::None }));
+        let receiver = shown.subscribe();
+        let made = ShapeCell { project, view: key, shape: shape.clone(), shown };
+        cell.shapes.insert(shape, Arc::new(made));
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        Ok(receiver)
+    }
+
+    /// Grows whenever something is asked for that was not before, or is gone.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// All shapes that somebody looks at; others are forgotten.
+    pub(crate) fn shapes(&self) -> Vec<Arc<ShapeCell>> {
+        let mut views = self.views.write();
+        for cell in views.values_mut() {
+            cell.shapes.retain(|_, shape| shape.shown.receiver_count() > 0);
+        }
+        views.values().flat_map(|cell| cell.shapes.values().cloned()).collect()
+    }
+
+    /// All views on demand, and whether somebody watches.
+    pub(crate) fn demanded(&self) -> Vec<(u32, ViewKey, bool)> {
+        let watched = |cell: &Cell| {
+            let of_shapes = cell.shapes.values().any(|shape| shape.shown.receiver_count() > 0);
+            cell.plain.receiver_count() > 0 || of_shapes
+        };
+        let views = self.views.read();
+        let on_demand = views.iter().filter(|((_, key), _)| key.on_demand());
+        on_demand.map(|((project, key), cell)| (*project, key.clone(), watched(cell))).collect()
     }
 
     /// Where a view stands.
     pub fn standing(&self, project: u32, key: &ViewKey) -> Option<Standing> {
-        self.views.read().get(&(project, key.clone())).map(|cell| cell.borrow().standing)
+        self.views.read().get(&(project, key.clone())).map(|cell| cell.plain.borrow().standing)
     }
 
     /// All frames from now on.
@@ -224,14 +395,15 @@ impl Hub {
     pub(crate) fn publish(&self, project: u32, key: &ViewKey, shown: Shown) {
         let (shown, cell) = (Arc::new(shown), (project, key.clone()));
         if let Some(cell) = self.views.read().get(&cell) {
-            cell.send_replace(shown);
+            cell.plain.send_replace(shown);
             return;
         }
-        self.views.write().insert(cell, watch::Sender::new(shown));
+        self.views.write().insert(cell, Cell::new(shown));
     }
 
     pub(crate) fn end(&self, project: u32, key: &ViewKey) {
         self.views.write().remove(&(project, key.clone()));
+        self.asked.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn publish_frame(&self, frame: impl FnOnce() -> TailFrame) {
@@ -244,6 +416,16 @@ impl Hub {
         self.complete.send_replace(complete);
         self.read.send_replace(read);
     }
+}
+
+fn demanded(views: &mut Cells, project: u32, key: ViewKey) -> Result<&mut Cell, Refused> {
+    let on_demand = views.keys().filter(|(own, key)| *own == project && key.on_demand()).count();
+    let key = (project, key);
+    if on_demand >= MAX_ON_DEMAND && !views.contains_key(&key) {
+        return Err(Refused::TooMany);
+    }
+    let nothing = || Cell::new(Arc::new(Shown { standing: Standing::default(), numbers: Numbers::None }));
+    Ok(views.entry(key).or_insert_with(nothing))
 }
 
 #[cfg(test)]

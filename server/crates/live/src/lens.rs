@@ -10,6 +10,7 @@ use footpath_model::id::group_key;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::LiveError;
+use crate::reading::Sees;
 use crate::values::Values;
 use crate::view::{Seen, Wants};
 
@@ -27,7 +28,6 @@ pub struct Lens {
     sees_all: bool,
     /// The type of the groups that are counted.
     group: Option<String>,
-    sessions: bool,
     breakdown: Option<Selector>,
     hold: Vec<Selector>,
     values: Values,
@@ -60,7 +60,6 @@ impl Lens {
                 Counting::Groups(kind) => Some(kind.clone()),
                 _ => None,
             },
-            sessions: definition.counting == Counting::Sessions,
             breakdown: breakdown.map(|by| select(&by.by)),
             hold: definition.hold.iter().chain(all_steps.map(|by| &by.by)).map(select).collect(),
             values,
@@ -71,7 +70,7 @@ impl Lens {
     /// What it wants to see.
     pub fn wants(&self) -> Wants {
         let names = (!self.sees_all).then(|| self.names.iter().map(|(name, _)| name.clone()).collect());
-        Wants { names, needs: self.needs(), sessions: self.sessions }
+        Wants { names, ..Wants::all(self.needs()) }
     }
 
     /// What it reads of an event.
@@ -118,22 +117,34 @@ impl Lens {
         self.breakdown.as_ref().map_or(0, |by| self.values.number(by.text(facts).as_deref()))
     }
 
-    /// The part of the unit's events that a chain keeps to: one session, and the same values. 0 is none.
+    /// The part of the unit's events that a chain keeps to: those with the same values. 0 is none.
     #[inline]
     fn part(&self, seen: &Seen<'_>) -> u64 {
-        if !self.sessions && self.hold.is_empty() {
+        if self.hold.is_empty() {
             return 0;
         }
         let mut hash = Xxh3::new();
-        if self.sessions {
-            let Some(start_us) = seen.session_us else { return 0 };
-            hash.update(&start_us.to_le_bytes());
-        }
         for held in &self.hold {
             let Some(text) = held.text(&seen.facts) else { return 0 };
             hash.update(&(text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         }
         hash.digest().max(1)
+    }
+}
+
+impl Sees for Lens {
+    type Event = FunnelEvent;
+
+    fn wants(&self) -> Wants {
+        Self::wants(self)
+    }
+
+    fn see(&self, seen: &Seen<'_>) -> Option<(u64, FunnelEvent)> {
+        Self::see(self, None, seen)
+    }
+
+    fn order(event: &FunnelEvent) -> (i64, u128) {
+        event.order()
     }
 }

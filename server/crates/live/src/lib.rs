@@ -3,25 +3,37 @@
 //! The worker is the only owner of the live state. It takes frames in log order, so that its state at a
 //! position is the fold of all stored events below it, and publishes numbers with that position.
 
+mod active;
+mod answers;
+mod blob;
+mod demand;
 mod funnel;
 mod hub;
 mod image;
 mod imager;
 mod lens;
+mod metric;
 mod project;
 mod readers;
 mod reading;
+mod session_measures;
+mod sessions;
+mod shape;
 mod stale;
 mod table;
+mod terms;
 mod values;
 mod view;
 mod worker;
 
+pub use demand::{Followed, followed};
 pub use hub::{
-    CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, Numbers, Progress, Shown, Slice, Standing, TailFrame,
+    CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, MetricNumbers, Numbers, Progress, Refused,
+    SESSION_CHANGES, SessionEventKind, SessionNumbers, Shown, Slice, Standing, TailFrame,
 };
 pub use imager::ImageOptions;
 pub use reading::Ledger;
+pub use shape::{Shape, ShapeError};
 pub use view::{Counted, ViewKey};
 pub use worker::{KnownProject, Live, LiveParts, ProjectNames};
 
@@ -34,6 +46,9 @@ pub enum LiveError {
     /// The definition cannot be folded.
     #[error("the definition cannot be followed: {0}")]
     Rules(#[from] footpath_engine::GeneralRulesError),
+    /// Sessions cannot be cut that way.
+    #[error("sessions cannot be followed: {0}")]
+    Sessions(#[from] footpath_engine::SessionRulesError),
     /// A condition cannot be compiled.
     #[error("the definition cannot be followed: {0}")]
     Filter(#[from] footpath_model::filter::FilterError),

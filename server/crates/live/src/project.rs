@@ -26,6 +26,7 @@ pub struct ProjectLive {
     by_name: ByName,
     /// Views of all events, whatever their name.
     all_names: Vec<usize>,
+    puts: u64,
 }
 
 impl ProjectLive {
@@ -44,8 +45,14 @@ impl ProjectLive {
         self.views.iter_mut().map(|(key, view)| (&*key, view))
     }
 
+    /// How often a view was added or replaced.
+    pub fn puts(&self) -> u64 {
+        self.puts
+    }
+
     /// Adds a view, or replaces the one of that key.
     pub fn put(&mut self, view: Box<dyn View>) {
+        self.puts += 1;
         let key = view.counted().key();
         match self.views.iter_mut().find(|(own, _)| *own == key) {
             Some((_, old)) => *old = view,
@@ -78,7 +85,7 @@ impl ProjectLive {
             if let Some(Outcome::Moved(moved)) = link_event(&mut self.identity, &self.id, &event) {
                 self.follow(&moved, at);
             }
-            self.hand_out(&event, frame.context);
+            self.hand_out(&event, frame.context, at);
         }
         self.flush(at);
     }
@@ -97,7 +104,7 @@ impl ProjectLive {
     }
 
     #[inline]
-    fn hand_out(&mut self, event: &EventView<'_>, context: &[u8]) {
+    fn hand_out(&mut self, event: &EventView<'_>, context: &[u8], at: Progress) {
         let touched = self.by_name.get(event.name_bytes()).map_or(&[][..], Vec::as_slice);
         if touched.is_empty() && self.all_names.is_empty() {
             return;
@@ -110,8 +117,10 @@ impl ProjectLive {
             changes: spans.changes,
             entities: None,
         };
-        let person = self.identity.canonical(ActorKey(head.actor_key));
-        let seen = Seen { person, name: event.name(), facts, session_us: None };
+        let actor = ActorKey(head.actor_key);
+        let person = self.identity.canonical(actor);
+        let stored_us = at.processed_us;
+        let seen = Seen { person, name: event.name(), facts, actor, stored_us };
         for (view, name) in touched {
             self.views[*view].1.take(*name, &seen);
         }

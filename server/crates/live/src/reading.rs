@@ -12,17 +12,17 @@ pub use footpath_log::READ_BYTES;
 use footpath_model::filter::{Facts, Needs};
 
 pub use fill::{Fill, Filled, Ledger, Sources, follow};
-pub use units::{Persons, units_of};
+pub use units::{Persons, Sees, Units, units_of};
 
 use crate::view::Seen;
 
 /// What has to be decoded of stored events for what is read of them.
-fn columns_for(needs: Needs) -> Columns {
+pub fn columns_for(needs: Needs) -> Columns {
     Columns { properties: needs.properties, rest: needs.context || needs.groups, ..Columns::HEAD }
 }
 
 /// A stored event as views see it.
-fn seen<'a>(row: &StoredRow<'a>, person: ActorKey) -> Seen<'a> {
+pub fn seen<'a>(row: &StoredRow<'a>, person: ActorKey) -> Seen<'a> {
     let facts = Facts {
         order: (row.head.time_us, row.head.id.as_u128()),
         properties: row.properties,
@@ -30,9 +30,9 @@ fn seen<'a>(row: &StoredRow<'a>, person: ActorKey) -> Seen<'a> {
         changes: row.changes,
         entities: None,
     };
-    Seen { person, name: row.name, facts, session_us: None }
+    Seen { person, name: row.name, facts, actor: ActorKey(row.head.actor_key), stored_us: row.append_us }
 }
 
-fn go_on(yes: bool) -> ControlFlow<()> {
+pub fn go_on(yes: bool) -> ControlFlow<()> {
     if yes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

@@ -24,6 +24,7 @@ pub struct Values(Arc<Mutex<Known>>);
 struct Known {
     numbers: HashMap<String, u32>,
     texts: Vec<String>,
+    overflow: bool,
 }
 
 impl Values {
@@ -35,6 +36,7 @@ impl Values {
             return *number;
         }
         if known.texts.len() == MAX_VALUES {
+            known.overflow = true;
             return OTHER;
         }
         let number = FIRST + known.texts.len() as u32;
@@ -54,6 +56,11 @@ impl Values {
                 text.map_or(SliceValue::Other, SliceValue::Is)
             }
         }
+    }
+
+    /// Whether there were more than are kept apart.
+    pub fn overflow(&self) -> bool {
+        self.0.lock().overflow
     }
 
     /// All texts, in the order of their numbers, for images.

@@ -6,25 +6,50 @@ use std::sync::atomic::AtomicBool;
 
 use footpath_engine::{ActorKey, Moved};
 use footpath_history::{HistoryError, Stored};
-use footpath_model::control::CountedFunnel;
+use footpath_model::control::{CountedFunnel, CountedMetric};
+use footpath_model::definition::Filter;
 use footpath_model::filter::{Facts, Needs};
 use serde::{Deserialize, Serialize};
 
 use crate::LiveError;
+use crate::active::{ActiveView, CountedActive};
 use crate::funnel::FunnelView;
 use crate::hub::{FunnelNumbers, Numbers, Progress};
+use crate::metric::MetricView;
+use crate::sessions::{CountedSessions, SessionsView};
+use crate::shape::Shape;
 
 /// What a view is called within its project.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ViewKey {
     /// A funnel, by its id.
     Funnel(String),
+    /// A metric of events, by its id.
+    Metric(String),
+    /// Sessions, and all metrics made of them; with or without internal traffic.
+    Sessions {
+        /// Whether internal traffic counts.
+        internal: bool,
+    },
+    /// Who is active, by the zone that days are cut in.
+    Active(String),
+}
+
+impl ViewKey {
+    /// Whether it is there while somebody asks for it, and not because it was defined.
+    pub fn on_demand(&self) -> bool {
+        matches!(self, Self::Sessions { .. } | Self::Active(_))
+    }
 }
 
 impl std::fmt::Display for ViewKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Funnel(id) => write!(f, "funnel/{id}"),
+            Self::Metric(id) => write!(f, "metric/{id}"),
+            Self::Sessions { internal: false } => f.write_str("sessions"),
+            Self::Sessions { internal: true } => f.write_str("sessions/with-internal"),
+            Self::Active(zone) => write!(f, "active/{zone}"),
         }
     }
 }
@@ -34,6 +59,17 @@ impl std::fmt::Display for ViewKey {
 pub enum Counted {
     /// A funnel.
     Funnel(Box<CountedFunnel>),
+    /// A metric of events.
+    Metric(Box<CountedMetric>),
+    /// Sessions.
+    Sessions(Box<CountedSessions>),
+    /// Who is active.
+    Active(Box<CountedActive>),
+}
+
+/// What an event has to fulfil so that it is not internal traffic.
+pub fn left_out(internal: Option<&Filter>) -> Option<Filter> {
+    internal.map(|internal| Filter::not(internal.clone()))
 }
 
 impl Counted {
@@ -41,6 +77,9 @@ impl Counted {
     pub fn key(&self) -> ViewKey {
         match self {
             Self::Funnel(funnel) => ViewKey::Funnel(funnel.definition.id.clone()),
+            Self::Metric(metric) => ViewKey::Metric(metric.definition.id.clone()),
+            Self::Sessions(sessions) => sessions.key(),
+            Self::Active(active) => ViewKey::Active(active.zone.clone()),
         }
     }
 
@@ -48,6 +87,9 @@ impl Counted {
     pub fn version(&self) -> u64 {
         match self {
             Self::Funnel(funnel) => funnel.definition.version,
+            Self::Metric(metric) => metric.definition.version,
+            // Made of the settings as they stand; whether it still fits is told by comparing.
+            Self::Sessions(_) | Self::Active(_) => 0,
         }
     }
 
@@ -55,6 +97,7 @@ impl Counted {
     pub fn nothing(&self) -> Numbers {
         match self {
             Self::Funnel(funnel) => Numbers::Funnel(Box::new(FunnelNumbers::nothing(&funnel.definition))),
+            Self::Metric(_) | Self::Sessions(_) | Self::Active(_) => Numbers::None,
         }
     }
 
@@ -65,6 +108,9 @@ impl Counted {
     pub fn view(&self, project: &str, now_us: i64) -> Result<Box<dyn View>, LiveError> {
         match self {
             Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), now_us)?)),
+            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), now_us)?)),
+            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), now_us)?)),
+            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), now_us)?)),
         }
     }
 }
@@ -76,8 +122,15 @@ pub struct Wants {
     pub names: Option<Vec<String>>,
     /// What it reads of them.
     pub needs: Needs,
-    /// Whether it needs to know which session an event is part of.
-    pub sessions: bool,
+    /// Events before it do not matter; microseconds since 1970.
+    pub from_us: Option<i64>,
+}
+
+impl Wants {
+    /// All events.
+    pub fn all(needs: Needs) -> Self {
+        Self { names: None, needs, from_us: None }
+    }
 }
 
 /// An event as views see it.
@@ -89,8 +142,10 @@ pub struct Seen<'a> {
     pub name: &'a str,
     /// Its time and id, and the rest of it.
     pub facts: Facts<'a>,
-    /// The beginning of its session, where somebody needs it.
-    pub session_us: Option<i64>,
+    /// The actor under whom it is stored.
+    pub actor: ActorKey,
+    /// When it was stored, microseconds since 1970.
+    pub stored_us: i64,
 }
 
 /// A reading of stored events for some units of a view.
@@ -125,11 +180,22 @@ pub trait View: Send {
     /// Up to where everything is counted, for a reader that is at `read`.
     fn complete(&self, read: Progress) -> Progress;
     /// A reading of the events stored below `upto`, if one is wanted and none is under way.
-    fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading>;
+    fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading> {
+        let _ = (number, upto, context);
+        None
+    }
     /// What reading `number` brought.
-    fn read(&mut self, number: u64, brought: Brought);
+    fn read(&mut self, number: u64, brought: Brought) {
+        let _ = (number, brought);
+    }
     /// Reading `number` failed; the next one is for the same.
-    fn reading_failed(&mut self, number: u64);
+    fn reading_failed(&mut self, number: u64) {
+        let _ = number;
+    }
+    /// Since when it is wrong in a way that no reading of some units mends: it has to be folded again as a whole.
+    fn broken(&self) -> Option<Progress> {
+        None
+    }
     /// Units that are wrong until stored events are read, and since when.
     fn stale(&self) -> Vec<(u64, Progress)>;
     /// Says that a unit is wrong since then.
@@ -144,14 +210,27 @@ pub trait View: Send {
     /// Takes what a copy wrote. `None` if it is damaged.
     fn restore(&mut self, copied: &[u8]) -> Option<()>;
     /// The texts that its units number, for an image: before the units.
-    fn values(&self) -> Vec<String>;
+    fn values(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Numbers these texts as they were.
-    fn restore_values(&mut self, texts: Vec<String>);
+    fn restore_values(&mut self, texts: Vec<String>) {
+        let _ = texts;
+    }
 
     /// Whether numbers changed since the last call.
     fn take_changed(&mut self) -> bool;
     /// Makes the next publication send the numbers, changed or not.
     fn touch(&mut self);
-    /// The numbers as they stand.
+    /// The numbers as they stand; none of views that are looked at in shapes.
     fn numbers(&self) -> Numbers;
+    /// Grows with every change that a shape could show.
+    fn revision(&self) -> u64 {
+        0
+    }
+    /// The numbers in a shape, as of `now_us`; `None` if it has none in shapes.
+    fn answer(&self, shape: &Shape, now_us: i64) -> Option<Numbers> {
+        let _ = (shape, now_us);
+        None
+    }
 }

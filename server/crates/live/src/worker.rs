@@ -8,11 +8,13 @@ use std::time::Duration;
 use footpath_history::Stored;
 use footpath_log::{Log, Record};
 use footpath_model::clock::Clock;
-use footpath_model::control::Control;
+use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::record::{FrameKind, FrameView};
 use hashbrown::{HashMap, HashSet};
 
 use crate::LiveError;
+use crate::answers::Answers;
+use crate::demand::{Demand, Followed, followed};
 use crate::hub::{Hub, Progress, Shown, Standing, TailFrame};
 use crate::image::load_newest;
 use crate::imager::{ImageOptions, Imager};
@@ -23,6 +25,8 @@ use crate::view::{Brought, Context, Counted, View, ViewKey};
 
 /// How long the worker waits for something new: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
+/// How long a view that was folded again as a whole rests at most before it is so again. None in tests, whose clock stands still.
+const MOST_REST_US: i64 = if cfg!(test) { 0 } else { 600_000_000 };
 /// How long to wait before something that failed is tried again.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
@@ -33,8 +37,26 @@ pub struct KnownProject {
     pub number: u32,
     /// Its id.
     pub id: String,
-    /// What is counted.
-    pub counted: Vec<Counted>,
+    /// What was decided for all of its numbers.
+    pub settings: ProjectSettings,
+    /// Its funnels.
+    pub funnels: Vec<CountedFunnel>,
+    /// Its metrics.
+    pub metrics: Vec<CountedMetric>,
+}
+
+impl KnownProject {
+    fn demand(&self) -> Demand {
+        Demand::new(self.settings.clone(), &self.metrics)
+    }
+
+    /// What has a view of its own.
+    fn counted(&self) -> impl Iterator<Item = Counted> + '_ {
+        let funnels = self.funnels.iter().map(|funnel| Counted::Funnel(Box::new(funnel.clone())));
+        let alone = |metric: &&CountedMetric| matches!(followed(metric), Followed::Alone(_));
+        let metrics = self.metrics.iter().filter(alone);
+        funnels.chain(metrics.map(|metric| Counted::Metric(Box::new(metric.clone()))))
+    }
 }
 
 /// Names projects by number; asked when a frame of an unknown project appears. An error is tried again.
@@ -97,6 +119,20 @@ struct Filling {
     filled: Option<Filled>,
 }
 
+/// When the demand was looked at last.
+#[derive(Default)]
+struct Demanded {
+    asked: u64,
+    second: i64,
+    changed: bool,
+}
+
+/// A view that is folded again as a whole: a tenth of the time at most, so that it costs the others little.
+struct Refill {
+    begun_us: i64,
+    next_us: i64,
+}
+
 struct Worker {
     log: Arc<dyn Log>,
     stored: Stored,
@@ -110,6 +146,12 @@ struct Worker {
     readers: Readers,
     projects: HashMap<u32, ProjectLive>,
     filling: HashMap<(u32, ViewKey), Filling>,
+    /// Which views are there because somebody watches.
+    demands: HashMap<u32, Demand>,
+    demanded: Demanded,
+    /// When views that are wrong as a whole may be folded again.
+    refills: HashMap<(u32, ViewKey), Refill>,
+    answers: Answers,
     /// Views that the start found without numbers, until they have them.
     starting: HashSet<(u32, ViewKey)>,
     readings: u64,
@@ -137,6 +179,10 @@ impl Worker {
             readers,
             projects: HashMap::new(),
             filling: HashMap::new(),
+            demands: HashMap::new(),
+            demanded: Demanded { changed: true, ..Demanded::default() },
+            refills: HashMap::new(),
+            answers: Answers::default(),
             starting: HashSet::new(),
             readings: 0,
             progress: Progress { position: live_from, processed_us: 0 },
@@ -177,6 +223,7 @@ impl Worker {
     /// State and position: from the newest image, else from stored events. What no image has is back-filled.
     fn restore(&mut self) -> Result<(), LiveError> {
         let now_us = self.clock.now_us();
+        self.demands = self.known.iter().map(|known| (known.number, known.demand())).collect();
         if !self.restore_image(now_us) {
             let pinned = self.stored.pin().upto(self.live_from);
             for project in &self.known {
@@ -192,7 +239,7 @@ impl Worker {
         }
         for project in std::mem::take(&mut self.known) {
             self.projects.entry(project.number).or_insert_with(|| ProjectLive::new(&project.id));
-            for counted in project.counted {
+            for counted in project.counted() {
                 let key = counted.key();
                 if self.view(project.number, &key).is_none() {
                     self.starting.insert((project.number, key));
@@ -206,7 +253,10 @@ impl Worker {
     fn restore_image(&mut self, now_us: i64) -> bool {
         let Some(options) = &self.images else { return false };
         let wanted = |number: u32, counted: &Counted| {
-            self.known.iter().any(|project| project.number == number && project.counted.contains(counted))
+            let demanded = self.demands.get(&number).and_then(|demand| demand.counted(&counted.key()));
+            let mut known = self.known.iter().filter(|project| project.number == number);
+            demanded.as_ref() == Some(counted)
+                || known.any(|project| project.counted().any(|own| own == *counted))
         };
         let bounds = (self.log.first(), self.live_from);
         let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, now_us, &wanted);
@@ -214,6 +264,12 @@ impl Worker {
         options.durable.store(image.at.position, Ordering::Release);
         self.progress = image.at;
         self.projects = image.projects.into_iter().collect();
+        // Whoever watched before the restart comes again soon.
+        for (number, project) in &mut self.projects {
+            let on_demand = project.views().map(|(key, _)| key).filter(|key| key.on_demand());
+            let demand = self.demands.entry(*number).or_default();
+            on_demand.for_each(|key| demand.watch(key, now_us));
+        }
         true
     }
 
@@ -229,6 +285,8 @@ impl Worker {
         self.projects.values_mut().for_each(|project| project.advance(now_us, at));
         self.take_readings();
         self.join_filled();
+        self.follow_demand(now_us);
+        self.fold_again(now_us);
         self.ask_for_readings();
         self.publish(false);
         if let Some(imager) = &mut self.imager {
@@ -298,10 +356,15 @@ impl Worker {
             Control::MergePersons { .. } | Control::UnmergePerson { .. } => {
                 self.projects.get_mut(&number).into_iter().for_each(|project| project.control(&change, at));
             }
-            // Metrics are computed when somebody asks.
-            Control::PutMetric(_)
-            | Control::DeleteMetric { .. }
-            | Control::PutSegment(_)
+            Control::PutMetric(metric) => self.put_metric(number, at.position, metric),
+            Control::DeleteMetric { id } => {
+                if self.is_new(at.position) {
+                    self.demand(number).delete(&id);
+                }
+                self.delete(number, at.position, &ViewKey::Metric(id));
+            }
+            Control::PutSettings(settings) if self.is_new(at.position) => self.demand(number).set(*settings),
+            Control::PutSegment(_)
             | Control::DeleteSegment { .. }
             | Control::PutSettings(_)
             | Control::Several { .. }
@@ -310,23 +373,104 @@ impl Worker {
         }
     }
 
+    /// Whether a change at `offset` was not known at the start. A replay brings what was changed again long ago, and deletions
+    /// of what was made again later.
+    fn is_new(&self, offset: u64) -> bool {
+        offset >= self.live_from
+    }
+
+    fn put_metric(&mut self, number: u32, offset: u64, metric: Box<CountedMetric>) {
+        if !self.is_new(offset) {
+            return;
+        }
+        self.demand(number).put((*metric).clone());
+        let key = ViewKey::Metric(metric.definition.id.clone());
+        match followed(&metric) {
+            Followed::Alone(_) => self.put(number, offset, Counted::Metric(metric)),
+            Followed::Sessions(_) | Followed::No => self.delete(number, offset, &key),
+        }
+    }
+
+    /// What decides which views a project has on demand; it is about to change.
+    fn demand(&mut self, number: u32) -> &mut Demand {
+        self.demanded.changed = true;
+        self.demands.entry(number).or_default()
+    }
+
+    /// Makes the views that somebody watches, and drops those that nobody does.
+    fn follow_demand(&mut self, now_us: i64) {
+        let (asked, second) = (self.hub.asked(), now_us.div_euclid(1_000_000));
+        let Demanded { asked: known, second: last, changed } = self.demanded;
+        if asked == known && second == last && !changed {
+            return;
+        }
+        self.demanded = Demanded { asked, second, changed: false };
+        for (number, key, watched) in self.hub.demanded() {
+            if watched && self.projects.contains_key(&number) {
+                self.demands.entry(number).or_default().watch(&key, now_us);
+            } else if !watched {
+                self.drop_unwanted(number, &key, now_us);
+            }
+        }
+        let numbers: Vec<u32> = self.demands.keys().copied().collect();
+        for number in numbers {
+            let wanted = self.demands.entry(number).or_default().wanted(now_us);
+            wanted.iter().for_each(|key| self.have(number, key));
+        }
+    }
+
+    /// Makes a view on demand, or makes it anew if it counts what nobody wants any more.
+    fn have(&mut self, number: u32, key: &ViewKey) {
+        let Some(counted) = self.demands.get(&number).and_then(|demand| demand.counted(key)) else { return };
+        let filling = self.filling.get(&(number, key.clone())).map(|filling| filling.job.counted.clone());
+        let there = filling.or_else(|| self.view(number, key).map(|view| view.counted()));
+        if there.as_ref() != Some(&counted) && self.projects.contains_key(&number) {
+            self.fill(number, counted, self.progress.position);
+        }
+    }
+
+    fn drop_unwanted(&mut self, number: u32, key: &ViewKey, now_us: i64) {
+        let wanted = self.demands.entry(number).or_default().wanted(now_us);
+        if !wanted.contains(key) {
+            self.remove(number, key);
+        }
+    }
+
+    /// Folds views again that no reading of some units mends.
+    fn fold_again(&mut self, now_us: i64) {
+        let mut broken: Vec<(u32, Counted)> = Vec::new();
+        for (number, project) in &mut self.projects {
+            let views = project.views().filter(|(_, view)| view.broken().is_some());
+            broken.extend(views.map(|(_, view)| (*number, view.counted())));
+        }
+        for (number, counted) in broken {
+            let key = (number, counted.key());
+            let rests = self.refills.get(&key).is_some_and(|refill| now_us < refill.next_us);
+            if !rests && !self.filling.contains_key(&key) {
+                self.refills.insert(key, Refill { begun_us: now_us, next_us: now_us });
+                self.fill(number, counted, self.progress.position);
+            }
+        }
+    }
+
     /// A new definition: stored events up to its record are folded into it, then it joins.
     fn put(&mut self, number: u32, offset: u64, counted: Counted) {
         let (key, version) = (counted.key(), counted.version());
         let live = self.view(number, &key).map(|view| view.counted().version());
         let filling = self.filling.get(&(number, key)).map(|filling| filling.job.counted.version());
-        // A replay brings versions that were followed by others long ago.
-        if offset < self.live_from || live.max(filling) >= Some(version) {
+        if !self.is_new(offset) || live.max(filling) >= Some(version) {
             return;
         }
         self.fill(number, counted, offset);
     }
 
     fn delete(&mut self, number: u32, offset: u64, key: &ViewKey) {
-        // A replayed deletion must not take what was made again later.
-        if offset < self.live_from {
-            return;
+        if self.is_new(offset) {
+            self.remove(number, key);
         }
+    }
+
+    fn remove(&mut self, number: u32, key: &ViewKey) {
         if let Some(filling) = self.filling.remove(&(number, key.clone())) {
             filling.job.cancelled.store(true, Ordering::Relaxed);
         }
@@ -444,6 +588,10 @@ impl Worker {
             if let Some(project) = self.projects.get_mut(&number) {
                 project.put(view);
             }
+            let now_us = self.clock.now_us();
+            if let Some(refill) = self.refills.get_mut(&(number, key.clone())) {
+                refill.next_us = now_us + (9 * (now_us - refill.begun_us)).clamp(0, MOST_REST_US);
+            }
         }
         Ok(())
     }
@@ -481,6 +629,7 @@ impl Worker {
                 }
             }
         }
+        self.answers.step(&self.hub, &mut self.projects, (self.progress, live), self.clock.as_ref());
         // Before the position, which readers look at first.
         self.starting.retain(|key| self.filling.contains_key(key));
         self.hub.publish_starting(self.starting.len());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_LAST_DAYS: u32 = 3660;
 
 /// A span of time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Range {
     /// Between two moments, microseconds since 1970.
@@ -33,7 +33,7 @@ pub enum Range {
 }
 
 /// Units of a rolling range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RollingUnit {
     /// 60 seconds.

@@ -107,7 +107,8 @@ impl QueryApi {
     }
 }
 
-fn unit(unit: v1::MetricBucketUnit) -> Option<CalendarUnit> {
+/// What a range is cut into.
+pub(crate) fn unit(unit: v1::MetricBucketUnit) -> Option<CalendarUnit> {
     match unit {
         v1::MetricBucketUnit::Unspecified => None,
         v1::MetricBucketUnit::Minute => Some(CalendarUnit::Minute),
@@ -120,7 +121,7 @@ fn unit(unit: v1::MetricBucketUnit) -> Option<CalendarUnit> {
 }
 
 /// The percentiles that a metric asks for, in its order.
-fn percentiles(counted: &CountedMetric) -> Vec<f64> {
+pub(crate) fn percentiles(counted: &CountedMetric) -> Vec<f64> {
     match &counted.definition.measure {
         Measure::Events(term) => match &term.aggregate {
             Aggregate::Percentiles { percentiles, .. } => percentiles.clone(),

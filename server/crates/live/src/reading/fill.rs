@@ -116,7 +116,8 @@ impl Fill {
         let names: Option<StdHashSet<String>> =
             wants.names.as_ref().map(|names| names.iter().cloned().collect());
         let columns = columns_for(wants.needs);
-        let scan = Scan { names: names.as_ref(), columns, ..Scan::all(self.project) };
+        let from_us = wants.from_us.unwrap_or(i64::MIN);
+        let scan = Scan { from_us, names: names.as_ref(), columns, ..Scan::all(self.project) };
         let (mut told, mut taken, mut at) = (0, 0, Progress::default());
         pinned.scan(&scan, &mut |row| {
             let name = numbered.as_ref().map_or(Some(0), |numbered| numbered.get(row.name).copied());

@@ -1,14 +1,14 @@
-//! Some units of a funnel, folded from the events stored below a position, however many they are.
+//! Some units of a view, folded from the events stored below a position, however many they are.
 
 use std::collections::HashSet as StdHashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use footpath_engine::{ActorKey, FunnelEvent, IdentityGraph};
+use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{HistoryError, Pinned, Scan, Stored};
 use hashbrown::{HashMap, HashSet};
 
 use super::{columns_for, go_on, seen};
-use crate::lens::Lens;
+use crate::view::{Seen, Wants};
 
 /// All event times.
 const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
@@ -49,7 +49,7 @@ impl Units {
     }
 
     /// The actors that have to be read for some of them; `None` means all.
-    fn actors(&self, wanted: &HashSet<u64>) -> Option<StdHashSet<u64>> {
+    pub fn actors(&self, wanted: &HashSet<u64>) -> Option<StdHashSet<u64>> {
         match self {
             Self::Persons(actors) => {
                 let own = actors.iter().filter(|(_, person)| wanted.contains(*person));
@@ -60,7 +60,7 @@ impl Units {
     }
 
     /// The person of an actor.
-    fn person(&self, actor: u64) -> Option<ActorKey> {
+    pub fn person(&self, actor: u64) -> Option<ActorKey> {
         match self {
             Self::Persons(actors) => actors.get(&actor).map(|person| ActorKey(*person)),
             Self::Groups(_) => Some(ActorKey(actor)),
@@ -68,20 +68,33 @@ impl Units {
     }
 }
 
+/// How a view sees events.
+pub trait Sees {
+    /// What it keeps of one.
+    type Event: Copy;
+
+    /// What it wants to see.
+    fn wants(&self) -> Wants;
+    /// The unit that an event is of, and what is kept of it; `None` if it does not matter.
+    fn see(&self, seen: &Seen<'_>) -> Option<(u64, Self::Event)>;
+    /// Its place in the order of all events.
+    fn order(event: &Self::Event) -> (i64, u128);
+}
+
 /// Some units, to be folded from the events stored below a position.
-pub struct Persons {
+pub struct Persons<L> {
     /// The project's number.
     pub project: u32,
     /// Events below it are read.
     pub upto: u64,
     /// How events are seen.
-    pub lens: Lens,
+    pub lens: L,
     /// Whose they are.
     pub units: Units,
 }
 
-impl Persons {
-    /// Reads and folds. What it gives after a `stop` is of no use.
+impl<L: Sees> Persons<L> {
+    /// Reads and folds each unit's events in their order. What it gives after a `stop` is of no use.
     ///
     /// # Errors
     /// If stored events cannot be read.
@@ -89,17 +102,17 @@ impl Persons {
         &self,
         stored: &Stored,
         stop: &AtomicBool,
-        new: &dyn Fn() -> F,
-        fold: &dyn Fn(&mut F, FunnelEvent),
+        new: &dyn Fn(u64) -> F,
+        fold: &dyn Fn(&mut F, L::Event),
     ) -> Result<Vec<(u64, F)>, HistoryError> {
         let reader = Reader { of: self, pinned: stored.pin().upto(self.upto), stop };
         let mut waiting: Vec<Vec<u64>> = vec![self.units.all()];
         let mut folded = Vec::new();
         while let Some(mut units) = waiting.pop() {
             match (reader.events(&units, ALWAYS)?, &units[..]) {
-                (Found::All(events), _) => folded.extend(folds(&units, events, new, fold)),
+                (Found::All(events), _) => folded.extend(folds::<L, F>(&units, events, new, fold)),
                 (Found::TooMany { .. }, [one]) => {
-                    let mut long = new();
+                    let mut long = new(*one);
                     reader.long(*one, &mut |event| fold(&mut long, event))?;
                     folded.push((*one, long));
                 }
@@ -113,17 +126,17 @@ impl Persons {
     }
 }
 
-fn folds<F>(
+fn folds<L: Sees, F>(
     units: &[u64],
-    events: Vec<(u64, FunnelEvent)>,
-    new: &dyn Fn() -> F,
-    fold: &dyn Fn(&mut F, FunnelEvent),
+    events: Vec<(u64, L::Event)>,
+    new: &dyn Fn(u64) -> F,
+    fold: &dyn Fn(&mut F, L::Event),
 ) -> Vec<(u64, F)> {
-    let mut own: HashMap<u64, Vec<FunnelEvent>> = units.iter().map(|unit| (*unit, Vec::new())).collect();
+    let mut own: HashMap<u64, Vec<L::Event>> = units.iter().map(|unit| (*unit, Vec::new())).collect();
     events.into_iter().for_each(|(unit, event)| own.entry(unit).or_default().push(event));
-    let folded = |(unit, mut own): (u64, Vec<FunnelEvent>)| {
-        own.sort_unstable_by_key(FunnelEvent::order);
-        let mut state = new();
+    let folded = |(unit, mut own): (u64, Vec<L::Event>)| {
+        own.sort_unstable_by_key(L::order);
+        let mut state = new(unit);
         own.into_iter().for_each(|event| fold(&mut state, event));
         (unit, state)
     };
@@ -131,22 +144,22 @@ fn folds<F>(
 }
 
 /// What was found of some units.
-enum Found {
+enum Found<E> {
     /// Each event with its unit.
-    All(Vec<(u64, FunnelEvent)>),
+    All(Vec<(u64, E)>),
     /// More than can be held; half of those that were seen lie before this time.
     TooMany { middle_us: i64 },
 }
 
-struct Reader<'a> {
-    of: &'a Persons,
+struct Reader<'a, L> {
+    of: &'a Persons<L>,
     pinned: Pinned,
     stop: &'a AtomicBool,
 }
 
-impl Reader<'_> {
+impl<L: Sees> Reader<'_, L> {
     /// Reads a unit with more events than are held at once, a window of event time after the other.
-    fn long(&self, unit: u64, each: &mut dyn FnMut(FunnelEvent)) -> Result<(), HistoryError> {
+    fn long(&self, unit: u64, each: &mut dyn FnMut(L::Event)) -> Result<(), HistoryError> {
         let mut windows = vec![ALWAYS];
         while let Some((from_us, to_us)) = windows.pop() {
             if to_us.saturating_sub(from_us) <= 1 {
@@ -159,7 +172,7 @@ impl Reader<'_> {
             }
             match self.events(&[unit], (from_us, to_us))? {
                 Found::All(mut events) => {
-                    events.sort_unstable_by_key(|(_, event)| event.order());
+                    events.sort_unstable_by_key(|(_, event)| L::order(event));
                     events.into_iter().for_each(|(_, event)| each(event));
                 }
                 Found::TooMany { middle_us } => {
@@ -172,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// The events of some units, unless there are too many to be held.
-    fn events(&self, units: &[u64], times: (i64, i64)) -> Result<Found, HistoryError> {
+    fn events(&self, units: &[u64], times: (i64, i64)) -> Result<Found<L::Event>, HistoryError> {
         let mut events = Vec::new();
         self.scan(units, times, &mut |unit, event| {
             events.push((unit, event));
@@ -182,8 +195,8 @@ impl Reader<'_> {
             return Ok(Found::All(events));
         }
         let middle = events.len() / 2;
-        let (_, (_, middle), _) = events.select_nth_unstable_by_key(middle, |(_, event)| event.time_us);
-        Ok(Found::TooMany { middle_us: middle.time_us })
+        let (_, (_, middle), _) = events.select_nth_unstable_by_key(middle, |(_, event)| L::order(event).0);
+        Ok(Found::TooMany { middle_us: L::order(middle).0 })
     }
 
     /// Gives the events of some units that matter, until `each` has enough.
@@ -191,23 +204,24 @@ impl Reader<'_> {
         &self,
         units: &[u64],
         (from_us, to_us): (i64, i64),
-        each: &mut dyn FnMut(u64, FunnelEvent) -> bool,
+        each: &mut dyn FnMut(u64, L::Event) -> bool,
     ) -> Result<(), HistoryError> {
         let Persons { project, lens, units: of, .. } = self.of;
         let wanted: HashSet<u64> = units.iter().copied().collect();
         let actors = of.actors(&wanted);
-        let names: Option<StdHashSet<String>> = lens.wants().names.map(|names| names.into_iter().collect());
+        let wants = lens.wants();
+        let names: Option<StdHashSet<String>> = wants.names.map(|names| names.into_iter().collect());
         let scan = Scan {
             from_us,
             to_us,
             actors: actors.as_ref(),
             names: names.as_ref(),
-            columns: columns_for(lens.needs()),
+            columns: columns_for(wants.needs),
             ..Scan::all(*project)
         };
         self.pinned.scan(&scan, &mut |row| {
             let person = of.person(row.head.actor_key);
-            let found = person.and_then(|person| lens.see(None, &seen(row, person)));
+            let found = person.and_then(|person| lens.see(&seen(row, person)));
             let more = match found {
                 Some((unit, event)) if wanted.contains(&unit) => each(unit, event),
                 _ => true,

@@ -32,6 +32,7 @@ use crate::lens::Lens;
 use crate::values::Values;
 use crate::view::Seen;
 
+mod metrics;
 mod power_losses;
 
 const PROJECT: &str = "shop";
@@ -61,6 +62,16 @@ enum Op {
     Put {
         funnel: u8,
         shape: u8,
+    },
+    PutMetric {
+        metric: u8,
+        kind: u8,
+    },
+    DeleteMetric {
+        metric: u8,
+    },
+    Settings {
+        gap_minutes: i64,
     },
     Delete {
         funnel: u8,
@@ -167,6 +178,8 @@ struct Bench {
     clock: Arc<ManualClock>,
     now_us: i64,
     defined: BTreeMap<String, CountedFunnel>,
+    metrics: BTreeMap<String, CountedMetric>,
+    settings: ProjectSettings,
     images: Arc<SimDisk>,
     hub: Arc<Hub>,
     worker: Worker,
@@ -181,8 +194,12 @@ impl Bench {
 
     fn on(log: Arc<dyn Log>, images: Arc<SimDisk>, defined: BTreeMap<String, CountedFunnel>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let (hub, worker) = worker(&log, &clock, &images, &defined);
-        Self { log, clock, now_us: START, defined, images, hub, worker, events: 0, versions: 0 }
+        let settings = metrics::settings(1);
+        let known = known(&defined, &BTreeMap::new(), &settings);
+        let (hub, worker) = worker(&log, &clock, &images, known);
+        let metrics = BTreeMap::new();
+        let (now_us, events, versions) = (START, 0, 0);
+        Self { log, clock, now_us, defined, metrics, settings, images, hub, worker, events, versions }
     }
 
     fn append(&self, payload: Vec<u8>) -> Result<(), LogError> {
@@ -257,6 +274,22 @@ impl Bench {
                 self.control(&Control::PutFunnel(Box::new(counted.clone())))?;
                 self.defined.insert(counted.definition.id.clone(), counted);
             }
+            Op::PutMetric { metric, kind } => {
+                self.versions += 1;
+                let counted = metrics::counted(*metric, *kind, self.versions);
+                self.control(&Control::PutMetric(Box::new(counted.clone())))?;
+                self.metrics.insert(counted.definition.id.clone(), counted);
+            }
+            Op::DeleteMetric { metric } => {
+                let id = format!("m{metric}");
+                self.control(&Control::DeleteMetric { id: id.clone() })?;
+                self.metrics.remove(&id);
+            }
+            Op::Settings { gap_minutes } => {
+                let settings = metrics::settings(*gap_minutes);
+                self.control(&Control::PutSettings(Box::new(settings.clone())))?;
+                self.settings = settings;
+            }
             Op::Delete { funnel } => {
                 let id = format!("f{funnel}");
                 self.control(&Control::DeleteFunnel { id: id.clone() })?;
@@ -286,7 +319,8 @@ impl Bench {
     }
 
     fn restart(&mut self) {
-        (self.hub, self.worker) = worker(&self.log, &self.clock, &self.images, &self.defined);
+        let known = known(&self.defined, &self.metrics, &self.settings);
+        (self.hub, self.worker) = worker(&self.log, &self.clock, &self.images, known);
     }
 
     /// Steps until nothing is under way.
@@ -302,11 +336,8 @@ impl Bench {
         }
     }
 
-    /// The numbers by one fold over all stored events, values by their texts.
-    fn expected(&self, counted: &CountedFunnel) -> (FunnelTotals, Values) {
-        let (from_us, to_us) = counted.resolve(self.now_us).unwrap();
-        let plan = Plan::new(&counted.definition, (from_us, to_us), false).unwrap();
-        let lens = Lens::new(PROJECT, counted, plan.sees_all(), Values::default()).unwrap();
+    /// Every stored event with its person, as they stand.
+    fn stored_events(&self, each: &mut dyn FnMut(ActorKey, &footpath_model::record::EventView<'_>)) {
         let records: Vec<_> =
             pages(self.log.as_ref(), 0..u64::MAX).flat_map(|page| page.unwrap().records).collect();
         let mut identity = IdentityGraph::new();
@@ -317,22 +348,32 @@ impl Bench {
             }
             frame.events().for_each(|event| _ = link_event(&mut identity, PROJECT, &event));
         }
-        let mut units: StdHashMap<u64, Vec<FunnelEvent>> = StdHashMap::new();
         for record in &records {
             for event in FrameView::new(&record.payload).unwrap().events() {
-                let (head, spans) = (event.head(), event.spans());
-                let facts = Facts {
-                    order: (head.time_us, head.id.as_u128()),
-                    properties: spans.properties,
-                    changes: spans.changes,
-                    ..Facts::default()
-                };
-                let person = identity.canonical(ActorKey(head.actor_key));
-                let seen = Seen { person, name: event.name(), facts, session_us: None };
-                let own = lens.see(None, &seen);
-                own.into_iter().for_each(|(unit, event)| units.entry(unit).or_default().push(event));
+                each(identity.canonical(ActorKey(event.head().actor_key)), &event);
             }
         }
+    }
+
+    /// The numbers by one fold over all stored events, values by their texts.
+    fn expected(&self, counted: &CountedFunnel) -> (FunnelTotals, Values) {
+        let (from_us, to_us) = counted.resolve(self.now_us).unwrap();
+        let plan = Plan::new(&counted.definition, (from_us, to_us), false).unwrap();
+        let lens = Lens::new(PROJECT, counted, plan.sees_all(), Values::default()).unwrap();
+        let mut units: StdHashMap<u64, Vec<FunnelEvent>> = StdHashMap::new();
+        self.stored_events(&mut |person, event| {
+            let (head, spans) = (event.head(), event.spans());
+            let facts = Facts {
+                order: (head.time_us, head.id.as_u128()),
+                properties: spans.properties,
+                changes: spans.changes,
+                ..Facts::default()
+            };
+            let actor = ActorKey(head.actor_key);
+            let seen = Seen { person, name: event.name(), facts, actor, stored_us: 0 };
+            let own = lens.see(None, &seen);
+            own.into_iter().for_each(|(unit, event)| units.entry(unit).or_default().push(event));
+        });
         let mut totals = FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some());
         for mut own in units.into_values() {
             own.sort_by_key(FunnelEvent::order);
@@ -366,17 +407,29 @@ impl Bench {
     }
 }
 
+fn known(
+    defined: &BTreeMap<String, CountedFunnel>,
+    metrics: &BTreeMap<String, CountedMetric>,
+    settings: &ProjectSettings,
+) -> KnownProject {
+    KnownProject {
+        number: 1,
+        id: PROJECT.into(),
+        settings: settings.clone(),
+        funnels: defined.values().cloned().collect(),
+        metrics: metrics.values().cloned().collect(),
+    }
+}
+
 fn worker(
     log: &Arc<dyn Log>,
     clock: &Arc<ManualClock>,
     images: &Arc<SimDisk>,
-    defined: &BTreeMap<String, CountedFunnel>,
+    known: KnownProject,
 ) -> (Arc<Hub>, Worker) {
     let log = Arc::clone(log);
     let chunks = Chunks::open(Arc::new(SimDisk::new(2)), 7).unwrap();
     let hub = Arc::new(Hub::new(16));
-    let counted = defined.values().map(|funnel| Counted::Funnel(Box::new(funnel.clone())));
-    let known = KnownProject { number: 1, id: PROJECT.into(), counted: counted.collect() };
     let images = ImageOptions {
         disk: Arc::clone(images) as Arc<dyn footpath_log::disk::Disk>,
         incarnation: 7,

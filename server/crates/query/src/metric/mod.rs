@@ -10,13 +10,13 @@ mod terms;
 mod tests;
 
 use footpath_engine::metric::set::SeriesKey;
-use footpath_engine::metric::{MetricValue, Ratio};
+pub use footpath_engine::metric::{Measured, MetricSeries};
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::CountedMetric;
 use footpath_model::definition::Measure;
 use footpath_model::range::Range;
 
-use crate::{QueryError, Read, SliceValue, Source, Span};
+use crate::{QueryError, Read, Source, Span};
 
 use conversion::Conversion;
 use cut::Cut;
@@ -56,37 +56,6 @@ pub struct MetricAnswer {
     pub overflow: bool,
     /// What it was read from.
     pub read: Read,
-}
-
-/// A metric of one value of its breakdown, or of all events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MetricSeries {
-    /// Which value; `None` without a breakdown.
-    pub value: Option<SliceValue>,
-    /// Over the whole range.
-    pub total: Measured,
-    /// By the unit asked for: each span's beginning, microseconds since 1970, and its value. Spans without events are left out;
-    /// nothing if the range is not cut.
-    pub buckets: Vec<(i64, Measured)>,
-}
-
-/// One value of a metric.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Measured {
-    /// An aggregate.
-    Value(MetricValue),
-    /// One over another: of ratios, bounce rates, conversions.
-    Ratio(Ratio),
-}
-
-impl Measured {
-    /// Events, sessions, persons or numbers that it is made of; of ratios, of both.
-    pub fn samples(&self) -> u64 {
-        match self {
-            Self::Value(value) => value.samples(),
-            Self::Ratio(ratio) => ratio.numerator_samples.saturating_add(ratio.denominator_samples),
-        }
-    }
 }
 
 /// Computes a metric.

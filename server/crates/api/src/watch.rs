@@ -1,0 +1,143 @@
+//! Numbers on a watch: whole at first, then what changed.
+
+mod active;
+mod funnel;
+mod metric;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use footpath_live::{Progress, Refused, Shown, Standing};
+use footpath_proto::v1;
+use footpath_proto::v1::watch_response::Message;
+use tokio::sync::watch;
+
+use crate::context::Context;
+use crate::cursor::{Cursor, Scope};
+use crate::live::{WatchState, watermark};
+
+pub use active::ActiveWatch;
+pub use funnel::FunnelWatch;
+pub use metric::MetricWatch;
+pub use sessions::SessionWatch;
+
+/// How long a first snapshot waits for what was acknowledged before it was asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn interval(asked_ms: u32) -> Duration {
+    let ms = if asked_ms == 0 { 100 } else { asked_ms.clamp(20, 1000) };
+    Duration::from_millis(u64::from(ms))
+}
+
+/// Why a subscription ended: the stable reason, and a text for people.
+type Ended = (&'static str, &'static str);
+
+/// What the live path refuses.
+fn refused(refused: Refused, unknown: Ended) -> Ended {
+    match refused {
+        Refused::Unknown => unknown,
+        Refused::TooMany => ("limit_reached", "the project has 500 different watches open; end some of them"),
+    }
+}
+
+/// Something whose numbers are told.
+pub trait Told: Sync {
+    /// Where the numbers are; `again` after they were there and went away.
+    fn open(&self, watch: &StateWatch<'_>, again: bool) -> Result<watch::Receiver<Arc<Shown>>, Ended>;
+    /// What a subscriber has to hear that knows `last`; nothing if no number changed.
+    fn message(&self, watch: &StateWatch<'_>, last: Option<&Shown>, now: &Shown) -> Option<Message>;
+}
+
+/// One subscription to numbers.
+pub struct StateWatch<'a> {
+    /// What the services share.
+    pub context: &'a Context,
+    /// The watch.
+    pub state: &'a WatchState,
+    /// The subscription's id.
+    pub id: &'a str,
+    /// What its cursors are for.
+    pub scope: &'a Scope,
+}
+
+impl StateWatch<'_> {
+    /// Sends the numbers: whole at first, then what changed, at most once per interval, the first change at once. The
+    /// first snapshot holds all that is stored now, and so what any cursor has seen.
+    pub async fn follow(&self, told: &dyn Told, interval_ms: u32) {
+        let interval = interval(interval_ms);
+        // What was defined a moment ago is in the log already, but the live path may not have read it yet.
+        let wanted = self.context.log.durable_end();
+        let mut progress = self.context.hub.complete();
+        let caught_up = progress.wait_for(|progress| progress.position >= wanted);
+        let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
+        let mut again = false;
+        loop {
+            let mut cell = match told.open(self, again) {
+                Ok(cell) => cell,
+                Err((reason, message)) => return self.state.end(self.id, reason, message).await,
+            };
+            if !self.tell(told, &progress, &mut cell, interval).await {
+                return;
+            }
+            again = true;
+        }
+    }
+
+    /// Tells what comes; false when the reader is gone, true when the numbers are.
+    async fn tell(
+        &self,
+        told: &dyn Told,
+        progress: &watch::Receiver<Progress>,
+        cell: &mut watch::Receiver<Arc<Shown>>,
+        interval: Duration,
+    ) -> bool {
+        let mut last: Option<Arc<Shown>> = None;
+        loop {
+            let now = newest(progress, cell);
+            if let Some(message) = told.message(self, last.as_deref(), &now) {
+                if !self.state.send(message).await {
+                    return false;
+                }
+                let was_told = last.replace(now).is_some();
+                if was_told {
+                    tokio::time::sleep(interval).await;
+                }
+            }
+            if cell.changed().await.is_err() {
+                return true;
+            }
+        }
+    }
+
+    fn watermark(&self, shown: &Shown) -> v1::Watermark {
+        watermark(self.context, self.state.project(), shown.standing.at)
+    }
+
+    fn cursor(&self, shown: &Shown) -> String {
+        let at = Cursor { offset: shown.standing.at.position, ..Cursor::default() };
+        self.context.cursors.seal(self.scope, shown.standing.version, at)
+    }
+}
+
+/// Whether a subscriber has to be told everything anew: another definition, or another state of it.
+fn is_other(was: &Standing, is: &Standing) -> bool {
+    was.version != is.version || was.live != is.live || was.percent != is.percent
+}
+
+fn state(standing: &Standing) -> i32 {
+    if standing.live { v1::DefinitionState::Live.into() } else { v1::DefinitionState::Backfilling.into() }
+}
+
+/// The numbers, and how complete they are by now: a cell that did not change keeps its old position, while the live path
+/// went on. It publishes cells first and its progress last, so what it had reached before the cell is read is in it.
+fn newest(progress: &watch::Receiver<Progress>, cell: &mut watch::Receiver<Arc<Shown>>) -> Arc<Shown> {
+    let reached = *progress.borrow();
+    let mut shown = Arc::clone(&cell.borrow_and_update());
+    if shown.standing.live && shown.standing.at.position < reached.position {
+        let at = &mut Arc::make_mut(&mut shown).standing.at;
+        at.position = reached.position;
+        at.processed_us = at.processed_us.max(reached.processed_us);
+    }
+    shown
+}

@@ -1,0 +1,179 @@
+//! A metric on a watch.
+
+use std::sync::Arc;
+
+use footpath_engine::metric::{Measured, MetricSeries};
+use footpath_live::{Followed, MetricNumbers, Numbers, Shape, Shown, followed};
+use footpath_model::control::CountedMetric;
+use footpath_proto::v1;
+use footpath_proto::v1::watch_response::Message;
+use footpath_query::Span;
+use tokio::sync::watch::Receiver;
+
+use super::{Ended, StateWatch, Told, is_other, refused, state};
+use crate::convert::{metric_series, span};
+use crate::query::percentiles;
+
+/// A metric in a shape.
+pub struct MetricWatch<'a> {
+    /// Its id.
+    pub metric: &'a str,
+    /// How it is looked at.
+    pub shape: &'a Shape,
+}
+
+impl Told for MetricWatch<'_> {
+    fn open(&self, watch: &StateWatch<'_>, again: bool) -> Result<Receiver<Arc<Shown>>, Ended> {
+        let unknown = match again {
+            true => ("metric_deleted", "the metric was deleted"),
+            false => ("metric_unknown", "no such metric; ListMetrics names them"),
+        };
+        let counted = self.counted(watch).ok_or(unknown)?;
+        let followed = followed(&counted);
+        let metric = matches!(followed, Followed::Sessions(_)).then(|| self.metric.to_owned());
+        let not_followed = "metrics made of a funnel's conversion, or of properties of persons or groups, are \
+                            not followed live: ask QueryMetric";
+        let key = followed.view().ok_or(("not_followed", not_followed))?;
+        let shape = Shape { metric, ..self.shape.clone() };
+        watch.context.hub.shape(watch.state.project(), key, shape).map_err(|error| refused(error, unknown))
+    }
+
+    fn message(&self, watch: &StateWatch<'_>, last: Option<&Shown>, now: &Shown) -> Option<Message> {
+        let known = last.filter(|last| !is_other(&last.standing, &now.standing));
+        let Some(last) = known else { return Some(self.snapshot(watch, now)) };
+        match (&last.numbers, &now.numbers) {
+            (Numbers::Metric(last), Numbers::Metric(numbers)) => self.delta(watch, last, numbers, now),
+            (Numbers::None, Numbers::None) => None,
+            _ => Some(self.snapshot(watch, now)),
+        }
+    }
+}
+
+impl MetricWatch<'_> {
+    fn counted(&self, watch: &StateWatch<'_>) -> Option<CountedMetric> {
+        crate::definitions::find(watch.context, watch.state.project_id(), self.metric).ok()?
+    }
+
+    fn percentiles(&self, watch: &StateWatch<'_>) -> Vec<f64> {
+        self.counted(watch).map(|counted| percentiles(&counted)).unwrap_or_default()
+    }
+
+    fn span(&self, watch: &StateWatch<'_>, numbers: &MetricNumbers) -> v1::TimeSpan {
+        let (from_us, to_us) = numbers.span;
+        span(Span { from_us, to_us }, watch.context.clock.now_us())
+    }
+
+    fn snapshot(&self, watch: &StateWatch<'_>, shown: &Shown) -> Message {
+        let standing = &shown.standing;
+        let counted = self.counted(watch);
+        let mut snapshot = v1::MetricSnapshot {
+            subscription_id: watch.id.to_owned(),
+            metric_id: self.metric.to_owned(),
+            version: counted.as_ref().map_or(standing.version, |counted| counted.definition.version),
+            state: state(standing),
+            backfill_percent: standing.percent,
+            watermark: Some(watch.watermark(shown)),
+            cursor: watch.cursor(shown),
+            ..v1::MetricSnapshot::default()
+        };
+        let Numbers::Metric(numbers) = &shown.numbers else {
+            snapshot.state = v1::DefinitionState::Backfilling.into();
+            return Message::MetricSnapshot(snapshot);
+        };
+        let percentiles = counted.as_ref().map(percentiles).unwrap_or_default();
+        let one = |series: &MetricSeries| metric_series(series, &percentiles);
+        let total = one(&numbers.table.total);
+        match &numbers.table.rows {
+            None => snapshot.series = vec![total],
+            Some(rows) => {
+                snapshot.series = rows.iter().map(one).collect();
+                snapshot.total = Some(total);
+            }
+        }
+        snapshot.span = Some(self.span(watch, numbers));
+        snapshot.overflow = numbers.table.overflow;
+        snapshot.cut = numbers.table.cut;
+        Message::MetricSnapshot(snapshot)
+    }
+
+    fn delta(
+        &self,
+        watch: &StateWatch<'_>,
+        last: &MetricNumbers,
+        now: &MetricNumbers,
+        shown: &Shown,
+    ) -> Option<Message> {
+        if last.table == now.table && last.span == now.span {
+            return None;
+        }
+        let percentiles = self.percentiles(watch);
+        let from_us = now.span.0;
+        let changed = |last: Option<&MetricSeries>, now: &MetricSeries| {
+            changed(last, now, from_us).map(|change| series(&change, &percentiles))
+        };
+        let total = changed(Some(&last.table.total), &now.table.total);
+        let (rows, total) = match (&last.table.rows, &now.table.rows) {
+            (Some(before), Some(rows)) => {
+                let known = |value| before.iter().find(|row| row.value == value);
+                let there = rows.iter().filter_map(|row| changed(known(row.value.clone()), row));
+                let gone = before.iter().filter(|row| rows.iter().all(|other| other.value != row.value));
+                let gone = gone.map(|row| v1::MetricSeries {
+                    value: row.value.as_ref().map(crate::convert::slice_value),
+                    ..v1::MetricSeries::default()
+                });
+                (there.chain(gone).collect(), total)
+            }
+            _ => (total.into_iter().collect(), None),
+        };
+        Some(Message::MetricDelta(v1::MetricDelta {
+            subscription_id: watch.id.to_owned(),
+            series: rows,
+            total,
+            causes: causes(last, now),
+            span: Some(self.span(watch, now)),
+            watermark: Some(watch.watermark(shown)),
+            cursor: watch.cursor(shown),
+        }))
+    }
+}
+
+/// What changed of a series: its total, and the buckets that did; `None` in a bucket that has nothing any more.
+struct Change<'a> {
+    series: &'a MetricSeries,
+    buckets: Vec<(i64, Option<&'a Measured>)>,
+}
+
+/// What changed of a series in the span that begins at `from_us`; nothing if nothing did.
+fn changed<'a>(last: Option<&MetricSeries>, now: &'a MetricSeries, from_us: i64) -> Option<Change<'a>> {
+    let before = last.map_or(&[][..], |last| &last.buckets);
+    let same = |one: &(i64, Measured)| before.iter().any(|other| other == one);
+    let new = now.buckets.iter().filter(|one| !same(one)).map(|(at, value)| (*at, Some(value)));
+    let empty = before.iter().map(|(at, _)| *at).filter(|at| *at >= from_us);
+    let empty = empty.filter(|at| now.buckets.iter().all(|(own, _)| own != at)).map(|at| (at, None));
+    let mut buckets: Vec<_> = new.chain(empty).collect();
+    buckets.sort_by_key(|(at, _)| *at);
+    let is_new = last.is_none_or(|last| last.total != now.total) || !buckets.is_empty();
+    is_new.then_some(Change { series: now, buckets })
+}
+
+fn series(change: &Change<'_>, percentiles: &[f64]) -> v1::MetricSeries {
+    let there = change.buckets.iter().filter_map(|(at, value)| Some((*at, (*value)?.clone())));
+    let shown = MetricSeries { buckets: there.collect(), ..change.series.clone() };
+    let mut message = metric_series(&shown, percentiles);
+    let empty = change.buckets.iter().filter(|(_, value)| value.is_none());
+    message.buckets.extend(
+        empty.map(|(at, _)| v1::MetricBucket { start: Some(crate::convert::timestamp(*at)), value: None }),
+    );
+    message
+}
+
+/// What changed the numbers between `last` and `now`.
+fn causes(last: &MetricNumbers, now: &MetricNumbers) -> Vec<i32> {
+    let counted = now.causes.iter().zip(&last.causes).enumerate();
+    let mut causes: Vec<i32> =
+        counted.filter(|(_, (now, last))| now > last).map(|(i, _)| i as i32 + 1).collect();
+    if last.span.0 != now.span.0 {
+        causes.push(v1::Cause::WindowMoved.into());
+    }
+    causes
+}

@@ -1,0 +1,163 @@
+//! How a metric sees an event: for which of its terms it counts, under which value, and with which number. The same for the
+//! log as it grows and for stored events.
+
+use footpath_engine::metric::{ItemValue, MetricKind};
+use footpath_model::control::CountedMetric;
+use footpath_model::definition::{Aggregate, Filter, Measure, Term};
+use footpath_model::filter::{FilterError, Needs, Selector, Test};
+use footpath_model::props::property;
+use hashbrown::HashMap;
+
+use crate::values::Values;
+use crate::view::{Seen, Wants, left_out};
+
+/// The terms of a metric: one, or above and below the line.
+#[derive(Debug)]
+pub struct Terms {
+    terms: Vec<Compiled>,
+    /// Names that any term names, by number.
+    names: HashMap<String, usize>,
+    /// Whether a term takes all names.
+    takes_all: bool,
+    by: Option<Selector>,
+    values: Values,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    kind: MetricKind,
+    property: Option<String>,
+    tests: Vec<Test>,
+    /// By name's number whether it counts, the last one for names that no term names; `None` is all.
+    named: Option<Vec<bool>>,
+}
+
+impl Terms {
+    /// The terms of a metric of events; none of another.
+    ///
+    /// # Errors
+    /// If a condition cannot be compiled.
+    pub fn new(counted: &CountedMetric, values: Values) -> Result<Self, FilterError> {
+        let terms: Vec<&Term> = match &counted.definition.measure {
+            Measure::Events(term) => vec![term],
+            Measure::Ratio { numerator, denominator } => vec![numerator, denominator],
+            Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
+        };
+        let internal = counted.internal.as_ref().filter(|_| !counted.definition.include_internal);
+        let left_out = left_out(internal);
+        let names = names(&terms);
+        let compile = |term: &&Term| Compiled::new(term, left_out.as_ref(), &names);
+        Ok(Self {
+            terms: terms.iter().map(compile).collect::<Result<_, _>>()?,
+            takes_all: terms.iter().any(|term| term.events.is_empty()),
+            names,
+            by: counted
+                .definition
+                .breakdown
+                .as_ref()
+                .map(|by| Selector::new(&by.scope, &by.property, by.as_of)),
+            values,
+        })
+    }
+
+    /// What each term aggregates.
+    pub fn kinds(&self) -> Vec<MetricKind> {
+        self.terms.iter().map(|term| term.kind.clone()).collect()
+    }
+
+    /// What they want to see.
+    pub fn wants(&self) -> Wants {
+        let tests = self.terms.iter().flat_map(|term| &term.tests).map(Test::needs);
+        let needs = tests.chain(self.by.iter().map(Selector::needs)).fold(Needs::default(), Needs::and);
+        let numbers = self.terms.iter().any(|term| term.property.is_some());
+        let mut names: Vec<_> = self.names.iter().map(|(name, number)| (*number, name.clone())).collect();
+        names.sort();
+        let names = (!self.takes_all).then(|| names.into_iter().map(|(_, name)| name).collect());
+        Wants { names, ..Wants::all(Needs { properties: needs.properties || numbers, ..needs }) }
+    }
+
+    /// Whether there is a breakdown.
+    pub fn is_broken_down(&self) -> bool {
+        self.by.is_some()
+    }
+
+    /// The values of the breakdown.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Shows every term that the event counts for: its number, the breakdown's value, and the number that is aggregated. `name` is
+    /// the name's number in [`Terms::wants`], where that is known.
+    #[inline]
+    pub fn each(
+        &self,
+        name: Option<usize>,
+        seen: &Seen<'_>,
+        each: &mut dyn FnMut(usize, Option<u32>, Option<ItemValue<'_>>),
+    ) {
+        let by_text = || self.names.get(seen.name).copied().unwrap_or(self.names.len());
+        let name = name.filter(|_| !self.takes_all).unwrap_or_else(by_text);
+        let mut value = None;
+        for (i, term) in self.terms.iter().enumerate().filter(|(_, term)| term.holds(name, seen)) {
+            let value = *value.get_or_insert_with(|| self.value(seen));
+            let number = term.property.as_ref().and_then(|key| property(seen.facts.properties, key));
+            each(i, value, number.as_ref().and_then(ItemValue::of));
+        }
+    }
+
+    fn value(&self, seen: &Seen<'_>) -> Option<u32> {
+        let text = self.by.as_ref()?.text(&seen.facts)?;
+        Some(self.values.number(Some(&text)))
+    }
+}
+
+impl Compiled {
+    fn new(
+        term: &Term,
+        left_out: Option<&Filter>,
+        names: &HashMap<String, usize>,
+    ) -> Result<Self, FilterError> {
+        let named = (!term.events.is_empty()).then(|| {
+            let mut named = vec![false; names.len() + 1];
+            term.events.iter().filter_map(|name| names.get(name)).for_each(|number| named[*number] = true);
+            named
+        });
+        Ok(Self {
+            kind: kind(&term.aggregate),
+            property: term.aggregate.property().map(str::to_owned),
+            tests: term.filters.iter().chain(left_out).map(Test::new).collect::<Result<_, _>>()?,
+            named,
+        })
+    }
+
+    #[inline]
+    fn holds(&self, name: usize, seen: &Seen<'_>) -> bool {
+        let named = self.named.as_ref().is_none_or(|named| named[name]);
+        named && self.tests.iter().all(|test| test.holds(&seen.facts))
+    }
+}
+
+/// The names of all terms, numbered.
+fn names(terms: &[&Term]) -> HashMap<String, usize> {
+    let mut names: Vec<&String> = terms.iter().flat_map(|term| &term.events).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().enumerate().map(|(number, name)| (name.clone(), number)).collect()
+}
+
+fn kind(aggregate: &Aggregate) -> MetricKind {
+    match aggregate {
+        Aggregate::Count => MetricKind::Count,
+        Aggregate::Uniques => MetricKind::Uniques,
+        Aggregate::Sum(_) => MetricKind::Sum,
+        Aggregate::Average(_) => MetricKind::Average,
+        Aggregate::Min(_) => MetricKind::Min,
+        Aggregate::Max(_) => MetricKind::Max,
+        Aggregate::Percentiles { percentiles, .. } => quantiles(percentiles),
+    }
+}
+
+/// Percentiles, which the kernel counts from 0 to 1.
+pub fn quantiles(percentiles: &[f64]) -> MetricKind {
+    MetricKind::Percentiles(percentiles.iter().map(|percentile| percentile / 100.0).collect())
+}
