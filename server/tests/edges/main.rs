@@ -7,6 +7,7 @@ mod bodies;
 mod config;
 mod drain;
 mod funnels;
+mod numbers;
 mod paths;
 mod questions;
 mod records;

@@ -114,7 +114,7 @@ impl Series {
 
     fn each_of_persons(&mut self, mut change: impl FnMut(&mut SeriesSet) -> bool) -> bool {
         let sets = self.sets.iter_mut().zip(&self.persons).filter(|(_, persons)| **persons);
-        sets.map(|(set, _)| change(set)).fold(true, |all, one| all && one)
+        sets.filter_map(|(set, _)| (!change(set)).then_some(())).count() == 0
     }
 
     fn put(&mut self, person: ActorKey, presence: Presence) {

@@ -11,6 +11,9 @@ use hashbrown::HashMap;
 use crate::values::Values;
 use crate::view::{Seen, Wants, left_out};
 
+/// Takes a term's number, the breakdown's value, and the number that is aggregated.
+type EachTerm<'e> = dyn FnMut(usize, Option<u32>, Option<ItemValue<'_>>) + 'e;
+
 /// The terms of a metric: one, or above and below the line.
 #[derive(Debug)]
 pub struct Terms {
@@ -89,12 +92,7 @@ impl Terms {
     /// Shows every term that the event counts for: its number, the breakdown's value, and the number that is aggregated. `name` is
     /// the name's number in [`Terms::wants`], where that is known.
     #[inline]
-    pub fn each(
-        &self,
-        name: Option<usize>,
-        seen: &Seen<'_>,
-        each: &mut dyn FnMut(usize, Option<u32>, Option<ItemValue<'_>>),
-    ) {
+    pub fn each(&self, name: Option<usize>, seen: &Seen<'_>, each: &mut EachTerm<'_>) {
         let by_text = || self.names.get(seen.name).copied().unwrap_or(self.names.len());
         let name = name.filter(|_| !self.takes_all).unwrap_or_else(by_text);
         let mut value = None;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use footpath_engine::metric::Amount;
+use footpath_engine::metric::{Amount, MetricValue};
 use footpath_model::calendar::{CalendarUnit, buckets};
 use footpath_model::definition::{Aggregate, MetricDefinition, SessionAggregate, Term};
 
 use super::*;
+use crate::SliceValue;
 use crate::funnel::tests::{Asked, naive_sessions, reached};
 use crate::testing::{Facet, HOUR_US, NOW_US, Rng, Told, World, facets, source, stored};
 

@@ -1,0 +1,286 @@
+//! Metrics, sessions and active persons as they happen, watched over one stream.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use footpath_proto::v1;
+use footpath_proto::v1::watch_response::Message;
+use prost_types::Timestamp;
+use tempfile::TempDir;
+use tonic::Streaming;
+use tonic::transport::Channel;
+use v1::definition_service_client::DefinitionServiceClient;
+use v1::ingest_service_client::IngestServiceClient;
+use v1::live_service_client::LiveServiceClient;
+use v1::query_service_client::QueryServiceClient;
+use v1::subscription::Target;
+
+use crate::streams::next;
+use crate::support::{Server, batch, reason, start, with};
+
+const PROJECT: &str = "default";
+
+struct Shop {
+    _data: TempDir,
+    server: Server,
+    channel: Channel,
+    admin: String,
+}
+
+fn now_s() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+fn event(user: &str, name: &str, seconds_ago: i64) -> v1::Event {
+    v1::Event {
+        name: name.into(),
+        user_id: user.into(),
+        time: Some(Timestamp { seconds: now_s() - seconds_ago, nanos: 0 }),
+        ..v1::Event::default()
+    }
+}
+
+fn colored(event: v1::Event, color: &str) -> v1::Event {
+    let color = v1::Value { kind: Some(v1::value::Kind::StringValue(color.into())) };
+    v1::Event { properties: [("color".to_owned(), color)].into(), ..event }
+}
+
+fn events(aggregate: v1::MetricAggregate) -> Option<v1::metric::Measure> {
+    let term = v1::MetricTerm { aggregate: aggregate.into(), ..v1::MetricTerm::default() };
+    Some(v1::metric::Measure::Events(term))
+}
+
+fn by(property: &str) -> Option<v1::PropertyReference> {
+    Some(v1::PropertyReference { property: property.into(), ..v1::PropertyReference::default() })
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let server = start(data.path(), &[]);
+        let channel = server.channel().await;
+        let admin = server.admin_token(&channel).await;
+        Self { _data: data, server, channel, admin }
+    }
+
+    async fn send(&self, events: Vec<v1::Event>) {
+        let sent = events.len() as u32;
+        let mut ingest = IngestServiceClient::new(self.channel.clone());
+        let answer = ingest.ingest(with(&self.server.key, batch(events))).await.unwrap().into_inner();
+        assert_eq!(answer.stored, sent, "{answer:?}");
+    }
+
+    async fn define(&self, metric: v1::Metric) {
+        let asked = v1::CreateMetricRequest { project: PROJECT.into(), metric: Some(metric) };
+        let mut definitions = DefinitionServiceClient::new(self.channel.clone());
+        definitions.create_metric(with(&self.admin, asked)).await.unwrap();
+    }
+
+    async fn watch(&self, targets: Vec<(&str, Target)>) -> Watched {
+        let one = |(id, target): (&str, Target)| v1::Subscription {
+            id: id.into(),
+            target: Some(target),
+            cursor: String::new(),
+        };
+        let subscriptions = targets.into_iter().map(one).collect();
+        let asked = v1::WatchRequest { project: PROJECT.into(), subscriptions };
+        let mut live = LiveServiceClient::new(self.channel.clone());
+        let stream = live.watch(with(&self.admin, asked)).await.unwrap().into_inner();
+        Watched { stream, seen: Seen::default() }
+    }
+}
+
+/// What a watcher knows by now.
+#[derive(Debug, Default, Clone)]
+struct Seen {
+    /// By subscription, the numbers by value of the breakdown ("" without one).
+    metrics: BTreeMap<String, BTreeMap<String, f64>>,
+    /// The numbers by the bucket's beginning, of the first series.
+    buckets: BTreeMap<String, BTreeMap<i64, f64>>,
+    sessions: v1::SessionNumbers,
+    changes: BTreeMap<String, u64>,
+    active: v1::ActiveUsers,
+    causes: Vec<i32>,
+    ended: BTreeMap<String, String>,
+}
+
+struct Watched {
+    stream: Streaming<v1::WatchResponse>,
+    seen: Seen,
+}
+
+fn value_text(value: Option<&v1::SliceValue>) -> String {
+    match value.and_then(|value| value.kind.as_ref()) {
+        None => String::new(),
+        Some(v1::slice_value::Kind::Value(text)) => text.clone(),
+        Some(kind) => format!("{kind:?}"),
+    }
+}
+
+impl Seen {
+    fn series(&mut self, id: &str, series: &[v1::MetricSeries]) {
+        let known = self.metrics.entry(id.to_owned()).or_default();
+        for one in series {
+            let number = one.total.as_ref().and_then(|total| total.number);
+            known.insert(value_text(one.value.as_ref()), number.unwrap_or_default());
+        }
+        let buckets = self.buckets.entry(id.to_owned()).or_default();
+        for bucket in series.iter().flat_map(|one| &one.buckets) {
+            let at = bucket.start.as_ref().map_or(0, |start| start.seconds);
+            let number = bucket.value.as_ref().and_then(|value| value.number);
+            buckets.insert(at, number.unwrap_or_default());
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::MetricSnapshot(one) => {
+                self.metrics.remove(&one.subscription_id);
+                self.buckets.remove(&one.subscription_id);
+                self.series(&one.subscription_id, &one.series);
+            }
+            Message::MetricDelta(one) => {
+                self.series(&one.subscription_id, &one.series);
+                self.causes.extend(one.causes);
+            }
+            Message::Sessions(one) => {
+                for change in &one.changes {
+                    *self.changes.entry(change.change.clone()).or_default() += change.count;
+                }
+                self.sessions = one;
+            }
+            Message::ActiveUsers(one) => self.active = one,
+            Message::Ended(one) => _ = self.ended.insert(one.subscription_id, one.reason),
+            _ => {}
+        }
+    }
+}
+
+impl Watched {
+    /// Takes messages until the numbers are such.
+    async fn until(&mut self, what: &str, such: impl Fn(&Seen) -> bool) -> &Seen {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while !such(&self.seen) {
+            let message = tokio::time::timeout_at(deadline, next(&mut self.stream)).await;
+            let message = message.unwrap_or_else(|_| panic!("{what}: {:?}", self.seen));
+            self.seen.take(message.unwrap().unwrap());
+        }
+        &self.seen
+    }
+}
+
+fn metric(id: &str, unit: v1::MetricBucketUnit) -> Target {
+    Target::Metric(v1::MetricSubscription {
+        metric_id: id.into(),
+        unit: unit.into(),
+        interval_ms: 20,
+        ..v1::MetricSubscription::default()
+    })
+}
+
+#[tokio::test]
+async fn metrics_sessions_and_active_persons_move_as_events_come() {
+    let shop = Shop::open().await;
+    shop.send(vec![colored(event("ann", "view", 30), "red"), event("bob", "view", 20)]).await;
+    let named = |id: &str, measure, breakdown| v1::Metric {
+        id: id.into(),
+        measure,
+        breakdown,
+        ..v1::Metric::default()
+    };
+    shop.define(named("colors", events(v1::MetricAggregate::Count), by("color"))).await;
+    shop.define(named("people", events(v1::MetricAggregate::UniquePersons), None)).await;
+    let begun = v1::SessionMeasure { aggregate: v1::SessionAggregate::Count.into(), percentiles: vec![] };
+    shop.define(named("visits", Some(v1::metric::Measure::Sessions(begun)), by("entry_event"))).await;
+    let minute = v1::MetricBucketUnit::Minute;
+    let none = v1::MetricBucketUnit::Unspecified;
+    let mut watched = shop
+        .watch(vec![
+            ("colors", metric("colors", none)),
+            ("people", metric("people", minute)),
+            ("visits", metric("visits", none)),
+            ("sessions", Target::Sessions(v1::SessionSubscription { interval_ms: 20, ..Default::default() })),
+            (
+                "active",
+                Target::ActiveUsers(v1::ActiveUsersSubscription { interval_ms: 20, ..Default::default() }),
+            ),
+        ])
+        .await;
+    let number = |seen: &Seen, id: &str, value: &str| {
+        seen.metrics.get(id).and_then(|own| own.get(value)).copied().unwrap_or_default()
+    };
+    let first = watched.until("what is stored", |seen| {
+        let shown =
+            (number(seen, "colors", "red"), number(seen, "people", ""), number(seen, "visits", "view"));
+        shown == (1.0, 2.0, 2.0) && seen.sessions.started == 2 && seen.active.last_5_minutes == 2
+    });
+    let first = first.await;
+    assert_eq!((first.sessions.open, first.sessions.bounces), (2, 2));
+
+    // Cleo is new, Ann goes on, and Bob's older event comes late and widens his session.
+    shop.send(vec![colored(event("cleo", "cart", 5), "blue"), colored(event("ann", "cart", 4), "red")]).await;
+    shop.send(vec![event("bob", "start", 300)]).await;
+    let seen = watched.until("what came", |seen| {
+        let colors = (number(seen, "colors", "red"), number(seen, "colors", "blue"));
+        let visits = (number(seen, "visits", "cart"), number(seen, "visits", "start"));
+        let people = number(seen, "people", "");
+        colors == (2.0, 1.0) && visits == (1.0, 1.0) && people == 3.0 && seen.sessions.events == 5
+    });
+    let seen = seen.await.clone();
+    assert_eq!((seen.sessions.started, seen.sessions.bounces), (3, 1));
+    assert_eq!(seen.changes.get("widened"), Some(&1), "{:?}", seen.changes);
+    assert!(seen.causes.contains(&v1::Cause::LateEvent.into()), "{:?}", seen.causes);
+    assert_eq!(number(&seen, "visits", "view"), 1.0, "Bob's session begins with another event now");
+    watched.until("three are active", |seen| seen.active.last_5_minutes == 3).await;
+
+    // The same numbers from stored events.
+    let hour = v1::RollingRange { count: 1, unit: v1::TimeUnit::Hour.into() };
+    let range = v1::TimeRange { kind: Some(v1::time_range::Kind::Last(hour)), time_zone: String::new() };
+    for (id, unit) in [("colors", none), ("people", minute), ("visits", none)] {
+        let asked = v1::QueryMetricRequest {
+            project: PROJECT.into(),
+            metric_id: id.into(),
+            range: Some(range.clone()),
+            unit: unit.into(),
+            ..v1::QueryMetricRequest::default()
+        };
+        let mut query = QueryServiceClient::new(shop.channel.clone());
+        let answer = query.query_metric(with(&shop.admin, asked)).await.unwrap().into_inner();
+        let mut stored = Seen::default();
+        stored.series(id, &answer.series);
+        assert_eq!(stored.metrics[id], seen.metrics[id], "{id}");
+        assert_eq!(stored.buckets[id], seen.buckets[id], "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_says_so_and_a_metric_ends_with_its_definition() {
+    let shop = Shop::open().await;
+    let measure = events(v1::MetricAggregate::Count);
+    shop.define(v1::Metric { id: "all".into(), measure, ..v1::Metric::default() }).await;
+    let none = v1::MetricBucketUnit::Unspecified;
+    let targets = vec![("all", metric("all", none)), ("nothing", metric("nothing", none))];
+    let mut watched = shop.watch(targets).await;
+    watched.until("an unknown one ends", |seen| seen.ended.get("nothing").is_some()).await;
+    assert_eq!(watched.seen.ended["nothing"], "metric_unknown");
+    watched.until("a known one counts", |seen| seen.metrics.contains_key("all")).await;
+
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    let asked = v1::GetMetricRequest { project: PROJECT.into(), metric_id: "all".into() };
+    let known = definitions.get_metric(with(&shop.admin, asked)).await.unwrap().into_inner();
+    assert_eq!((known.state(), known.backfill_percent), (v1::DefinitionState::Live, 100));
+    let asked = v1::DeleteMetricRequest { project: PROJECT.into(), metric_id: "all".into() };
+    definitions.delete_metric(with(&shop.admin, asked)).await.unwrap();
+    watched.until("it ends", |seen| seen.ended.contains_key("all")).await;
+    assert_eq!(watched.seen.ended["all"], "metric_deleted");
+
+    let days = v1::RollingRange { count: 3, unit: v1::TimeUnit::Day.into() };
+    let range = v1::TimeRange { kind: Some(v1::time_range::Kind::Last(days)), time_zone: String::new() };
+    let unit = v1::MetricBucketUnit::Minute.into();
+    let too_fine = Target::Metric(v1::MetricSubscription { range: Some(range), unit, ..Default::default() });
+    let one = v1::Subscription { id: "m".into(), target: Some(too_fine), cursor: String::new() };
+    let asked = v1::WatchRequest { project: PROJECT.into(), subscriptions: vec![one] };
+    let mut live = LiveServiceClient::new(shop.channel.clone());
+    let status = live.watch(with(&shop.admin, asked)).await.unwrap_err();
+    assert_eq!(reason(&status), "range_invalid");
+}
