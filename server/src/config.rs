@@ -81,6 +81,9 @@ pub struct Config {
     /// Time between two images of the live state.
     #[arg(long, env = "FOOTPATH_IMAGE_INTERVAL", default_value = "60s", value_parser = duration)]
     pub image_interval: Duration,
+    /// Time in which every funnel's and metric's live numbers are compared once with stored events; 0s is never.
+    #[arg(long, env = "FOOTPATH_RECONCILE_EVERY", default_value = "1h", value_parser = duration)]
+    pub reconcile_every: Duration,
     /// Time between two snapshots of the duplicate index while there is traffic.
     #[arg(long, env = "FOOTPATH_SNAPSHOT_INTERVAL", default_value = "60s", value_parser = duration)]
     pub snapshot_interval: Duration,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use footpath_api::catalog::Catalogs;
@@ -95,7 +96,8 @@ impl Pipeline {
         let read = read(writer.as_ref(), &hub);
         let metrics = Arc::clone(ingest.metrics());
         let backlog = Backlog::start(Arc::clone(&log), metrics, Readers { needed, read })?;
-        let follow = || start_live(store, &log, &stored, &hub, clock, images);
+        let reconcile = Some(config.reconcile_every).filter(|every| !every.is_zero());
+        let follow = || start_live(store, &log, &stored, &hub, clock, images, reconcile);
         let live = (!config.ingest_only).then(follow).transpose()?;
         Ok(Self {
             log,
@@ -174,6 +176,7 @@ fn start_live(
     hub: &Arc<Hub>,
     clock: &Arc<dyn Clock>,
     images: ImageOptions,
+    reconcile: Option<Duration>,
 ) -> anyhow::Result<Live> {
     let (projects, decisions) = (Arc::clone(store), Arc::clone(store));
     let name = move |number| {
@@ -193,6 +196,7 @@ fn start_live(
             Ok(rows.iter().filter_map(ledger_entry).collect())
         }),
         images: Some(images),
+        reconcile,
     })?)
 }
 

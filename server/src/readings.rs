@@ -158,7 +158,18 @@ impl Readings {
         let records = all.iter().map(|(name, at)| (name.clone(), end.saturating_sub(at.position) as f64));
         let times = all.iter().map(|(name, at)| (name.clone(), seconds(*at)));
         let live = *self.context.hub.complete().borrow();
+        let (checks, drift) = self.context.hub.reconciliations().totals();
         vec![
+            counter_of(
+                "footpath_reconciliations",
+                "Comparisons of a view's live numbers with stored events",
+                checks,
+            ),
+            counter_of(
+                "footpath_reconciliation_drift",
+                "Live numbers that differed from stored events and were put right; expected to be 0",
+                drift,
+            ),
             labelled(
                 "footpath_consumer_lag_records",
                 "Log records a consumer has yet to read",

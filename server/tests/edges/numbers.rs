@@ -284,3 +284,38 @@ async fn what_cannot_be_followed_says_so_and_a_metric_ends_with_its_definition()
     let status = live.watch(with(&shop.admin, asked)).await.unwrap_err();
     assert_eq!(reason(&status), "range_invalid");
 }
+
+#[tokio::test]
+async fn live_numbers_are_compared_with_stored_events_and_do_not_drift() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &["--reconcile-every", "1ms"]);
+    let channel = server.channel().await;
+    let admin = server.admin_token(&channel).await;
+    let shop = Shop { _data: data, server, channel, admin };
+    shop.send(vec![event("ann", "view", 30), event("bob", "view", 20), event("ann", "cart", 10)]).await;
+    let people = events(v1::MetricAggregate::UniquePersons);
+    shop.define(v1::Metric { id: "people".into(), measure: people, ..v1::Metric::default() }).await;
+    let begun = v1::SessionMeasure { aggregate: v1::SessionAggregate::Count.into(), percentiles: vec![] };
+    let begun = Some(v1::metric::Measure::Sessions(begun));
+    shop.define(v1::Metric { id: "visits".into(), measure: begun, ..v1::Metric::default() }).await;
+    let mut query = QueryServiceClient::new(shop.channel.clone());
+    let list = async |query: &mut QueryServiceClient<Channel>, page_size, page_token: String| {
+        let project = PROJECT.into();
+        let asked = v1::ListReconciliationsRequest { project, page_size, page_token };
+        query.list_reconciliations(with(&shop.admin, asked)).await.unwrap().into_inner()
+    };
+    let mut all = Vec::new();
+    for _ in 0..600 {
+        all = list(&mut query, 0, String::new()).await.reconciliations;
+        if all.len() >= 2 && all.iter().all(|one| one.compared > 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let names: std::collections::BTreeSet<_> = all.iter().map(|one| one.definition.as_str()).collect();
+    assert!(names.contains("metric/people") && names.contains("sessions"), "{all:?}");
+    assert!(all.iter().all(|one| one.drift == 0 && !one.repaired && one.position > 0), "{all:?}");
+    let first = list(&mut query, 1, String::new()).await;
+    assert_eq!(first.reconciliations.len(), 1);
+    assert!(!first.next_page_token.is_empty());
+}

@@ -47,6 +47,7 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.QueryService/QueryOutcomes", Need::Token(Role::Viewer)),
     ("/footpath.v1.QueryService/ListRefusedEvents", Need::Token(Role::Analyst)),
     ("/footpath.v1.QueryService/ListGaps", Need::Token(Role::Analyst)),
+    ("/footpath.v1.QueryService/ListReconciliations", Need::Token(Role::Analyst)),
     ("/footpath.v1.QueryService/ListFunnelPersons", Need::Token(Role::Analyst)),
     ("/footpath.v1.QueryService/ExplainFunnel", Need::Token(Role::Analyst)),
     ("/footpath.v1.QueryService/QueryMetric", Need::Token(Role::Viewer)),

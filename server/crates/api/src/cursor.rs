@@ -84,6 +84,8 @@ pub enum Kind {
     FunnelPersons = 30,
     /// Pages of sessions.
     Sessions = 31,
+    /// Pages of reconciliations.
+    Reconciliations = 32,
     /// A metric's numbers.
     WatchedMetric = 40,
     /// Numbers of sessions.

@@ -22,6 +22,7 @@ use crate::status::{invalid, query, store, unavailable};
 
 mod funnel;
 mod metric;
+mod reconciliations;
 
 pub(crate) use metric::{percentiles, unit};
 
@@ -244,6 +245,14 @@ impl v1::query_service_server::QueryService for QueryApi {
         let gaps = gaps.into_iter().map(|(_, gap)| gap_message(gap)).collect();
         let missing = ingest.missing(project.number);
         Ok(Response::new(v1::ListGapsResponse { gaps, missing, next_page_token }))
+    }
+
+    async fn list_reconciliations(
+        &self,
+        request: Request<v1::ListReconciliationsRequest>,
+    ) -> Result<Response<v1::ListReconciliationsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.reconciliations(&project, request.get_ref())
     }
 }
 

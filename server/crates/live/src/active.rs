@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LiveError;
 use crate::hub::{Numbers, Progress};
+use crate::reconciliation::Figures;
 use crate::view::{Counted, Seen, View, Wants, left_out};
 
 /// A clock that goes back by less than this is waited for.
@@ -136,6 +137,7 @@ impl View for ActiveView {
 
     fn restore(&mut self, mut copied: &[u8]) -> Option<()> {
         self.users = ActiveUsers::decode(&mut copied).ok()?;
+        self.now_us = self.users.now_us();
         copied.is_empty().then_some(())
     }
 
@@ -145,6 +147,13 @@ impl View for ActiveView {
 
     fn touch(&mut self) {
         self.changed = true;
+    }
+
+    fn figures(&self, _now_us: i64) -> Figures {
+        let active = self.users.active();
+        let named =
+            [("5 minutes", active.five_minutes), ("30 minutes", active.half_hour), ("today", active.today)];
+        named.into_iter().map(|(name, persons)| (name.to_owned(), persons.to_string())).collect()
     }
 
     fn numbers(&self) -> Numbers {

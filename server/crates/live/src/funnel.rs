@@ -14,6 +14,7 @@ use crate::LiveError;
 use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Numbers, Progress, Slice};
 use crate::lens::Lens;
 use crate::reading::{Persons, units_of};
+use crate::reconciliation::Figures;
 use crate::stale::Stale;
 use crate::table::{State, Table, Unit, decode};
 use crate::values::Values;
@@ -372,6 +373,25 @@ impl View for FunnelView {
 
     fn touch(&mut self) {
         self.book.changed = true;
+    }
+
+    fn figures(&self, _now_us: i64) -> Figures {
+        let values = self.lens.values();
+        let all = (String::new(), self.book.totals.all());
+        // Which values are kept apart depends on the order of arrival once there are too many.
+        let apart = self.book.totals.by_value().filter(|_| !values.overflow());
+        let by_value = apart.map(|(value, totals)| (format!("{:?} ", values.value(value)), totals));
+        let mut figures = Figures::new();
+        for (value, totals) in std::iter::once(all).chain(by_value) {
+            for (step, reached) in totals.reached().iter().enumerate().filter(|(_, reached)| **reached > 0) {
+                figures.insert(format!("{value}step {}", step + 1), reached.to_string());
+            }
+            let took: Vec<_> = totals.took().counts().collect();
+            if !took.is_empty() {
+                figures.insert(format!("{value}conversion time"), format!("{took:?}"));
+            }
+        }
+        figures
     }
 
     fn numbers(&self) -> Numbers {

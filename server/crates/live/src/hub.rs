@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
 
+use crate::reconciliation::Reconciliations;
 use crate::shape::Shape;
 use crate::view::ViewKey;
 
@@ -272,6 +273,7 @@ pub struct Hub {
     read: watch::Sender<Progress>,
     complete: watch::Sender<Progress>,
     starting: AtomicUsize,
+    reconciliations: Reconciliations,
 }
 
 impl Hub {
@@ -284,6 +286,7 @@ impl Hub {
             read: watch::Sender::new(Progress::default()),
             complete: watch::Sender::new(Progress::default()),
             starting: AtomicUsize::new(0),
+            reconciliations: Reconciliations::default(),
         }
     }
 
@@ -386,6 +389,11 @@ impl Hub {
     /// [`Hub::read`] is above 0.
     pub fn starting(&self) -> usize {
         self.starting.load(Ordering::Acquire)
+    }
+
+    /// What was compared with stored events.
+    pub fn reconciliations(&self) -> &Reconciliations {
+        &self.reconciliations
     }
 
     pub(crate) fn publish_starting(&self, views: usize) {

@@ -16,6 +16,7 @@ mod metric;
 mod project;
 mod readers;
 mod reading;
+mod reconciliation;
 mod session_measures;
 mod sessions;
 mod shape;
@@ -33,6 +34,7 @@ pub use hub::{
 };
 pub use imager::ImageOptions;
 pub use reading::Ledger;
+pub use reconciliation::{Reconciliation, Reconciliations};
 pub use shape::{Shape, ShapeError};
 pub use view::{Counted, ViewKey};
 pub use worker::{KnownProject, Live, LiveParts, ProjectNames};

@@ -14,6 +14,7 @@ use crate::LiveError;
 use crate::blob;
 use crate::hub::{CAUSES, Cause, MetricNumbers, Numbers, Progress};
 use crate::reading::{Units, columns_for, go_on, seen, units_of};
+use crate::reconciliation::{Figures, of_table};
 use crate::shape::Shape;
 use crate::stale::Stale;
 use crate::terms::Terms;
@@ -341,6 +342,16 @@ impl View for MetricView {
 
     fn numbers(&self) -> Numbers {
         Numbers::None
+    }
+
+    fn figures(&self, now_us: i64) -> Figures {
+        let mut figures = Figures::new();
+        for shape in Shape::compared(None) {
+            if let Some(Numbers::Metric(numbers)) = self.answer(&shape, now_us) {
+                of_table(&format!("{:?}", shape.unit), &numbers.table, &mut figures);
+            }
+        }
+        figures
     }
 
     fn revision(&self) -> u64 {

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::LiveError;
 use crate::blob;
-use crate::hub::{Numbers, Progress, SESSION_CHANGES, SessionEventKind};
+use crate::hub::{Numbers, Progress, SESSION_CHANGES, SessionEventKind, SessionNumbers};
 use crate::reading::{Persons, Sees, units_of};
+use crate::reconciliation::{Figures, of_table};
 use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
 use crate::stale::Stale;
@@ -613,6 +614,23 @@ impl View for SessionsView {
 
     fn numbers(&self) -> Numbers {
         Numbers::None
+    }
+
+    fn figures(&self, now_us: i64) -> Figures {
+        let mut figures = Figures::from([("open".to_owned(), self.book.open.to_string())]);
+        let metrics = self.counted.metrics.iter().map(|metric| Some(metric.definition.id.as_str()));
+        for shape in metrics.chain([None]).flat_map(Shape::compared) {
+            let prefix = format!("{} {:?}", shape.metric.as_deref().unwrap_or("sessions"), shape.unit);
+            match self.answer(&shape, now_us) {
+                Some(Numbers::Metric(numbers)) => of_table(&prefix, &numbers.table, &mut figures),
+                Some(Numbers::Sessions(numbers)) => {
+                    let own = SessionNumbers { changes: [0; SESSION_CHANGES], ..*numbers };
+                    figures.insert(prefix, format!("{own:?}"));
+                }
+                _ => {}
+            }
+        }
+        figures
     }
 
     fn revision(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use footpath_engine::metric::Layout;
 use footpath_model::calendar::{CalendarError, CalendarUnit, buckets};
-use footpath_model::range::{Range, RangeError};
+use footpath_model::range::{Range, RangeError, RollingUnit};
 
 /// Most columns of one shape.
 pub const MAX_COLUMNS: usize = 1_500;
@@ -80,6 +80,18 @@ impl Shape {
         Ok(Laid { from_us, to_us, layout: Layout { spans, starts_us } })
     }
 
+    /// The shapes that are compared with stored events: the last month by days, and two days by hours.
+    pub fn compared(metric: Option<&str>) -> [Self; 2] {
+        let shape = |n, unit| Self {
+            metric: metric.map(str::to_owned),
+            range: Range::Last { n, unit: RollingUnit::Days },
+            zone: String::new(),
+            unit: Some(unit),
+            top: 1_000,
+        };
+        [shape(31, CalendarUnit::Day), shape(2, CalendarUnit::Hour)]
+    }
+
     /// Something that changes whenever the range moves by what can be seen.
     pub fn minute(&self, now_us: i64) -> i64 {
         if self.range.moves() { now_us.div_euclid(MINUTE_US) } else { 0 }
@@ -88,8 +100,6 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use footpath_model::range::RollingUnit;
-
     use super::*;
 
     fn shape(range: Range, unit: Option<CalendarUnit>) -> Shape {

@@ -16,6 +16,7 @@ use crate::active::{ActiveView, CountedActive};
 use crate::funnel::FunnelView;
 use crate::hub::{FunnelNumbers, Numbers, Progress};
 use crate::metric::MetricView;
+use crate::reconciliation::Figures;
 use crate::sessions::{CountedSessions, SessionsView};
 use crate::shape::Shape;
 
@@ -224,6 +225,9 @@ pub trait View: Send {
     fn touch(&mut self);
     /// The numbers as they stand; none of views that are looked at in shapes.
     fn numbers(&self) -> Numbers;
+    /// The numbers by what they are, to be compared with those of another view of the same: as of `now_us`, to which both
+    /// have advanced.
+    fn figures(&self, now_us: i64) -> Figures;
     /// Grows with every change that a shape could show.
     fn revision(&self) -> u64 {
         0

@@ -22,6 +22,7 @@ use crate::project::ProjectLive;
 use crate::readers::{Done, Job, Readers};
 use crate::reading::{Fill, Filled, Ledger, READ_BYTES, follow};
 use crate::view::{Brought, Context, Counted, View, ViewKey};
+use reconcile::Checks;
 
 /// How long the worker waits for something new: the resolution of a rolling range's edge.
 const IDLE: Duration = Duration::from_millis(5);
@@ -80,6 +81,8 @@ pub struct LiveParts {
     pub ledger: Ledger,
     /// Where images lie; without, every start folds everything.
     pub images: Option<ImageOptions>,
+    /// In which time every view is compared once with stored events; `None` is never.
+    pub reconcile: Option<Duration>,
 }
 
 /// The running worker; stops when dropped.
@@ -152,6 +155,7 @@ struct Worker {
     /// When views that are wrong as a whole may be folded again.
     refills: HashMap<(u32, ViewKey), Refill>,
     answers: Answers,
+    checks: Checks,
     /// Views that the start found without numbers, until they have them.
     starting: HashSet<(u32, ViewKey)>,
     readings: u64,
@@ -163,9 +167,10 @@ struct Worker {
 
 impl Worker {
     fn new(parts: LiveParts) -> std::io::Result<Self> {
-        let LiveParts { log, stored, hub, clock, known, names, ledger, images } = parts;
+        let LiveParts { log, stored, hub, clock, known, names, ledger, images, reconcile } = parts;
         let readers = Readers::start(&stored, &log, &hub, &ledger)?;
         let live_from = log.durable_end();
+        let checks = Checks::new(reconcile, clock.now_us());
         Ok(Self {
             log,
             stored,
@@ -183,6 +188,7 @@ impl Worker {
             demanded: Demanded { changed: true, ..Demanded::default() },
             refills: HashMap::new(),
             answers: Answers::default(),
+            checks,
             starting: HashSet::new(),
             readings: 0,
             progress: Progress { position: live_from, processed_us: 0 },
@@ -287,6 +293,7 @@ impl Worker {
         self.join_filled();
         self.follow_demand(now_us);
         self.fold_again(now_us);
+        self.reconcile(now_us);
         self.ask_for_readings();
         self.publish(false);
         if let Some(imager) = &mut self.imager {
@@ -477,6 +484,7 @@ impl Worker {
         if self.projects.get_mut(&number).and_then(|project| project.remove(key)).is_some() {
             self.abort_image();
         }
+        self.hub.reconciliations().forget(number, key);
         self.hub.end(number, key);
     }
 
@@ -496,6 +504,8 @@ impl Worker {
             now_us: self.clock.now_us(),
             cancelled: Arc::new(AtomicBool::new(false)),
         });
+        // Whoever waits for numbers comes first.
+        self.checks.put_off(job.now_us);
         self.publish_percent(&job, 0);
         let key = (number, job.key());
         let before = self.filling.insert(key, Filling { job: Arc::clone(&job), filled: None });
@@ -520,6 +530,9 @@ impl Worker {
                 Done::Read { project, view, number, brought } => self.read(project, &view, number, brought),
                 Done::Percent { job, percent } if self.is_wanted(&job) => self.publish_percent(&job, percent),
                 Done::Filled { job, filled } if self.is_wanted(&job) => self.filled(&job, *filled),
+                Done::Filled { job, filled } if self.checks.is_own(&job) => {
+                    self.checks.filled(*filled, self.clock.now_us());
+                }
                 Done::Percent { .. } | Done::Filled { .. } => {}
             }
         }
@@ -642,6 +655,8 @@ fn pause(stop: &AtomicBool) -> bool {
     std::thread::sleep(PAUSE);
     stop.load(Ordering::SeqCst)
 }
+
+mod reconcile;
 
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,11 @@ impl ActiveUsers {
         self.active
     }
 
+    /// The moment last moved to, microseconds since 1970.
+    pub fn now_us(&self) -> i64 {
+        self.now_s * SECOND_US
+    }
+
     /// How many persons are remembered.
     pub fn len(&self) -> usize {
         self.last_s.len()

@@ -34,6 +34,7 @@ use crate::view::Seen;
 
 mod metrics;
 mod power_losses;
+mod reconcile;
 
 const PROJECT: &str = "shop";
 const SECOND: i64 = 1_000_000;
@@ -445,6 +446,7 @@ fn worker(
         names: Box::new(|_| Ok(Some(PROJECT.into()))),
         ledger: Arc::new(|_| Ok(Vec::new())),
         images: Some(images),
+        reconcile: None,
     })
     .unwrap();
     worker.restore().unwrap();

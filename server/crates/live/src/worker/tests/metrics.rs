@@ -270,7 +270,7 @@ fn pair(measured: &Measured) -> Pair {
     }
 }
 
-fn with_metrics() -> impl Strategy<Value = Op> {
+pub fn with_metrics() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => op(),
         2 => (0_u8..3, 0_u8..KINDS).prop_map(|(metric, kind)| Op::PutMetric { metric, kind }),
@@ -297,5 +297,6 @@ proptest! {
         bench.check_metrics(&minutes, Some(CalendarUnit::Minute));
         bench.run(&Op::Wait { seconds: 100 });
         bench.check_metrics(&Range::Today, Some(CalendarUnit::Hour));
+        bench.reconcile_all();
     }
 }
