@@ -23,6 +23,8 @@ pub(super) struct Checks {
     /// In which time each view is compared once; `None` is never.
     pub(super) every: Option<Duration>,
     next_us: i64,
+    /// How long it rests until then: no longer, should the clock have been ahead.
+    rest_us: i64,
     last: Option<(u32, ViewKey)>,
     under_way: Option<Check>,
 }
@@ -37,8 +39,17 @@ struct Check {
 impl Checks {
     /// The first comparison comes after a while.
     pub(super) fn new(every: Option<Duration>, now_us: i64) -> Self {
-        let first_us = every.map_or(0, |every| (every.as_micros() as i64).min(SOON_US));
-        Self { every, next_us: now_us + first_us, ..Self::default() }
+        let mut checks = Self { every, ..Self::default() };
+        checks.rest(now_us, every.map_or(0, |every| (every.as_micros() as i64).min(SOON_US)));
+        checks
+    }
+
+    fn rest(&mut self, now_us: i64, rest_us: i64) {
+        (self.next_us, self.rest_us) = (now_us.saturating_add(rest_us), rest_us);
+    }
+
+    fn rests(&self, now_us: i64) -> bool {
+        (1..=self.rest_us).contains(&(self.next_us - now_us))
     }
 
     /// Whether a back-fill is one of these.
@@ -65,7 +76,7 @@ impl Checks {
     pub(super) fn put_off(&mut self, now_us: i64) {
         if let Some(check) = self.under_way.take() {
             check.job.cancelled.store(true, Ordering::Relaxed);
-            self.next_us = now_us + SOON_US;
+            self.rest(now_us, SOON_US);
         }
     }
 }
@@ -77,7 +88,7 @@ impl Worker {
         if ready.is_some_and(|filled| filled.position <= self.progress.position) {
             self.finish_check(now_us);
         } else if self.checks.under_way.is_none() && self.checks.every.is_some() {
-            let due = now_us >= self.checks.next_us && self.filling.is_empty();
+            let due = !self.checks.rests(now_us) && self.filling.is_empty();
             if due && self.progress.position >= self.live_from {
                 self.begin_check(now_us);
             }
@@ -125,14 +136,14 @@ impl Worker {
                 Ok(position) => filled.position = position,
                 Err(error) => {
                     tracing::warn!(%error, "stored events cannot be compared with live numbers");
-                    self.checks.next_us = now_us + SOON_US;
+                    self.checks.rest(now_us, SOON_US);
                     return;
                 }
             }
         }
         let views = self.projects.values_mut().map(|project| project.views().count()).sum::<usize>() as i64;
         let every_us = self.checks.every.map_or(0, |every| every.as_micros() as i64) / views.max(1);
-        self.checks.next_us = now_us + every_us.max(REST * (now_us - begun_us));
+        self.checks.rest(now_us, every_us.max(REST * (now_us - begun_us)));
         let Some(mut stored) = filled.scratch.remove(&key) else { return };
         let Some(live) = self.view(number, &key) else { return };
         if live.counted() != stored.counted() {
@@ -141,7 +152,7 @@ impl Worker {
         [live, stored.as_mut()].into_iter().for_each(|view| view.advance(now_us, at));
         let live = self.view(number, &key);
         if live.is_none_or(|live| live.complete(at) != at) || stored.complete(at) != at {
-            self.checks.next_us = now_us + SOON_US;
+            self.checks.rest(now_us, SOON_US);
             return;
         }
         self.compare_views(number, key, stored, at, now_us);
