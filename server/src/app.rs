@@ -86,6 +86,7 @@ impl App {
             codes: OneTimeCodes::new(Box::new(random_fill)),
             cursors,
             watches: footpath_api::live::Watches::default(),
+            recounts: footpath_api::recount::Recounts::default(),
             budgets: Budgets::new(config.body_memory),
             metrics: Arc::default(),
             drain: CancellationToken::new(),

@@ -254,7 +254,29 @@ async fn metrics_sessions_and_active_persons_move_as_events_come() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_followed_says_so_and_a_metric_ends_with_its_definition() {
+async fn a_conversion_is_counted_again_while_it_is_watched() {
+    let shop = Shop::open().await;
+    let step = |name: &str| v1::FunnelStep { events: vec![name.into()], ..v1::FunnelStep::default() };
+    let hour = Some(prost_types::Duration { seconds: 3600, nanos: 0 });
+    let (id, steps) = ("checkout".into(), vec![step("view"), step("cart")]);
+    let funnel = v1::Funnel { id, steps, window: hour, ..v1::Funnel::default() };
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(funnel) };
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    let conversion = v1::FunnelConversion { funnel_id: "checkout".into(), step: 0 };
+    let measure = Some(v1::metric::Measure::Conversion(conversion));
+    shop.define(v1::Metric { id: "converted".into(), measure, ..v1::Metric::default() }).await;
+    shop.send(vec![event("ann", "view", 30), event("bob", "view", 20)]).await;
+    let mut watched =
+        shop.watch(vec![("converted", metric("converted", v1::MetricBucketUnit::Unspecified))]).await;
+    let share = |seen: &Seen| seen.metrics.get("converted").and_then(|own| own.get("")).copied();
+    watched.until("nobody converted", |seen| share(seen) == Some(0.0)).await;
+    shop.send(vec![event("ann", "cart", 10)]).await;
+    watched.until("one of two did", |seen| share(seen) == Some(0.5)).await;
+}
+
+#[tokio::test]
+async fn a_metric_that_is_unknown_says_so_and_a_metric_ends_with_its_definition() {
     let shop = Shop::open().await;
     let measure = events(v1::MetricAggregate::Count);
     shop.define(v1::Metric { id: "all".into(), measure, ..v1::Metric::default() }).await;

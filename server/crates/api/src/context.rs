@@ -48,6 +48,8 @@ pub struct Context {
     pub cursors: crate::cursor::Cursors,
     /// Open watches, for ChangeWatch.
     pub watches: crate::live::Watches,
+    /// Watched metrics that the live path does not follow.
+    pub recounts: crate::recount::Recounts,
     /// Memory for request bodies.
     pub budgets: crate::budget::Budgets,
     /// What is counted.

@@ -20,6 +20,7 @@ mod pieces;
 pub mod projection;
 mod query;
 mod raw;
+pub mod recount;
 mod routes;
 pub mod rows;
 mod settings;

@@ -301,9 +301,9 @@ impl WatchState {
         self.project.number
     }
 
-    /// Its id.
-    pub fn project_id(&self) -> &str {
-        &self.project.id
+    /// The same, with its id.
+    pub fn project_row(&self) -> &Arc<ProjectRow> {
+        &self.project
     }
 
     /// How many subscriptions it carries.

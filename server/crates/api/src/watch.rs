@@ -52,7 +52,7 @@ pub trait Told: Sync {
 /// One subscription to numbers.
 pub struct StateWatch<'a> {
     /// What the services share.
-    pub context: &'a Context,
+    pub context: &'a Arc<Context>,
     /// The watch.
     pub state: &'a WatchState,
     /// The subscription's id.

@@ -454,7 +454,8 @@ impl Worker {
             let key = (number, counted.key());
             // A clock that was ahead for a moment must not make it rest for longer.
             let rest = 1..=MOST_REST_US;
-            let rests = self.refills.get(&key).is_some_and(|refill| rest.contains(&(refill.next_us - now_us)));
+            let rests =
+                self.refills.get(&key).is_some_and(|refill| rest.contains(&(refill.next_us - now_us)));
             if !rests && !self.filling.contains_key(&key) {
                 self.refills.insert(key, Refill { begun_us: now_us, next_us: now_us });
                 self.fill(number, counted, self.progress.position);

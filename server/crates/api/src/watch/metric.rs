@@ -29,11 +29,14 @@ impl Told for MetricWatch<'_> {
             false => ("metric_unknown", "no such metric; ListMetrics names them"),
         };
         let counted = self.counted(watch).ok_or(unknown)?;
-        let followed = followed(&counted);
-        let metric = matches!(followed, Followed::Sessions(_)).then(|| self.metric.to_owned());
-        let not_followed = "metrics made of a funnel's conversion, or of properties of persons or groups, are \
-                            not followed live: ask QueryMetric";
-        let key = followed.view().ok_or(("not_followed", not_followed))?;
+        let (key, metric) = match followed(&counted) {
+            Followed::Alone(key) => (key, None),
+            Followed::Sessions(key) => (key, Some(self.metric.to_owned())),
+            Followed::No => {
+                let (context, project) = (watch.context, watch.state.project_row());
+                return Ok(context.recounts.watch(context, project, counted, self.shape.clone()));
+            }
+        };
         let shape = Shape { metric, ..self.shape.clone() };
         watch.context.hub.shape(watch.state.project(), key, shape).map_err(|error| refused(error, unknown))
     }
@@ -51,7 +54,7 @@ impl Told for MetricWatch<'_> {
 
 impl MetricWatch<'_> {
     fn counted(&self, watch: &StateWatch<'_>) -> Option<CountedMetric> {
-        crate::definitions::find(watch.context, watch.state.project_id(), self.metric).ok()?
+        crate::definitions::find(watch.context, &watch.state.project_row().id, self.metric).ok()?
     }
 
     fn percentiles(&self, watch: &StateWatch<'_>) -> Vec<f64> {
@@ -80,6 +83,7 @@ impl MetricWatch<'_> {
             snapshot.state = v1::DefinitionState::Backfilling.into();
             return Message::MetricSnapshot(snapshot);
         };
+        snapshot.recounted = counted.as_ref().is_some_and(|counted| followed(counted) == Followed::No);
         let percentiles = counted.as_ref().map(percentiles).unwrap_or_default();
         let one = |series: &MetricSeries| metric_series(series, &percentiles);
         let total = one(&numbers.table.total);
