@@ -14,7 +14,7 @@ use footpath_query::{Project, Source};
 use crate::data::Event;
 
 pub const PROJECT: Project<'static> = Project { number: 1, id: "set" };
-const FRAME: usize = 400;
+pub const FRAME: usize = 400;
 
 /// A data set, stored.
 pub struct Set {
@@ -49,7 +49,8 @@ impl Set {
     }
 }
 
-fn append(log: &MemoryLog, events: &mut [Event]) {
+/// Appends a batch of events, which get their ids.
+pub fn append(log: &MemoryLog, events: &mut [Event]) {
     let offset = log.durable_end();
     let encoded: Vec<_> = events
         .iter_mut()
