@@ -313,3 +313,24 @@ proptest! {
         bench.reconcile_all();
     }
 }
+
+#[test]
+fn persons_with_more_sessions_than_are_kept_become_one() {
+    let mut bench = Bench::new();
+    bench.run(&Op::Settings { gap_minutes: 1 });
+    bench.run(&Op::PutMetric { metric: 0, kind: 5 });
+    bench.run(&Op::PutMetric { metric: 1, kind: 6 });
+    let days = Range::Last { n: 3, unit: RollingUnit::Days };
+    bench.check_metrics(&days, None);
+    // Each has four sessions; together they have four of two events.
+    for second in [0, 100, 200, 300] {
+        bench.run(&Op::Event { anonymous: 0, user: 0, name: 0, second });
+        bench.run(&Op::Event { anonymous: 1, user: 2, name: 1, second: second + 30 });
+        bench.run(&Op::Step);
+    }
+    bench.run(&Op::Merge { from: "a0", into: "u2" });
+    bench.run(&Op::Event { anonymous: 1, user: 2, name: 1, second: 15 });
+    bench.check_metrics(&days, None);
+    bench.run(&Op::Stop);
+    bench.check_metrics(&days, None);
+}
