@@ -331,6 +331,7 @@ fn persons_with_more_sessions_than_are_kept_become_one() {
     bench.run(&Op::Merge { from: "a0", into: "u2" });
     bench.run(&Op::Event { anonymous: 1, user: 2, name: 1, second: 15 });
     bench.check_metrics(&days, None);
+    assert!(bench.worker.refills.is_empty(), "the two are read again, not everybody");
     bench.run(&Op::Stop);
     bench.check_metrics(&days, None);
 }
