@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the server with everything embedded.
-    Serve(config::Config),
+    Serve(Box<config::Config>),
     Demo(demo::Args),
     Send(tools::send::Args),
     Apply(tools::apply::Args),

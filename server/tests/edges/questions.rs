@@ -328,6 +328,24 @@ async fn definitions_follow_segments_and_settings() {
     assert_eq!((answer.reached, answer.version), (vec![2, 0, 0], 3));
     let answer = shop.funnel(v1::Funnel { include_internal: true, ..checkout() }).await;
     assert_eq!(answer.reached, [3, 2, 1]);
+    // What is left out interrupts nobody.
+    let ping = with_property(event("dora", "ping", 5), "bot", text("yes"));
+    let visit = vec![event("dora", "view", 0), ping, event("dora", "cart", 10)];
+    let sent = v1::IngestRequest { historical: true, ..batch(visit) };
+    let mut ingest = IngestServiceClient::new(shop.channel.clone());
+    ingest.ingest(with(&shop._server.key, sent)).await.unwrap();
+    for (include_internal, reached) in [(false, [3, 2]), (true, [4, 2])] {
+        let (order, steps) = (v1::FunnelOrder::Strict.into(), vec![step("view"), step("cart")]);
+        let answer = shop.funnel(v1::Funnel { include_internal, order, steps, ..checkout() }).await;
+        assert_eq!(answer.reached, reached, "{include_internal}");
+    }
+    for (include_internal, events) in [(false, 2), (true, 3)] {
+        let project = PROJECT.into();
+        let person = "bob".into();
+        let asked = v1::ListSessionsRequest { project, person, include_internal, ..Default::default() };
+        let sessions = query.list_sessions(with(&shop.admin, asked)).await.unwrap().into_inner().sessions;
+        assert_eq!(sessions.iter().map(|session| session.events).sum::<u64>(), events, "{sessions:?}");
+    }
 }
 
 #[tokio::test]

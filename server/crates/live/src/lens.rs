@@ -93,7 +93,7 @@ impl Lens {
             Some(name) => self.names[name].1.mask(&seen.facts),
             None => self.matcher.mask(seen.name, &seen.facts),
         };
-        if mask == 0 && !self.sees_all {
+        if mask == 0 && !(self.sees_all && self.matcher.counts(&seen.facts)) {
             return None;
         }
         let unit = match &self.group {

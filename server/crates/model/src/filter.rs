@@ -316,6 +316,8 @@ pub const EXCLUSION_BIT: u32 = crate::definition::MAX_STEPS as u32;
 #[derive(Debug, Clone)]
 pub struct StepMatcher {
     by_name: HashMap<String, NameSteps>,
+    /// What holds for everything but internal traffic.
+    left_out: Option<Test>,
 }
 
 /// What one event name can be: bits, each with what has to hold.
@@ -348,7 +350,8 @@ impl StepMatcher {
         let filters = definition.steps.iter().flat_map(|step| &step.filters);
         // What has to hold at the entry is decided there: at the first step.
         let of_entry: Vec<_> = filters.filter(at_entry).cloned().collect();
-        let mut matcher = Self { by_name: HashMap::new() };
+        let left_out_test = left_out.as_ref().map(Test::new).transpose()?;
+        let mut matcher = Self { by_name: HashMap::new(), left_out: left_out_test };
         for (i, step) in definition.steps.iter().enumerate() {
             let own = step.filters.iter().filter(|filter| !at_entry(filter));
             let entry = of_entry.iter().filter(|_| i == 0);
@@ -379,6 +382,12 @@ impl StepMatcher {
         self.by_name.get(name).map_or(0, |steps| steps.mask(facts))
     }
 
+    /// Whether an event is there at all for this funnel: internal traffic is not, and neither interrupts a chain nor belongs
+    /// to a session.
+    pub fn counts(&self, facts: &Facts<'_>) -> bool {
+        self.left_out.as_ref().is_none_or(|test| test.holds(facts))
+    }
+
     /// The names that match at all, each with its steps.
     pub fn names(&self) -> impl Iterator<Item = (&str, &NameSteps)> {
         self.by_name.iter().map(|(name, steps)| (name.as_str(), steps))
@@ -386,7 +395,8 @@ impl StepMatcher {
 
     /// What it reads beside names.
     pub fn needs(&self) -> Needs {
-        self.by_name.values().map(NameSteps::needs).fold(Needs::default(), Needs::and)
+        let left_out = self.left_out.iter().map(Test::needs);
+        self.by_name.values().map(NameSteps::needs).chain(left_out).fold(Needs::default(), Needs::and)
     }
 }
 

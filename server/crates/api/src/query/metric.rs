@@ -85,16 +85,21 @@ impl QueryApi {
             return Err(invalid("query_invalid", what));
         }
         let limit = crate::page_size(request.page_size);
-        let asked_for = [request.person.as_str(), &from_us.to_string(), &to_us.to_string()];
+        let with_internal = if request.include_internal { "internal" } else { "" };
+        let asked_for = [request.person.as_str(), &from_us.to_string(), &to_us.to_string(), with_internal];
         let scope = Scope::new(Kind::Sessions, project.number, &asked_for);
         let after = self.context.cursors.open_page(&scope, &request.page_token)?;
         let after = after.split_once('.').and_then(|(at, who)| Some((at.parse().ok()?, who.parse().ok()?)));
+        let settings = crate::settings::of(&self.context, &project.id)?;
+        let internal = settings.internal.filter(|_| !request.include_internal);
         let person = request.person;
         let answer = self
             .asked(project)?
             .answer(move |source| {
                 let person = Some(person.as_str()).filter(|person| !person.is_empty());
-                footpath_query::sessions(source, &SessionsQuery { person, from_us, to_us, after, limit })
+                let internal = internal.as_ref();
+                let query = SessionsQuery { person, from_us, to_us, after, limit, internal };
+                footpath_query::sessions(source, &query)
             })
             .await?;
         let next =

@@ -104,12 +104,12 @@ impl<'a> Prepared<'a> {
 
     /// The event as the general kernel sees it; `None` if it does not matter.
     pub(crate) fn event(&self, row: &StoredRow<'_>) -> Option<FunnelEvent> {
-        let mask = self.mask(row);
-        if mask == 0 && self.names.is_some() {
-            return None;
-        }
         let known = self.properties.of(self.person(row));
         let facts = Facts { entities: Some(&known), ..facts(row) };
+        let mask = self.matcher.mask(row.name, &facts);
+        if mask == 0 && (self.names.is_some() || !self.matcher.counts(&facts)) {
+            return None;
+        }
         let value = |breakdown: &Selector| self.values.number(breakdown.text(&facts).as_deref());
         Some(FunnelEvent {
             time_us: row.head.time_us,

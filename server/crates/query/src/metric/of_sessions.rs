@@ -1,19 +1,16 @@
 //! Metrics of sessions, by the time of their beginning.
 
 use footpath_engine::metric::{ItemValue, MetricKind};
-use footpath_engine::{ActorKey, IdentityGraph, Session};
-use footpath_history::{Columns, StoredRow};
+use footpath_engine::{IdentityGraph, Session};
+use footpath_history::StoredRow;
 use footpath_model::control::CountedMetric;
 use footpath_model::definition::SessionAggregate;
-use footpath_model::filter::{Facts, Test};
 use footpath_model::props::Value;
 
 use super::sets::Sets;
-use super::terms::{left_out, quantiles};
+use super::terms::quantiles;
 use super::{Cut, Measuring, Rows, Table};
-use crate::entities::{Properties, Wanted};
-use crate::funnel::facts;
-use crate::sessions::{EventNames, Reading, SessionsQuery, each_persons_sessions};
+use crate::sessions::{Counts, EventNames, Reading, SessionsQuery, each_persons_sessions};
 use crate::values::Values;
 use crate::{QueryError, Source};
 
@@ -29,10 +26,8 @@ pub(super) struct OfSessions<'a> {
     source: &'a Source<'a>,
     aggregate: &'a SessionAggregate,
     by: Option<By>,
-    /// What an event has to fulfil; others are in no session.
-    counts: Option<Test>,
+    counts: Counts,
     graph: IdentityGraph,
-    properties: Properties,
     values: Values,
 }
 
@@ -42,31 +37,17 @@ impl<'a> OfSessions<'a> {
         counted: &'a CountedMetric,
         aggregate: &'a SessionAggregate,
     ) -> Result<Self, QueryError> {
-        let left_out = left_out(counted);
-        let mut wanted = Wanted::default();
-        left_out.iter().for_each(|filter| wanted.filter(filter));
+        let internal = counted.internal.as_ref().filter(|_| !counted.definition.include_internal);
         let graph = source.identity(None)?;
         let breakdown = counted.definition.breakdown.as_ref();
         Ok(Self {
             source,
             aggregate,
             by: breakdown.map(|by| if by.property == "exit_event" { By::Exit } else { By::Entry }),
-            counts: left_out.as_ref().map(Test::new).transpose()?,
-            properties: Properties::read(source, &graph, &wanted)?,
+            counts: Counts::new(source, &graph, internal)?,
             graph,
             values: Values::default(),
         })
-    }
-
-    fn counts(&self, row: &StoredRow<'_>) -> bool {
-        let Some(test) = &self.counts else { return true };
-        let known = self.properties.of(self.graph.canonical(ActorKey(row.head.actor_key)).0);
-        test.holds(&Facts { entities: Some(&known), ..facts(row) })
-    }
-
-    fn columns(&self) -> Columns {
-        let needs = self.counts.as_ref().map(Test::needs).unwrap_or_default();
-        Columns { properties: needs.properties, rest: needs.context || needs.groups, ids: false }
     }
 
     fn kinds(&self) -> Vec<MetricKind> {
@@ -112,9 +93,11 @@ impl Measuring for OfSessions<'_> {
             to_us: cut.end_us(),
             after: None,
             limit: 0,
+            internal: None,
         };
-        let keep = |row: &StoredRow<'_>| self.counts(row);
-        let reading = Reading { graph: &self.graph, names: &names, columns: self.columns(), keep: &keep };
+        let keep = |row: &StoredRow<'_>| self.counts.holds(&self.graph, row);
+        let reading =
+            Reading { graph: &self.graph, names: &names, columns: self.counts.columns(), keep: &keep };
         let events = each_persons_sessions(self.source, &reading, &query, &mut |person, sessions| {
             for session in &sessions {
                 if let Some(column) = cut.column(session.start_us) {

@@ -11,6 +11,11 @@ use std::collections::{BTreeMap, HashMap};
 use footpath_engine::{ActorKey, IdentityGraph, Session, SessionEvent, fold_person_sessions};
 use footpath_history::{Columns, Scan, StoredRow};
 
+use footpath_model::definition::Filter;
+use footpath_model::filter::{Facts, Test};
+
+use crate::entities::{Properties, Wanted};
+use crate::funnel::facts;
 use crate::ids::{actors_of, name_of, person_names, person_of};
 use crate::units::Units;
 use crate::{QueryError, Read, Source};
@@ -30,6 +35,8 @@ pub struct SessionsQuery<'a> {
     pub after: Option<(i64, u64)>,
     /// At most this many.
     pub limit: usize,
+    /// Internal traffic, which is in no session.
+    pub internal: Option<&'a Filter>,
 }
 
 /// A page of sessions, by their beginning.
@@ -70,7 +77,9 @@ pub fn sessions(source: &Source<'_>, query: &SessionsQuery<'_>) -> Result<Sessio
     let graph = source.identity(None)?;
     let names = EventNames::default();
     let mut page: BTreeMap<(i64, u64), (Session, bool)> = BTreeMap::new();
-    let reading = Reading { graph: &graph, names: &names, columns: Columns::HEAD, keep: &|_| true };
+    let counts = Counts::new(source, &graph, query.internal)?;
+    let keep = |row: &StoredRow<'_>| counts.holds(&graph, row);
+    let reading = Reading { graph: &graph, names: &names, columns: counts.columns(), keep: &keep };
     let events = each_persons_sessions(source, &reading, query, &mut |person, sessions| {
         let last = sessions.len().saturating_sub(1);
         for (i, session) in sessions.iter().enumerate() {
@@ -110,6 +119,40 @@ impl SessionsQuery<'_> {
     /// Whether it began in the span that is asked for.
     fn begins_within(&self, session: &Session) -> bool {
         (self.from_us..self.to_us).contains(&session.start_us)
+    }
+}
+
+/// Which events count: all but internal traffic.
+pub(crate) struct Counts {
+    test: Option<Test>,
+    properties: Properties,
+}
+
+impl Counts {
+    pub(crate) fn new(
+        source: &Source<'_>,
+        graph: &IdentityGraph,
+        internal: Option<&Filter>,
+    ) -> Result<Self, QueryError> {
+        let left_out = internal.map(|internal| Filter::not(internal.clone()));
+        let mut wanted = Wanted::default();
+        left_out.iter().for_each(|filter| wanted.filter(filter));
+        Ok(Self {
+            test: left_out.as_ref().map(Test::new).transpose()?,
+            properties: Properties::read(source, graph, &wanted)?,
+        })
+    }
+
+    pub(crate) fn holds(&self, graph: &IdentityGraph, row: &StoredRow<'_>) -> bool {
+        let Some(test) = &self.test else { return true };
+        let known = self.properties.of(graph.canonical(ActorKey(row.head.actor_key)).0);
+        test.holds(&Facts { entities: Some(&known), ..facts(row) })
+    }
+
+    /// What it looks at.
+    pub(crate) fn columns(&self) -> Columns {
+        let needs = self.test.as_ref().map(Test::needs).unwrap_or_default();
+        Columns { properties: needs.properties, rest: needs.context || needs.groups, ids: false }
     }
 }
 

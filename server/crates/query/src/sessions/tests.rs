@@ -96,6 +96,7 @@ fn sessions_are_listed_by_their_beginning() {
                 to_us: if rng.chance(4) { i64::MAX } else { from_us + rng.below(20) as i64 * HOUR_US },
                 after: None,
                 limit: 3 + rng.below(30) as usize,
+                internal: None,
             };
             let wanted = person.map(|id| world.graph.canonical(key(id)).0);
             let mut expected = naive(&world, &rules, now_us);

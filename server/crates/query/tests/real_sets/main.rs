@@ -233,8 +233,14 @@ fn sessions_of_the_shop_and_the_web_server() {
         let seconds: i64 = exact.iter().map(|s| (s[s.len() - 1].time_us - s[0].time_us) / 1_000_000).sum();
         assert!((averages[0].amount.to_f64() - seconds as f64 / started as f64).abs() < 1e-6);
         exact.sort_by(|a, b| a[0].time_us.cmp(&b[0].time_us));
-        let mut query =
-            SessionsQuery { person: None, from_us: range.0, to_us: range.1, after: None, limit: 1500 };
+        let mut query = SessionsQuery {
+            person: None,
+            from_us: range.0,
+            to_us: range.1,
+            after: None,
+            limit: 1500,
+            internal: None,
+        };
         let mut listed = Vec::new();
         loop {
             let page = sessions(&source, &query).unwrap();
