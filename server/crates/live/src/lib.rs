@@ -3,6 +3,8 @@
 //! The worker is the only owner of the live state. It takes frames in log order, so that its state at a
 //! position is the fold of all stored events below it, and publishes numbers with that position.
 
+mod book;
+mod dependents;
 mod funnel;
 mod hub;
 mod image;

@@ -7,7 +7,7 @@ use footpath_engine::{ActorKey, FunnelEvent, IdentityGraph};
 use footpath_history::{HistoryError, Pinned, Scan, Stored};
 use hashbrown::{HashMap, HashSet};
 
-use super::{columns_for, go_on, seen};
+use super::{Asked, columns_for, go_on, seen, with_entities};
 use crate::lens::Lens;
 
 /// All event times.
@@ -41,15 +41,33 @@ pub fn units_of(units: &[u64], groups: bool, identity: &IdentityGraph) -> Units 
 }
 
 impl Units {
-    fn all(&self) -> Vec<u64> {
+    /// All units.
+    pub fn all(&self) -> Vec<u64> {
         match self {
             Self::Persons(actors) => actors.values().copied().collect::<HashSet<_>>().into_iter().collect(),
             Self::Groups(groups) => groups.iter().copied().collect(),
         }
     }
 
+    /// One half of them, and the other; one unit alone cannot be parted.
+    pub fn halves(&self) -> Vec<Self> {
+        let all = self.all();
+        let first: HashSet<u64> = all[..all.len() / 2].iter().copied().collect();
+        [true, false].map(|wanted| self.only(&|unit| first.contains(&unit) == wanted)).into()
+    }
+
+    fn only(&self, wanted: &dyn Fn(u64) -> bool) -> Self {
+        match self {
+            Self::Persons(actors) => {
+                let own = actors.iter().filter(|(_, person)| wanted(**person));
+                Self::Persons(own.map(|(actor, person)| (*actor, *person)).collect())
+            }
+            Self::Groups(groups) => Self::Groups(groups.iter().copied().filter(|key| wanted(*key)).collect()),
+        }
+    }
+
     /// The actors that have to be read for some of them; `None` means all.
-    fn actors(&self, wanted: &HashSet<u64>) -> Option<StdHashSet<u64>> {
+    pub fn actors(&self, wanted: &HashSet<u64>) -> Option<StdHashSet<u64>> {
         match self {
             Self::Persons(actors) => {
                 let own = actors.iter().filter(|(_, person)| wanted.contains(*person));
@@ -60,7 +78,7 @@ impl Units {
     }
 
     /// The person of an actor.
-    fn person(&self, actor: u64) -> Option<ActorKey> {
+    pub fn person(&self, actor: u64) -> Option<ActorKey> {
         match self {
             Self::Persons(actors) => actors.get(&actor).map(|person| ActorKey(*person)),
             Self::Groups(_) => Some(ActorKey(actor)),
@@ -78,6 +96,8 @@ pub struct Persons {
     pub lens: Lens,
     /// Whose they are.
     pub units: Units,
+    /// What is known of persons and groups, if the view reads that.
+    pub asked: Option<Asked>,
 }
 
 impl Persons {
@@ -207,7 +227,11 @@ impl Reader<'_> {
         };
         self.pinned.scan(&scan, &mut |row| {
             let person = of.person(row.head.actor_key);
-            let found = person.and_then(|person| lens.see(None, &seen(row, person)));
+            let found = person.and_then(|person| {
+                let Some(asked) = &self.of.asked else { return lens.see(None, &seen(row, person)) };
+                let (person, known) = asked.of(person);
+                lens.see(None, &with_entities(seen(row, person), &known))
+            });
             let more = match found {
                 Some((unit, event)) if wanted.contains(&unit) => each(unit, event),
                 _ => true,
