@@ -72,6 +72,12 @@ impl ProjectLive {
         Some(view)
     }
 
+    /// One view, with what is known of persons and groups.
+    pub fn into_view(mut self, key: &ViewKey) -> Option<(Box<dyn View>, Book)> {
+        let at = self.views.iter().position(|(own, _)| own == key)?;
+        Some((self.views.swap_remove(at).1, self.book))
+    }
+
     /// Lets go of what is known of persons and groups and no view reads.
     pub fn tidy(&mut self) {
         if self.book.is_wanted() {

@@ -453,12 +453,12 @@ impl Worker {
             let (log, upto) = (self.log.as_ref(), self.progress.position);
             filled.position = follow(log, number, &mut filled.scratch, filled.position, upto)?;
         }
-        if let Some(mut view) = filled.scratch.remove(key) {
+        if let Some((mut view, book)) = filled.scratch.into_view(key) {
             self.abort_image();
             view.advance(self.clock.now_us(), self.progress);
             view.touch();
             if let Some(project) = self.projects.get_mut(&number) {
-                project.book.adopt(filled.scratch.book);
+                project.book.adopt(book);
                 project.put(view);
                 project.tidy();
             }
