@@ -233,7 +233,8 @@ impl Book {
             let now = book.current(to, id);
             let mut correct = |of: Vec<u64>, own: &Before, others: &Before| {
                 let Some(from_us) = others.from_us else { return };
-                let (owner, key, current) = (owner.clone(), key.clone(), own.current.as_ref() != now.as_deref());
+                let (owner, key, current) =
+                    (owner.clone(), key.clone(), own.current.as_ref() != now.as_deref());
                 corrected.push(Corrected { of, owner, key, from_us, current, since: at });
             };
             correct(moved.ids.iter().map(|id| id.0).collect(), &lost, &won);

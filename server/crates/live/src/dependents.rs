@@ -76,7 +76,8 @@ impl Seers {
         };
         let newest_us = next()?.cast_signed();
         let count = next()?;
-        let units = (0..count).map(|_| Some((next()?, next()?.cast_signed()))).collect::<Option<HashMap<_, _>>>()?;
+        let units =
+            (0..count).map(|_| Some((next()?, next()?.cast_signed()))).collect::<Option<HashMap<_, _>>>()?;
         Some(Self { newest_us, units: (count > 0).then(|| Box::new(units)) })
     }
 
@@ -172,10 +173,14 @@ impl Dependents {
         let concerns = |newest_us: i64| all || late && newest_us >= corrected.from_us;
         let mut units = Vec::new();
         for of in &corrected.of {
-            let Some(seers) = self.seers.get(*of).filter(|seers| concerns(seers.state.newest_us)) else { continue };
+            let Some(seers) = self.seers.get(*of).filter(|seers| concerns(seers.state.newest_us)) else {
+                continue;
+            };
             match &seers.state.units {
                 Some(others) => {
-                    units.extend(others.iter().filter(|(_, newest_us)| concerns(**newest_us)).map(|(unit, _)| *unit));
+                    units.extend(
+                        others.iter().filter(|(_, newest_us)| concerns(**newest_us)).map(|(unit, _)| *unit),
+                    );
                 }
                 None => units.push(*of),
             }

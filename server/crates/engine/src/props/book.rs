@@ -197,9 +197,9 @@ impl PropertyBook {
         let new: Vec<_> = new.map(|(id, owner, key)| (id, owner.clone(), key.to_owned())).collect();
         let new: HashMap<KeyId, KeyId> =
             new.into_iter().map(|(id, owner, key)| (id, self.want(&owner, &key))).collect();
-        let own = histories.into_iter().filter_map(|((entity, key), history)| {
-            new.get(&key).map(|own| ((entity, *own), history))
-        });
+        let own = histories
+            .into_iter()
+            .filter_map(|((entity, key), history)| new.get(&key).map(|own| ((entity, *own), history)));
         self.histories.extend(own);
     }
 

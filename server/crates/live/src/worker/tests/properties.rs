@@ -217,8 +217,12 @@ impl Entities for Naive<'_> {
             Whose::Group(kind, id) => Owned::Group(kind.to_owned(), id.to_owned()),
         };
         let is_before = |done: &&Done| moment.is_none_or(|moment| (done.order.0, done.order.1) <= moment);
-        let mut own: Vec<&Done> =
-            self.done.iter().filter(|done| done.whose == whose && done.key == key).filter(is_before).collect();
+        let mut own: Vec<&Done> = self
+            .done
+            .iter()
+            .filter(|done| done.whose == whose && done.key == key)
+            .filter(is_before)
+            .collect();
         own.sort_by_key(|done| done.order);
         match own.into_iter().fold(None, |value, done| done.operation.after(value)) {
             Some(Kept::Text(text)) => see(&Value::String(&text)),
