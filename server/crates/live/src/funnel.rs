@@ -2,20 +2,25 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use footpath_engine::general::NO_VALUE;
 use footpath_engine::{
-    ActorKey, Change, FunnelEvent, FunnelTotals, Moved, NeedsRefold, Plan, SliceValue, Tallies, UnitFunnel,
+    ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SliceValue,
+    Tallies, UnitFunnel,
 };
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
+use footpath_model::filter::Entities;
 
 use crate::LiveError;
+use crate::book::{Corrected, Read};
+use crate::dependents::Dependents;
 use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Numbers, Progress, Slice};
 use crate::lens::Lens;
-use crate::reading::{Persons, units_of};
+use crate::reading::{Asked, Persons, units_of};
 use crate::reconciliation::Figures;
-use crate::stale::Stale;
+use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, Unit, decode};
 use crate::values::Values;
 use crate::view::{Brought, Context, Counted, Reading, Seen, View, Wants};
@@ -29,6 +34,10 @@ const NAMED: usize = 10;
 /// Events whose units' memory is asked for together. Finding a unit is some reads that each depend on the one before, and
 /// of a million of them each is a miss; side by side, those of many cost little more than those of one.
 const TOGETHER: usize = 32;
+
+/// What a block of an image holds: units, or who sees whose properties.
+const UNITS: u8 = 0;
+const DEPENDENTS: u8 = 1;
 
 /// No entry was queued yet.
 const NEVER: i64 = i64::MIN;
@@ -67,12 +76,15 @@ pub struct FunnelView {
     units: Table<FunnelUnit>,
     stale: Stale<FunnelEvent>,
     waiting: Vec<(u64, FunnelEvent)>,
-    book: Book,
+    /// Units with an event that saw what is no longer known.
+    unsure: Vec<u64>,
+    dependents: Dependents,
+    tallied: Tallied,
 }
 
 /// The numbers, and who changes them next.
 #[derive(Debug)]
-struct Book {
+struct Tallied {
     totals: FunnelTotals,
     causes: [CauseTotal; CAUSES],
     /// The range's beginning, and whether it moves.
@@ -83,7 +95,7 @@ struct Book {
     changed: bool,
 }
 
-impl Book {
+impl Tallied {
     /// Counts a unit for what it is worth now.
     #[inline]
     fn judge(&mut self, plan: &Plan, unit: &mut Unit<FunnelUnit>, cause: Cause) {
@@ -123,7 +135,9 @@ impl FunnelView {
             units: Table::default(),
             stale: Stale::default(),
             waiting: Vec::new(),
-            book: Book {
+            unsure: Vec::new(),
+            dependents: Dependents::new(project, &counted),
+            tallied: Tallied {
                 totals: FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some()),
                 causes: Default::default(),
                 from_us,
@@ -136,6 +150,10 @@ impl FunnelView {
         })
     }
 
+    fn reads_entities(&self) -> bool {
+        !self.dependents.reads().is_empty()
+    }
+
     fn counts_groups(&self) -> bool {
         matches!(self.counted.definition.counting, Counting::Groups(_))
     }
@@ -144,14 +162,14 @@ impl FunnelView {
     #[inline]
     fn apply(&mut self, unit: u64, event: FunnelEvent, at: Progress) {
         let Some(event) = self.stale.take(unit, event) else { return };
-        let (plan, from_us) = (&self.plan, self.book.from_us);
+        let (plan, from_us) = (&self.plan, self.tallied.from_us);
         let known = self.units.change(unit, || new_unit(plan, from_us));
         if known.state.fold.advance(plan, from_us).is_err() {
             return self.stale.mark(unit, at);
         }
         match known.state.fold.apply(plan, event) {
-            Change::InOrder => self.book.judge(plan, known, Cause::Event),
-            Change::Late => self.book.judge(plan, known, Cause::LateEvent),
+            Change::InOrder => self.tallied.judge(plan, known, Cause::Event),
+            Change::Late => self.tallied.judge(plan, known, Cause::LateEvent),
             Change::Duplicate | Change::Irrelevant => {}
             Change::NeedsRefold => self.stale.mark(unit, at),
         }
@@ -161,14 +179,14 @@ impl FunnelView {
     fn join(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
         let lost = self.units.remove(loser.0);
         if let Some(lost) = lost.as_ref().filter(|lost| lost.state.counts != Tallies::None) {
-            self.book.count(Cause::Merge, &lost.state.counts, &Tallies::None);
+            self.tallied.count(Cause::Merge, &lost.state.counts, &Tallies::None);
         }
         let wrong = [self.stale.remove(loser.0), self.stale.remove(winner.0)];
         if let Some(since) = wrong.into_iter().flatten().min() {
             return self.stale.mark(winner.0, since);
         }
         let Some(mut lost) = lost else { return };
-        let (plan, from_us) = (&self.plan, self.book.from_us);
+        let (plan, from_us) = (&self.plan, self.tallied.from_us);
         let winning = self.units.change(winner.0, || new_unit(plan, from_us));
         // Only what begins at the same time can be joined.
         let begins = [&mut lost.state.fold, &mut winning.state.fold].map(|fold| fold.advance(plan, from_us));
@@ -178,7 +196,7 @@ impl FunnelView {
         match UnitFunnel::merge(plan, &lost.state.fold, &winning.state.fold) {
             Ok(joined) => {
                 winning.state.fold = joined;
-                self.book.judge(plan, winning, Cause::Merge);
+                self.tallied.judge(plan, winning, Cause::Merge);
             }
             Err(NeedsRefold) => self.stale.mark(winner.0, at),
         }
@@ -197,26 +215,48 @@ impl FunnelView {
 
     /// The clock was ahead and was set right: who had left by it is counted again.
     fn go_back(&mut self, from_us: i64, at: Progress) {
-        self.book.from_us = from_us;
-        self.book.leaving.clear();
-        let Self { units, book, plan, stale, .. } = self;
+        self.tallied.from_us = from_us;
+        self.tallied.leaving.clear();
+        let Self { units, tallied, plan, stale, .. } = self;
         units.each(|unit| {
             unit.state.leaves_after = NEVER;
             match unit.state.fold.advance(plan, from_us) {
-                Ok(()) => book.judge(plan, unit, Cause::WindowMoved),
+                Ok(()) => tallied.judge(plan, unit, Cause::WindowMoved),
                 Err(NeedsRefold) => stale.mark(unit.key, at),
             }
         });
     }
 
+    /// What a reading asks for properties of persons and groups.
+    fn asked(&self, context: &Context<'_>) -> Option<Asked> {
+        if !self.reads_entities() {
+            return None;
+        }
+        // The units of persons are read with their ids. Those of groups have everybody's: this takes the time of all links,
+        // which is less than that of the reading.
+        let reads_persons = self.dependents.reads_persons();
+        let identity = (self.counts_groups() && reads_persons).then(|| Arc::new(context.identity.clone()));
+        Some(Asked::new(context.known, identity))
+    }
+
+    fn restore_units(&mut self, copied: &[u8]) -> Option<()> {
+        let mut folds: Folds = Vec::new();
+        let read = |bytes: &mut &[u8]| UnitFunnel::decode(&self.plan, bytes).ok();
+        decode(copied, read, |unit, fold| folds.push((unit, fold)))?;
+        for (unit, fold) in folds {
+            self.take_fold(unit, fold, Cause::Definition, Progress::default());
+        }
+        Some(())
+    }
+
     /// Takes what was read up to `at`.
     fn take_fold(&mut self, unit: u64, fold: UnitFunnel, cause: Cause, at: Progress) {
-        let (plan, from_us) = (&self.plan, self.book.from_us);
+        let (plan, from_us) = (&self.plan, self.tallied.from_us);
         let known = self.units.change(unit, || new_unit(plan, from_us));
         known.state.fold = fold;
         known.state.leaves_after = NEVER;
         match known.state.fold.advance(plan, from_us) {
-            Ok(()) => self.book.judge(plan, known, cause),
+            Ok(()) => self.tallied.judge(plan, known, cause),
             // It was read for a range that begins later: the next reading is for this one.
             Err(NeedsRefold) => self.stale.mark(unit, at),
         }
@@ -236,9 +276,21 @@ impl View for FunnelView {
         self.lens.wants()
     }
 
+    fn reads(&self) -> &[Read] {
+        self.dependents.reads()
+    }
+
     #[inline]
     fn take(&mut self, name: usize, seen: &Seen<'_>) {
-        self.waiting.extend(self.lens.see(Some(name), seen));
+        if !self.reads_entities() {
+            return self.waiting.extend(self.lens.see(Some(name), seen));
+        }
+        self.dependents.note(seen);
+        let event = self.lens.see(Some(name), seen);
+        match seen.facts.entities.is_some_and(Entities::take_unknown) {
+            true => self.unsure.extend(self.lens.unit(seen)),
+            false => self.waiting.extend(event),
+        }
     }
 
     fn flush(&mut self, at: Progress) {
@@ -255,6 +307,7 @@ impl View for FunnelView {
         }
         self.waiting = waiting;
         self.waiting.clear();
+        self.unsure.drain(..).for_each(|unit| self.stale.mark_again(unit, at));
     }
 
     fn follow(&mut self, moved: &Moved, at: Progress) {
@@ -268,26 +321,31 @@ impl View for FunnelView {
         }
     }
 
+    fn correct(&mut self, corrected: &Corrected, identity: &IdentityGraph) {
+        let units = self.dependents.units(corrected, identity);
+        units.into_iter().for_each(|unit| self.stale.mark_again(unit, corrected.since));
+    }
+
     fn advance(&mut self, now_us: i64, at: Progress) {
-        if !self.book.moves {
+        if !self.tallied.moves {
             return;
         }
         let Ok((from_us, _)) = self.counted.resolve(now_us) else { return };
-        if from_us < self.book.from_us.saturating_sub(TREMBLE_US) {
+        if from_us < self.tallied.from_us.saturating_sub(TREMBLE_US) {
             return self.go_back(from_us, at);
         }
-        if from_us <= self.book.from_us {
+        if from_us <= self.tallied.from_us {
             return;
         }
-        self.book.from_us = from_us;
-        while let Some(Reverse((moment, key))) = self.book.leaving.peek().copied() {
+        self.tallied.from_us = from_us;
+        while let Some(Reverse((moment, key))) = self.tallied.leaving.peek().copied() {
             if moment >= from_us {
                 return;
             }
-            self.book.leaving.pop();
+            self.tallied.leaving.pop();
             let Some(unit) = self.units.get(key) else { continue };
             match unit.state.fold.advance(&self.plan, from_us) {
-                Ok(()) => self.book.judge(&self.plan, unit, Cause::WindowMoved),
+                Ok(()) => self.tallied.judge(&self.plan, unit, Cause::WindowMoved),
                 Err(NeedsRefold) => self.stale.mark(key, at),
             }
         }
@@ -299,17 +357,18 @@ impl View for FunnelView {
 
     fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading> {
         let units = self.stale.begin(number, upto)?;
-        let persons = Persons {
+        let mut persons = Persons {
             project: context.project,
             upto: upto.position,
             lens: self.lens.clone(),
             units: units_of(&units, self.counts_groups(), context.identity),
+            asked: self.asked(context),
         };
-        let (plan, from_us) = (self.plan.clone(), self.book.from_us);
+        let (plan, from_us) = (self.plan.clone(), self.tallied.from_us);
         Some(Box::new(move |stored, stop| {
             let new = |_| UnitFunnel::new(&plan, from_us);
             let fold = |fold: &mut UnitFunnel, event| _ = fold.apply(&plan, event);
-            let folds: Folds = persons.fold(stored, stop, &new, &fold)?;
+            let folds: Folds = persons.fold_surely(stored, stop, &new, &fold)?;
             Ok(Box::new(folds) as Brought)
         }))
     }
@@ -317,11 +376,12 @@ impl View for FunnelView {
     fn read(&mut self, number: u64, brought: Brought) {
         let Ok(folds) = brought.downcast::<Folds>() else { return };
         for (unit, fold) in *folds {
-            let Some((upto, later)) = self.stale.finish(number, unit) else { continue };
+            let Some(Finished { upto, later, again }) = self.stale.finish(number, unit) else { continue };
             self.take_fold(unit, fold, Cause::LateEvent, upto);
             for event in later {
                 self.apply(unit, event, upto);
             }
+            again.into_iter().for_each(|since| self.stale.mark(unit, since));
         }
     }
 
@@ -339,24 +399,30 @@ impl View for FunnelView {
 
     fn begin_copy(&mut self) {
         self.units.begin_copy();
+        self.dependents.begin_copy();
     }
 
     fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool {
-        self.units.copy_slice(units, out)
+        if self.units.is_copying() {
+            out.push(UNITS);
+            return self.units.copy_slice(units, out) || self.reads_entities();
+        }
+        out.push(DEPENDENTS);
+        self.dependents.copy_slice(units, out)
     }
 
     fn end_copy(&mut self) {
         self.units.end_copy();
+        self.dependents.end_copy();
     }
 
     fn restore(&mut self, copied: &[u8]) -> Option<()> {
-        let mut folds: Folds = Vec::new();
-        let read = |bytes: &mut &[u8]| UnitFunnel::decode(&self.plan, bytes).ok();
-        decode(copied, read, |unit, fold| folds.push((unit, fold)))?;
-        for (unit, fold) in folds {
-            self.take_fold(unit, fold, Cause::Definition, Progress::default());
+        let (kind, copied) = copied.split_first()?;
+        match *kind {
+            UNITS => self.restore_units(copied),
+            DEPENDENTS => self.dependents.restore(copied),
+            _ => None,
         }
-        Some(())
     }
 
     fn values(&self) -> Vec<String> {
@@ -368,18 +434,18 @@ impl View for FunnelView {
     }
 
     fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.book.changed)
+        std::mem::take(&mut self.tallied.changed)
     }
 
     fn touch(&mut self) {
-        self.book.changed = true;
+        self.tallied.changed = true;
     }
 
     fn figures(&self, _now_us: i64) -> Figures {
         let values = self.lens.values();
-        let all = (String::new(), self.book.totals.all());
+        let all = (String::new(), self.tallied.totals.all());
         // Which values are kept apart depends on the order of arrival once there are too many.
-        let apart = self.book.totals.by_value().filter(|_| !values.overflow());
+        let apart = self.tallied.totals.by_value().filter(|_| !values.overflow());
         let by_value = apart.map(|(value, totals)| (format!("{:?} ", values.value(value)), totals));
         let mut figures = Figures::new();
         for (value, totals) in std::iter::once(all).chain(by_value) {
@@ -395,12 +461,12 @@ impl View for FunnelView {
     }
 
     fn numbers(&self) -> Numbers {
-        let all = self.book.totals.all();
+        let all = self.tallied.totals.all();
         let broken_down = self.counted.definition.breakdown.is_some();
         Numbers::Funnel(Box::new(FunnelNumbers {
             reached: all.reached().to_vec(),
             took: all.took().clone(),
-            causes: self.book.causes.clone(),
+            causes: self.tallied.causes.clone(),
             slices: if broken_down { self.slices() } else { Vec::new() },
             ..FunnelNumbers::nothing(&self.counted.definition)
         }))
@@ -411,7 +477,7 @@ impl FunnelView {
     /// The largest values by name, and the rest added up.
     fn slices(&self) -> Vec<Slice> {
         let values = self.lens.values();
-        let mut all: Vec<_> = self.book.totals.by_value().collect();
+        let mut all: Vec<_> = self.tallied.totals.by_value().collect();
         all.sort_by_key(|(value, totals)| (Reverse(totals.reached().first().copied()), *value));
         let mut named: Vec<Slice> = Vec::new();
         let mut rest: Option<Slice> = None;

@@ -3,17 +3,19 @@
 //!
 //! ```text
 //! image   magic [8] | version u32 | fold format u16 | incarnation u64 | position u64 | processed_us i64
-//!         projects u32 x (number u32, id, identity graph, views u32 x (counted JSON, values u32 x text,
-//!         stale u64 x (unit u64, position u64, processed_us i64)))
+//!         projects u32 x (number u32, id, identity graph, properties, stale persons, stale groups,
+//!         views u32 x (counted JSON, values u32 x text, stale units))
 //!         blocks x (index u32, len u32, units [len]) | END u32 | crc32c u32
+//! stale   u64 x (unit u64, position u64, processed_us i64)
 //! ```
-//! All little endian; the graph is as the engine encodes it; texts and JSON are a u32 length and bytes; a block's index counts the views above. A newer
+//! All little endian; the graph and the properties are as the engine encodes them; texts and JSON are a u32 length and bytes; a block's index counts the views above. A newer
 //! version is not read.
 
 use footpath_engine::IdentityGraph;
 use footpath_engine::image::FORMAT;
 
 use crate::LiveError;
+use crate::book::Book;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
 use crate::view::{Counted, View, ViewKey};
@@ -23,7 +25,7 @@ mod files;
 pub use files::{ImageWriter, load_newest};
 
 const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8;
 const END: u32 = u32::MAX;
 
@@ -60,20 +62,25 @@ fn put_project(out: &mut Vec<u8>, number: u32, project: &mut ProjectLive, views:
     out.extend_from_slice(&number.to_le_bytes());
     put_bytes(out, project.id.as_bytes());
     project.identity.encode(out);
+    project.book.encode(out);
+    project.book.all_stale().iter().for_each(|stale| put_stale(out, stale));
     put_len(out, project.views().count());
     for (key, view) in project.views() {
         put_bytes(out, &serde_json::to_vec(&view.counted()).unwrap_or_default());
         let values = view.values();
         put_len(out, values.len());
         values.iter().for_each(|text| put_bytes(out, text.as_bytes()));
-        let stale = view.stale();
-        out.extend_from_slice(&(stale.len() as u64).to_le_bytes());
-        for (unit, since) in stale {
-            out.extend_from_slice(&unit.to_le_bytes());
-            out.extend_from_slice(&since.position.to_le_bytes());
-            out.extend_from_slice(&since.processed_us.to_le_bytes());
-        }
+        put_stale(out, &view.stale());
         views.push((number, key.clone()));
+    }
+}
+
+fn put_stale(out: &mut Vec<u8>, stale: &[(u64, Progress)]) {
+    out.extend_from_slice(&(stale.len() as u64).to_le_bytes());
+    for (unit, since) in stale {
+        out.extend_from_slice(&unit.to_le_bytes());
+        out.extend_from_slice(&since.position.to_le_bytes());
+        out.extend_from_slice(&since.processed_us.to_le_bytes());
     }
 }
 
@@ -231,6 +238,7 @@ impl<'a> Reader<'a> {
                 slots.push(view.as_ref().map(|view| (place, view.counted().key())));
                 view.into_iter().for_each(|view| project.put(view));
             }
+            project.tidy();
             projects.push((number, project));
         }
         Ok(Some((projects, slots)))
@@ -240,14 +248,19 @@ impl<'a> Reader<'a> {
         let number = self.u32()?;
         let mut project = ProjectLive::new(self.text()?);
         project.identity = IdentityGraph::decode(&mut self.0).ok()?;
+        project.book = Book::decode(&project.id, &mut self.0).ok()?;
+        project.book.restore_stale([self.all_stale()?, self.all_stale()?]);
         Some((number, project))
     }
 
     fn view(&mut self) -> Option<ViewHead<'a>> {
         let json = self.bytes()?;
         let values = (0..self.u32()?).map(|_| self.text().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
-        let stale = (0..self.u64()?).map(|_| self.stale()).collect::<Option<Vec<_>>>()?;
-        Some(ViewHead { json, values, stale })
+        Some(ViewHead { json, values, stale: self.all_stale()? })
+    }
+
+    fn all_stale(&mut self) -> Option<Vec<(u64, Progress)>> {
+        (0..self.u64()?).map(|_| self.stale()).collect()
     }
 
     fn stale(&mut self) -> Option<(u64, Progress)> {

@@ -96,10 +96,7 @@ impl Lens {
         if mask == 0 && !(self.sees_all && self.matcher.counts(&seen.facts)) {
             return None;
         }
-        let unit = match &self.group {
-            None => seen.person.0,
-            Some(kind) => group_key(&self.project, kind, group_of(seen.facts.changes, kind)?),
-        };
+        let unit = self.unit(seen)?;
         let (time_us, id) = seen.facts.order;
         let event = FunnelEvent {
             time_us,
@@ -110,6 +107,13 @@ impl Lens {
             value: self.value(&seen.facts),
         };
         Some((unit, event))
+    }
+
+    /// The unit that an event is of, whether it matters or not.
+    #[inline]
+    pub fn unit(&self, seen: &Seen<'_>) -> Option<u64> {
+        let Some(kind) = &self.group else { return Some(seen.person.0) };
+        group_of(seen.facts.changes, kind).map(|id| group_key(&self.project, kind, id))
     }
 
     #[inline]

@@ -6,7 +6,9 @@
 mod active;
 mod answers;
 mod blob;
+mod book;
 mod demand;
+mod dependents;
 mod funnel;
 mod hub;
 mod image;

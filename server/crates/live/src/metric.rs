@@ -16,7 +16,7 @@ use crate::hub::{CAUSES, Cause, MetricNumbers, Numbers, Progress};
 use crate::reading::{Units, columns_for, go_on, seen, units_of};
 use crate::reconciliation::{Figures, of_table};
 use crate::shape::Shape;
-use crate::stale::Stale;
+use crate::stale::{Finished, Stale};
 use crate::terms::Terms;
 use crate::values::Values;
 use crate::view::{Brought, Context, Counted, Reading, Seen, View, Wants};
@@ -273,7 +273,7 @@ impl View for MetricView {
     fn read(&mut self, number: u64, brought: Brought) {
         let Ok(presences) = brought.downcast::<Presences>() else { return };
         for (person, all) in *presences {
-            let Some((upto, later)) = self.stale.finish(number, person) else { continue };
+            let Some(Finished { upto, later, .. }) = self.stale.finish(number, person) else { continue };
             if !self.series.erase(ActorKey(person)) {
                 self.break_at(upto);
             }

@@ -4,24 +4,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use footpath_engine::{ActorKey, IdentityGraph, Moved, Outcome, link_control, link_event};
 use footpath_model::control::Control;
-use footpath_model::filter::Facts;
+use footpath_model::filter::{Entities, Facts};
 use footpath_model::record::{EventView, FrameView};
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
+use crate::book::{Book, Corrected, Read};
 use crate::hub::Progress;
-use crate::view::{Seen, View, ViewKey};
+use crate::view::{Brought, Seen, View, ViewKey};
 
 /// Which views an event name touches, and the name's number in each; most events are done after one look-up.
 type ByName = HashMap<Vec<u8>, Vec<(usize, usize)>, FxBuildHasher>;
 
 /// One project's live state.
-#[derive(Default)]
 pub struct ProjectLive {
     /// The project's id, needed to hash actors.
     pub id: String,
     /// Who is who.
     pub identity: IdentityGraph,
+    /// What is known of persons and groups.
+    pub book: Book,
     views: Vec<(ViewKey, Box<dyn View>)>,
     by_name: ByName,
     /// Views of all events, whatever their name.
@@ -32,7 +34,15 @@ pub struct ProjectLive {
 impl ProjectLive {
     /// A project without views.
     pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), ..Self::default() }
+        Self {
+            id: id.to_owned(),
+            identity: IdentityGraph::new(),
+            book: Book::new(id),
+            views: Vec::new(),
+            by_name: ByName::default(),
+            all_names: Vec::new(),
+            puts: 0,
+        }
     }
 
     /// One view.
@@ -66,7 +76,28 @@ impl ProjectLive {
         let at = self.views.iter().position(|(own, _)| own == key)?;
         let (_, view) = self.views.remove(at);
         self.index();
+        self.tidy();
         Some(view)
+    }
+
+    /// One view, with what is known of persons and groups.
+    pub fn into_view(mut self, key: &ViewKey) -> Option<(Box<dyn View>, Book)> {
+        let at = self.views.iter().position(|(own, _)| own == key)?;
+        Some((self.views.swap_remove(at).1, self.book))
+    }
+
+    /// Lets go of what is known of persons and groups and no view reads.
+    pub fn tidy(&mut self) {
+        if self.book.is_wanted() {
+            let reads: Vec<Read> = self.views.iter().flat_map(|(_, view)| view.reads()).cloned().collect();
+            self.book.keep(&reads);
+        }
+    }
+
+    /// What a reading of properties brought.
+    pub fn read(&mut self, number: u64, brought: Brought) {
+        let corrected = self.book.read(number, brought, &self.identity);
+        self.correct(&corrected);
     }
 
     /// Takes all events of a frame that stands at `at`, in order. A poison event must not stop everybody's numbers: the
@@ -85,6 +116,7 @@ impl ProjectLive {
             if let Some(Outcome::Moved(moved)) = link_event(&mut self.identity, &self.id, &event) {
                 self.follow(&moved, at);
             }
+            self.note_changes(&event, at);
             self.hand_out(&event, frame.context, at);
         }
         self.flush(at);
@@ -100,7 +132,28 @@ impl ProjectLive {
     /// Two persons became one, or one became two.
     fn follow(&mut self, moved: &Moved, at: Progress) {
         self.flush(at);
+        let corrected = self.book.follow(moved, &self.identity, at);
         self.views.iter_mut().for_each(|(_, view)| view.follow(moved, at));
+        self.correct(&corrected);
+    }
+
+    /// Takes what an event does to its person and groups: what it changes for events before it, views hear at once; it sees it
+    /// itself.
+    fn note_changes(&mut self, event: &EventView<'_>, at: Progress) {
+        if !self.book.is_wanted() || event.spans().changes.is_empty() {
+            return;
+        }
+        let head = event.head();
+        let person = self.identity.canonical(ActorKey(head.actor_key));
+        let order = (head.time_us, head.id.as_u128());
+        let corrected = self.book.take(person, order, event.spans().changes, &self.identity, at);
+        self.correct(&corrected);
+    }
+
+    fn correct(&mut self, corrected: &[Corrected]) {
+        for one in corrected {
+            self.views.iter_mut().for_each(|(_, view)| view.correct(one, &self.identity));
+        }
     }
 
     #[inline]
@@ -110,15 +163,16 @@ impl ProjectLive {
             return;
         }
         let (head, spans) = (event.head(), event.spans());
+        let actor = ActorKey(head.actor_key);
+        let person = self.identity.canonical(actor);
+        let known = self.book.of(person);
         let facts = Facts {
             order: (head.time_us, head.id.as_u128()),
             properties: spans.properties,
             context,
             changes: spans.changes,
-            entities: None,
+            entities: self.book.is_wanted().then_some(&known as &dyn Entities),
         };
-        let actor = ActorKey(head.actor_key);
-        let person = self.identity.canonical(actor);
         let stored_us = at.processed_us;
         let seen = Seen { person, name: event.name(), facts, actor, stored_us };
         for (view, name) in touched {

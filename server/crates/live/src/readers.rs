@@ -20,8 +20,8 @@ use crate::worker::PAUSE;
 pub struct Job {
     /// The project's number.
     pub project: u32,
-    /// The view.
-    pub view: ViewKey,
+    /// The view; `None` for what is known of persons and groups.
+    pub view: Option<ViewKey>,
     /// The reading's number.
     pub number: u64,
     /// What is done.
@@ -34,8 +34,8 @@ pub enum Done {
     Read {
         /// The project's number.
         project: u32,
-        /// The view.
-        view: ViewKey,
+        /// The view; `None` as above.
+        view: Option<ViewKey>,
         /// The reading's number.
         number: u64,
         /// What it brought.

@@ -2,6 +2,8 @@
 //! beginning. The worker never waits for them.
 
 mod fill;
+mod histories;
+mod surely;
 mod units;
 
 use std::ops::ControlFlow;
@@ -9,9 +11,11 @@ use std::ops::ControlFlow;
 use footpath_engine::ActorKey;
 use footpath_history::{Columns, StoredRow};
 pub use footpath_log::READ_BYTES;
-use footpath_model::filter::{Facts, Needs};
+use footpath_model::filter::{Entities, Facts, Needs};
 
 pub use fill::{Fill, Filled, Ledger, Sources, follow};
+pub use histories::Histories;
+pub use surely::Asked;
 pub use units::{Persons, Sees, Units, units_of};
 
 use crate::view::Seen;
@@ -31,6 +35,11 @@ pub fn seen<'a>(row: &StoredRow<'a>, person: ActorKey) -> Seen<'a> {
         entities: None,
     };
     Seen { person, name: row.name, facts, actor: ActorKey(row.head.actor_key), stored_us: row.append_us }
+}
+
+/// The same event with what is known of its person and groups.
+fn with_entities<'a>(seen: Seen<'a>, known: &'a dyn Entities) -> Seen<'a> {
+    Seen { facts: Facts { entities: Some(known), ..seen.facts }, ..seen }
 }
 
 pub fn go_on(yes: bool) -> ControlFlow<()> {

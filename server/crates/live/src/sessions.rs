@@ -19,7 +19,7 @@ use crate::reading::{Persons, Sees, units_of};
 use crate::reconciliation::{Figures, of_table};
 use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
-use crate::stale::Stale;
+use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, decode};
 use crate::values::Values;
 use crate::view::{Brought, Context, Counted, Reading, Seen, View, ViewKey, Wants, left_out};
@@ -512,6 +512,7 @@ impl View for SessionsView {
             upto: upto.position,
             lens: self.lens.clone(),
             units: units_of(&persons, false, context.identity),
+            asked: None,
         };
         let rules = self.rules;
         Some(Box::new(move |stored, stop| {
@@ -524,7 +525,7 @@ impl View for SessionsView {
     fn read(&mut self, number: u64, brought: Brought) {
         let Ok(folded) = brought.downcast::<Vec<(u64, Refolded)>>() else { return };
         for (person, refolded) in *folded {
-            let Some((upto, later)) = self.stale.finish(number, person) else { continue };
+            let Some(Finished { upto, later, .. }) = self.stale.finish(number, person) else { continue };
             self.before.remove(&person);
             let correction = refolded.correction();
             let known = self.units.change(person, SessionUnit::new);

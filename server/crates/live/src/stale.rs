@@ -20,11 +20,24 @@ struct Wrong<E> {
     reading: Option<(u64, Progress)>,
     /// Events behind that position.
     later: Vec<E>,
+    /// Where it became wrong in a way that this reading does not mend.
+    again: Option<Progress>,
+}
+
+/// A unit was read.
+#[derive(Debug)]
+pub struct Finished<E> {
+    /// The reading is of what is stored below it.
+    pub upto: Progress,
+    /// Events that come after.
+    pub later: Vec<E>,
+    /// Since when it is wrong again with all that: it is to be marked.
+    pub again: Option<Progress>,
 }
 
 impl<E> Wrong<E> {
     fn new(since: Progress) -> Self {
-        Self { since, reading: None, later: Vec::new() }
+        Self { since, reading: None, later: Vec::new(), again: None }
     }
 
     /// Keeps an event for the reading that is under way.
@@ -51,6 +64,20 @@ impl<E> Stale<E> {
     pub fn mark(&mut self, unit: u64, since: Progress) {
         let known = self.since(unit);
         self.0.insert(unit, Wrong::new(known.map_or(since, |known| known.min(since))));
+    }
+
+    /// Says that a unit is wrong since then; a reading under way is of use, and is followed by another. So a unit that becomes
+    /// wrong all the time is right again and again.
+    pub fn mark_again(&mut self, unit: u64, since: Progress) {
+        match self.0.get_mut(&unit).filter(|wrong| wrong.reading.is_some()) {
+            Some(wrong) => wrong.again = Some(wrong.again.map_or(since, |again| again.min(since))),
+            None => self.mark(unit, since),
+        }
+    }
+
+    /// Says that no reading under way will help.
+    pub fn restart(&mut self) {
+        self.0.values_mut().for_each(|wrong| *wrong = Wrong::new(wrong.since));
     }
 
     /// Since when a unit is wrong; `None` if it is not.
@@ -103,11 +130,11 @@ impl<E> Stale<E> {
         Some(begun.collect())
     }
 
-    /// A unit was read: it is right again, and these events come after. `None` if the reading is of no use, because the unit
-    /// became another meanwhile.
-    pub fn finish(&mut self, number: u64, unit: u64) -> Option<(Progress, Vec<E>)> {
+    /// A unit was read: it is right again. `None` if the reading is of no use, because the unit became another meanwhile.
+    pub fn finish(&mut self, number: u64, unit: u64) -> Option<Finished<E>> {
         let (_, upto) = self.0.get(&unit)?.reading.filter(|(own, _)| *own == number)?;
-        self.0.remove(&unit).map(|wrong| (upto, wrong.later))
+        let Wrong { later, again, .. } = self.0.remove(&unit)?;
+        Some(Finished { upto, later, again })
     }
 
     /// A reading failed: its units wait for the next.

@@ -163,6 +163,11 @@ impl<S: State> Table<S> {
         self.copy.is_some()
     }
 
+    /// Whether a copy is under way.
+    pub fn is_copying(&self) -> bool {
+        self.copy.is_some()
+    }
+
     /// Forgets a copy that is under way.
     pub fn end_copy(&mut self) {
         self.copy = None;

@@ -2,9 +2,10 @@
 //! project hands them events, and tells them who is who.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use footpath_engine::{ActorKey, Moved};
+use footpath_engine::{ActorKey, IdentityGraph, Moved};
 use footpath_history::{HistoryError, Stored};
 use footpath_model::control::{CountedFunnel, CountedMetric};
 use footpath_model::definition::Filter;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LiveError;
 use crate::active::{ActiveView, CountedActive};
+use crate::book::{Corrected, Known, Read};
 use crate::funnel::FunnelView;
 use crate::hub::{FunnelNumbers, Numbers, Progress};
 use crate::metric::MetricView;
@@ -159,7 +161,9 @@ pub struct Context<'a> {
     /// The project's number.
     pub project: u32,
     /// Who is who.
-    pub identity: &'a footpath_engine::IdentityGraph,
+    pub identity: &'a IdentityGraph,
+    /// What is known of persons and groups.
+    pub known: &'a Arc<Known>,
 }
 
 /// Something that is counted from a project's events.
@@ -169,12 +173,21 @@ pub trait View: Send {
     /// What it wants to see.
     fn wants(&self) -> Wants;
 
+    /// The properties of persons and groups that it reads.
+    fn reads(&self) -> &[Read] {
+        &[]
+    }
+
     /// Takes an event that it wants; `name` counts the names it gave. It may keep it until [`View::flush`].
     fn take(&mut self, name: usize, seen: &Seen<'_>);
     /// Counts what it took; all of it is stored at `at` or before.
     fn flush(&mut self, at: Progress);
     /// Two persons became one, or one became two, at `at`. Nothing is waiting for a flush.
     fn follow(&mut self, moved: &Moved, at: Progress);
+    /// Values of properties became others; nothing is waiting for a flush. `identity` is as it stands.
+    fn correct(&mut self, corrected: &Corrected, identity: &IdentityGraph) {
+        let _ = (corrected, identity);
+    }
     /// Time goes on.
     fn advance(&mut self, now_us: i64, at: Progress);
 

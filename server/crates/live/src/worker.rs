@@ -530,7 +530,12 @@ impl Worker {
         let done: Vec<_> = self.readers.done().collect();
         for done in done {
             match done {
-                Done::Read { project, view, number, brought } => self.read(project, &view, number, brought),
+                Done::Read { project, view: Some(view), number, brought } => {
+                    self.read(project, &view, number, brought);
+                }
+                Done::Read { project, view: None, number, brought } => {
+                    self.read_book(project, number, brought);
+                }
                 Done::Percent { job, percent } if self.is_wanted(&job) => self.publish_percent(&job, percent),
                 Done::Filled { job, filled } if self.is_wanted(&job) => self.filled(&job, *filled),
                 Done::Filled { job, filled } if self.checks.is_own(&job) => {
@@ -553,6 +558,17 @@ impl Worker {
             Err(error) => {
                 tracing::error!(%error, view = %key, "stored events cannot be read again; trying again");
                 view.reading_failed(number);
+            }
+        }
+    }
+
+    fn read_book(&mut self, project: u32, number: u64, brought: Result<Brought, LiveError>) {
+        let Some(project) = self.projects.get_mut(&project) else { return };
+        match brought {
+            Ok(brought) => project.read(number, brought),
+            Err(error) => {
+                tracing::error!(%error, "properties cannot be read again; trying again");
+                project.book.reading_failed(number);
             }
         }
     }
@@ -597,12 +613,14 @@ impl Worker {
             let (log, upto) = (self.log.as_ref(), self.progress.position);
             filled.position = follow(log, number, &mut filled.scratch, filled.position, upto)?;
         }
-        if let Some(mut view) = filled.scratch.remove(key) {
+        if let Some((mut view, book)) = filled.scratch.into_view(key) {
             self.abort_image();
             view.advance(self.clock.now_us(), self.progress);
             view.touch();
             if let Some(project) = self.projects.get_mut(&number) {
+                project.book.adopt(book);
                 project.put(view);
+                project.tidy();
             }
             let now_us = self.clock.now_us();
             if let Some(refill) = self.refills.get_mut(&(number, key.clone())) {
@@ -616,12 +634,17 @@ impl Worker {
     fn ask_for_readings(&mut self) {
         for (number, project) in &mut self.projects {
             let identity = std::mem::take(&mut project.identity);
-            let context = Context { project: *number, identity: &identity };
+            let known = Arc::clone(project.book.known());
+            let context = Context { project: *number, identity: &identity, known: &known };
+            if let Some(reading) = project.book.begin_reading(self.readings + 1, self.progress, &context) {
+                self.readings += 1;
+                self.readers.read(Job { project: *number, view: None, number: self.readings, reading });
+            }
             for (key, view) in project.views() {
                 let reading = view.begin_reading(self.readings + 1, self.progress, &context);
                 if let Some(reading) = reading {
                     self.readings += 1;
-                    let (project, view) = (*number, key.clone());
+                    let (project, view) = (*number, Some(key.clone()));
                     self.readers.read(Job { project, view, number: self.readings, reading });
                 }
             }
@@ -635,8 +658,10 @@ impl Worker {
         self.was_live = live;
         let mut complete = self.progress;
         for (number, project) in &mut self.projects {
+            let known = project.book.complete(self.progress);
             for (key, view) in project.views() {
                 let at = view.complete(self.progress);
+                let at = if view.reads().is_empty() { at } else { at.min(known) };
                 complete = complete.min(at);
                 if view.take_changed() || all {
                     let version = view.counted().version();

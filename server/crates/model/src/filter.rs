@@ -31,6 +31,11 @@ pub enum Whose<'a> {
 pub trait Entities {
     /// Shows the value at a moment; nothing if there is none.
     fn property(&self, whose: Whose<'_>, key: &str, moment: Moment, see: &mut dyn FnMut(&Value<'_>));
+
+    /// Whether a value was asked for that is no longer known, since the last call: then what was made of it is of no use.
+    fn take_unknown(&self) -> bool {
+        false
+    }
 }
 
 /// What is known of an event.

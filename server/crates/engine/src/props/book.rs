@@ -102,21 +102,33 @@ impl PropertyBook {
         mut each: impl FnMut(Touched),
     ) {
         let Self { limit, keys, histories } = self;
-        let mut apply = |entity: u64, key: KeyId, operation: &Operation<'_>| {
-            let Some(operation) = PropertyOperation::new(operation) else { return };
+        operations_of(keys, project, person, changes, |entity, key, operation| {
             let change = histories.entry((entity, key)).or_default().apply(*limit, moment, operation);
             each(Touched { entity, key, change });
-        };
-        for (key, operation) in person_operations(changes) {
-            keys.persons().get(key).into_iter().for_each(|key| apply(person.0, *key, &operation));
-        }
-        for group in groups(changes) {
-            let Some(own) = keys.groups(group.kind) else { continue };
-            let entity = group_key(project, group.kind, group.id);
-            for (key, operation) in group.operations() {
-                own.get(key).into_iter().for_each(|key| apply(entity, *key, &operation));
-            }
-        }
+        });
+    }
+
+    /// Shows what an event does to properties that somebody needs: `changes` as in a record. Each with whose property it
+    /// is.
+    pub fn each_operation(
+        &self,
+        project: &str,
+        person: ActorKey,
+        changes: &[u8],
+        each: impl FnMut(u64, KeyId, PropertyOperation),
+    ) {
+        operations_of(&self.keys, project, person, changes, each);
+    }
+
+    /// Takes one operation, as [`PropertyBook::each_operation`] shows it.
+    pub fn apply(
+        &mut self,
+        entity: u64,
+        key: KeyId,
+        moment: Moment,
+        operation: PropertyOperation,
+    ) -> HistoryChange {
+        self.histories.entry((entity, key)).or_default().apply(self.limit, moment, operation)
     }
 
     /// The value of a property at a moment, that moment's operations included; `None` if there is none.
@@ -154,6 +166,41 @@ impl PropertyBook {
     /// Rebuilds a history from its operations in any order; [`PropertyBook::put`] sets it.
     pub fn rebuild(&self, operations: impl IntoIterator<Item = (Moment, PropertyOperation)>) -> History {
         History::rebuild(self.limit, operations)
+    }
+
+    /// An empty book of the same keys, with the same numbers, and histories of at most `limit` operations.
+    #[must_use]
+    pub fn emptied(&self, limit: usize) -> Self {
+        Self { limit, keys: self.keys.clone(), histories: HashMap::new() }
+    }
+
+    /// All keys that are needed.
+    pub fn keys(&self) -> impl Iterator<Item = (KeyId, &Owner, &str)> {
+        self.keys.all()
+    }
+
+    /// Takes over what `other` has of an entity, and nothing else of it is left. `other` numbers keys as this one does
+    /// ([`PropertyBook::emptied`]).
+    pub fn replace(&mut self, entity: u64, other: &mut Self) {
+        let keys: Vec<KeyId> = self.keys().map(|(key, ..)| key).collect();
+        for key in keys {
+            let history = other.histories.remove(&(entity, key)).unwrap_or_default();
+            self.put(entity, key, history);
+        }
+    }
+
+    /// Takes over the keys that only `other` has, with their histories. Both are of the same moment. Takes the time of all
+    /// histories of `other`.
+    pub fn adopt(&mut self, other: Self) {
+        let Self { keys, histories, .. } = other;
+        let new = keys.all().filter(|(_, owner, key)| self.key(owner, key).is_none());
+        let new: Vec<_> = new.map(|(id, owner, key)| (id, owner.clone(), key.to_owned())).collect();
+        let new: HashMap<KeyId, KeyId> =
+            new.into_iter().map(|(id, owner, key)| (id, self.want(&owner, &key))).collect();
+        let own = histories
+            .into_iter()
+            .filter_map(|((entity, key), history)| new.get(&key).map(|own| ((entity, *own), history)));
+        self.histories.extend(own);
     }
 
     /// Two persons became one ([`Moved`] that is no split): what the one that is no more had is the other's.
@@ -196,5 +243,27 @@ impl PropertyBook {
     /// Whether no history is kept.
     pub fn is_empty(&self) -> bool {
         self.histories.is_empty()
+    }
+}
+
+/// Shows what an event does to those keys.
+fn operations_of(
+    keys: &Keys,
+    project: &str,
+    person: ActorKey,
+    changes: &[u8],
+    mut each: impl FnMut(u64, KeyId, PropertyOperation),
+) {
+    let mut show = |entity: u64, key: Option<&KeyId>, operation: &Operation<'_>| {
+        let Some(key) = key else { return };
+        PropertyOperation::new(operation).into_iter().for_each(|operation| each(entity, *key, operation));
+    };
+    for (key, operation) in person_operations(changes) {
+        show(person.0, keys.persons().get(key), &operation);
+    }
+    for group in groups(changes) {
+        let Some(own) = keys.groups(group.kind) else { continue };
+        let entity = group_key(project, group.kind, group.id);
+        group.operations().for_each(|(key, operation)| show(entity, own.get(key), &operation));
     }
 }

@@ -84,6 +84,12 @@ impl Keys {
         Some((owner, key))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (KeyId, &Owner, &str)> {
+        let named = self.names.iter().enumerate().filter_map(|(at, name)| Some((at, name.as_ref()?)));
+        named.map(|(at, (owner, key))| (KeyId(at as u32), owner, key.as_str()))
+    }
+
     /// By number, with the numbers that are free.
     pub(super) fn names(&self) -> &[Option<(Owner, String)>] {
         &self.names

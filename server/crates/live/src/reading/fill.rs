@@ -4,12 +4,12 @@ use std::collections::HashSet as StdHashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use footpath_engine::{ActorKey, IdentityGraph, LedgerEntry};
-use footpath_history::{Pinned, Scan, Stored};
+use footpath_engine::{ActorKey, LedgerEntry};
+use footpath_history::{Columns, Pinned, Scan, Stored};
 use footpath_log::{Log, pages};
 use footpath_model::record::{FrameKind, FrameView};
 
-use super::{columns_for, go_on, seen};
+use super::{columns_for, go_on, seen, with_entities};
 use crate::LiveError;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
@@ -90,8 +90,10 @@ impl Fill {
         let ledger = (sources.ledger)(self.project)?;
         scratch.identity = pinned.identity(self.project, &self.project_id, &ledger)?;
         let mut view = self.counted.view(&self.project_id, self.now_us)?;
-        self.fold(&pinned, &scratch.identity, view.as_mut(), &wanted, percent)?;
-        self.read_late(sources, &scratch.identity, view.as_mut(), upto)?;
+        scratch.book.want(view.reads());
+        self.fill_book(sources, &pinned, &mut scratch, &wanted)?;
+        self.fold(&pinned, &scratch, view.as_mut(), &wanted, percent)?;
+        self.read_late(sources, &scratch, view.as_mut(), upto)?;
         scratch.put(view);
         let mut position = upto;
         while position < (sources.live)() && wanted() {
@@ -100,10 +102,40 @@ impl Fill {
         Ok(wanted().then_some(Filled { scratch, position, pinned }))
     }
 
+    /// Reads the properties of persons and groups, if the view reads any.
+    fn fill_book(
+        &self,
+        sources: &Sources<'_>,
+        pinned: &Pinned,
+        scratch: &mut ProjectLive,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<(), LiveError> {
+        if !scratch.book.is_wanted() {
+            return Ok(());
+        }
+        let ProjectLive { identity, book, .. } = scratch;
+        let scan = Scan { columns: Columns { rest: true, ..Columns::HEAD }, ..Scan::all(self.project) };
+        pinned.scan(&scan, &mut |row| {
+            let person = identity.canonical(ActorKey(row.head.actor_key));
+            let order = (row.head.time_us, row.head.id.as_u128());
+            let at = Progress { position: row.offset, processed_us: 0 };
+            book.take(person, order, row.changes, identity, at); // Nobody has seen anything yet.
+            go_on(wanted())
+        })?;
+        let upto = Progress { position: pinned.position(), processed_us: 0 };
+        let known = Arc::clone(book.known());
+        let context = Context { project: self.project, identity, known: &known };
+        while wanted() {
+            let Some(mut reading) = book.begin_reading(0, upto, &context) else { break };
+            book.read(0, reading(sources.stored, sources.stop)?, identity);
+        }
+        Ok(())
+    }
+
     fn fold(
         &self,
         pinned: &Pinned,
-        identity: &IdentityGraph,
+        scratch: &ProjectLive,
         view: &mut dyn View,
         wanted: &dyn Fn() -> bool,
         percent: &mut dyn FnMut(u32),
@@ -122,7 +154,9 @@ impl Fill {
         pinned.scan(&scan, &mut |row| {
             let name = numbered.as_ref().map_or(Some(0), |numbered| numbered.get(row.name).copied());
             if let Some(name) = name {
-                view.take(name, &seen(row, identity.canonical(ActorKey(row.head.actor_key))));
+                let person = scratch.identity.canonical(ActorKey(row.head.actor_key));
+                let known = scratch.book.of(person);
+                view.take(name, &with_entities(seen(row, person), &known));
                 taken += 1;
                 at = Progress { position: row.offset, processed_us: 0 };
             }
@@ -146,11 +180,12 @@ impl Fill {
     fn read_late(
         &self,
         sources: &Sources<'_>,
-        identity: &IdentityGraph,
+        scratch: &ProjectLive,
         view: &mut dyn View,
         upto: u64,
     ) -> Result<(), LiveError> {
-        let context = Context { project: self.project, identity };
+        let (identity, known) = (&scratch.identity, scratch.book.known());
+        let context = Context { project: self.project, identity, known };
         let upto = Progress { position: upto, processed_us: 0 };
         while !self.cancelled.load(Ordering::Relaxed) {
             let Some(mut reading) = view.begin_reading(0, upto, &context) else { break };

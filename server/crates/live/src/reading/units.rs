@@ -7,7 +7,7 @@ use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{HistoryError, Pinned, Scan, Stored};
 use hashbrown::{HashMap, HashSet};
 
-use super::{columns_for, go_on, seen};
+use super::{Asked, columns_for, go_on, seen, with_entities};
 use crate::view::{Seen, Wants};
 
 /// All event times.
@@ -41,10 +41,28 @@ pub fn units_of(units: &[u64], groups: bool, identity: &IdentityGraph) -> Units 
 }
 
 impl Units {
-    fn all(&self) -> Vec<u64> {
+    /// All units.
+    pub fn all(&self) -> Vec<u64> {
         match self {
             Self::Persons(actors) => actors.values().copied().collect::<HashSet<_>>().into_iter().collect(),
             Self::Groups(groups) => groups.iter().copied().collect(),
+        }
+    }
+
+    /// One half of them, and the other; one unit alone cannot be parted.
+    pub fn halves(&self) -> Vec<Self> {
+        let all = self.all();
+        let first: HashSet<u64> = all[..all.len() / 2].iter().copied().collect();
+        [true, false].map(|wanted| self.only(&|unit| first.contains(&unit) == wanted)).into()
+    }
+
+    fn only(&self, wanted: &dyn Fn(u64) -> bool) -> Self {
+        match self {
+            Self::Persons(actors) => {
+                let own = actors.iter().filter(|(_, person)| wanted(**person));
+                Self::Persons(own.map(|(actor, person)| (*actor, *person)).collect())
+            }
+            Self::Groups(groups) => Self::Groups(groups.iter().copied().filter(|key| wanted(*key)).collect()),
         }
     }
 
@@ -91,6 +109,8 @@ pub struct Persons<L> {
     pub lens: L,
     /// Whose they are.
     pub units: Units,
+    /// What is known of persons and groups, if the view reads that.
+    pub asked: Option<Asked>,
 }
 
 impl<L: Sees> Persons<L> {
@@ -221,7 +241,11 @@ impl<L: Sees> Reader<'_, L> {
         };
         self.pinned.scan(&scan, &mut |row| {
             let person = of.person(row.head.actor_key);
-            let found = person.and_then(|person| lens.see(&seen(row, person)));
+            let found = person.and_then(|person| {
+                let Some(asked) = &self.of.asked else { return lens.see(&seen(row, person)) };
+                let (person, known) = asked.of(person);
+                lens.see(&with_entities(seen(row, person), &known))
+            });
             let more = match found {
                 Some((unit, event)) if wanted.contains(&unit) => each(unit, event),
                 _ => true,

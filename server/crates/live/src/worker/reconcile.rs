@@ -144,14 +144,17 @@ impl Worker {
         let views = self.projects.values_mut().map(|project| project.views().count()).sum::<usize>() as i64;
         let every_us = self.checks.every.map_or(0, |every| every.as_micros() as i64) / views.max(1);
         self.checks.rest(now_us, every_us.max(REST * (now_us - begun_us)));
-        let Some(mut stored) = filled.scratch.remove(&key) else { return };
+        let Some((mut stored, book)) = filled.scratch.into_view(&key) else { return };
         let Some(live) = self.view(number, &key) else { return };
         if live.counted() != stored.counted() {
             return; // Another definition by now.
         }
         [live, stored.as_mut()].into_iter().for_each(|view| view.advance(now_us, at));
-        let live = self.view(number, &key);
-        if live.is_none_or(|live| live.complete(at) != at) || stored.complete(at) != at {
+        let Some(project) = self.projects.get_mut(&number) else { return };
+        // What both know of persons and groups has to be complete, too.
+        let known = project.book.complete(at).min(book.complete(at));
+        let complete = project.view(&key).map(|live| live.complete(at).min(stored.complete(at)).min(known));
+        if complete != Some(at) {
             self.checks.rest(now_us, SOON_US);
             return;
         }

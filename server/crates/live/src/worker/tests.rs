@@ -34,6 +34,7 @@ use crate::view::Seen;
 
 mod metrics;
 mod power_losses;
+mod properties;
 mod reconcile;
 
 const PROJECT: &str = "shop";
@@ -48,6 +49,14 @@ enum Op {
         user: u8,
         name: u8,
         second: i64,
+    },
+    /// An event that changes a property of its person, company or team.
+    Change {
+        anonymous: u8,
+        user: u8,
+        name: u8,
+        second: i64,
+        change: u8,
     },
     Identify {
         anonymous: u8,
@@ -112,7 +121,7 @@ fn person() -> impl Strategy<Value = &'static str> {
 }
 
 /// How many shapes of funnels there are.
-const SHAPES: u8 = 10;
+const SHAPES: u8 = properties::FIRST;
 
 fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
     let step = |names: &[&str]| Step {
@@ -152,13 +161,17 @@ fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
         }
         7 => (FunnelDefinition { order: Order::Strict, hold: vec![color()], ..plain }, minutes),
         8 => (FunnelDefinition { order: Order::AnyAfterFirst, ..plain }, Range::Today),
-        _ => (FunnelDefinition { counting: Counting::Groups("company".into()), ..plain }, minutes),
+        9 => (FunnelDefinition { counting: Counting::Groups("company".into()), ..plain }, minutes),
+        _ => {
+            let (definition, range, internal) = properties::shape(plain, shape);
+            return CountedFunnel { definition, range, zone: String::new(), internal };
+        }
     };
     CountedFunnel { definition, range, zone: String::new(), internal: None }
 }
 
-/// A property and a group, so that funnels can be broken down and count groups.
-fn details(second: i64) -> (Vec<u8>, Vec<u8>) {
+/// A property, so that funnels can be broken down.
+fn details(second: i64) -> Vec<u8> {
     let (mut value, mut entry, mut properties) = (Vec::new(), Vec::new(), Vec::new());
     put_bytes(&mut value, 1, format!("c{}", second % 3).as_bytes());
     put_bytes(&mut entry, 1, b"color");
@@ -166,11 +179,7 @@ fn details(second: i64) -> (Vec<u8>, Vec<u8>) {
     if second % 4 != 0 {
         put_bytes(&mut properties, 11, &entry);
     }
-    let (mut group, mut changes) = (Vec::new(), Vec::new());
-    put_bytes(&mut group, 1, b"company");
-    put_bytes(&mut group, 2, format!("g{}", second % 2).as_bytes());
-    put_bytes(&mut changes, 14, &group);
-    (properties, changes)
+    properties
 }
 
 /// A log, what is defined in it, and a worker on it.
@@ -209,6 +218,17 @@ impl Bench {
     }
 
     fn event(&mut self, anonymous: &str, user: &str, name: &str, time_us: i64) -> Result<(), LogError> {
+        self.change(anonymous, user, name, time_us, None)
+    }
+
+    fn change(
+        &mut self,
+        anonymous: &str,
+        user: &str,
+        name: &str,
+        time_us: i64,
+        change: Option<u8>,
+    ) -> Result<(), LogError> {
         self.events += 1;
         let actor = if user.is_empty() { anonymous } else { user };
         let head = EventHead {
@@ -222,7 +242,8 @@ impl Bench {
             number: 0,
             index: 0,
         };
-        let (properties, changes) = details(time_us / SECOND);
+        let properties = details(time_us / SECOND);
+        let changes = properties::changes(time_us / SECOND, change);
         let spans = EventSpans {
             name: name.as_bytes(),
             anonymous_id: anonymous.as_bytes(),
@@ -258,6 +279,11 @@ impl Bench {
                 let user = if *user == 0 { String::new() } else { format!("u{user}") };
                 let time_us = START + second * SECOND;
                 self.event(&format!("a{anonymous}"), &user, &format!("n{name}"), time_us)?;
+            }
+            Op::Change { anonymous, user, name, second, change } => {
+                let user = if *user == 0 { String::new() } else { format!("u{user}") };
+                let (anonymous, name) = (format!("a{anonymous}"), format!("n{name}"));
+                self.change(&anonymous, &user, &name, START + second * SECOND, Some(*change))?;
             }
             Op::Identify { anonymous, user } => {
                 self.event(&format!("a{anonymous}"), &format!("u{user}"), "$identify", self.now_us)?;
@@ -330,6 +356,8 @@ impl Bench {
             let more = self.worker.step().unwrap();
             let views = self.worker.projects.values_mut().flat_map(ProjectLive::views);
             let stale = views.map(|(_, view)| view.stale().len()).sum::<usize>();
+            let books = self.worker.projects.values().flat_map(|project| project.book.all_stale());
+            let stale = stale + books.map(|stale| stale.len()).sum::<usize>();
             if !more && stale == 0 && self.worker.filling.is_empty() {
                 return;
             }
@@ -338,7 +366,10 @@ impl Bench {
     }
 
     /// Every stored event with its person, as they stand.
-    fn stored_events(&self, each: &mut dyn FnMut(ActorKey, &footpath_model::record::EventView<'_>)) {
+    fn stored_events(
+        &self,
+        each: &mut dyn FnMut(ActorKey, &footpath_model::record::EventView<'_>, &properties::Naive<'_>),
+    ) {
         let records: Vec<_> =
             pages(self.log.as_ref(), 0..u64::MAX).flat_map(|page| page.unwrap().records).collect();
         let mut identity = IdentityGraph::new();
@@ -349,9 +380,19 @@ impl Bench {
             }
             frame.events().for_each(|event| _ = link_event(&mut identity, PROJECT, &event));
         }
+        let mut done = Vec::new();
         for record in &records {
             for event in FrameView::new(&record.payload).unwrap().events() {
-                each(identity.canonical(ActorKey(event.head().actor_key)), &event);
+                let head = event.head();
+                let person = identity.canonical(ActorKey(head.actor_key));
+                let order = (head.time_us, head.id.as_u128());
+                done.extend(properties::done(person, order, event.spans().changes));
+            }
+        }
+        for record in &records {
+            for event in FrameView::new(&record.payload).unwrap().events() {
+                let person = identity.canonical(ActorKey(event.head().actor_key));
+                each(person, &event, &properties::Naive { done: &done, person });
             }
         }
     }
@@ -362,12 +403,13 @@ impl Bench {
         let plan = Plan::new(&counted.definition, (from_us, to_us), false).unwrap();
         let lens = Lens::new(PROJECT, counted, plan.sees_all(), Values::default()).unwrap();
         let mut units: StdHashMap<u64, Vec<FunnelEvent>> = StdHashMap::new();
-        self.stored_events(&mut |person, event| {
+        self.stored_events(&mut |person, event, known| {
             let (head, spans) = (event.head(), event.spans());
             let facts = Facts {
                 order: (head.time_us, head.id.as_u128()),
                 properties: spans.properties,
                 changes: spans.changes,
+                entities: Some(known),
                 ..Facts::default()
             };
             let actor = ActorKey(head.actor_key);

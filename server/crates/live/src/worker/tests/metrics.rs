@@ -145,7 +145,7 @@ impl Bench {
 
     fn told(&self) -> Vec<Told> {
         let mut told = Vec::new();
-        self.stored_events(&mut |person, event| {
+        self.stored_events(&mut |person, event, _| {
             let (head, spans) = (event.head(), event.spans());
             let color = property(spans.properties, "color");
             let color = color.and_then(|color| Some(footpath_model::filter::as_text(&color)?.into_owned()));

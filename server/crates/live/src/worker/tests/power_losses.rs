@@ -86,7 +86,7 @@ impl Machine {
 
     /// One thing that happens; an error when the power is gone.
     fn step(&mut self, bench: &mut Bench) -> Result<(), LogError> {
-        let op = match self.random.random_range(0..24) {
+        let op = match self.random.random_range(0..28) {
             0..12 => Op::Event {
                 anonymous: self.random.random_range(0..5),
                 user: self.random.random_range(0..4),
@@ -97,18 +97,35 @@ impl Machine {
                 anonymous: self.random.random_range(0..5),
                 user: self.random.random_range(1..4),
             },
-            13 => Op::Put { funnel: self.random.random_range(0..3), shape: self.random.random_range(0..3) },
+            13 => Op::Put { funnel: self.random.random_range(0..3), shape: self.shape() },
             14 if self.random.random_range(0..4) == 0 => {
                 Op::Delete { funnel: self.random.random_range(0..3) }
             }
             15..20 => Op::Step,
             20 => Op::Kill,
+            21..25 => Op::Change {
+                anonymous: self.random.random_range(0..5),
+                user: self.random.random_range(0..4),
+                name: self.random.random_range(0..4),
+                second: self.random.random_range(0..400),
+                change: self.random.random_range(0..properties::CHANGES),
+            },
             _ => {
                 self.stop(bench);
                 return Ok(());
             }
         };
         bench.try_run(&op)
+    }
+
+    /// Every other funnel reads properties.
+    fn shape(&mut self) -> u8 {
+        let shapes = if self.random.random() {
+            0..3
+        } else {
+            properties::FIRST..properties::FIRST + properties::SHAPES
+        };
+        self.random.random_range(shapes)
     }
 
     /// Takes an image and goes on as another process. Now and then the disk refuses something, with the power on.

@@ -29,13 +29,8 @@ impl Bench {
     fn inject(&mut self, key: &ViewKey, name: &str) {
         let at = self.worker.progress;
         let actor = ActorKey(actor_key(PROJECT, b"nobody"));
-        let (properties, changes) = details(1);
-        let facts = Facts {
-            order: (self.now_us, 77),
-            properties: &properties,
-            changes: &changes,
-            ..Facts::default()
-        };
+        let properties = details(1);
+        let facts = Facts { order: (self.now_us, 77), properties: &properties, ..Facts::default() };
         let seen = Seen { person: actor, name, facts, actor, stored_us: self.now_us };
         let view = self.worker.view(1, key).unwrap();
         let number = view.wants().names.map_or(0, |names| names.iter().position(|own| own == name).unwrap());
