@@ -32,11 +32,21 @@ export function span(ms) {
 /** A Timestamp in ms since 1970 with its fraction: a Date alone stops at whole milliseconds. */
 export const preciseMs = (date) => (date.nanos === undefined ? date.getTime() : Math.floor(date.getTime() / 1000) * 1000 + date.nanos / 1e6);
 
-function durationText(seconds) {
+/** A duration that somebody chose: "1 h", "90 min". */
+export function durationText(seconds) {
   for (const [size, name] of [[86_400, 'd'], [3600, 'h'], [60, 'min']]) {
     if (seconds >= size && seconds % size === 0) return `${seconds / size} ${name}`;
   }
   return `${seconds} s`;
+}
+
+/** A duration that was measured: "8.3 s", "3 min 20 s", "1 h 5 min". */
+export function elapsed(seconds) {
+  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
+  const [size, name, small, smallName] = seconds < 3600 ? [60, 'min', 1, 's'] : seconds < 86_400 ? [3600, 'h', 60, 'min'] : [86_400, 'd', 3600, 'h'];
+  const whole = Math.floor(seconds / size);
+  const rest = Math.floor((seconds - whole * size) / small);
+  return rest > 0 ? `${whole} ${name} ${rest} ${smallName}` : `${whole} ${name}`;
 }
 
 function rangeText(range) {

@@ -1,8 +1,9 @@
 // The chosen funnel's card: built once per definition, then only its changed parts are touched.
 
+import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
 import { definitionText, integer, percent, signed } from './format.js';
-import { BUCKETS, causeOf, MOST_MINUTES, SAMPLE_MS } from './funnel.js';
+import { BUCKETS, MOST_MINUTES, SAMPLE_MS } from './funnel.js';
 import { bars, line } from './trend.js';
 
 const MINUTE_MS = 60_000;

@@ -1,0 +1,118 @@
+// What a metric measures, and its values as people read them. Pure.
+
+import { elapsed, percent, plural } from './format.js';
+
+const EVENT_WORDS = {
+  COUNT: 'events', UNIQUE_PERSONS: 'persons', SUM: 'sum', AVERAGE: 'average', MIN: 'smallest', MAX: 'largest', PERCENTILES: 'percentiles',
+};
+const SESSION_WORDS = {
+  COUNT: 'sessions', UNIQUE_PERSONS: 'persons with sessions', BOUNCE_RATE: 'bounce rate', AVERAGE_DURATION: 'average length of sessions',
+  DURATION_PERCENTILES: 'length of sessions', AVERAGE_EVENTS: 'events a session',
+};
+const aggregateOf = (term) => (term?.aggregate ?? '').replace('METRIC_AGGREGATE_', '');
+const sessionsOf = (sessions) => sessions.aggregate.replace('SESSION_AGGREGATE_', '');
+
+/** Some names in a few words; none is all. */
+const named = (events) => (events.length === 0 ? 'all events' : events.slice(0, 3).join(', ') + (events.length > 3 ? ' …' : ''));
+
+function termText(term) {
+  const aggregate = aggregateOf(term);
+  const word = EVENT_WORDS[aggregate] ?? 'events';
+  const what = ['COUNT', 'UNIQUE_PERSONS'].includes(aggregate) ? word : `${word} of ${term.property}`;
+  return `${what}: ${named(term.events)}${term.filter ? ', filtered' : ''}`;
+}
+
+/** What a metric measures, in a few words. */
+export function measureText({ events, ratio, sessions, conversion, breakdown }) {
+  const by = breakdown ? `, by ${breakdown.property}` : '';
+  if (events) return termText(events) + by;
+  if (ratio) return `${termText(ratio.numerator)} / ${termText(ratio.denominator)}${by}`;
+  if (sessions) return SESSION_WORDS[sessionsOf(sessions)] + by;
+  if (conversion) return `conversion of funnel ${conversion.funnelId}${conversion.step ? `, up to step ${conversion.step}` : ''}${by}`;
+  return '';
+}
+
+/**
+ * How a metric's values are to be read.
+ * @returns {{unit: 'number'|'share'|'seconds'|'ratio', adds: boolean, zero: boolean}} `adds`: buckets and rows add up to the total;
+ *   `zero`: where nothing happened the value is 0, not missing
+ */
+export function natureOf({ events, ratio, sessions }) {
+  if (events) {
+    const aggregate = aggregateOf(events);
+    const adds = ['COUNT', 'SUM'].includes(aggregate);
+    return { unit: 'number', adds, zero: adds || aggregate === 'UNIQUE_PERSONS' };
+  }
+  if (ratio) return { unit: 'ratio', adds: false, zero: false };
+  if (!sessions) return { unit: 'share', adds: false, zero: false };
+  const aggregate = sessionsOf(sessions);
+  if (aggregate === 'BOUNCE_RATE') return { unit: 'share', adds: false, zero: false };
+  if (aggregate.includes('DURATION')) return { unit: 'seconds', adds: false, zero: false };
+  return { unit: 'number', adds: aggregate === 'COUNT', zero: ['COUNT', 'UNIQUE_PERSONS'].includes(aggregate) };
+}
+
+const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const fine = new Intl.NumberFormat('en', { maximumSignificantDigits: 4 });
+const exactly = new Intl.NumberFormat('en', { maximumFractionDigits: 20 });
+
+/** One number of a metric, as its unit wants it. */
+export function numberText(number, unit) {
+  if (unit === 'seconds') return elapsed(number);
+  if (unit === 'share') return percent(number, 1);
+  // Up to one it reads as a share, above it does not.
+  if (unit === 'ratio' && number >= 0 && number <= 1) return percent(number, 1);
+  return Math.abs(number) >= 1000 || Number.isInteger(number) ? whole.format(number) : fine.format(number);
+}
+
+/** The amount in digits, exact. */
+export function moneyDigits({ units, nanos }) {
+  const sign = nanos < 0 || units < 0 ? '-' : '';
+  const fraction = String(Math.abs(nanos)).padStart(9, '0').replace(/0+$/, '');
+  return `${sign}${String(units).replace('-', '')}${fraction ? `.${fraction}` : ''}`;
+}
+
+export function moneyText(money) {
+  const digits = moneyDigits(money);
+  try {
+    return new Intl.NumberFormat('en', { style: 'currency', currency: money.currency }).format(digits);
+  } catch {
+    return `${digits} ${money.currency}`;
+  }
+}
+
+/** Everything a value says, one text a part: plain number, each currency, each percentile. */
+export function valueTexts(value, unit) {
+  if (!value) return ['–'];
+  const texts = [];
+  const digits = value.exact && Math.abs(value.number) < 1e6 && value.exact.length < 14;
+  if (digits) texts.push(exactly.format(value.exact));
+  else if (value.number !== undefined) texts.push(numberText(value.number, unit));
+  texts.push(...value.money.map(moneyText));
+  texts.push(...value.percentiles.map((p) => `p${p.percentile} ${numberText(p.value, unit)}`));
+  if (texts.length === 0) return ['–'];
+  return value.approximate ? texts.map((text) => `≈ ${text}`) : texts;
+}
+
+/** Why a value is not exact; empty if it is. */
+export const approximateText = (value) => (value?.approximate ? `an estimate, standard error ${percent(value.error, 1)}` : '');
+
+/** What a value is made of, where that says more than the value. */
+export const samplesText = (value, { zero }) => (value && !zero ? `of ${plural(value.samples, 'value')}` : '');
+
+/** The parts of a value that can be drawn, by the total over everything: {name, of(value)}. */
+export function tracksOf(total, unit) {
+  if (!total || total.number !== undefined) return [{ name: '', text: (n) => numberText(n, unit), of: (value) => value?.number }];
+  if (total.percentiles.length > 0) {
+    return total.percentiles.map(({ percentile }) => ({
+      name: `p${percentile}`, text: (n) => numberText(n, unit), of: (value) => value?.percentiles.find((p) => p.percentile === percentile)?.value,
+    }));
+  }
+  return total.money.map(({ currency }) => ({
+    name: currency, text: (n) => `${numberText(n, 'number')} ${currency}`, of: (value) => moneyOf(value, currency),
+  }));
+}
+
+function moneyOf(value, currency) {
+  const money = value?.money.find((one) => one.currency === currency);
+  return money && Number(money.units) + money.nanos / 1e9;
+}
