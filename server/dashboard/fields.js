@@ -46,7 +46,7 @@ export function button(text, work, properties = {}) {
 
 /** A number and its unit; `seconds` is undefined where the number is left out. */
 export function duration(text, seconds, path) {
-  const { count, unit } = seconds === undefined ? { count: '', unit: 'h' } : durationParts(seconds);
+  const { count, unit } = seconds === undefined ? { count: '', unit: 's' } : durationParts(seconds);
   const number = el('input', { type: 'number', min: '0', step: 'any', value: count, ariaLabel: text });
   const units = select([['s', 'seconds'], ['min', 'minutes'], ['h', 'hours'], ['d', 'days']], unit, { ariaLabel: `${text}: unit` });
   return {

@@ -42,10 +42,11 @@ export function durationText(seconds) {
 
 /** A duration that was measured: "8.3 s", "3 min 20 s", "1 h 5 min". */
 export function elapsed(seconds) {
-  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 59.95) return `${Number(seconds.toFixed(1))} s`;
   const [size, name, small, smallName] = seconds < 3600 ? [60, 'min', 1, 's'] : seconds < 86_400 ? [3600, 'h', 60, 'min'] : [86_400, 'd', 3600, 'h'];
-  const whole = Math.floor(seconds / size);
-  const rest = Math.floor((seconds - whole * size) / small);
+  const smalls = Math.round(seconds / small);
+  const whole = Math.floor((smalls * small) / size);
+  const rest = Math.round((smalls * small - whole * size) / small);
   return rest > 0 ? `${whole} ${name} ${rest} ${smallName}` : `${whole} ${name}`;
 }
 

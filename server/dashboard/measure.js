@@ -51,6 +51,12 @@ export function natureOf({ events, ratio, sessions }) {
   return { unit: 'number', adds: aggregate === 'COUNT', zero: ['COUNT', 'UNIQUE_PERSONS'].includes(aggregate) };
 }
 
+/** A ratio that is at most one reads as a share, a greater one as a number: the total decides for all of a metric's values. */
+export function unitFor(unit, total) {
+  if (unit !== 'ratio') return unit;
+  return total?.number >= 0 && total.number <= 1 ? 'share' : 'number';
+}
+
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat('en', { maximumSignificantDigits: 4 });
 const exactly = new Intl.NumberFormat('en', { maximumFractionDigits: 20 });
@@ -59,8 +65,6 @@ const exactly = new Intl.NumberFormat('en', { maximumFractionDigits: 20 });
 export function numberText(number, unit) {
   if (unit === 'seconds') return elapsed(number);
   if (unit === 'share') return percent(number, 1);
-  // Up to one it reads as a share, above it does not.
-  if (unit === 'ratio' && number >= 0 && number <= 1) return percent(number, 1);
   return Math.abs(number) >= 1000 || Number.isInteger(number) ? whole.format(number) : fine.format(number);
 }
 
@@ -99,17 +103,34 @@ export const approximateText = (value) => (value?.approximate ? `an estimate, st
 /** What a value is made of, where that says more than the value. */
 export const samplesText = (value, { zero }) => (value && !zero ? `of ${plural(value.samples, 'value')}` : '');
 
-/** The parts of a value that can be drawn, by the total over everything: {name, of(value)}. */
+/**
+ * The parts of a value that can be drawn, by the total over everything: {name, axis, text(n), of(value)}. What has one `axis` can share
+ * one; plain numbers and each currency are never mixed.
+ */
 export function tracksOf(total, unit) {
-  if (!total || total.number !== undefined) return [{ name: '', text: (n) => numberText(n, unit), of: (value) => value?.number }];
-  if (total.percentiles.length > 0) {
-    return total.percentiles.map(({ percentile }) => ({
-      name: `p${percentile}`, text: (n) => numberText(n, unit), of: (value) => value?.percentiles.find((p) => p.percentile === percentile)?.value,
-    }));
-  }
-  return total.money.map(({ currency }) => ({
-    name: currency, text: (n) => `${numberText(n, 'number')} ${currency}`, of: (value) => moneyOf(value, currency),
+  const text = (n) => numberText(n, unit);
+  const percentiles = (total?.percentiles ?? []).map(({ percentile }) => ({
+    name: `p${percentile}`, axis: 'percentiles', text, of: (value) => value?.percentiles.find((p) => p.percentile === percentile)?.value,
   }));
+  const money = (total?.money ?? []).map(({ currency }) => ({
+    name: currency, axis: currency, text: (n) => `${numberText(n, 'number')} ${currency}`, of: (value) => moneyOf(value, currency),
+  }));
+  const alone = percentiles.length + money.length === 0;
+  const number = { name: alone ? '' : 'numbers', axis: 'numbers', text, of: (value) => value?.number };
+  return [...(alone || total.number !== undefined ? [number] : []), ...money, ...percentiles];
+}
+
+/** What is drawn at a time: without rows all that shares an axis, with rows one part. [{name, tracks}] */
+export function chartsOf(tracks, split) {
+  const charts = new Map();
+  for (const track of tracks) {
+    const key = split ? track.name : track.axis;
+    const name = !split && track.axis === 'percentiles' ? 'percentiles' : track.name;
+    const chart = charts.get(key) ?? { name, tracks: [] };
+    charts.set(key, chart);
+    chart.tracks.push(track);
+  }
+  return [...charts.values()];
 }
 
 function moneyOf(value, currency) {

@@ -3,7 +3,7 @@
 import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
 import { clockTime, percent, signed } from './format.js';
-import { approximateText, measureText, samplesText, tracksOf, valueTexts } from './measure.js';
+import { approximateText, chartsOf, measureText, samplesText, tracksOf, valueTexts } from './measure.js';
 import { columns } from './metric.js';
 import { COLOURS, SeriesChart } from './series-chart.js';
 
@@ -23,6 +23,7 @@ export class MetricView {
     const day = formats({ day: 'numeric', month: 'short' });
     const dayAndClock = formats({ weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
     const wholeDay = formats({ weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' });
+    $('metric-chart-of').replaceChildren();
     this.zone = zone || 'UTC';
     this.times = { clock, day, dayAndClock, wholeDay };
   }
@@ -46,10 +47,7 @@ export class MetricView {
     if (!metric) return;
     this.#drawState(metric);
     this.#drawTotal(metric, now);
-    if (!metric.known) {
-      $('metric-readout').textContent = '';
-      return;
-    }
+    if (!metric.known) return;
     this.#drawChart(metric, now);
     this.#drawRows(metric);
     this.#drawNotes(metric);
@@ -70,7 +68,7 @@ export class MetricView {
   }
 
   #drawTotal(metric, now) {
-    const texts = valueTexts(metric.known ? metric.total : null, metric.nature.unit);
+    const texts = valueTexts(metric.known ? metric.total : null, metric.unit);
     const text = texts.slice(0, 3).join('  ');
     setText($('metric-total'), text);
     $('metric-total').classList.toggle('several', texts.length > 1);
@@ -90,12 +88,11 @@ export class MetricView {
     const { nature, span } = metric;
     if (!span) return;
     const rows = metric.split ? metric.sorted : [...metric.rows.values()];
-    const tracks = tracksOf(metric.total, nature.unit);
-    const shown = metric.split ? tracks.slice(0, 1) : tracks;
+    const shown = this.#chooseChart(metric).tracks;
     const known = new Set(rows.flatMap((row) => [...row.buckets.keys()]));
     const starts = columns(known, span.from.getTime(), span.to.getTime(), this.look.unit);
     const lines = rows.flatMap((row, r) => shown.map((track, t) => ({
-      name: [row.name, track.name].filter(Boolean).join(' '),
+      name: metric.split ? row.name : shown.length > 1 ? track.name : '',
       colour: metric.split ? colourOf(row, r) : t,
       values: starts.map((at) => track.of(row.buckets.get(at)) ?? (nature.zero ? 0 : null)),
     })));
@@ -103,20 +100,32 @@ export class MetricView {
     const isDay = this.look.unit === 'DAY';
     this.#chart.draw({
       starts, lines, columns: adds, corrected: metric.correctedBuckets(now),
-      text: shown[0]?.text ?? String,
+      text: shown[0].text, counts: nature.zero && metric.unit === 'number',
       time: (ms) => (isDay ? this.times.wholeDay : this.times.dayAndClock).format(ms),
       axis: (ms) => (this.look.hours > 24 ? this.times.day : this.times.clock).format(ms),
-      label: `${metric.title} by ${this.look.unit.toLowerCase()}, ${this.look.text}: ${valueTexts(metric.total, nature.unit).join(', ')}. Arrow keys read single columns.`,
+      label: `${metric.title} by ${this.look.unit.toLowerCase()}, ${this.look.text}: ${valueTexts(metric.total, metric.unit).join(', ')}. Arrow keys read single columns.`,
     });
   }
 
+  /** Where a metric has several parts that share no axis, one of them is drawn: which, is chosen. */
+  #chooseChart(metric) {
+    const charts = chartsOf(tracksOf(metric.total, metric.unit), metric.split);
+    const node = $('metric-chart-of');
+    const names = charts.map((chart) => chart.name);
+    if (names.join() !== [...node.options].map((option) => option.value).join()) {
+      node.replaceChildren(...names.map((name) => el('option', { value: name, textContent: name })));
+    }
+    node.hidden = charts.length < 2;
+    return charts[Math.max(0, node.selectedIndex)] ?? charts[0];
+  }
+
   #drawRows(metric) {
-    const { unit, adds } = metric.nature;
+    const { unit, nature: { adds } } = metric;
     $('metric-table').hidden = !metric.split;
     if (!metric.split) return;
     setText($('metric-by'), metric.definition.breakdown?.property ?? 'Value');
-    const [track] = tracksOf(metric.total, unit);
-    const whole = track?.of(metric.total);
+    const [track] = this.#chooseChart(metric).tracks;
+    const whole = track.of(metric.total);
     const nodes = metric.sorted.map((row, r) => {
       const node = this.#rows.get(row.key) ?? tableRow(row);
       this.#rows.set(row.key, node);
@@ -131,13 +140,10 @@ export class MetricView {
   }
 
   #drawNotes(metric) {
-    const tracks = tracksOf(metric.total, metric.nature.unit);
-    const several = tracks.length > 1 && metric.split;
     const notes = [
       approximateText(metric.total),
       metric.overflow && 'there are more values than are kept apart: the last to come are in “other”',
       metric.cut && 'the range begins inside a column that was rolled up with age: its first column is cut there',
-      several && `the chart shows ${tracks[0].name}`,
       metric.split && !metric.nature.adds && 'rows do not add up to the total',
       `days and hours of ${this.zone}`,
     ].filter(Boolean);

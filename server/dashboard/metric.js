@@ -1,7 +1,7 @@
 // One metric as the watch or a query tells it: pure state, no DOM. Time comes in as an argument, in ms.
 
 import { causeOf, MARK_MS } from './causes.js';
-import { natureOf, tracksOf } from './measure.js';
+import { natureOf, tracksOf, unitFor } from './measure.js';
 
 /** Where a row that is no value of its own stands: behind those that are. */
 const LAST = { other: 1, notSet: 2, notReached: 3 };
@@ -47,9 +47,14 @@ export class Metric {
     return (this.whole ?? this.rows.get(''))?.total;
   }
 
+  /** How its values are to be read. */
+  get unit() {
+    return unitFor(this.nature.unit, this.total);
+  }
+
   /** With a breakdown: the rows, the largest first, those without a value of their own last. */
   get sorted() {
-    const [track] = tracksOf(this.total, this.nature.unit);
+    const [track] = tracksOf(this.total, this.unit);
     const size = (row) => track?.of(row.total) ?? 0;
     const place = (row) => LAST[kindOf(row.value)] ?? 0;
     return [...this.rows.values()].sort((a, b) => place(a) - place(b) || size(b) - size(a) || (a.name < b.name ? -1 : 1));
@@ -101,7 +106,7 @@ export class Metric {
   }
 
   get #size() {
-    const [track] = tracksOf(this.total, this.nature.unit);
+    const [track] = tracksOf(this.total, this.unit);
     return track?.of(this.total) ?? 0;
   }
 

@@ -47,6 +47,7 @@ export class Metrics {
     const listen = (id, type, work) => $(id).addEventListener(type, work, { signal: this.#abort.signal });
     listen('metric-range', 'change', (event) => this.#look(event.target.value, RANGES[event.target.value].units[0]));
     listen('metric-unit', 'change', (event) => this.#look(this.#range, event.target.value));
+    listen('metric-chart-of', 'change', () => this.#view.draw(performance.now()));
     listen('metric-ask', 'click', () => this.#ask(this.chosen));
     this.#look('1h', 'MINUTE');
   }
@@ -227,7 +228,7 @@ export class Metrics {
     const now = performance.now();
     for (const { metric, chip, figure } of this.chips ?? []) {
       const total = this.#totals.get(metric.id);
-      const text = total?.ended === 'not_followed' ? 'on request' : valueTexts(total?.known ? total.total : null, metric.nature.unit)[0];
+      const text = total?.ended === 'not_followed' ? 'on request' : valueTexts(total?.known ? total.total : null, total?.unit ?? 'number')[0];
       setText(figure, text);
       chip.classList.toggle('corrected', now - (total?.correctedAt ?? -Infinity) < 10_000);
     }

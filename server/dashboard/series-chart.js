@@ -8,11 +8,11 @@ const HEIGHT = 240;
 export const COLOURS = 8;
 const LABELS = 5;
 
-/** The next round number: 1, 2, 2.5 or 5 times a power of ten. */
+/** The next round number: one digit or 1.5 times a power of ten. */
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 2, 2.5, 5, 10].find((step) => step * power >= value * (1 - 1e-9));
+  return power * [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * power >= value * (1 - 1e-9));
 }
 
 /** Bounds of an axis that holds zero. `top` counts stacked columns. */
@@ -43,10 +43,10 @@ export class SeriesChart {
    */
   constructor(host, readout) {
     this.#readout = readout;
-    const area = el('div', { className: 'area-of-chart', tabIndex: 0, role: 'img' },
-      this.#svg, el('div', { className: 'scale', ariaHidden: 'true' }, ...this.#scale));
+    const area = el('div', { className: 'area-of-chart', tabIndex: 0, role: 'img' }, this.#svg);
     this.area = area;
-    host.replaceChildren(area, el('div', { className: 'times', ariaHidden: 'true' }, ...this.#times));
+    const scale = el('div', { className: 'value-scale', ariaHidden: 'true' }, ...this.#scale);
+    host.replaceChildren(scale, area, el('div', { className: 'times', ariaHidden: 'true' }, ...this.#times));
     area.addEventListener('pointermove', (event) => this.#look(this.#columnAt(event)));
     area.addEventListener('pointerleave', () => this.#look(null));
     area.addEventListener('blur', () => this.#look(null));
@@ -56,11 +56,12 @@ export class SeriesChart {
   /**
    * @param {object} shown `starts`: the columns' beginnings; `lines`: {name, colour, values}, one value a column, null where there is
    *   none; `columns`: whether they are drawn as columns, one upon the other; `corrected`: beginnings of marked columns; `text(n)`,
-   *   `time(ms)`, `axis(ms)`: as they are read; `label`: the whole in words
+   *   `time(ms)`, `axis(ms)`: as they are read; `counts`: whether
+   *   fractions mean nothing; `label`: the whole in words
    */
   draw(shown) {
     this.#shown = shown;
-    const { starts, lines, columns, corrected, label } = shown;
+    const { starts, lines, columns, corrected } = shown;
     const { low, high } = bounds(lines, columns);
     const x = (i) => (i * WIDTH) / Math.max(starts.length, 1);
     const y = (v) => ((high - v) * HEIGHT) / (high - low || 1);
@@ -73,12 +74,14 @@ export class SeriesChart {
       : { class: `line-stroke colour-${line.colour}`, d: linePath(line.values, (k) => x(k + 0.5), y) }));
     setAttributes(this.#zero, { d: `M0 ${y(0)}H${WIDTH}` });
     setAttributes(this.#marks, { d: starts.map((at, i) => (corrected.has(at) ? rect(x(i), x(i + 1), 0, HEIGHT) : '')).join('') });
-    [high, (high + low) / 2, low].forEach((value, i) => setText(this.#scale[i], shown.text(value)));
+    // Half an event is none.
+    const label = (value) => (shown.counts && !Number.isInteger(value) ? '' : shown.text(value));
+    [high, (high + low) / 2, low].forEach((value, i) => setText(this.#scale[i], label(value)));
     this.#times.forEach((node, i) => {
       const at = starts[Math.round((i * (starts.length - 1)) / (LABELS - 1))];
       setText(node, at === undefined ? '' : shown.axis(at));
     });
-    this.area.setAttribute('aria-label', label);
+    this.area.setAttribute('aria-label', shown.label);
     this.#read();
   }
 
@@ -108,7 +111,8 @@ export class SeriesChart {
     if (starts[at] === undefined) return;
     const left = ((at + 0.5) * WIDTH) / starts.length;
     setAttributes(this.#cursor, { d: this.#at === null ? '' : `M${left} 0V${HEIGHT}` });
-    const parts = lines.filter((line) => line.values[at] !== null).map((line) => `${line.name ? `${line.name} ` : ''}${text(line.values[at])}`);
+    const said = lines.filter((line) => line.values[at] !== null && (lines.length === 1 || line.values[at] !== 0));
+    const parts = said.map((line) => `${line.name ? `${line.name} ` : ''}${text(line.values[at])}`);
     setText(this.#readout, `${time(starts[at])}: ${parts.join(', ') || 'none'}`);
   }
 }
