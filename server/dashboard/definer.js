@@ -33,7 +33,7 @@ export class Definer {
       this.#save();
     });
     listen('definer-close', 'click', () => $('definer').close());
-    listen('definer-name', 'input', () => { if (!this.#idTyped) $('definer-id').value = idOf($('definer-name').value); });
+    listen('definer-name', 'input', () => { if (!this.#known && !this.#idTyped) $('definer-id').value = idOf($('definer-name').value); });
     listen('definer-id', 'input', () => { this.#idTyped = $('definer-id').value !== ''; });
     listen('definer-delete', 'click', () => this.#sure(true));
     listen('definer-keep', 'click', () => this.#sure(false));
