@@ -61,9 +61,15 @@ function rangeText(range) {
   return '';
 }
 
-/** What a funnel counts, in a few words: "last 7 days, within 1 h of the first step". */
-export function definitionText({ range, window }) {
-  const parts = [rangeText(range)];
-  if (window) parts.push(`within ${durationText(window)} of the first step`);
+const ORDERS = { FUNNEL_ORDER_STRICT: 'nothing in between', FUNNEL_ORDER_ANY: 'in any order', FUNNEL_ORDER_ANY_AFTER_FIRST: 'in any order after the first' };
+const COUNTED = { FUNNEL_COUNTING_CONVERSIONS: 'attempts', FUNNEL_COUNTING_SESSIONS: 'sessions', FUNNEL_COUNTING_GROUPS: 'groups' };
+
+/** What a funnel counts: "persons", "attempts". */
+export const countedText = ({ counting }) => COUNTED[counting] ?? 'persons';
+
+/** How a funnel counts, in a few words: "last 7 days, within 1 h of the first step". */
+export function definitionText({ range, window, windowFrom, order }) {
+  const from = windowFrom === 'FUNNEL_WINDOW_FROM_PREVIOUS_STEP' ? 'the step before' : 'the first step';
+  const parts = [rangeText(range), window ? `within ${durationText(window)} of ${from}` : '', ORDERS[order]];
   return parts.filter(Boolean).join(', ');
 }

@@ -42,6 +42,8 @@ export class Funnel {
 
   #forget(steps) {
     this.reached = [];
+    this.slices = [];
+    this.took = undefined;
     this.marks = new Array(steps).fill(null);
     this.arrivals = Array.from({ length: steps }, () => new Array(BUCKETS).fill(0));
     this.bucket = null;
@@ -59,19 +61,19 @@ export class Funnel {
   }
 
   /** Takes the whole numbers; returns what is worth a line in the feed. */
-  snapshot({ version, state, backfillPercent, reached }) {
+  snapshot({ version, state, backfillPercent, reached, slices = [], conversionTime }) {
     const redefined = this.version !== undefined && this.version !== version;
     this.version = version;
     this.live = state === 'DEFINITION_STATE_LIVE';
     this.percent = backfillPercent;
     this.ended = '';
-    this.reached = reached;
+    Object.assign(this, { reached, slices, took: conversionTime });
     return redefined ? [{ cause: 'CAUSE_DEFINITION', persons: 0, change: [] }] : [];
   }
 
   /** Takes a change; returns what of it is not an event in its turn. */
-  delta({ reached, change, causes }, now) {
-    this.reached = reached;
+  delta({ reached, change, causes, slices = [], conversionTime }, now) {
+    Object.assign(this, { reached, slices, took: conversionTime });
     this.#turn(now);
     const named = causes.length > 0 ? causes : [{ cause: 'CAUSE_UNSPECIFIED', persons: 0, change }];
     const notices = [];

@@ -84,6 +84,14 @@ export function moneyText(money) {
   }
 }
 
+const NAMELESS = { other: 'other', notSet: 'not set', notReached: 'not reached' };
+
+/** What a breakdown's row is called; `own`: it is a value, not the rest of them. */
+export function sliceName(value) {
+  const [kind = ''] = Object.keys(value ?? {});
+  return kind === 'value' ? { own: true, name: value.value } : { own: false, name: NAMELESS[kind] ?? '' };
+}
+
 /** Everything a value says, one text a part: plain number, each currency, each percentile. */
 export function valueTexts(value, unit) {
   if (!value) return ['–'];

@@ -1,11 +1,10 @@
 // One metric as the watch or a query tells it: pure state, no DOM. Time comes in as an argument, in ms.
 
 import { causeOf, MARK_MS } from './causes.js';
-import { natureOf, tracksOf, unitFor } from './measure.js';
+import { natureOf, sliceName, tracksOf, unitFor } from './measure.js';
 
 /** Where a row that is no value of its own stands: behind those that are. */
 const LAST = { other: 1, notSet: 2, notReached: 3 };
-const ROW_WORDS = { other: 'other', notSet: 'not set', notReached: 'not reached' };
 
 const kindOf = (value) => Object.keys(value ?? {})[0] ?? '';
 /** What tells the rows of a breakdown apart. */
@@ -156,8 +155,7 @@ function rowOf({ value, total, buckets }) {
   return {
     key: keyOf(value),
     value,
-    name: kindOf(value) === 'value' ? value.value : ROW_WORDS[kindOf(value)] ?? '',
-    own: kindOf(value) === 'value',
+    ...sliceName(value),
     total,
     buckets: new Map(buckets.map((b) => [b.start.getTime(), b.value])),
     /** Buckets before `from` are over; the first may begin before it. */
@@ -168,24 +166,28 @@ function rowOf({ value, total, buckets }) {
 }
 
 const MINUTE = 60_000;
-export const UNITS = { MINUTE, HOUR: 60 * MINUTE, DAY: 1440 * MINUTE };
+/** More than a watch has. */
+const MOST_COLUMNS = 2_000;
+const UNITS = { MINUTE, HOUR: 60 * MINUTE, DAY: 1440 * MINUTE };
 
 /**
  * The columns of a span: their beginnings, in ms. What is known gives the edges, the gaps are filled by the unit's length; days
- * may be an hour shorter or longer.
+ * may begin an hour sooner or later than that.
  */
 export function columns(known, from, to, unit) {
   const length = UNITS[unit];
   const slack = unit === 'DAY' ? 0.1 : 0;
-  const sorted = [...known].sort((a, b) => a - b);
-  const anchor = sorted.at(-1) ?? Math.floor(to / length) * length;
-  const place = (at) => Math.floor((at - anchor) / length + slack);
+  const sorted = [...known].sort((a, b) => b - a);
+  const anchor = sorted[0] ?? Math.floor(to / length) * length;
+  const steps = (at) => (at - anchor) / length;
+  const [first, last] = [Math.floor(steps(from)), Math.floor(steps(to - 1))];
   const starts = new Map();
-  for (let k = Math.max(place(from), place(to - 1) - 2_000); k <= place(to - 1); k += 1) starts.set(k, Math.max(from, anchor + k * length));
-  for (const at of sorted.reverse()) {
-    const k = place(at);
-    // The range's first, cut column, if it begins just before a whole one.
-    starts.set(starts.get(k) !== undefined && known.has(starts.get(k)) && starts.get(k) !== at ? k - 1 : k, at);
+  for (let k = Math.max(first, last - MOST_COLUMNS); k <= last; k += 1) starts.set(k, Math.max(from, anchor + k * length));
+  for (const at of sorted) {
+    const k = Math.floor(steps(at) + slack);
+    // The range's first, cut column may begin just before a whole one, whose place is taken by then.
+    const taken = starts.get(k) !== at && known.has(starts.get(k));
+    starts.set(taken ? k - 1 : k, at);
   }
   return [...starts.entries()].sort(([a], [b]) => a - b).map(([, at]) => at);
 }

@@ -102,6 +102,8 @@ export class SeriesChart {
 
   #look(at) {
     this.#at = at;
+    // Read aloud what somebody looks at, not whatever comes.
+    this.#readout.ariaLive = at === null ? 'off' : 'polite';
     this.#read();
   }
 

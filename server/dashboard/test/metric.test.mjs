@@ -131,6 +131,7 @@ test('columns fill the span: gaps, a cut first one, days of 23 hours', () => {
   const DAY = 24 * HOUR;
   const days = [0, DAY, 2 * DAY - HOUR, 3 * DAY - HOUR];
   assert.deepEqual(columns(new Set(days), 0, 3 * DAY, 'DAY'), days);
+  assert.deepEqual(columns(new Set([0, DAY]), 0, 2 * DAY - MINUTE, 'DAY'), [0, DAY], 'late in the evening it is not tomorrow');
   assert.deepEqual(columns(new Set(), 0, 2 * MINUTE, 'MINUTE'), [0, MINUTE]);
 });
 

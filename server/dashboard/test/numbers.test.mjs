@@ -126,8 +126,14 @@ test('money by currency, ratios as shares, percentiles: each as what it is', asy
   await until(() => text('#metric-total'), (t) => t === '75.0 %', 'three of four');
 });
 
+test('a funnel with a breakdown shows its rows and how long it takes', async () => {
+  const funnel = { ...shopFunnel('shop', 'Shop', STEPS.slice(0, 2)), breakdown: { property: { property: 'platform' } } };
+  await admin.unary('DefinitionService', 'CreateFunnel', { project: admin.project, funnel });
+  await until(() => page.locator('#funnel-rows th').allTextContents(), (names) => [...names].sort().join() === 'android,ios,web', 'a row for each platform');
+  await until(() => text('#overall-note'), (t) => /^\d+ of \d+ went through, half within .* s$/.test(t), 'and the median time');
+});
+
 test('a metric that is not followed live is asked of stored events, and again on request', async () => {
-  await admin.unary('DefinitionService', 'CreateFunnel', { project: admin.project, funnel: shopFunnel('shop', 'Shop', STEPS.slice(0, 2)) });
   await define({ id: 'conv', title: 'Conversion', conversion: { funnelId: 'shop' } });
   await until(() => page.locator('#metric-list .chip', { hasText: 'Conversion' }).textContent(), (t) => t === 'Conversionon request', 'the list says so');
   await choose('Conversion');

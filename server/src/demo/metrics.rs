@@ -16,15 +16,20 @@ pub fn metrics() -> Vec<v1::Metric> {
         aggregate: v1::SessionAggregate::BounceRate.into(),
         ..v1::SessionMeasure::default()
     };
+    // Events that only say who somebody is tell no platform.
+    let with_platform = v1::PropertyCondition {
+        property: "platform".into(),
+        operator: v1::ConditionOperator::IsSet.into(),
+        ..v1::PropertyCondition::default()
+    };
+    let visitors = v1::MetricTerm {
+        filter: Some(v1::Filter { kind: Some(v1::filter::Kind::Condition(with_platform)) }),
+        ..term(v1::MetricAggregate::UniquePersons, &[])
+    };
     vec![
         metric("orders", "Orders", Measure::Events(purchases), Some("channel")),
         metric("payments-failed", "Payments that fail", Measure::Ratio(failed), None),
-        metric(
-            "visitors",
-            "Visitors",
-            Measure::Events(term(v1::MetricAggregate::UniquePersons, &[])),
-            Some("platform"),
-        ),
+        metric("visitors", "Visitors", Measure::Events(visitors), Some("platform")),
         metric("bounce-rate", "Bounce rate", Measure::Sessions(bounces), None),
     ]
 }
