@@ -3,14 +3,17 @@
 import { Codec } from './codec.js';
 import { Corrections } from './corrections.js';
 import * as credentials from './credentials.js';
+import { Definer } from './definer.js';
 import { $, setText } from './dom.js';
 import { FirstEvent } from './first-event.js';
 import { Funnels } from './funnels.js';
 import { createClient } from './grpcweb.js';
 import { Header } from './header.js';
+import { Metrics } from './metrics.js';
 import { Outcomes } from './outcomes.js';
 import { Refused } from './refused.js';
 import { Tail } from './tail.js';
+import { Tiles } from './tiles.js';
 import { Watch } from './watch.js';
 
 const RETRY_FIRST_MS = 500;
@@ -96,10 +99,10 @@ async function open() {
   header.state('connecting');
   $('sign-in').hidden = true;
   $('sign-out').hidden = false;
-  if (!await chooseProject(signal)) return;
+  const project = await chooseProject(signal);
+  if (!project) return;
   $('board').hidden = false;
-  const project = credentials.project();
-  watch = new Watch(client, project, {
+  watch = new Watch(client, project.id, {
     state: (name) => header.state(name),
     watermark: (watermark, at) => header.watermark(watermark, at),
     ending: (ending) => header.ending(ending),
@@ -114,21 +117,47 @@ async function open() {
 /** The parts of the page, and what they tell each other. */
 function assemble(project, signal) {
   const corrections = new Corrections();
-  const funnels = new Funnels(client, project, watch, {
-    notice: (funnel, notice) => corrections.take(funnel, notice),
+  const notice = (subject, one) => corrections.take(subject, one);
+  const funnels = new Funnels(client, project.id, watch, {
+    notice,
     delta: (id, delta) => firstEvent.delta(id, delta),
     changed: () => firstEvent.funnelsChanged(),
   });
-  const firstEvent = new FirstEvent({ client, project, watch, funnels, header });
-  const refused = new Refused(client, project, { refused: (events) => firstEvent.refused(events) });
-  const outcomes = new Outcomes(client, project, header);
+  const firstEvent = new FirstEvent({ client, project: project.id, watch, funnels, header });
+  const metrics = new Metrics(client, project, watch, { notice });
+  const tiles = new Tiles(watch, header, { notice });
+  const refused = new Refused(client, project.id, { refused: (events) => firstEvent.refused(events) });
+  const outcomes = new Outcomes(client, project.id, header);
   const tail = new Tail(watch);
   signal.addEventListener('abort', () => {
     firstEvent.end();
+    metrics.end();
     tail.end();
   });
-  welcome(project, firstEvent, signal);
-  return [funnels, outcomes, refused, tail];
+  offerForms(project.id, { funnel: funnels, metric: metrics }, signal);
+  welcome(project.id, firstEvent, signal);
+  return [funnels, metrics, tiles, outcomes, refused, tail];
+}
+
+/** Who may define gets the buttons for it; what is saved is chosen. */
+function offerForms(project, lists, signal) {
+  const may = credentials.role() !== 'viewer';
+  for (const id of ['new-funnel', 'new-metric', 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
+  if (!may) return;
+  const definer = new Definer(client, project, {
+    funnels: () => lists.funnel.all,
+    saved: async (kind, id) => {
+      await lists[kind].list();
+      lists[kind].choose(id);
+    },
+    deleted: (kind) => lists[kind].list(),
+    failed: (error) => (error.code === 'UNAUTHENTICATED' ? signOut(signedOutBy(error)) : setText($('announcer'), error.message)),
+  });
+  signal.addEventListener('abort', () => definer.end());
+  for (const kind of Object.keys(lists)) {
+    $(`new-${kind}`).addEventListener('click', () => definer.open(kind), { signal });
+    $(`edit-${kind}`).addEventListener('click', () => definer.open(kind, lists[kind].chosen?.id), { signal });
+  }
 }
 
 /** A project without events is shown how to send the first one. */
@@ -141,20 +170,21 @@ async function welcome(project, firstEvent, signal) {
   }
 }
 
-/** Fills the project list; false if there is nothing to open. */
+/** Fills the project list; resolves to the project to open, or null if there is nothing to open. */
 async function chooseProject(signal) {
   for (;;) {
     try {
       const { projects } = await client.unary('AdminService', 'ListProjects', {});
-      if (signal.aborted) return false;
+      if (signal.aborted) return null;
       if (!credentials.project() && projects.length > 0) credentials.openProject(projects[0].id);
-      header.projects(projects, credentials.project());
-      return true;
+      const chosen = credentials.project();
+      header.projects(projects, chosen);
+      return projects.find((one) => one.id === chosen) ?? { id: chosen, timeZone: '' };
     } catch (error) {
-      if (signal.aborted) return false;
+      if (signal.aborted) return null;
       if (error.code !== 'UNAVAILABLE' && error.code !== 'DEADLINE_EXCEEDED') {
         signOut(signedOutBy(error));
-        return false;
+        return null;
       }
       header.state('waiting');
       await sleep(RETRY_FIRST_MS * (1 + Math.random()));

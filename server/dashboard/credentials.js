@@ -16,6 +16,16 @@ export function takeCode() {
 export const token = () => sessionStorage.getItem(KEYS.token) ?? '';
 export const project = () => sessionStorage.getItem(KEYS.project) ?? '';
 
+/** The role that the token names: "viewer", "analyst" or "admin"; empty where it cannot be read. The server decides, this only hides. */
+export function role() {
+  try {
+    const [, claims] = token().split('.');
+    return JSON.parse(atob(claims.replace(/-/g, '+').replace(/_/g, '/'))).role ?? '';
+  } catch {
+    return '';
+  }
+}
+
 export function signIn(newToken, newProject) {
   sessionStorage.setItem(KEYS.token, newToken);
   openProject(newProject);

@@ -32,11 +32,22 @@ export function span(ms) {
 /** A Timestamp in ms since 1970 with its fraction: a Date alone stops at whole milliseconds. */
 export const preciseMs = (date) => (date.nanos === undefined ? date.getTime() : Math.floor(date.getTime() / 1000) * 1000 + date.nanos / 1e6);
 
-function durationText(seconds) {
+/** A duration that somebody chose: "1 h", "90 min". */
+export function durationText(seconds) {
   for (const [size, name] of [[86_400, 'd'], [3600, 'h'], [60, 'min']]) {
     if (seconds >= size && seconds % size === 0) return `${seconds / size} ${name}`;
   }
   return `${seconds} s`;
+}
+
+/** A duration that was measured: "8.3 s", "3 min 20 s", "1 h 5 min". */
+export function elapsed(seconds) {
+  if (seconds < 59.95) return `${Number(seconds.toFixed(1))} s`;
+  const [size, name, small, smallName] = seconds < 3600 ? [60, 'min', 1, 's'] : seconds < 86_400 ? [3600, 'h', 60, 'min'] : [86_400, 'd', 3600, 'h'];
+  const smalls = Math.round(seconds / small);
+  const whole = Math.floor((smalls * small) / size);
+  const rest = Math.round((smalls * small - whole * size) / small);
+  return rest > 0 ? `${whole} ${name} ${rest} ${smallName}` : `${whole} ${name}`;
 }
 
 function rangeText(range) {
@@ -50,9 +61,15 @@ function rangeText(range) {
   return '';
 }
 
-/** What a funnel counts, in a few words: "last 7 days, within 1 h of the first step". */
-export function definitionText({ range, window }) {
-  const parts = [rangeText(range)];
-  if (window) parts.push(`within ${durationText(window)} of the first step`);
+const ORDERS = { FUNNEL_ORDER_STRICT: 'nothing in between', FUNNEL_ORDER_ANY: 'in any order', FUNNEL_ORDER_ANY_AFTER_FIRST: 'in any order after the first' };
+const COUNTED = { FUNNEL_COUNTING_CONVERSIONS: 'attempts', FUNNEL_COUNTING_SESSIONS: 'sessions', FUNNEL_COUNTING_GROUPS: 'groups' };
+
+/** What a funnel counts: "persons", "attempts". */
+export const countedText = ({ counting }) => COUNTED[counting] ?? 'persons';
+
+/** How a funnel counts, in a few words: "last 7 days, within 1 h of the first step". */
+export function definitionText({ range, window, windowFrom, order }) {
+  const from = windowFrom === 'FUNNEL_WINDOW_FROM_PREVIOUS_STEP' ? 'the step before' : 'the first step';
+  const parts = [rangeText(range), window ? `within ${durationText(window)} of ${from}` : '', ORDERS[order]];
   return parts.filter(Boolean).join(', ');
 }

@@ -1,8 +1,10 @@
 // The chosen funnel's card: built once per definition, then only its changed parts are touched.
 
+import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
-import { definitionText, integer, percent, signed } from './format.js';
-import { BUCKETS, causeOf, MOST_MINUTES, SAMPLE_MS } from './funnel.js';
+import { countedText, definitionText, elapsed, integer, percent, signed } from './format.js';
+import { BUCKETS, MOST_MINUTES, SAMPLE_MS } from './funnel.js';
+import { sliceName } from './measure.js';
 import { bars, line } from './trend.js';
 
 const MINUTE_MS = 60_000;
@@ -25,7 +27,10 @@ export class FunnelView {
     if (!funnel) return;
     setText($('funnel-title'), funnel.title);
     setText($('funnel-note'), definitionText(funnel.definition));
-    this.#rows = funnel.labels.map(stepRow);
+    const counted = countedText(funnel.definition);
+    setText($('counted-head'), counted.replace(/^./, (c) => c.toUpperCase()));
+    setText($('funnel-by'), funnel.definition.breakdown?.property?.property ?? '');
+    this.#rows = funnel.labels.map((label, step) => stepRow(label, step, counted));
     $('steps').replaceChildren(...this.#rows.map((row) => row.root));
     this.draw(performance.now());
     this.drawTrend();
@@ -43,8 +48,24 @@ export class FunnelView {
     setText($('funnel-ended'), funnel.ended && `This funnel ended: ${funnel.ended}`);
     setText($('overall'), percent(reached.at(-1) ?? 0, reached[0] ?? 0));
     const whole = reached.length > 0 ? `${integer(reached.at(-1))} of ${integer(reached[0])} went through` : ' ';
-    setText($('overall-note'), whole);
+    const took = funnel.took?.median === undefined ? '' : `, half within ${elapsed(funnel.took.median)}`;
+    setText($('overall-note'), whole + took);
+    this.#drawSlices(funnel.slices);
     this.#rows.forEach((row, step) => row.draw(funnel, step, now));
+  }
+
+  /** With a breakdown: who entered and who went through, by value. */
+  #drawSlices(slices) {
+    $('funnel-table').hidden = slices.length === 0;
+    const shown = JSON.stringify(slices.map(({ value, reached }) => [value, reached]), (_, v) => (typeof v === 'bigint' ? String(v) : v));
+    if (shown === this.slices) return;
+    this.slices = shown;
+    $('funnel-rows').replaceChildren(...slices.map(({ value, reached }) => {
+      const { own, name } = sliceName(value);
+      const head = el('th', { scope: 'row', title: name }, el('span', { className: own ? '' : 'muted', textContent: name || '(empty)' }));
+      const figures = [integer(reached[0]), integer(reached.at(-1)), percent(reached.at(-1), reached[0])];
+      return el('tr', {}, head, ...figures.map((textContent) => el('td', { className: 'num', textContent })));
+    }));
   }
 
   /** Every few seconds. */
@@ -59,7 +80,7 @@ export class FunnelView {
   }
 }
 
-function stepRow(label, step) {
+function stepRow(label, step, counted) {
   const cell = (className, textContent = '') => el('span', { className, textContent });
   /** A figure, and for who cannot see the column's head, what it is. */
   const figure = (className, what) => {
@@ -70,7 +91,7 @@ function stepRow(label, step) {
   const mark = cell('mark');
   const bar = el('span', { className: 'track' }, fill, cell('index', String(step + 1)), el('span', { className: 'label', textContent: label, title: label }), mark);
   const spark = bars('spark', BUCKETS);
-  const reached = figure('reached', 'persons,');
+  const reached = figure('reached', `${counted},`);
   const share = figure('share', 'of the first step,');
   const kept = figure('kept', step === 0 ? '' : 'of the step before,');
   const minute = figure('minute', 'in the last minute');

@@ -1,18 +1,6 @@
 // One funnel as the watch tells it: pure state, no DOM. Time comes in as an argument, in ms.
 
-import { integer } from './format.js';
-
-/** What is not an event in its turn, and how it is named. */
-export const CAUSES = {
-  CAUSE_LATE_EVENT: { one: 'late event', many: 'late events', badge: 'late', correction: true },
-  CAUSE_MERGE: { one: 'merged person', many: 'merged persons', badge: 'merged', correction: true },
-  CAUSE_ERASURE: { one: 'erasure', many: 'erasures', badge: 'erased', correction: true },
-  CAUSE_DEFINITION: { one: 'change of the definition', many: 'changes of the definition', badge: 'redefined', correction: true },
-  CAUSE_WINDOW_MOVED: { one: 'person left the range', many: 'persons left the range', badge: 'left range', correction: false },
-};
-const UNNAMED = { one: 'unnamed cause', many: 'unnamed causes', badge: 'corrected', correction: true };
-
-export const causeOf = (cause) => CAUSES[cause] ?? UNNAMED;
+import { causeOf, MARK_MS } from './causes.js';
 
 /** How far back the small charts reach. */
 export const MOST_MINUTES = 5;
@@ -22,8 +10,6 @@ export const BUCKETS = (MOST_MINUTES * 60_000) / BUCKET_MS;
 /** The overall conversion, sampled. */
 export const SAMPLE_MS = 2_000;
 export const SAMPLES = (MOST_MINUTES * 60_000) / SAMPLE_MS;
-/** A step's mark stays this long, and sums up what is corrected meanwhile. */
-export const MARK_MS = 15_000;
 
 export class Funnel {
   constructor(definition) {
@@ -56,6 +42,8 @@ export class Funnel {
 
   #forget(steps) {
     this.reached = [];
+    this.slices = [];
+    this.took = undefined;
     this.marks = new Array(steps).fill(null);
     this.arrivals = Array.from({ length: steps }, () => new Array(BUCKETS).fill(0));
     this.bucket = null;
@@ -73,19 +61,19 @@ export class Funnel {
   }
 
   /** Takes the whole numbers; returns what is worth a line in the feed. */
-  snapshot({ version, state, backfillPercent, reached }) {
+  snapshot({ version, state, backfillPercent, reached, slices = [], conversionTime }) {
     const redefined = this.version !== undefined && this.version !== version;
     this.version = version;
     this.live = state === 'DEFINITION_STATE_LIVE';
     this.percent = backfillPercent;
     this.ended = '';
-    this.reached = reached;
+    Object.assign(this, { reached, slices, took: conversionTime });
     return redefined ? [{ cause: 'CAUSE_DEFINITION', persons: 0, change: [] }] : [];
   }
 
   /** Takes a change; returns what of it is not an event in its turn. */
-  delta({ reached, change, causes }, now) {
-    this.reached = reached;
+  delta({ reached, change, causes, slices = [], conversionTime }, now) {
+    Object.assign(this, { reached, slices, took: conversionTime });
     this.#turn(now);
     const named = causes.length > 0 ? causes : [{ cause: 'CAUSE_UNSPECIFIED', persons: 0, change }];
     const notices = [];
@@ -150,11 +138,4 @@ export class Funnel {
     const buckets = Math.ceil(ms / BUCKET_MS);
     return (this.arrivals[step] ?? []).slice(-buckets).reduce((sum, n) => sum + n, 0);
   }
-}
-
-/** "12 late events", "3 persons left the range": a notice's amount in words. */
-export function amountOf({ cause, persons }) {
-  const { one, many } = causeOf(cause);
-  if (!persons) return `a ${one}`;
-  return `${integer(persons)} ${persons === 1 ? one : many}`;
 }

@@ -4,6 +4,7 @@ import { $, el, setText, throttled } from './dom.js';
 import { percent } from './format.js';
 import { Funnel, SAMPLE_MS } from './funnel.js';
 import { FunnelView } from './funnel-view.js';
+import { choice, wish } from './place.js';
 
 const LIST_MS = 5_000;
 const DRAW_MS = 100;
@@ -61,7 +62,7 @@ export class Funnels {
     for (const definition of defined) {
       if (this.#funnels.get(definition.id).define(definition) && definition.id === this.#chosen) this.#view.show(this.chosen);
     }
-    if (!this.chosen) this.choose(this.all.find((f) => f.id === wished())?.id ?? this.all[0]?.id ?? '');
+    if (!this.chosen) this.choose(wish('funnel', this.all) ?? this.all[0]?.id ?? '');
     this.#follow();
     if (gone.length + fresh.length > 0 || !this.listed) this.#drawList();
     this.listed = true;
@@ -104,7 +105,7 @@ export class Funnels {
 
   choose(id) {
     this.#chosen = id;
-    if (id && this.all.length > 1) history.replaceState(null, '', `#funnel=${encodeURIComponent(id)}`);
+    choice('funnel', id, this.all.length > 1);
     this.#view.show(this.chosen);
     this.#follow();
     this.#drawList();
@@ -149,4 +150,3 @@ export class Funnels {
 }
 
 const subscription = (funnel) => `funnel:${funnel.id}`;
-const wished = () => new URLSearchParams(location.hash.slice(1)).get('funnel');

@@ -25,6 +25,11 @@ export class Header {
     return Date.now() + (Number.isFinite(this.#offset) ? this.#offset : 0);
   }
 
+  /** Every event acknowledged before this moment is in the numbers; undefined while that is not known. */
+  get processed() {
+    return this.#watermark?.processed;
+  }
+
   /** Takes a watermark and, from a heartbeat, the server's clock. */
   watermark(watermark, at) {
     if (at) this.#offset = Math.max(this.#offset, at.getTime() - Date.now());

@@ -2,6 +2,7 @@
 # Tests the page: its modules in node, then the whole of it in Chromium against the real binary.
 #   FOOTPATH_BIN=...  a binary that is built already (else cargo builds one)
 #   CHROMIUM=...      a browser other than the system's
+#   PAGE_FROM=folder  the page as it lies here, not the one in the binary
 set -euo pipefail
 cd "$(dirname "$0")"
 

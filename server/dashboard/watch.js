@@ -11,6 +11,10 @@ const REPLAY_MAX_MS = 120_000;
 const CURSOR_CODES = new Set(['INVALID_ARGUMENT', 'FAILED_PRECONDITION', 'OUT_OF_RANGE', 'DATA_LOSS']);
 /** Codes that say: these credentials will not do, now or later. */
 const CREDENTIAL_CODES = new Set(['UNAUTHENTICATED', 'PERMISSION_DENIED']);
+/** Messages that carry numbers, and who takes them; those of sessions and active persons are always whole. */
+const NUMBERS = {
+  funnelSnapshot: 'snapshot', funnelDelta: 'delta', metricSnapshot: 'snapshot', metricDelta: 'delta', sessions: 'snapshot', activeUsers: 'snapshot',
+};
 
 /**
  * @typedef {object} Handler receives what one subscription gets; every member is optional
@@ -168,23 +172,26 @@ export class Watch {
   }
 
   #receive(message) {
-    const { started, heartbeat, funnelSnapshot, funnelDelta, events, gap, ended, ending } = message;
+    const { started, heartbeat, events, gap, ended, ending } = message;
     if (started) {
       this.#watchId = started.watchId;
       this.#change();
     } else if (heartbeat) this.#on.watermark(heartbeat.watermark, heartbeat.at);
-    // A snapshot's watermark is the one of the last change, which may be long ago; the heartbeat knows better.
-    else if (funnelSnapshot) this.#with(funnelSnapshot, (entry) => entry.handler.snapshot?.(funnelSnapshot));
-    else if (funnelDelta) this.#delta(funnelDelta);
     else if (events) this.#with(events, (entry) => entry.handler.events?.(events.events));
     else if (gap) this.#with(gap, (entry) => entry.handler.gap?.(gap));
     else if (ended) this.#end(ended);
     else if (ending) this.#on.ending(ending);
+    else this.#numbers(message);
   }
 
-  #delta(message) {
-    this.#on.watermark(message.watermark, null);
-    this.#with(message, (entry) => entry.handler.delta?.(message));
+  #numbers(message) {
+    const [name] = Object.keys(message);
+    const kind = NUMBERS[name];
+    if (!kind) return; // Of a newer server.
+    const numbers = message[name];
+    // A snapshot's watermark is the one of the last change, which may be long ago; the heartbeat knows better.
+    if (kind === 'delta') this.#on.watermark(numbers.watermark, null);
+    this.#with(numbers, (entry) => entry.handler[kind]?.(numbers));
   }
 
   #with({ subscriptionId, cursor }, work) {

@@ -1,8 +1,9 @@
 // Chromium, and a page that remembers everything that went wrong in it.
 
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
@@ -21,11 +22,26 @@ export function launch() {
 }
 
 /**
+ * With PAGE_FROM=folder the page comes as it lies in its folder, under the policy that the server gives it: whoever works on it need not
+ * build. Else it is the one in the binary.
+ */
+async function fromFolder(context) {
+  const folder = join(dirname(fileURLToPath(import.meta.url)), '..');
+  const types = { html: 'text/html', css: 'text/css', svg: 'image/svg+xml', js: 'text/javascript' };
+  await context.route(({ pathname }) => pathname === '/' || pathname.startsWith('/assets/'), (route) => {
+    const name = new URL(route.request().url()).pathname.split('/').pop() || 'index.html';
+    const headers = { 'content-type': types[name.split('.').pop()], 'content-security-policy': "default-src 'self'" };
+    return route.fulfill({ body: readFileSync(join(folder, name)), headers });
+  });
+}
+
+/**
  * Opens a page. `page.errors` gets whatever the console or the page complains of, except that a server that was
  * killed cannot be reached: the browser says so by itself.
  */
 export async function openPage(browser, url, { viewport = { width: 1400, height: 1000 }, setup, ...options } = {}) {
   const context = await browser.newContext({ viewport, ...options });
+  if (process.env.PAGE_FROM === 'folder') await fromFolder(context);
   const page = await context.newPage();
   page.errors = [];
   page.away = false;

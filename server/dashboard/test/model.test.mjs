@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { amountOf, MARK_MS } from '../causes.js';
 import { Feed } from '../corrections.js';
 import { definitionText, percent, signed, span } from '../format.js';
-import { amountOf, BUCKET_MS, BUCKETS, Funnel, MARK_MS, SAMPLES } from '../funnel.js';
+import { BUCKET_MS, BUCKETS, Funnel, SAMPLES } from '../funnel.js';
 import { Journey } from '../journey.js';
 import { slotsOf } from '../outcomes.js';
 import { grpcurl, propertiesFor, rust } from '../snippets.js';

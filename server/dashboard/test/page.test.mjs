@@ -75,11 +75,14 @@ test('the first event: stored although no funnel is there, refused with a reason
 });
 
 test('an event sent from elsewhere is followed too', async () => {
+  const told = [];
+  page.on('response', (response) => { if (response.url().endsWith('/ChangeWatch')) told.push(response.request().postDataBuffer().toString('latin1')); });
   await page.selectOption('#event-funnel', 'checkout');
   const before = await text('[data-stage="received"] b');
   await page.dispatchEvent('#event-funnel', 'change');
   const snippet = await text('#snippet-grpcurl');
   const [event] = JSON.parse(snippet.match(/-d '(.*)' \\/)[1]).events;
+  await until(() => told.some((request) => request.includes(event.anonymousId)), Boolean, 'the server knows whom the page waits for');
   await send(sender, [event]);
   await until(() => text('[data-stage="received"] b'), (t) => t !== '–' && t !== before, 'its way is shown');
   await until(() => text('[data-stage="counted"] b'), (t) => t.startsWith('+'), 'and its arrival');

@@ -85,6 +85,24 @@ impl Api {
         Ok(())
     }
 
+    /// Defines a metric, or changes it to what is wanted.
+    ///
+    /// # Errors
+    /// If the server does not take it.
+    pub async fn define_metric(&self, metric: v1::Metric) -> anyhow::Result<()> {
+        let mut definitions = DefinitionServiceClient::new(self.channel());
+        let create = v1::CreateMetricRequest { project: PROJECT.into(), metric: Some(metric.clone()) };
+        match definitions.create_metric(create).await {
+            Ok(_) => return Ok(()),
+            Err(status) if status.code() == tonic::Code::AlreadyExists => {}
+            Err(status) => return Err(explain(&status)),
+        }
+        let update =
+            v1::UpdateMetricRequest { project: PROJECT.into(), metric: Some(metric), update_mask: None };
+        definitions.update_metric(update).await.map_err(|status| explain(&status))?;
+        Ok(())
+    }
+
     /// What became of all delivery attempts, by the server's ledger.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod data;
 mod folder;
 mod funnels;
 mod history;
+mod metrics;
 mod notes;
 mod panel;
 mod run;

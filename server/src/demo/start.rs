@@ -1,4 +1,4 @@
-//! How the demo starts: folder, token, server, funnels, history, visitors.
+//! How the demo starts: folder, token, server, funnels, metrics, history, visitors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use super::data::{Visit, visits};
 use super::folder::Folder;
 use super::funnels::funnels;
 use super::history::{History, backfill};
+use super::metrics::metrics;
 use super::notes::Notes;
 use super::run::Demo;
 use super::shop::Shop;
@@ -72,6 +73,9 @@ async fn compose(
     let before = Before { outcomes: api.outcomes().await?, from_us };
     for funnel in funnels() {
         api.define(funnel).await?;
+    }
+    for metric in metrics() {
+        api.define_metric(metric).await?;
     }
     let visits: Vec<Arc<Visit>> = visits()?.into_iter().map(Arc::new).collect();
     let history = Arc::new(History::default());
