@@ -5,9 +5,9 @@
 //! everything before them. One that is older than the base cannot be placed: the caller reads the person's
 //! stored events and rebuilds.
 //!
-//! **Memory**: 192 bytes with everything inline for up to 4 steps and 6 tail events. Beyond: 16 bytes per tail event
-//! on the heap, at most max(tail limit, steps) + 1 of them (Rust's vectors may reserve up to twice that), and 16
-//! bytes per step.
+//! **Memory**: 192 bytes with everything inline for up to 4 steps and 6 tail events: nothing else as long as no more than
+//! 6 events with equal timestamps are the newest. Beyond: 16 bytes per tail event on the heap, at most max(tail limit, steps)
+//! of them (Rust's vectors may reserve up to twice that), and 16 bytes per step.
 
 use crate::funnel::{FunnelState, Levels, MAX_STEPS, NO_ENTRY, Rules, SlimEvent, clamp_time, depth};
 use crate::packed::{Packed, tag};
@@ -168,9 +168,7 @@ impl PersonFunnel {
         }
         let packed = Packed::new(time_us, tag(&event), mask);
         if time_us > self.newest_us() {
-            self.current().advance_one(rules, time_us, mask);
-            self.tail.push(packed);
-            self.trim(rules);
+            self.take_newest(rules, packed);
             return Change::InOrder;
         }
         self.place(rules, packed)
@@ -218,12 +216,18 @@ impl PersonFunnel {
 
     fn take_in_order(&mut self, rules: &Rules, event: Packed) {
         if event.time_us() > self.newest_us() {
-            self.current().advance_one(rules, event.time_us(), event.mask());
-            self.tail.push(event);
-            self.trim(rules);
+            self.take_newest(rules, event);
         } else {
             self.place(rules, event);
         }
+    }
+
+    /// Takes an event that is newer than all others.
+    #[inline]
+    fn take_newest(&mut self, rules: &Rules, event: Packed) {
+        self.current().advance_one(rules, event.time_us(), event.mask());
+        self.make_room(rules, event.time_us());
+        self.tail.push(event);
     }
 
     /// Takes an event that is not newer than all others.
@@ -248,10 +252,25 @@ impl PersonFunnel {
         if !masks(group).offer(event.mask()) {
             return Change::Irrelevant;
         }
-        self.tail.insert(end, event);
+        let tied = group.len();
+        self.make_room(rules, time_us);
+        self.keep(rules, event, tied);
         self.refold(rules);
-        self.trim(rules);
         if time_us == newest_us { Change::InOrder } else { Change::Late }
+    }
+
+    /// Keeps an event for which room was made, behind the `tied` ones of its timestamp. If there is none, they are the oldest
+    /// and go to the base with it; but not if they are the newest, too: another event of their timestamp may come.
+    fn keep(&mut self, rules: &Rules, event: Packed, tied: usize) {
+        let tail = self.tail.as_slice();
+        if tail.len() < rules.tail_limit() || tied == tail.len() {
+            let end = tail.partition_point(|kept| kept.time_us() <= event.time_us());
+            return self.tail.insert(end, event);
+        }
+        let mut group = masks(&tail[..tied]);
+        group.offer(event.mask());
+        self.base(event.time_us()).advance_group(rules, event.time_us(), &group);
+        self.tail.drop_first(tied);
     }
 
     /// Folds the tail again on top of the base.
@@ -265,22 +284,29 @@ impl PersonFunnel {
         }
     }
 
-    /// Moves the oldest groups of the tail to the base until the rest fits. A group is never split, and the newest one
-    /// stays: another event of its timestamp may come.
-    fn trim(&mut self, rules: &Rules) {
-        while self.tail.as_slice().len() > rules.tail_limit() {
+    /// Moves the oldest groups of the tail to the base until one more event fits, none as new as `time_us`. Before the event
+    /// is put in, so that a tail that is full need not grow for a moment.
+    #[inline]
+    fn make_room(&mut self, rules: &Rules, time_us: i64) {
+        while self.tail.as_slice().len() >= rules.tail_limit() {
             let tail = self.tail.as_slice();
-            let oldest_us = tail[0].time_us();
-            let group = tail.partition_point(|event| event.time_us() == oldest_us);
-            if group == tail.len() {
+            let Some(oldest_us) = tail.first().map(|event| event.time_us()) else { return };
+            if oldest_us >= time_us {
                 return;
             }
+            let group = tail.partition_point(|event| event.time_us() == oldest_us);
             let (_, entries) = self.entries.halves_mut();
             let mut base = Levels { entries, took_us: &mut self.took_us[1] };
             advance(&mut base, rules, &tail[..group]);
             self.base_until_us = oldest_us;
             self.tail.drop_first(group);
         }
+    }
+
+    /// The base, about to take what happened at `time_us`.
+    fn base(&mut self, time_us: i64) -> Levels<'_> {
+        self.base_until_us = time_us;
+        Levels { entries: self.entries.halves_mut().1, took_us: &mut self.took_us[1] }
     }
 }
 

@@ -49,15 +49,26 @@ impl Tail {
         }
     }
 
-    /// Removes the first `count`. What is on the heap stays there: the next event would move it back.
+    /// Removes the first `count`. What is on the heap comes back when half of the room is left: not sooner, or the next event
+    /// would move it there again.
+    #[inline]
     pub(crate) fn drop_first(&mut self, count: usize) {
         match self {
             Self::Inline { len, events } => {
                 events.copy_within(count..usize::from(*len), 0);
                 *len -= count as u8;
             }
-            Self::Heap(events) => drop(events.drain(..count)),
+            Self::Heap(events) => match &events[count..] {
+                few if few.len() <= INLINE / 2 => *self = Self::inline(few),
+                _ => drop(events.drain(..count)),
+            },
         }
+    }
+
+    fn inline(few: &[Packed]) -> Self {
+        let mut events = [Packed::EMPTY; INLINE];
+        events[..few.len()].copy_from_slice(few);
+        Self::Inline { len: few.len() as u8, events }
     }
 }
 

@@ -86,6 +86,28 @@ fn a_flood_of_equal_timestamps_stays_small() {
 }
 
 #[test]
+fn a_full_tail_stays_inline() {
+    let rules = rules(3, 60);
+    let mut person = PersonFunnel::new(&rules);
+    let mut changes = Vec::new();
+    for i in 0..1000 {
+        // In turn, among the last, older than all that are kept, and at the time of the oldest.
+        let back = [0, 3, 7, 8, 40][i as usize % 5];
+        changes.push(person.apply(&rules, event(2 * i - back, i as u128, 1 << (i % 2))));
+        assert!(matches!(person.tail, Tail::Inline { .. }), "event {i}");
+    }
+    assert!(changes.contains(&Change::Late) && changes.contains(&Change::NeedsRefold));
+    // Many of one timestamp do not fit, until there are newer ones.
+    let rules = self::rules(10, 60);
+    let mut person = PersonFunnel::new(&rules);
+    (0..10).for_each(|id| _ = person.apply(&rules, event(0, id, 1 << id)));
+    assert!(matches!(person.tail, Tail::Heap(_)));
+    assert_eq!(person.depth(0), 10);
+    person.apply(&rules, event(1, 11, 1));
+    assert!(matches!(person.tail, Tail::Inline { len: 1, .. }));
+}
+
+#[test]
 fn a_person_leaves_a_rolling_range() {
     let rules = rules(3, 60);
     let mut person = PersonFunnel::new(&rules);
