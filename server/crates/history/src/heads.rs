@@ -73,6 +73,11 @@ impl Heads {
         &self.times_us
     }
 
+    /// How many runs there are.
+    pub fn run_count(&self) -> usize {
+        self.places.len()
+    }
+
     /// All runs, in order.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         self.some_runs(0, self.places.len())
