@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::cache::ColumnCache;
 use crate::error::HistoryError;
 use crate::heads::{Heads, Name};
+use crate::identity::KnownGraphs;
 use crate::manifest::{self, ChunkFile, Manifest};
 use crate::output::Output;
 use crate::read::{self, Input, Wanted};
@@ -37,6 +38,7 @@ pub struct Chunks {
     /// decoding it; before every scan it would not be.
     verified: Mutex<HashSet<String>>,
     cache: ColumnCache,
+    graphs: KnownGraphs,
     workers: Workers,
 }
 
@@ -83,6 +85,7 @@ impl Chunks {
             next,
             verified: Mutex::default(),
             cache: ColumnCache::new(CACHE_BYTES),
+            graphs: KnownGraphs::default(),
             workers: Workers::new(),
             state: Mutex::new(State { manifest: Arc::new(manifest), pins: BTreeMap::new() }),
         })
@@ -217,6 +220,10 @@ impl Pin {
 
     pub(crate) fn cache(&self) -> &ColumnCache {
         &self.chunks.cache
+    }
+
+    pub(crate) fn graphs(&self) -> &KnownGraphs {
+        &self.chunks.graphs
     }
 
     pub(crate) fn workers(&self) -> &Workers {

@@ -44,7 +44,16 @@ pub struct Heads {
     /// Where each run ends.
     ends: Vec<u32>,
     times_us: Vec<i64>,
+    /// For each of `2^index_bits` parts its first run, and the end. Searching through places would miss the processor's cache at
+    /// every step.
+    index: Vec<u32>,
+    index_bits: u32,
+    /// The earliest and the latest time.
+    span_us: Option<(i64, i64)>,
 }
+
+/// Runs that one entry of the index stands for, on average.
+const INDEXED_RUNS: usize = 8;
 
 /// An actor's events.
 #[derive(Debug, Clone, Copy)]
@@ -83,13 +92,30 @@ impl Heads {
         self.some_runs(0, self.places.len())
     }
 
+    /// The earliest and the latest time; `None` without events.
+    pub fn span_us(&self) -> Option<(i64, i64)> {
+        self.span_us
+    }
+
     /// The runs of the actors in one of `2^bits` parts ([`Place::part`]), in order.
     #[inline]
     pub fn runs_in(&self, part: usize, bits: u32) -> impl Iterator<Item = Run<'_>> {
-        let from = self.places.partition_point(|place| place.part(bits) < part);
-        let rest = &self.places[from..];
-        let to = from + rest.partition_point(|place| place.part(bits) == part);
-        self.some_runs(from, to)
+        let begin = |part: usize| self.begin(part, bits).min(self.places.len());
+        self.some_runs(begin(part), begin(part + 1))
+    }
+
+    /// The first run of a part, or of one behind it.
+    #[inline]
+    fn begin(&self, part: usize, bits: u32) -> usize {
+        let entry = |i: usize| self.index.get(i).map_or(self.places.len(), |run| *run as usize);
+        match self.index_bits.checked_sub(bits) {
+            Some(finer) => entry(part << finer),
+            None => {
+                let cell = part >> (bits - self.index_bits);
+                let places = &self.places[entry(cell)..entry(cell + 1)];
+                entry(cell) + places.partition_point(|place| place.part(bits) < part)
+            }
+        }
     }
 
     #[inline]
@@ -116,11 +142,16 @@ impl Heads {
         }
     }
 
-    /// Gives back room that is not used.
-    pub(crate) fn shrink(&mut self) {
+    /// After the last event: makes the index, and gives back room that is not used.
+    pub(crate) fn finish(&mut self) {
         self.places.shrink_to_fit();
         self.ends.shrink_to_fit();
         self.times_us.shrink_to_fit();
+        self.index_bits = (self.places.len() / INDEXED_RUNS).checked_ilog2().unwrap_or_default();
+        let begin = |part: usize| self.places.partition_point(|place| place.part(self.index_bits) < part);
+        self.index = (0..=1_usize << self.index_bits).map(|part| begin(part) as u32).collect();
+        let times = || self.times_us.iter().copied();
+        self.span_us = times().min().zip(times().max());
     }
 
     /// What it takes in memory.
@@ -128,6 +159,7 @@ impl Heads {
         self.places.capacity() * size_of::<Place>()
             + self.ends.capacity() * size_of::<u32>()
             + self.times_us.capacity() * size_of::<i64>()
+            + self.index.capacity() * size_of::<u32>()
     }
 }
 
@@ -165,6 +197,7 @@ impl Unsorted {
         self.0.sort_unstable();
         let mut heads = Heads::default();
         self.0.iter().for_each(|(place, time_us, _)| heads.push(*place, *time_us));
+        heads.finish();
         let ids = self.0.iter().map(|(_, _, id)| *id).collect();
         let some = !heads.is_empty();
         some.then(|| Block { name, heads: Arc::new(heads), ids: Ids::Known(Arc::new(ids)) })

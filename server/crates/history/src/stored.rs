@@ -120,16 +120,18 @@ impl Pinned {
         Ok(stats)
     }
 
-    /// Calls `each` with the position and JSON of every control record of a project above the chunks, in log order.
+    /// Calls `each` with the position and JSON of every control record of a project in these positions above the chunks, in
+    /// log order.
     ///
     /// # Errors
     /// If the log cannot be read.
     pub(crate) fn controls(
         &self,
         project: u32,
+        positions: Range<u64>,
         each: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<(), HistoryError> {
-        let above = self.pin.manifest().upto..self.position;
+        let above = positions.start.max(self.chunks_upto())..positions.end;
         log_scan::controls(self.log.as_ref(), above, project, each)
     }
 

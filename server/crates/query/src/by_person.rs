@@ -11,7 +11,7 @@ use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{Block, HistoryError, Pinned, Place, Run};
 
 /// Events of a part, 24 bytes each: what a second-level cache holds.
-const PART_EVENTS: usize = if cfg!(test) { 20 } else { 16 << 10 };
+const PART_EVENTS: usize = if cfg!(test) { 20 } else { 32 << 10 };
 /// Most bits of a place that parts are told apart by.
 const MOST_BITS: u32 = 16;
 /// Events of actors that are another person that are held at once: some 200 MB. In tests so few that it happens.
@@ -26,6 +26,15 @@ pub(crate) struct Head {
     pub(crate) block: u32,
     /// Which of the block's events it is.
     row: u32,
+}
+
+impl Head {
+    /// By person, then time. As one number: compared without a branch.
+    #[inline]
+    fn order(&self) -> u128 {
+        let time = self.time_us.cast_unsigned() ^ 1 << 63;
+        u128::from(self.person.0) << 64 | u128::from(time)
+    }
 }
 
 /// Blocks, ready to be given out by person.
@@ -133,7 +142,7 @@ impl<'a> ByPerson<'a> {
         let from = self.moved.partition_point(|head| head.person.part(self.bits) < part);
         let moved = self.moved[from..].iter().take_while(|head| head.person.part(self.bits) == part);
         heads.extend(moved);
-        heads.sort_unstable_by_key(|head| (head.person, head.time_us));
+        heads.sort_unstable_by_key(Head::order);
         for person in heads.chunk_by(|a, b| a.person == b.person) {
             each(person)?;
         }

@@ -32,7 +32,7 @@ pub(crate) fn heads(
         });
         Ok(())
     })?;
-    found.iter_mut().for_each(Heads::shrink);
+    found.iter_mut().for_each(Heads::finish);
     Ok(found)
 }
 

@@ -1,6 +1,7 @@
 //! A funnel, ready to see events: what each event is to it, and whose it is.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use footpath_engine::{ActorKey, FunnelEvent, IdentityGraph, Plan};
 use footpath_history::{Columns, StoredRow};
@@ -20,7 +21,7 @@ use crate::{QueryError, Source, Span};
 pub(crate) struct Prepared<'a> {
     pub(crate) source: &'a Source<'a>,
     pub(crate) counted: &'a CountedFunnel,
-    pub(crate) graph: IdentityGraph,
+    pub(crate) graph: Arc<IdentityGraph>,
     pub(crate) values: Values,
     /// Names that are read; `None` is all of them.
     pub(super) names: Option<HashSet<String>>,

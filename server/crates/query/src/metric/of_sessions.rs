@@ -1,5 +1,7 @@
 //! Metrics of sessions, by the time of their beginning.
 
+use std::sync::Arc;
+
 use footpath_engine::metric::{ItemValue, MetricKind};
 use footpath_engine::{ActorKey, IdentityGraph, Session};
 use footpath_history::{Columns, StoredRow};
@@ -31,7 +33,7 @@ pub(super) struct OfSessions<'a> {
     by: Option<By>,
     /// What an event has to fulfil; others are in no session.
     counts: Option<Test>,
-    graph: IdentityGraph,
+    graph: Arc<IdentityGraph>,
     properties: Properties,
     values: Values,
 }

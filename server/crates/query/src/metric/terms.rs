@@ -26,7 +26,7 @@ pub(super) struct Terms<'a> {
     source: &'a Source<'a>,
     terms: Vec<Compiled<'a>>,
     breakdown: Option<Selector>,
-    graph: IdentityGraph,
+    graph: Arc<IdentityGraph>,
     properties: Properties,
     values: Values,
 }
