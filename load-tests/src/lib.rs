@@ -6,6 +6,7 @@ pub mod delta;
 pub mod first;
 pub mod observe;
 mod patch;
+pub mod query;
 pub mod report;
 pub mod run;
 pub mod signed;

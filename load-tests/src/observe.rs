@@ -1,7 +1,7 @@
 //! Watches a server under load: a funnel on an open `Watch`, and the admin port's /metrics every few seconds.
 
 mod judge;
-mod metrics;
+pub mod metrics;
 mod sample;
 
 use std::path::PathBuf;

@@ -75,6 +75,9 @@ pub struct Config {
     /// Properties with a Parquet column of their own from now on, as in p_total_money for total:money: key:kind pairs separated by commas; kinds are string, int, double, decimal, money, bool, time and json.
     #[arg(long, env = "FOOTPATH_PROMOTE", value_delimiter = ',')]
     pub promote: Vec<Promoted>,
+    /// Memory for decoded columns of stored events, kept for the next query: 8 to 20 bytes an event that is asked about. 0 keeps none.
+    #[arg(long, env = "FOOTPATH_QUERY_CACHE", default_value = "1GiB", value_parser = bytes)]
+    pub query_cache: usize,
     /// Most ids that a merge or unmerge of persons may move without an admin.
     #[arg(long, env = "FOOTPATH_MERGE_LIMIT", default_value = "100")]
     pub merge_limit: usize,

@@ -69,7 +69,8 @@ impl Pipeline {
         }
         let shared = Arc::clone(&log) as Arc<dyn Log>;
         let chunk_disk = TreeDisk::open(&config.data.join("chunks"))?;
-        let chunks = Arc::new(Chunks::open(Arc::new(chunk_disk), log.incarnation())?);
+        let chunks = Chunks::open(Arc::new(chunk_disk), log.incarnation())?;
+        let chunks = Arc::new(chunks.with_cache(config.query_cache));
         chunks.check_log(log.first())?;
         let options = WriterOptions {
             age_us: config.chunk_age.as_micros() as i64,

@@ -1,8 +1,9 @@
 //! Metrics, sessions and active persons as they happen, watched over one stream.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use footpath_model::clock::{Clock as _, SystemClock};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use prost_types::Timestamp;
@@ -28,7 +29,7 @@ struct Shop {
 }
 
 fn now_s() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    SystemClock.now_us() / 1_000_000
 }
 
 fn event(user: &str, name: &str, seconds_ago: i64) -> v1::Event {
@@ -283,7 +284,7 @@ async fn a_metric_that_is_unknown_says_so_and_a_metric_ends_with_its_definition(
     let none = v1::MetricBucketUnit::Unspecified;
     let targets = vec![("all", metric("all", none)), ("nothing", metric("nothing", none))];
     let mut watched = shop.watch(targets).await;
-    watched.until("an unknown one ends", |seen| seen.ended.get("nothing").is_some()).await;
+    watched.until("an unknown one ends", |seen| seen.ended.contains_key("nothing")).await;
     assert_eq!(watched.seen.ended["nothing"], "metric_unknown");
     watched.until("a known one counts", |seen| seen.metrics.contains_key("all")).await;
 

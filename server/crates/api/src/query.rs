@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use footpath_engine::{LedgerEntry, SessionRules};
-use footpath_history::Pinned;
+use footpath_history::{Pinned, Stop};
 use footpath_live::Progress;
 use footpath_log::{Gap, StreamKey};
 use footpath_model::id::EventId;
@@ -80,14 +80,18 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Asks, on a thread where nobody else waits.
+    /// Asks, on a thread where nobody else waits. Reading stops when the caller is gone or its time is over.
     pub(crate) async fn answer<T: Send + 'static>(
         self,
         ask: impl FnOnce(&Source<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, Status> {
+        let stop = Stop::default();
+        // A call that ends early drops this future, and with it the guard.
+        let _waiting = stop.on_drop();
+        let pinned = self.pinned.with_stop(stop);
         let work = move || {
             let source = Source {
-                pinned: &self.pinned,
+                pinned: &pinned,
                 project: footpath_query::Project { number: self.number, id: &self.id },
                 ledger: &self.ledger,
                 sessions: self.sessions,

@@ -4,6 +4,7 @@
 //! change identity are kept for ever, with their positions, and both are put in one order before they are applied.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use footpath_model::control::Control;
 use footpath_model::record::EventSpans;
@@ -24,7 +25,7 @@ pub struct LedgerEntry {
 #[derive(Debug)]
 pub struct IdentityReplay<'a> {
     project: &'a str,
-    graph: IdentityGraph,
+    graph: Arc<IdentityGraph>,
     /// By position in the log, then index in the batch. About 60 bytes each.
     waiting: BTreeMap<(u64, u32), Result<LinkRequest, PoisonId>>,
 }
@@ -32,7 +33,12 @@ pub struct IdentityReplay<'a> {
 impl<'a> IdentityReplay<'a> {
     /// A graph without links. `project` is the id that actors are hashed with.
     pub fn new(project: &'a str) -> Self {
-        Self { project, graph: IdentityGraph::new(), waiting: BTreeMap::new() }
+        Self::after(project, Arc::default())
+    }
+
+    /// Goes on from a graph that everything before was applied to already. It is copied when something changes it.
+    pub fn after(project: &'a str, graph: Arc<IdentityGraph>) -> Self {
+        Self { project, graph, waiting: BTreeMap::new() }
     }
 
     /// Takes an event; what asks for no link is passed over.
@@ -53,13 +59,18 @@ impl<'a> IdentityReplay<'a> {
     /// decides.
     pub fn apply_below(&mut self, end: u64) {
         let later = self.waiting.split_off(&(end, 0));
-        for request in std::mem::replace(&mut self.waiting, later).into_values() {
-            self.graph.apply(request);
+        let due = std::mem::replace(&mut self.waiting, later);
+        if due.is_empty() {
+            return;
+        }
+        let graph = Arc::make_mut(&mut self.graph);
+        for request in due.into_values() {
+            graph.apply(request);
         }
     }
 
     /// The graph of everything below `end`.
-    pub fn finish(mut self, end: u64) -> IdentityGraph {
+    pub fn finish(mut self, end: u64) -> Arc<IdentityGraph> {
         self.apply_below(end);
         self.graph
     }
@@ -140,7 +151,7 @@ mod tests {
             replay.apply_below(end as u64);
             from = from.max(end);
         }
-        replay.finish(log.len() as u64)
+        Arc::unwrap_or_clone(replay.finish(log.len() as u64))
     }
 
     proptest! {

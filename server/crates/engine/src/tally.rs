@@ -127,6 +127,12 @@ impl Totals {
         }
     }
 
+    fn merge(&mut self, other: &Self) {
+        let both = self.reached.iter_mut().zip(&other.reached);
+        both.for_each(|(own, more)| *own = own.saturating_add(*more));
+        self.took.merge(&other.took);
+    }
+
     fn each_step(&mut self, tally: &Tally, change: impl Fn(u64) -> u64) {
         let reached = self.reached.iter_mut().enumerate();
         reached
@@ -167,6 +173,16 @@ impl FunnelTotals {
         }
     }
 
+    /// Counts all that the other has counted, of a funnel with as many steps.
+    pub fn merge(&mut self, other: &Self) {
+        self.all.merge(&other.all);
+        let steps = self.all.reached.len();
+        let Some(by_value) = &mut self.by_value else { return };
+        for (value, totals) in other.by_value() {
+            by_value.entry(value).or_insert_with(|| Totals::new(steps)).merge(totals);
+        }
+    }
+
     /// Takes an attempt back that was counted.
     pub fn retract(&mut self, tally: &Tally) {
         self.all.retract(tally);
@@ -202,8 +218,11 @@ mod tests {
         assert_eq!(totals.all().reached(), [2, 1, 2]);
         assert_eq!(totals.all().took().count(), 2);
         assert_eq!(totals.by_value().count(), 2);
-        let mut alone = FunnelTotals::new(3, true);
+        let (mut alone, mut more) = (FunnelTotals::new(3, true), FunnelTotals::new(3, true));
         alone.add(&other);
+        more.add(&one);
+        more.merge(&alone);
+        assert_eq!(more, totals);
         totals.shift(&Tallies::One(one), &Tallies::None);
         assert_eq!(totals, alone);
         totals.retract(&other);

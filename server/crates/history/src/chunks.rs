@@ -12,14 +12,21 @@ use std::sync::Arc;
 use footpath_log::disk::{Disk, DiskFile, UNFINISHED, read_whole, replace};
 use parking_lot::Mutex;
 
+use crate::cache::ColumnCache;
 use crate::error::HistoryError;
+use crate::heads::{Heads, Name};
+use crate::identity::KnownGraphs;
 use crate::manifest::{self, ChunkFile, Manifest};
 use crate::output::Output;
 use crate::read::{self, Input, Wanted};
+use crate::stop::Stop;
 use crate::stored::{ScanStats, StoredRow};
+use crate::workers::Workers;
 
 /// Bytes read at a time to compare a checksum.
 const CHECK_BYTES: u64 = 1 << 20;
+/// Bytes of decoded columns that are kept unless told otherwise.
+const CACHE_BYTES: usize = 256 << 20;
 
 /// The chunk folder. One writer, many readers.
 pub struct Chunks {
@@ -30,6 +37,9 @@ pub struct Chunks {
     /// Paths of the files whose checksum was found right since the start. Reading a file in full once is cheap beside
     /// decoding it; before every scan it would not be.
     verified: Mutex<HashSet<String>>,
+    cache: ColumnCache,
+    graphs: KnownGraphs,
+    workers: Workers,
 }
 
 struct State {
@@ -74,8 +84,22 @@ impl Chunks {
             disk,
             next,
             verified: Mutex::default(),
+            cache: ColumnCache::new(CACHE_BYTES),
+            graphs: KnownGraphs::default(),
+            workers: Workers::new(),
             state: Mutex::new(State { manifest: Arc::new(manifest), pins: BTreeMap::new() }),
         })
+    }
+
+    /// Keeps up to so many bytes of decoded columns for the next question; 0 keeps none.
+    #[must_use]
+    pub fn with_cache(self, bytes: usize) -> Self {
+        Self { cache: ColumnCache::new(bytes), ..self }
+    }
+
+    /// The decoded columns that are kept now, in bytes.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.bytes()
     }
 
     /// The newest manifest.
@@ -172,8 +196,38 @@ impl Pin {
         stats: &mut ScanStats,
         each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HistoryError> {
-        let input = Input::new(self.chunks.open_file(file)?)?;
-        read::scan(input, file, wanted, stats, each)
+        read::scan(self.input(file)?, file, wanted, stats, each)
+    }
+
+    /// Decodes the heads of each of these selections of a file's events.
+    pub(crate) fn heads(
+        &self,
+        file: &ChunkFile,
+        names: &[Name],
+        stop: &Stop,
+    ) -> Result<Vec<Heads>, HistoryError> {
+        read::heads(self.input(file)?, file, names, stop)
+    }
+
+    /// Decodes the ids of a selection of a file's events.
+    pub(crate) fn ids(&self, file: &ChunkFile, name: &Name, stop: &Stop) -> Result<Vec<u128>, HistoryError> {
+        read::ids(self.input(file)?, file, name, stop)
+    }
+
+    fn input(&self, file: &ChunkFile) -> Result<Input, HistoryError> {
+        Ok(Input::new(self.chunks.open_file(file)?)?)
+    }
+
+    pub(crate) fn cache(&self) -> &ColumnCache {
+        &self.chunks.cache
+    }
+
+    pub(crate) fn graphs(&self) -> &KnownGraphs {
+        &self.chunks.graphs
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.chunks.workers
     }
 }
 

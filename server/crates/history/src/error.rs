@@ -48,6 +48,9 @@ pub enum HistoryError {
     /// Rows could not be encoded as Parquet.
     #[error("a chunk could not be encoded: {0}")]
     Encode(String),
+    /// Nobody waits for the answer any more.
+    #[error("nobody waits for the answer any more")]
+    Stopped,
     /// Reading or writing failed; the message is the system's.
     #[error("chunk IO: {0}")]
     Io(#[from] std::io::Error),

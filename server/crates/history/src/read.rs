@@ -22,11 +22,14 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::error::HistoryError;
 use crate::manifest::ChunkFile;
 use crate::schema;
+use crate::stop::Stop;
 use crate::stored::{Columns, Scan, ScanStats, StoredRow};
 
+mod heads;
 mod input;
 mod rows;
 
+pub(crate) use heads::{heads, ids};
 pub(crate) use input::Input;
 use rows::{Names, RowBatch};
 
@@ -46,11 +49,12 @@ pub(crate) struct Wanted {
     actors: Option<Arc<[i64]>>,
     names: Option<Arc<HashSet<String>>>,
     columns: Columns,
+    stop: Stop,
 }
 
 impl Wanted {
-    /// What `scan` asks for below a position.
-    pub(crate) fn new(scan: &Scan<'_>, end: u64) -> Self {
+    /// What `scan` asks for below a position, until somebody says stop.
+    pub(crate) fn new(scan: &Scan<'_>, end: u64, stop: &Stop) -> Self {
         let sorted = |actors: &HashSet<u64>| {
             let mut actors: Vec<i64> = actors.iter().map(|actor| actor.cast_signed()).collect();
             actors.sort_unstable();
@@ -63,6 +67,7 @@ impl Wanted {
             actors: scan.actors.map(sorted),
             names: scan.names.map(|names| Arc::new(names.clone())),
             columns: scan.columns,
+            stop: stop.clone(),
         }
     }
 
@@ -161,6 +166,7 @@ pub(crate) fn scan(
     let projection = projection(builder.parquet_schema(), |name| is_wanted(name, wanted.columns));
     let reader = builder.with_projection(projection).build().map_err(|e| damaged(&e))?;
     for batch in reader {
+        wanted.stop.check()?;
         let batch = batch.map_err(|e| damaged(&e))?;
         let rows = RowBatch::new(&batch, wanted.columns).map_err(|e| damaged(&e))?;
         if give(&rows, stats, each).map_err(|e| damaged(&e))?.is_break() {

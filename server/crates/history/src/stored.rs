@@ -11,7 +11,10 @@ use footpath_model::record::EventHead;
 use crate::chunks::{Chunks, Pin};
 use crate::error::HistoryError;
 use crate::log_scan;
+use crate::manifest::Manifest;
 use crate::read::Wanted;
+use crate::stop::Stop;
+use crate::workers::Workers;
 
 /// All stored events. A clone is cheap and shows the same.
 #[derive(Clone)]
@@ -30,16 +33,17 @@ impl Stored {
     pub fn pin(&self) -> Pinned {
         // The manifest first: what it does not cover must be read from the log, up to a later position.
         let pin = Arc::new(self.chunks.pin());
-        Pinned { log: Arc::clone(&self.log), position: self.log.durable_end(), pin }
+        Pinned { log: Arc::clone(&self.log), position: self.log.durable_end(), pin, stop: Stop::default() }
     }
 }
 
 /// Stored events at one moment: one manifest, and the log above it up to one position.
 #[derive(Clone)]
 pub struct Pinned {
-    log: Arc<dyn Log>,
-    pin: Arc<Pin>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) pin: Arc<Pin>,
     position: u64,
+    pub(crate) stop: Stop,
 }
 
 impl Pinned {
@@ -57,6 +61,26 @@ impl Pinned {
     #[must_use]
     pub fn upto(self, position: u64) -> Self {
         Self { position: position.min(self.position), ..self }
+    }
+
+    /// Ends every reading with [`HistoryError::Stopped`] once this one says so.
+    #[must_use]
+    pub fn with_stop(self, stop: Stop) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Tells whether somebody still waits for an answer.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Who helps with long questions.
+    pub fn workers(&self) -> &Workers {
+        self.pin.workers()
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.pin.manifest()
     }
 
     /// Append time of the last record below the position, microseconds since 1970; 0 when there is none. Where the log
@@ -96,16 +120,18 @@ impl Pinned {
         Ok(stats)
     }
 
-    /// Calls `each` with the position and JSON of every control record of a project above the chunks, in log order.
+    /// Calls `each` with the position and JSON of every control record of a project in these positions above the chunks, in
+    /// log order.
     ///
     /// # Errors
     /// If the log cannot be read.
     pub(crate) fn controls(
         &self,
         project: u32,
+        positions: Range<u64>,
         each: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<(), HistoryError> {
-        let above = self.pin.manifest().upto..self.position;
+        let above = positions.start.max(self.chunks_upto())..positions.end;
         log_scan::controls(self.log.as_ref(), above, project, each)
     }
 
@@ -115,7 +141,7 @@ impl Pinned {
         stats: &mut ScanStats,
         each: &mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HistoryError> {
-        let wanted = Wanted::new(scan, self.position);
+        let wanted = Wanted::new(scan, self.position, &self.stop);
         for file in &self.pin.manifest().files {
             if !wanted.may_hold(file) {
                 continue;

@@ -5,8 +5,9 @@
 //! [`funnel`], [`funnel_persons`], [`explain`], [`metric`], [`sessions`], [`person`], [`group`], [`events`]. Every answer
 //! names the position it holds for.
 //!
-//! What is counted by unit (person, group, session) is read in parts, so that memory is bounded (`units.rs`); what is
-//! counted by event is added up as it is read.
+//! Where names alone say what an event is, who and when is read from columns that are kept decoded, on all processors that are
+//! free (`by_person.rs`, `metric/heads.rs`). Else rows are decoded: what is counted by unit (person, group, session) in parts, so that
+//! memory is bounded (`units.rs`), and what is counted by event is added up as it is read.
 
 use footpath_engine::GeneralRulesError;
 use footpath_history::HistoryError;
@@ -14,6 +15,7 @@ use footpath_model::calendar::CalendarError;
 use footpath_model::filter::FilterError;
 use footpath_model::range::RangeError;
 
+mod by_person;
 mod entities;
 mod events;
 mod explain;

@@ -1,5 +1,7 @@
 //! What a question is asked of: one moment of one project.
 
+use std::sync::Arc;
+
 use footpath_engine::{IdentityGraph, LedgerEntry, SessionRules};
 use footpath_history::{Pinned, Scan};
 
@@ -56,12 +58,12 @@ impl Source<'_> {
     }
 
     /// Who is who, now or at an earlier epoch.
-    pub(crate) fn identity(&self, epoch: Option<u64>) -> Result<IdentityGraph, QueryError> {
-        let graph = self.pinned.identity(self.project.number, self.project.id, self.ledger)?;
+    pub(crate) fn identity(&self, epoch: Option<u64>) -> Result<Arc<IdentityGraph>, QueryError> {
+        let graph = self.pinned.shared_identity(self.project.number, self.project.id, self.ledger)?;
         match epoch {
             None => Ok(graph),
             Some(asked) if asked > graph.epoch() => Err(QueryError::Epoch { asked, newest: graph.epoch() }),
-            Some(asked) => Ok(graph.as_of(asked)),
+            Some(asked) => Ok(Arc::new(graph.as_of(asked))),
         }
     }
 

@@ -28,11 +28,7 @@ fn steps(acts: &[Act]) -> Vec<(usize, FunnelEvent)> {
 }
 
 /// Measures `take`, which folds a block into the units.
-fn measure(
-    bencher: Bencher<'_, '_>,
-    crowd: &Crowd,
-    take: fn(&Plan, &mut [UnitFunnel], &[(usize, FunnelEvent)]),
-) {
+fn measure(bencher: Bencher<'_, '_>, crowd: &Crowd, take: Take) {
     let plan = plan();
     let mut units = vec![UnitFunnel::new(&plan, 0); crowd.persons];
     let mut traffic = Traffic::new(*crowd);
@@ -65,6 +61,9 @@ fn together(bencher: Bencher<'_, '_>, crowd: &Crowd) {
         }
     });
 }
+
+/// Gives events, each with its unit's number, to units.
+type Take = fn(&Plan, &mut [UnitFunnel], &[(usize, FunnelEvent)]);
 
 /// What the general kernel takes for the same.
 #[divan::bench(args = FEW_CROWDS, sample_count = 100, sample_size = 1)]

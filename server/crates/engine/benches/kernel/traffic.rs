@@ -79,7 +79,7 @@ impl Act {
     /// As one of a funnel's three steps, whichever.
     pub fn step(&self) -> FunnelEvent {
         let id = (self.time_us as u128) << 64 | u128::from(self.random);
-        let steps = 1 << (self.random >> 60) % 3;
+        let steps = 1 << ((self.random >> 60) % 3);
         FunnelEvent { time_us: self.time_us, id, steps, exclusions: 0, part: 0, value: 0 }
     }
 }

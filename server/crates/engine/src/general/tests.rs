@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::reference::{Found, naive};
 use super::*;
-use crate::batch::fold_person;
+use crate::batch::{fold_person, reached_us};
+use crate::funnel::NO_ENTRY;
 use crate::funnel::{Rules, SlimEvent};
 use crate::person::Change;
 
@@ -205,14 +206,20 @@ proptest! {
         let options = Options { to_us: to_us.unwrap_or(i64::MAX), moving: true, ..Options::new(steps, window_us) };
         let rules = GeneralRules::new(options).unwrap();
         prop_assert_eq!(rules.fast(), Some(Rules::new(steps, window_us).unwrap().with_entry_before(to_us)));
-        let slim = sorted(&events).into_iter().map(|e| SlimEvent { time_us: e.time_us, id: e.id, mask: e.steps });
-        let fast = fold_person(&rules.fast().unwrap(), slim);
+        let slim = |e: FunnelEvent| SlimEvent { time_us: e.time_us, id: e.id, mask: e.steps };
+        let slim = sorted(&events).into_iter().map(slim);
+        let fast = fold_person(&rules.fast().unwrap(), slim.clone());
         let person = live(&rules, 0, &events, 0);
         for from_us in 0..31 {
             let attempts = person.attempts(&rules, from_us);
             let depth = attempts.first().map_or(0, |attempt| attempt.depth(&rules));
             prop_assert_eq!(depth, fast.depth(from_us));
-            prop_assert!(depth == 0 || attempts[0].entry_us == fast.entries()[depth - 1]);
+            let Some(attempt) = attempts.first() else { continue };
+            prop_assert_eq!(attempt.entry_us, fast.entries()[depth - 1]);
+            let times = reached_us(&rules.fast().unwrap(), slim.clone(), attempt.entry_us, depth);
+            for (step, time_us) in times.into_iter().enumerate() {
+                prop_assert_eq!(attempt.reached_us(step), Some(time_us).filter(|us| *us != NO_ENTRY));
+            }
         }
     }
 }

@@ -25,6 +25,12 @@ impl Uniques {
         Self(Set::Exact(RoaringBitmap::new()))
     }
 
+    /// Exactly these persons; fast where their ordinals ascend. [`Uniques::limit`] makes a sketch of too many.
+    pub fn of_sorted(ordinals: &[u32]) -> Self {
+        let each = || ordinals.iter().copied();
+        Self(Set::Exact(RoaringBitmap::from_sorted_iter(each()).unwrap_or_else(|_| each().collect())))
+    }
+
     /// Whether nobody is in the set.
     pub fn is_empty(&self) -> bool {
         matches!(&self.0, Set::Exact(persons) if persons.is_empty())
@@ -234,6 +240,15 @@ mod tests {
             whole.encode(&mut bytes);
             prop_assert_eq!(Uniques::decode(&mut bytes.as_slice()), Ok(whole));
         }
+    }
+
+    #[test]
+    fn sorted_persons_are_the_same_set() {
+        let (ordinals, mut added) = (ordinals(1000), Uniques::new());
+        let persons = [0, 1, 5, 6, 7, 299];
+        persons.iter().for_each(|person| added.add(*person, &ordinals));
+        assert_eq!(Uniques::of_sorted(&persons), added);
+        assert_eq!(Uniques::of_sorted(&[5, 0, 7, 6, 1, 0, 299]), added);
     }
 
     #[test]

@@ -237,7 +237,7 @@ fn bytes(column: &BinaryArray, i: usize) -> &[u8] {
     if column.is_null(i) { &[] } else { column.value(i) }
 }
 
-fn sixteen(bytes: &[u8]) -> [u8; 16] {
+pub(super) fn sixteen(bytes: &[u8]) -> [u8; 16] {
     bytes.try_into().unwrap_or_default()
 }
 

@@ -25,6 +25,12 @@ impl Sums {
         Self { totals: FunnelTotals::new(steps, by_value), steps: vec![Sketch::new(); sketches] }
     }
 
+    /// Counts all that the other has counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.totals.merge(&other.totals);
+        self.steps.iter_mut().zip(&other.steps).for_each(|(own, more)| own.merge(more));
+    }
+
     /// Counts an attempt at a funnel of so many steps.
     pub(crate) fn add(&mut self, attempt: &Attempt, steps: usize) {
         self.totals.add(&Tally::of(attempt, steps));
@@ -42,6 +48,11 @@ impl Prepared<'_> {
         let folds = Folds::new(self, span)?;
         let steps = folds.plan.steps();
         let mut sums = Sums::new(steps, self.is_broken_down(), step_times);
+        if let Some(rules) = folds.plan.fast()
+            && let Some(events) = self.count_heads(&folds, rules, &mut sums)?
+        {
+            return Ok((sums, events));
+        }
         if let Some(rules) = folds.plan.fast().filter(|_| !step_times && self.names.is_some()) {
             let events = self.count_fast(&folds, rules, &mut sums.totals)?;
             return Ok((sums, events));
@@ -70,6 +81,9 @@ impl Prepared<'_> {
         times_us: (i64, i64),
         each: &mut dyn FnMut(u64, Vec<footpath_engine::FunnelEvent>),
     ) -> Result<u64, QueryError> {
+        if let Some(events) = self.each_of_heads(times_us, each)? {
+            return Ok(events);
+        }
         let units =
             Units { pinned: self.source.pinned, scan: self.scan(times_us), unit: &|row| self.unit(row) };
         if self.definition().counting == Counting::Sessions {

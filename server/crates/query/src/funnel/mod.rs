@@ -3,6 +3,7 @@
 mod answer;
 mod count;
 mod fold;
+mod heads;
 mod names;
 mod persons;
 mod prepared;
@@ -33,7 +34,7 @@ pub struct FunnelQuery<'a> {
     pub identity_epoch: Option<u64>,
     /// Also counts the span before, up to the same elapsed time.
     pub compare_previous: bool,
-    /// Also says how long each step took. Costs the general kernel where the fast one would do.
+    /// Also says how long each step took.
     pub step_times: bool,
     /// How many values of a breakdown are named.
     pub top: usize,

@@ -1,6 +1,7 @@
 //! A funnel, ready to see events: what each event is to it, and whose it is.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use footpath_engine::{ActorKey, FunnelEvent, IdentityGraph, Plan};
 use footpath_history::{Columns, StoredRow};
@@ -11,6 +12,7 @@ use footpath_model::filter::{EXCLUSION_BIT, Facts, Needs, Selector, StepMatcher}
 use footpath_model::id::group_key;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::heads::ByName;
 use crate::entities::{Properties, Wanted};
 use crate::values::Values;
 use crate::{QueryError, Source, Span};
@@ -19,11 +21,13 @@ use crate::{QueryError, Source, Span};
 pub(crate) struct Prepared<'a> {
     pub(crate) source: &'a Source<'a>,
     pub(crate) counted: &'a CountedFunnel,
-    pub(crate) graph: IdentityGraph,
+    pub(crate) graph: Arc<IdentityGraph>,
     pub(crate) values: Values,
     /// Names that are read; `None` is all of them.
     pub(super) names: Option<HashSet<String>>,
     pub(super) columns: Columns,
+    /// Where names alone decide: read from heads.
+    pub(super) by_name: Option<ByName>,
     matcher: StepMatcher,
     breakdown: Option<Selector>,
     held: Vec<Selector>,
@@ -50,6 +54,7 @@ impl<'a> Prepared<'a> {
         Ok(Self {
             names: (!sees_all).then(|| matcher.names().map(|(name, _)| name.to_owned()).collect()),
             columns: columns(needs, &definition.counting),
+            by_name: ByName::new(&matcher, needs, &definition.counting).filter(|_| !sees_all),
             source,
             counted,
             graph,
@@ -119,6 +124,18 @@ impl<'a> Prepared<'a> {
             part: if mask == 0 { 0 } else { self.part(&facts) },
             value: self.breakdown.as_ref().filter(|_| mask != 0).map_or(0, value),
         })
+    }
+
+    /// An event as the general kernel sees it, where names alone decide.
+    pub(super) fn of_mask(&self, mask: u32, time_us: i64, id: u128) -> FunnelEvent {
+        FunnelEvent {
+            time_us,
+            id,
+            steps: mask & ((1 << EXCLUSION_BIT) - 1),
+            exclusions: (mask >> EXCLUSION_BIT) as u16,
+            part: self.part(&Facts::default()),
+            value: 0,
+        }
     }
 
     /// Names the values that are held constant; 0 if one of them is not set, or a list or map.

@@ -466,3 +466,63 @@ fn a_step_that_is_not_there_is_refused() {
         assert!(matches!(funnel_persons(&source(&pinned), &query), Err(QueryError::Step { .. })));
     }
 }
+
+/// The funnel without whatever needs more than names.
+fn by_names(mut asked: CountedFunnel, rng: &mut Rng) -> CountedFunnel {
+    let definition = &mut asked.definition;
+    definition.steps.iter_mut().for_each(|step| step.filters.clear());
+    definition.exclusions.iter_mut().for_each(|exclusion| exclusion.filters.clear());
+    (definition.breakdown, definition.hold) = (None, Vec::new());
+    definition.counting = rng.one(&[Counting::Persons, Counting::Conversions]);
+    if definition.window_funnel.is_some() {
+        definition.counting = Counting::Persons;
+    }
+    asked.internal = None;
+    asked
+}
+
+/// All that a funnel counts, and for each unit its attempts.
+type Counted = (Sums, u64, BTreeMap<u64, Vec<Attempt>>);
+
+fn count(prepared: &Prepared<'_>, span: Span) -> Counted {
+    let (sums, events) = prepared.count(span, true).unwrap();
+    let folds = Folds::new(prepared, span).unwrap();
+    let mut attempts = BTreeMap::new();
+    let looked_at = prepared.each_unit(&folds, &mut |unit, own| {
+        assert!(attempts.insert(unit, own).is_none(), "a unit comes once");
+    });
+    assert_eq!(looked_at.unwrap(), events);
+    attempts.retain(|_, own| !own.is_empty());
+    (sums, events, attempts)
+}
+
+/// Heads and the fast kernel say what rows and the general kernel say, to the last bit of every sketch.
+#[test]
+fn heads_equal_rows_and_the_fast_kernel_the_general_one() {
+    let (mut fast, mut general, mut found) = (0, 0, 0);
+    for seed in 0..30 {
+        let mut rng = Rng(seed);
+        let both = stored(&mut rng);
+        let pinned = both.chunked.pin();
+        let pinned = if rng.chance(2) { pinned } else { pinned.upto(rng.below(both.told.len() as u64 + 1)) };
+        let source = source(&pinned);
+        for _ in 0..3 {
+            let counted = by_names(Asked::random(&mut rng).counted, &mut rng);
+            let span = Span::of(counted.resolve(source.now_us).unwrap());
+            let mut prepared = Prepared::new(&source, &counted, None).unwrap();
+            let heads = prepared.by_name.is_some();
+            let by_heads = count(&prepared, span);
+            prepared.by_name = None;
+            let by_rows = count(&prepared, span);
+            assert_eq!(by_heads.0.totals, by_rows.0.totals, "seed {seed} {:?}", counted.definition);
+            assert_eq!(by_heads.0.steps, by_rows.0.steps, "seed {seed} {:?}", counted.definition);
+            assert_eq!(by_heads.1, by_rows.1, "events looked at");
+            assert_eq!(by_heads.2, by_rows.2, "seed {seed} {:?}", counted.definition);
+            let is_fast = prepared.plan(span).unwrap().fast().is_some();
+            fast += u64::from(heads && is_fast);
+            general += u64::from(heads && !is_fast);
+            found += by_heads.2.len();
+        }
+    }
+    assert!(fast > 15 && general > 15 && found > 300, "too little: {fast} {general} {found}");
+}

@@ -2,7 +2,9 @@
 
 mod conversion;
 mod cut;
+mod heads;
 mod of_sessions;
+mod ruler;
 mod sets;
 mod terms;
 

@@ -1,5 +1,7 @@
 //! Metrics of sessions, by the time of their beginning.
 
+use std::sync::Arc;
+
 use footpath_engine::metric::{ItemValue, MetricKind};
 use footpath_engine::{IdentityGraph, Session};
 use footpath_history::StoredRow;
@@ -27,7 +29,7 @@ pub(super) struct OfSessions<'a> {
     aggregate: &'a SessionAggregate,
     by: Option<By>,
     counts: Counts,
-    graph: IdentityGraph,
+    graph: Arc<IdentityGraph>,
     values: Values,
 }
 

@@ -3,7 +3,8 @@
 use footpath_engine::ActorKey;
 use footpath_engine::metric::set::{MAX_VALUES, SeriesKey};
 use footpath_engine::metric::{
-    Answer, Breakdown, Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, SeriesSet, ratio,
+    Answer, Breakdown, Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, Partial, SeriesSet,
+    ratio,
 };
 
 use super::{Cut, Measured, MetricSeries, Rows, Table};
@@ -41,6 +42,18 @@ impl Sets {
     ) {
         let item = Item { time_us: column as i64 * COLUMN_US, person: ActorKey(person), value: number };
         self.sets[set].add(value, &item, &mut self.ordinals);
+    }
+
+    /// Aggregates in each column what `found` says, where there is no breakdown.
+    pub(super) fn put(&mut self, set: usize, found: Vec<Partial>) {
+        for (column, partial) in (0..).zip(found) {
+            self.sets[set].put(SeriesKey::NotSet, column * COLUMN_US, partial, &self.ordinals);
+        }
+    }
+
+    /// What persons are numbered by.
+    pub(super) fn ordinals(&mut self) -> &mut Ordinals {
+        &mut self.ordinals
     }
 
     /// The numbers. `values` if there is a breakdown.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use footpath_engine::metric::{ItemValue, MetricKind};
 use footpath_engine::{ActorKey, IdentityGraph};
@@ -11,6 +12,8 @@ use footpath_model::definition::{Aggregate, Filter, Term};
 use footpath_model::filter::{Facts, FilterError, Needs, Selector, Test};
 use footpath_model::props::property;
 
+use super::heads::Counted;
+use super::ruler::Ruler;
 use super::sets::Sets;
 use super::{Cut, Measuring, Rows, Table};
 use crate::entities::{Properties, Wanted};
@@ -23,7 +26,7 @@ pub(super) struct Terms<'a> {
     source: &'a Source<'a>,
     terms: Vec<Compiled<'a>>,
     breakdown: Option<Selector>,
-    graph: IdentityGraph,
+    graph: Arc<IdentityGraph>,
     properties: Properties,
     values: Values,
 }
@@ -75,6 +78,34 @@ impl<'a> Terms<'a> {
         (!all).then(|| self.terms.iter().flat_map(|term| term.names.iter().cloned()).collect())
     }
 
+    /// Counts out of heads what names alone decide, and says how many events there were; `None` if it has to be read row by row.
+    fn count_heads(
+        &self,
+        kinds: &[MetricKind],
+        cut: &Cut,
+        sets: &mut Sets,
+    ) -> Result<Option<u64>, QueryError> {
+        // Two terms can want the same events, which are looked at once.
+        let ([term], [kind]) = (&self.terms[..], kinds) else { return Ok(None) };
+        let heads_tell = matches!(kind, MetricKind::Count | MetricKind::Uniques);
+        if !heads_tell || self.breakdown.is_some() || !term.tests.is_empty() {
+            return Ok(None);
+        }
+        let names: Option<Vec<Arc<str>>> =
+            self.names().map(|names| names.into_iter().map(Arc::from).collect());
+        let counted = Counted {
+            pinned: self.source.pinned,
+            project: self.source.project.number,
+            names: names.as_deref(),
+            graph: &self.graph,
+            ruler: &Ruler::new(cut.span, &cut.columns),
+            times_us: (cut.span.from_us, cut.end_us()),
+        };
+        let Some((events, found)) = counted.by_column(kind, sets.ordinals())? else { return Ok(None) };
+        sets.put(0, found);
+        Ok(Some(events))
+    }
+
     fn add(&self, sets: &mut Sets, column: usize, row: &StoredRow<'_>) {
         let person = self.graph.canonical(ActorKey(row.head.actor_key)).0;
         let known = self.properties.of(person);
@@ -93,8 +124,11 @@ impl<'a> Terms<'a> {
 
 impl Measuring for Terms<'_> {
     fn table(&self, cut: &Cut, rows: Rows<'_>) -> Result<Table, QueryError> {
-        let kinds = self.terms.iter().map(|term| kind(&term.term.aggregate)).collect();
-        let mut sets = Sets::new(kinds, cut);
+        let kinds: Vec<_> = self.terms.iter().map(|term| kind(&term.term.aggregate)).collect();
+        let mut sets = Sets::new(kinds.clone(), cut);
+        if let Some(events) = self.count_heads(&kinds, cut, &mut sets)? {
+            return Ok(sets.table(cut, rows, None, events));
+        }
         let names = self.names();
         let scan = Scan {
             from_us: cut.span.from_us,

@@ -413,3 +413,37 @@ fn a_range_without_an_end_has_what_is_dated_ahead() {
     assert_eq!(in_buckets, world.told.len() as u64);
     assert!(answer.series[0].buckets.iter().all(|(at_us, _)| *at_us <= now_us));
 }
+
+/// Names alone decide: read from heads, which is another way than rows.
+#[test]
+fn counts_and_persons_of_names_equal_those_reckoned_by_hand() {
+    let mut samples = 0;
+    for seed in 0..120 {
+        let mut rng = Rng(seed);
+        let both = stored(&mut rng);
+        let pinned = both.chunked.pin();
+        let pinned = if rng.chance(3) { pinned } else { pinned.upto(rng.below(both.told.len() as u64 + 1)) };
+        let (source, world) = (source(&pinned), both.world(pinned.position()));
+        let aggregate = rng.one(&[Aggregate::Count, Aggregate::Uniques]);
+        let asked = AskedTerm {
+            term: Term { filters: Vec::new(), aggregate, ..term(&mut rng, false).term },
+            condition: None,
+        };
+        let counted = counted(Measure::Events(asked.term.clone()), None, None);
+        let (span, zone, unit) = (span(&mut rng), "Europe/Berlin", calendar_unit(&mut rng));
+        let range = Range::Fixed { from_us: span.0, to_us: span.1 };
+        let query =
+            MetricQuery { counted: &counted, range: &range, zone, unit, compare_previous: false, top: 1 };
+        let answer = metric(&source, &query).unwrap();
+        let hand = |span: (i64, i64), _: Option<&Option<String>>| {
+            vec![asked.exact(&world, &within(&world.told, span))]
+        };
+        let shape = Shape { span, zone, unit, values: None };
+        check(&answer.series, None, &shape, &hand, &|| format!("seed {seed} {counted:?}"));
+        let named = |told: &&&Told| asked.holds(&world, told);
+        let events = within(&world.told, span).iter().filter(named).count() as u64;
+        assert_eq!(answer.read.events, events, "seed {seed}");
+        samples += events;
+    }
+    assert!(samples > 2000, "too little to prove anything: {samples}");
+}

@@ -1,0 +1,169 @@
+//! Decoded columns, kept for the next question: per file and name, within a bound of bytes.
+//!
+//! A file is known by its entry in the manifest, not by its path: one that is written anew has another entry and is another
+//! file. What is kept of a file whose entry is in no manifest any more, new or pinned, cannot be asked for and goes first.
+//!
+//! Else what was used least recently goes. A question never pushes out what it has used itself, nor what one that began later
+//! has: where a question wants more than there is room for, what came first stays and is found next time, instead of all being read again each time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::heads::{Heads, Name};
+use crate::manifest::ChunkFile;
+
+/// Beside its columns, an entry takes about this many bytes.
+const ENTRY_BYTES: usize = 200;
+/// A part of all room that is made free at a time: finding out what is oldest costs a walk over all entries.
+const FREED: usize = 16;
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Column {
+    /// Who and when.
+    Heads(Arc<Heads>),
+    /// The ids of the same events, in the same order.
+    Ids(Arc<Vec<u128>>),
+}
+
+impl Column {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES
+            + match self {
+                Self::Heads(heads) => heads.bytes(),
+                Self::Ids(ids) => ids.capacity() * size_of::<u128>(),
+            }
+    }
+}
+
+/// Which column of which events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Heads,
+    Ids,
+}
+
+/// The columns that are kept. The newest questions have the highest numbers.
+#[derive(Debug)]
+pub(crate) struct ColumnCache {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the address of the manifest's entry, which stays its own for as long as a weak reference to it lives.
+    files: HashMap<usize, OfFile>,
+    bytes: usize,
+    question: u64,
+}
+
+#[derive(Debug)]
+struct OfFile {
+    file: Weak<ChunkFile>,
+    columns: HashMap<(Name, Kind), Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    column: Column,
+    /// The newest question that used it.
+    used: u64,
+}
+
+impl ColumnCache {
+    /// Keeps up to `most` bytes.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, state: Mutex::default() }
+    }
+
+    /// What is kept now, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
+    /// The number of a new question.
+    pub(crate) fn question(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.question += 1;
+        state.question
+    }
+
+    /// A column, if it is kept.
+    pub(crate) fn get(
+        &self,
+        question: u64,
+        file: &Arc<ChunkFile>,
+        name: &Name,
+        kind: Kind,
+    ) -> Option<Column> {
+        let mut state = self.state.lock();
+        let own = state.files.get_mut(&address(file))?;
+        let kept = own.columns.get_mut(&(name.clone(), kind))?;
+        kept.used = kept.used.max(question);
+        Some(kept.column.clone())
+    }
+
+    /// Keeps a column, if there is room or room can be made.
+    pub(crate) fn put(&self, question: u64, file: &Arc<ChunkFile>, name: &Name, kind: Kind, column: &Column) {
+        let bytes = column.bytes();
+        let mut state = self.state.lock();
+        if state.bytes + bytes > self.most {
+            state.make_room(bytes.max(self.most / FREED), self.most, question);
+        }
+        if state.bytes + bytes > self.most {
+            return;
+        }
+        let own = state
+            .files
+            .entry(address(file))
+            .or_insert_with(|| OfFile { file: Arc::downgrade(file), columns: HashMap::new() });
+        let kept = Kept { column: column.clone(), used: question };
+        let before = own.columns.insert((name.clone(), kind), kept); // Two questions may have decoded it at once.
+        state.bytes += bytes;
+        state.bytes -= before.map_or(0, |before| before.column.bytes());
+    }
+}
+
+impl State {
+    /// Lets go of files that are gone, then of the oldest columns, until `bytes` more fit into `most`.
+    fn make_room(&mut self, bytes: usize, most: usize, question: u64) {
+        self.files.retain(|_, own| own.file.strong_count() > 0);
+        self.count();
+        let mut old: Vec<(u64, usize)> = Vec::new();
+        for own in self.files.values() {
+            let before = own.columns.values().filter(|kept| kept.used < question);
+            old.extend(before.map(|kept| (kept.used, kept.column.bytes())));
+        }
+        old.sort_unstable();
+        let (mut left, mut upto) = (self.bytes, 0);
+        for (used, size) in old {
+            if left + bytes <= most {
+                break;
+            }
+            left -= size;
+            upto = used + 1;
+        }
+        self.forget_before(upto);
+    }
+
+    fn forget_before(&mut self, question: u64) {
+        self.files.values_mut().for_each(|own| own.columns.retain(|_, kept| kept.used >= question));
+        self.files.retain(|_, own| !own.columns.is_empty());
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let columns = self.files.values().flat_map(|own| own.columns.values());
+        self.bytes = columns.map(|kept| kept.column.bytes()).sum();
+    }
+}
+
+fn address(file: &Arc<ChunkFile>) -> usize {
+    Arc::as_ptr(file).addr()
+}
+
+#[cfg(test)]
+mod tests;
