@@ -453,9 +453,8 @@ impl Worker {
         for (number, counted) in broken {
             let key = (number, counted.key());
             // A clock that was ahead for a moment must not make it rest for longer.
-            let rest = 1..=MOST_REST_US;
-            let rests =
-                self.refills.get(&key).is_some_and(|refill| rest.contains(&(refill.next_us - now_us)));
+            let left_us = self.refills.get(&key).map_or(0, |refill| refill.next_us - now_us);
+            let rests = left_us > 0 && left_us <= MOST_REST_US;
             if !rests && !self.filling.contains_key(&key) {
                 self.refills.insert(key, Refill { begun_us: now_us, next_us: now_us });
                 self.fill(number, counted, self.progress.position);
