@@ -133,7 +133,20 @@ struct Demanded {
 /// A view that is folded again as a whole: a tenth of the time at most, so that it costs the others little.
 struct Refill {
     begun_us: i64,
-    next_us: i64,
+    ended_us: i64,
+    rest_us: i64,
+}
+
+impl Refill {
+    fn end(&mut self, now_us: i64) {
+        self.ended_us = now_us;
+        self.rest_us = (9 * (now_us - self.begun_us)).clamp(0, MOST_REST_US);
+    }
+
+    /// Not longer than that, should the clock have been ahead when it ended.
+    fn rests(&self, now_us: i64) -> bool {
+        (0..self.rest_us).contains(&(now_us - self.ended_us))
+    }
 }
 
 struct Worker {
@@ -452,11 +465,9 @@ impl Worker {
         }
         for (number, counted) in broken {
             let key = (number, counted.key());
-            // A clock that was ahead for a moment must not make it rest for longer.
-            let left_us = self.refills.get(&key).map_or(0, |refill| refill.next_us - now_us);
-            let rests = left_us > 0 && left_us <= MOST_REST_US;
+            let rests = self.refills.get(&key).is_some_and(|refill| refill.rests(now_us));
             if !rests && !self.filling.contains_key(&key) {
-                self.refills.insert(key, Refill { begun_us: now_us, next_us: now_us });
+                self.refills.insert(key, Refill { begun_us: now_us, ended_us: now_us, rest_us: 0 });
                 self.fill(number, counted, self.progress.position);
             }
         }
@@ -623,7 +634,7 @@ impl Worker {
             }
             let now_us = self.clock.now_us();
             if let Some(refill) = self.refills.get_mut(&(number, key.clone())) {
-                refill.next_us = now_us + (9 * (now_us - refill.begun_us)).clamp(0, MOST_REST_US);
+                refill.end(now_us);
             }
         }
         Ok(())
