@@ -143,7 +143,7 @@ export class MetricView {
     const notes = [
       approximateText(metric.total),
       metric.overflow && 'there are more values than are kept apart: the last to come are in “other”',
-      metric.cut && 'the range begins inside a column that was rolled up with age: its first column is cut there',
+      metric.cut && 'an edge of the range lies inside a stretch that was rolled up with age, which counts where it begins',
       metric.split && !metric.nature.adds && 'rows do not add up to the total',
       `days and hours of ${this.zone}`,
     ].filter(Boolean);

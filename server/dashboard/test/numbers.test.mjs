@@ -13,6 +13,8 @@ let server;
 let admin;
 let sender;
 let page;
+/** Streams that the page opened. */
+let streams = 0;
 
 const text = (selector, p = page) => p.textContent(selector);
 const number = async (selector, p = page) => Number((await text(selector, p)).replace(/[,≈ ]/g, ''));
@@ -34,7 +36,12 @@ before(async () => {
   const code = new URL(server.link).searchParams.get('code');
   const { token } = await server.bearer('').unary('AdminService', 'ExchangeCode', { code }, { token: '' });
   admin = server.bearer(token);
-  page = await openPage(browser, server.origin, { setup: withToken(token, admin.project) });
+  page = await openPage(browser, server.origin, {
+    setup: async (p) => {
+      p.on('request', (request) => { if (request.url().endsWith('/Watch')) streams += 1; });
+      await withToken(token, admin.project)(p);
+    },
+  });
   await live(page);
 });
 
@@ -182,6 +189,7 @@ test('a back-fill of tiles and metrics is shown with its per cent', async () => 
   await filling.context().close();
 });
 
-test('nothing was complained of in the console', () => {
+test('one stream carried all of it, and nothing was complained of in the console', () => {
+  assert.equal(streams, 1);
   assert.deepEqual(page.errors, []);
 });
