@@ -3,15 +3,45 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal};
 use support::{footpath, free_address, run};
 
-fn demo(folder: &Path, play: &[&str]) -> (String, bool, String) {
+/// However busy the machine is, by then the demo has told what a test waits for.
+const PATIENCE: &str = "180";
+
+fn command(folder: &Path, play: &[&str]) -> Command {
     let address = free_address();
     let mut command = footpath();
     command.args(["demo", "--no-keys", "--rate", "3", "--seed", "1", "--admin-listen", "127.0.0.1:0"]);
-    run(command.args(["--listen", &address, "--data"]).arg(folder).args(play))
+    command.args(["--listen", &address, "--data"]).arg(folder).args(play);
+    command
+}
+
+fn demo(folder: &Path, play: &[&str]) -> (String, bool, String) {
+    run(&mut command(folder, play))
+}
+
+/// Lets the demo go on until what it has told is `enough`, then quits it.
+fn demo_until(folder: &Path, play: &[&str], enough: impl Fn(&str) -> bool) -> (String, bool, String) {
+    let mut command = command(folder, play);
+    command.args(["--seconds", PATIENCE]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    let mut quit = false;
+    while out.read_line(&mut told).unwrap() > 0 {
+        if !quit && enough(&told) {
+            rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+            quit = true;
+        }
+    }
+    let ended = child.wait_with_output().unwrap();
+    let all = format!("{told}\n{}", String::from_utf8_lossy(&ended.stderr));
+    (told, ended.status.success(), all)
 }
 
 /// The first number after `before`.
@@ -27,11 +57,28 @@ fn failures(line: &str) -> Option<u64> {
     after.split_whitespace().next()?.rsplit('/').next()?.parse().ok()
 }
 
+/// Whether late events corrected the funnel for anybody.
+fn corrected(told: &str) -> bool {
+    let mut lines = told.lines().filter(|line| line.contains("late events corrected"));
+    lines.any(|line| number(line, "funnel for ") > 0)
+}
+
+/// The most payments that failed before the outage and since.
+fn failures_around_the_outage(told: &str) -> (Option<u64>, Option<u64>) {
+    let outage = told.lines().position(|line| line.contains("payment outage")).unwrap_or(usize::MAX);
+    let most = |lines: &mut dyn Iterator<Item = &str>| lines.filter_map(failures).max();
+    (most(&mut told.lines().take(outage)), most(&mut told.lines().skip(outage)))
+}
+
 #[test]
 fn an_outage_and_a_kill_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let play = "kill@6,outage@12,fix@17";
-    let (told, good, all) = demo(folder.path(), &["--seconds", "19", "--offline-for", "9", "--play", play]);
+    let play = ["--offline-for", "9", "--play", play];
+    let (told, good, all) = demo_until(folder.path(), &play, |told| {
+        let happened = ["= stored", "fixed: ", "history: "].iter().all(|text| told.contains(text));
+        happened && corrected(told) && failures_around_the_outage(told).1 > Some(0)
+    });
     assert!(good, "{all}");
     let books: Vec<_> =
         told.lines().filter(|line| line.contains("acked ") && line.contains("= stored")).collect();
@@ -42,11 +89,8 @@ fn an_outage_and_a_kill_lose_nothing() {
         assert_eq!(number(line, "lost "), 0, "{line}");
     }
     assert!(number(books[1], "acked ") > number(books[0], "acked "), "traffic went on: {all}");
-    let corrected = told.lines().find(|line| line.contains("late events corrected")).unwrap();
-    assert!(number(corrected, "funnel for ") > 0, "{all}");
-    let outage = told.lines().position(|line| line.contains("payment outage")).unwrap();
-    let before = told.lines().take(outage).filter_map(failures).max();
-    let after = told.lines().skip(outage).filter_map(failures).max();
+    assert!(corrected(&told), "{all}");
+    let (before, after) = failures_around_the_outage(&told);
     assert!(before == Some(0) && after > Some(0), "{all}");
     assert!(told.contains("31106 events acknowledged, 31106 of them new"), "{all}");
 }
@@ -54,7 +98,7 @@ fn an_outage_and_a_kill_lose_nothing() {
 #[test]
 fn a_second_start_knows_the_history() {
     let folder = tempfile::tempdir().unwrap();
-    let (told, good, all) = demo(folder.path(), &["--play", "quit@8"]);
+    let (told, good, all) = demo_until(folder.path(), &[], |told| told.contains("history: "));
     assert!(good && told.contains("31106 of them new"), "{all}");
     let (told, good, all) = demo(folder.path(), &["--seconds", "2"]);
     assert!(good && told.contains("from an earlier start"), "{all}");
@@ -62,7 +106,7 @@ fn a_second_start_knows_the_history() {
     let memory = folder.path().join("demo.json");
     let text = std::fs::read_to_string(&memory).unwrap();
     std::fs::write(&memory, text.replace("\"history_done\": true", "\"history_done\": false")).unwrap();
-    let (told, good, all) = demo(folder.path(), &["--seconds", "8"]);
+    let (told, good, all) = demo_until(folder.path(), &[], |told| told.contains("history: "));
     assert!(good && told.contains("31106 events acknowledged, 0 of them new"), "{all}");
 }
 
