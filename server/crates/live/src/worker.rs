@@ -426,7 +426,8 @@ impl Worker {
         }
         self.demanded = Demanded { asked, second, changed: false };
         for (number, key, watched) in self.hub.demanded() {
-            if watched && self.projects.contains_key(&number) {
+            // A project is known with its first record; who watches may be earlier.
+            if watched && self.know(number).is_ok() {
                 self.demands.entry(number).or_default().watch(&key, now_us);
             } else if !watched {
                 self.drop_unwanted(number, &key, now_us);
