@@ -342,3 +342,13 @@ async fn live_numbers_are_compared_with_stored_events_and_do_not_drift() {
     assert_eq!(first.reconciliations.len(), 1);
     assert!(!first.next_page_token.is_empty());
 }
+
+#[tokio::test]
+async fn a_project_without_events_has_numbers_too() {
+    let shop = Shop::open().await;
+    let sessions = Target::Sessions(v1::SessionSubscription::default());
+    let active = Target::ActiveUsers(v1::ActiveUsersSubscription::default());
+    let mut watched = shop.watch(vec![("sessions", sessions), ("active", active)]).await;
+    let live = v1::DefinitionState::Live;
+    watched.until("both count", |seen| seen.sessions.state() == live && seen.active.state() == live).await;
+}
