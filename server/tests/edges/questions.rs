@@ -8,9 +8,12 @@ use v1::admin_service_client::AdminServiceClient;
 use v1::catalog_service_client::CatalogServiceClient;
 use v1::definition_service_client::DefinitionServiceClient;
 use v1::ingest_service_client::IngestServiceClient;
+use v1::live_service_client::LiveServiceClient;
 use v1::person_service_client::PersonServiceClient;
 use v1::query_service_client::QueryServiceClient;
+use v1::watch_response::Message;
 
+use crate::streams::next;
 use crate::support::{Server, batch, reason, start, with};
 
 const PROJECT: &str = "default";
@@ -19,7 +22,7 @@ const START: i64 = 1_793_613_600;
 
 struct Shop {
     _data: TempDir,
-    _server: Server,
+    server: Server,
     channel: Channel,
     admin: String,
 }
@@ -69,7 +72,7 @@ async fn shop() -> Shop {
     let sent = v1::IngestRequest { historical: true, ..batch(visits()) };
     let answer = ingest.ingest(with(&server.key, sent)).await.unwrap().into_inner();
     assert_eq!(answer.stored, 7, "{answer:?}");
-    Shop { _data: data, _server: server, channel, admin }
+    Shop { _data: data, server, channel, admin }
 }
 
 fn november() -> Option<v1::TimeRange> {
@@ -101,6 +104,27 @@ impl Shop {
         };
         let mut query = QueryServiceClient::new(self.channel.clone());
         query.query_funnel(with(&self.admin, asked)).await.unwrap().into_inner()
+    }
+
+    /// Watches the funnel until it shows these numbers.
+    async fn shows(&self, wanted: &[u64]) {
+        let target = v1::FunnelSubscription { funnel_id: "checkout".into(), interval_ms: 20 };
+        let target = Some(v1::subscription::Target::Funnel(target));
+        let one = v1::Subscription { id: "f".into(), target, ..v1::Subscription::default() };
+        let asked = v1::WatchRequest { project: PROJECT.into(), subscriptions: vec![one] };
+        let mut live = LiveServiceClient::new(self.channel.clone());
+        let mut stream = live.watch(with(&self.admin, asked)).await.unwrap().into_inner();
+        loop {
+            let reached = match next(&mut stream).await.unwrap() {
+                Some(Message::FunnelSnapshot(snapshot)) => snapshot.reached,
+                Some(Message::FunnelDelta(delta)) => delta.reached,
+                Some(_) => continue,
+                None => panic!("the stream ended"),
+            };
+            if reached == wanted {
+                return;
+            }
+        }
     }
 
     async fn metric(&self, measure: v1::metric::Measure) -> v1::QueryMetricResponse {
@@ -186,11 +210,25 @@ async fn conditions_reach_persons_and_groups() {
     assert_eq!(shop.funnel(filtered(not_pro)).await.reached, [2, 1, 0]);
     let big = condition(v1::PropertyScope::Group, "company", "size", "big");
     assert_eq!(shop.funnel(filtered(big)).await.reached, [1, 1, 1]);
-    // Such a funnel cannot be followed live yet, and says so.
-    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(filtered(pro())) };
+    // One that counts sessions cannot be followed live yet, and says so.
+    let by_session = v1::Funnel { counting: v1::FunnelCounting::Sessions.into(), ..checkout() };
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(by_session) };
     let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
     let status = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap_err();
     assert_eq!(reason(&status), "definition_unsupported");
+
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(filtered(pro())) };
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    shop.shows(&[1, 1, 1]).await;
+    // A plan that comes late counts for what came before it.
+    let set = [("plan".to_owned(), text("pro"))].into();
+    let person = Some(v1::PropertyChanges { set, ..v1::PropertyChanges::default() });
+    let late = v1::Event { person, ..event("bob", "signed up", -5) };
+    let sent = v1::IngestRequest { historical: true, ..batch(vec![late]) };
+    let mut ingest = IngestServiceClient::new(shop.channel.clone());
+    ingest.ingest(with(&shop.server.key, sent)).await.unwrap();
+    shop.shows(&[2, 2, 1]).await;
+    assert_eq!(shop.funnel(filtered(pro())).await.reached, [2, 2, 1]);
 }
 
 #[tokio::test]

@@ -364,3 +364,6 @@ fn events_of(entity: Entity, identity: &IdentityGraph) -> Vec<u64> {
         Entity::Group(group) => vec![group],
     }
 }
+
+#[cfg(test)]
+mod tests;

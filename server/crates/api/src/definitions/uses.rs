@@ -203,20 +203,11 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
 /// # Errors
 /// INVALID_ARGUMENT that says what it cannot follow.
 pub fn can_be_followed(funnel: &CountedFunnel) -> Result<(), Status> {
-    let of_entity = |scope: &Scope| matches!(scope, Scope::Person | Scope::Group(_));
-    let mut entities = funnel.names().iter().any(|(_, name)| match name {
-        Name::Property(scope, _) => of_entity(scope),
-        Name::Event(_) => false,
-    });
-    let left_out = funnel.internal.iter().filter(|_| !funnel.definition.include_internal);
-    left_out.for_each(|filter| filter.each(&mut |condition| entities |= of_entity(&condition.scope)));
-    let sessions = funnel.definition.counting == Counting::Sessions;
-    if !entities && !sessions {
+    if funnel.definition.counting != Counting::Sessions {
         return Ok(());
     }
-    let what = if sessions { "counts sessions" } else { "reads properties of persons or groups" };
     let what = format!(
-        "the funnel {:?} {what}; such funnels are not followed live: ask QueryFunnel for it",
+        "the funnel {:?} counts sessions; such funnels are not followed live: ask QueryFunnel for it",
         funnel.id()
     );
     Err(invalid("definition_unsupported", &what))

@@ -231,3 +231,54 @@ fn keys_are_named_and_given_up() {
     let entity = group_key("shop", "company", "acme");
     assert_eq!(book.current(entity, tier).as_deref(), Some(&int(2)));
 }
+
+#[test]
+fn a_book_takes_over_the_keys_that_it_did_not_have() {
+    let (company, plan, tier) = (Owner::Group("company".into()), "plan", "tier");
+    let mut book = PropertyBook::new(LIMIT);
+    let own = book.want(&Owner::Person, plan);
+    book.apply_event("shop", ActorKey(1), at(1), &record(plan, &Set(int(1)), false), |_| {});
+    let mut other = PropertyBook::new(LIMIT);
+    // Numbered the other way round.
+    let keys = [(&company, plan), (&Owner::Person, tier), (&Owner::Person, plan)];
+    keys.iter().for_each(|(owner, key)| _ = other.want(owner, key));
+    other.apply_event("shop", ActorKey(1), at(1), &record(plan, &Set(int(2)), false), |_| {});
+    other.apply_event("shop", ActorKey(1), at(1), &record(tier, &Set(int(3)), false), |_| {});
+    other.apply_event("shop", ActorKey(1), at(1), &record(plan, &Set(int(4)), true), |_| {});
+    book.adopt(other);
+    let value = |book: &PropertyBook, entity, owner: &Owner, key| {
+        book.current(entity, book.key(owner, key).unwrap()).map(Cow::into_owned)
+    };
+    assert_eq!(book.key(&Owner::Person, plan), Some(own));
+    assert_eq!(value(&book, 1, &Owner::Person, plan), Some(int(1)), "its own stays");
+    assert_eq!(value(&book, 1, &Owner::Person, tier), Some(int(3)));
+    assert_eq!(value(&book, group_key("shop", GROUP.0, GROUP.1), &company, plan), Some(int(4)));
+    assert_eq!(book.keys().count(), 3);
+}
+
+#[test]
+fn what_was_rebuilt_replaces_all_that_was_there() {
+    let mut book = PropertyBook::new(LIMIT);
+    let [plan, visits] = [KEYS[0], KEYS[1]].map(|key| book.want(&Owner::Person, key));
+    for (person, value) in [(1, 1), (2, 2)] {
+        book.apply(person, plan, at(1), Set(int(value)));
+        book.apply(person, visits, at(1), Add(1.0));
+    }
+    let mut rebuilt = book.emptied(LIMIT);
+    let mut shown = Vec::new();
+    rebuilt.each_operation(
+        "shop",
+        ActorKey(1),
+        &record(KEYS[0], &Set(int(5)), false),
+        |entity, key, done| {
+            shown.push((entity, key, done));
+        },
+    );
+    assert_eq!(shown, [(1, plan, Set(int(5)))]);
+    rebuilt.apply(1, plan, at(1), Set(int(5)));
+    book.replace(1, &mut rebuilt);
+    let values = |person| [plan, visits].map(|key| book.current(person, key).map(Cow::into_owned));
+    assert_eq!(values(1), [Some(int(5)), None]);
+    assert_eq!(values(2), [Some(int(2)), Some(int(1))]);
+    assert!(rebuilt.is_empty());
+}

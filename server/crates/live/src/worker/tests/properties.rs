@@ -302,7 +302,8 @@ fn at_event() -> Bench {
 #[test]
 fn a_set_in_its_turn_changes_nothing_that_was_counted() {
     let mut bench = at_event();
-    for op in [event(0, 10), set(20, 1), event(1, 30), set(40, 0), event(1, 50)] {
+    let step_that_sets = Op::Change { anonymous: 1, user: 0, name: 1, second: 30, change: 1 };
+    for op in [event(0, 10), set(20, 0), event(1, 25), step_that_sets, set(40, 0), event(1, 50)] {
         bench.run(&op);
         bench.run(&Op::Step);
         assert_eq!(stale(&mut bench), 0, "{op:?}");
@@ -362,6 +363,46 @@ fn a_restart_knows_the_properties() {
     bench.run(&set(15, 3));
     bench.check();
     assert_eq!(reached(&bench), [1, 1, 0]);
+}
+
+/// An addition comes that is older than what is kept of its person's; a reading of all of them is under way.
+fn too_late() -> Bench {
+    let mut bench = Bench::new();
+    bench.run(&Op::Put { funnel: 0, shape: FIRST + 6 });
+    bench.run(&event(0, 1));
+    [10, 20, 30, 40].iter().for_each(|second| bench.run(&set(*second, 4)));
+    bench.check();
+    bench.run(&set(5, 4));
+    bench.run(&Op::Step);
+    let [persons, _] = bench.worker.projects[&1].book.all_stale();
+    assert_eq!(persons.len(), 1);
+    bench
+}
+
+#[test]
+fn what_comes_while_properties_are_read_counts() {
+    let mut bench = too_late();
+    bench.run(&set(50, 4));
+    bench.check();
+}
+
+#[test]
+fn whoever_is_merged_while_properties_are_read_brings_them() {
+    let mut bench = too_late();
+    [45, 55].iter().for_each(|second| {
+        bench.run(&Op::Change { anonymous: 2, user: 0, name: 3, second: *second, change: 4 });
+    });
+    bench.run(&Op::Merge { from: "a2", into: "a1" });
+    bench.check();
+}
+
+#[test]
+fn a_restart_while_properties_are_read_begins_again() {
+    let mut bench = too_late();
+    bench.worker.finish();
+    bench.restart();
+    assert!(bench.worker.filling.is_empty(), "nothing has to be folded again");
+    bench.check();
 }
 
 #[test]
