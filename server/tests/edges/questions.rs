@@ -371,7 +371,7 @@ async fn definitions_follow_segments_and_settings() {
     let visit = vec![event("dora", "view", 0), ping, event("dora", "cart", 10)];
     let sent = v1::IngestRequest { historical: true, ..batch(visit) };
     let mut ingest = IngestServiceClient::new(shop.channel.clone());
-    ingest.ingest(with(&shop._server.key, sent)).await.unwrap();
+    ingest.ingest(with(&shop.server.key, sent)).await.unwrap();
     for (include_internal, reached) in [(false, [3, 2]), (true, [4, 2])] {
         let (order, steps) = (v1::FunnelOrder::Strict.into(), vec![step("view"), step("cart")]);
         let answer = shop.funnel(v1::Funnel { include_internal, order, steps, ..checkout() }).await;
