@@ -2,7 +2,7 @@
 
 import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
-import { clockTime, percent, signed } from './format.js';
+import { percent, signed } from './format.js';
 import { approximateText, chartsOf, measureText, samplesText, tracksOf, valueTexts } from './measure.js';
 import { columns } from './metric.js';
 import { COLOURS, SeriesChart } from './series-chart.js';
@@ -60,11 +60,7 @@ export class MetricView {
     $('metric-backfill-bar').value = metric.percent;
     setText($('metric-backfill-text'), `Backfilling from stored events: ${metric.percent} %`);
     setText($('metric-ended'), metric.ended && `This metric ended: ${metric.ended}`);
-    $('metric-asked').hidden = !metric.asked && !metric.asking;
-    $('metric-ask').disabled = Boolean(metric.asking);
-    const when = metric.asked ? `Asked of stored events at ${clockTime(metric.asked)}.` : 'Asking stored events …';
-    setText($('metric-asked-note'), `${when} This metric is not followed live.`);
-    setText($('metric-error'), metric.error ?? '');
+    $('metric-recounted').hidden = !metric.recounted;
   }
 
   #drawTotal(metric, now) {

@@ -1,4 +1,4 @@
-// One metric as the watch or a query tells it: pure state, no DOM. Time comes in as an argument, in ms.
+// One metric as the watch tells it: pure state, no DOM. Time comes in as an argument, in ms.
 
 import { causeOf, MARK_MS } from './causes.js';
 import { natureOf, sliceName, tracksOf, unitFor } from './measure.js';
@@ -31,10 +31,10 @@ export class Metric {
     return true;
   }
 
-  /** Nothing is known of its numbers: it is looked at in another way, or nobody was asked yet. */
+  /** Nothing is known of its numbers: it is looked at in another way, or there is no answer yet. */
   forget() {
     Object.assign(this, {
-      live: false, percent: 0, ended: '', rows: new Map(), whole: null, span: null, overflow: false, cut: false, known: false, asked: null,
+      live: false, percent: 0, ended: '', rows: new Map(), whole: null, span: null, overflow: false, cut: false, known: false, recounted: false,
       mark: null, correctedAt: -Infinity,
     });
     /** When a bucket was corrected, by its beginning. */
@@ -70,14 +70,7 @@ export class Metric {
     this.live = message.state === 'DEFINITION_STATE_LIVE';
     this.percent = message.backfillPercent;
     this.cut = message.cut;
-    this.asked = null;
-  }
-
-  /** Takes the answer of a query, asked `at` this moment. */
-  answer(message, at) {
-    this.#take(message);
-    this.live = true;
-    this.asked = at;
+    this.recounted = message.recounted;
   }
 
   #take({ series, total, span, overflow }) {

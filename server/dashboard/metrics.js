@@ -14,8 +14,6 @@ const TOTALS_MS = 1_000;
 /** As many values of a breakdown as there are colours. */
 const TOP = 8;
 const GONE = new Set(['metric_deleted', 'metric_unknown']);
-/** The same question to stored events is not asked again sooner, unless somebody presses the button. */
-const ASK_TIMEOUT_MS = 60_000;
 
 /** What can be looked at, and cut into what: the first is the usual. */
 const RANGES = {
@@ -48,7 +46,6 @@ export class Metrics {
     listen('metric-range', 'change', (event) => this.#look(event.target.value, RANGES[event.target.value].units[0]));
     listen('metric-unit', 'change', (event) => this.#look(this.#range, event.target.value));
     listen('metric-chart-of', 'change', () => this.#view.draw(performance.now()));
-    listen('metric-ask', 'click', () => this.#ask(this.chosen));
     this.#look('1h', 'MINUTE');
   }
 
@@ -146,7 +143,6 @@ export class Metrics {
     this.#view.show(metric, this.look);
     if (!metric) return;
     metric.error = '';
-    metric.asking = null;
     const target = { metricId: metric.id, range: { last: this.look.last }, unit: this.#bucket, top: TOP };
     this.watch.add(`metric:${this.#round}`, { metric: target }, this.#handler(metric));
   }
@@ -166,30 +162,10 @@ export class Metrics {
         this.#redraw();
       },
       ended: ({ reason, message }) => {
-        if (reason === 'not_followed') this.#ask(metric);
-        else metric.ended = GONE.has(reason) ? 'it was deleted' : message || reason;
+        metric.ended = GONE.has(reason) ? 'it was deleted' : message || reason;
         this.#redraw();
       },
     };
-  }
-
-  /** A metric that is not followed live: stored events are asked. */
-  async #ask(metric) {
-    const round = this.#round;
-    if (!metric || metric.asking === round) return;
-    metric.asking = round;
-    metric.error = '';
-    this.#view.draw(performance.now());
-    try {
-      const answer = await this.client.unary('QueryService', 'QueryMetric', {
-        project: this.project, metricId: metric.id, range: { last: this.look.last }, unit: this.#bucket, top: TOP,
-      }, { timeoutMs: ASK_TIMEOUT_MS });
-      if (round === this.#round) metric.answer(answer, new Date());
-    } catch (error) {
-      if (round === this.#round) metric.error = `It was not computed: ${error.message}.`;
-    }
-    if (metric.asking === round) metric.asking = null;
-    if (!this.#abort.signal.aborted) this.#view.draw(performance.now());
   }
 
   // ---------------------------------------------------------------- the list
@@ -228,7 +204,7 @@ export class Metrics {
     const now = performance.now();
     for (const { metric, chip, figure } of this.chips ?? []) {
       const total = this.#totals.get(metric.id);
-      const text = total?.ended === 'not_followed' ? 'on request' : valueTexts(total?.known ? total.total : null, total?.unit ?? 'number')[0];
+      const [text] = valueTexts(total?.known ? total.total : null, total?.unit ?? 'number');
       setText(figure, text);
       chip.classList.toggle('corrected', now - (total?.correctedAt ?? -Infinity) < 10_000);
     }
