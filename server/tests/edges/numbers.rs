@@ -10,6 +10,7 @@ use prost_types::Timestamp;
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
+use v1::admin_service_client::AdminServiceClient;
 use v1::definition_service_client::DefinitionServiceClient;
 use v1::ingest_service_client::IngestServiceClient;
 use v1::live_service_client::LiveServiceClient;
@@ -286,7 +287,8 @@ async fn a_metric_that_is_unknown_says_so_and_a_metric_ends_with_its_definition(
     let mut watched = shop.watch(targets).await;
     watched.until("an unknown one ends", |seen| seen.ended.contains_key("nothing")).await;
     assert_eq!(watched.seen.ended["nothing"], "metric_unknown");
-    watched.until("a known one counts", |seen| seen.metrics.contains_key("all")).await;
+    let counts = |seen: &Seen| seen.metrics.get("all").is_some_and(|own| !own.is_empty());
+    watched.until("a known one counts", counts).await;
 
     let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
     let asked = v1::GetMetricRequest { project: PROJECT.into(), metric_id: "all".into() };
@@ -351,4 +353,45 @@ async fn a_project_without_events_has_numbers_too() {
     let mut watched = shop.watch(vec![("sessions", sessions), ("active", active)]).await;
     let live = v1::DefinitionState::Live;
     watched.until("both count", |seen| seen.sessions.state() == live && seen.active.state() == live).await;
+}
+
+#[tokio::test]
+async fn a_metric_of_sessions_ends_with_its_definition_too() {
+    let shop = Shop::open().await;
+    shop.send(vec![event("ann", "view", 30)]).await;
+    let begun = v1::SessionMeasure { aggregate: v1::SessionAggregate::Count.into(), percentiles: vec![] };
+    let measure = Some(v1::metric::Measure::Sessions(begun));
+    shop.define(v1::Metric { id: "visits".into(), measure, ..v1::Metric::default() }).await;
+    let none = v1::MetricBucketUnit::Unspecified;
+    let sessions = Target::Sessions(v1::SessionSubscription::default());
+    let mut watched = shop.watch(vec![("visits", metric("visits", none)), ("sessions", sessions)]).await;
+    let one = |seen: &Seen| seen.metrics.get("visits").and_then(|own| own.get("")) == Some(&1.0);
+    watched.until("it counts", one).await;
+    let asked = v1::DeleteMetricRequest { project: PROJECT.into(), metric_id: "visits".into() };
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    definitions.delete_metric(with(&shop.admin, asked)).await.unwrap();
+    watched.until("it ends", |seen| seen.ended.contains_key("visits")).await;
+    assert_eq!(watched.seen.ended["visits"], "metric_deleted");
+    assert!(!watched.seen.ended.contains_key("sessions"), "the sessions go on");
+}
+
+#[tokio::test]
+async fn sessions_are_not_followed_where_internal_traffic_is_told_by_persons() {
+    let shop = Shop::open().await;
+    let staff = v1::PropertyCondition {
+        scope: v1::PropertyScope::Person.into(),
+        property: "staff".into(),
+        operator: v1::ConditionOperator::IsSet.into(),
+        ..v1::PropertyCondition::default()
+    };
+    let staff = v1::Filter { kind: Some(v1::filter::Kind::Condition(staff)) };
+    let project = v1::Project { id: PROJECT.into(), internal_traffic: Some(staff), ..v1::Project::default() };
+    let mask = prost_types::FieldMask { paths: vec!["internal_traffic".into()] };
+    let asked = v1::UpdateProjectRequest { project: Some(project), update_mask: Some(mask) };
+    AdminServiceClient::new(shop.channel.clone()).update_project(with(&shop.admin, asked)).await.unwrap();
+    let sessions = Target::Sessions(v1::SessionSubscription::default());
+    let active = Target::ActiveUsers(v1::ActiveUsersSubscription::default());
+    let mut watched = shop.watch(vec![("sessions", sessions), ("active", active)]).await;
+    watched.until("both end", |seen| seen.ended.len() == 2).await;
+    assert!(watched.seen.ended.values().all(|reason| reason == "not_followed"));
 }

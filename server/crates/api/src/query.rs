@@ -24,7 +24,7 @@ mod funnel;
 mod metric;
 mod reconciliations;
 
-pub(crate) use metric::{percentiles, unit};
+pub(crate) use metric::unit;
 
 pub(crate) use funnel::person_unknown;
 

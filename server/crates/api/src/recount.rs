@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use footpath_engine::metric::Table;
-use footpath_live::{CAUSES, MetricNumbers, Numbers, Progress, Shape, Shown, Standing};
+use footpath_live::{MetricNumbers, Numbers, Progress, Shape, Shown, Standing};
 use footpath_model::control::CountedMetric;
 use footpath_query::{MetricAnswer, MetricQuery};
 use footpath_store::ProjectRow;
@@ -129,9 +129,8 @@ impl Recount {
         let Some(total) = total else { return Shown { standing, numbers: Numbers::None } };
         let table = Table { keys: Vec::new(), rows, total, overflow: answer.overflow, cut: false };
         let span = (answer.span.from_us, answer.span.to_us);
-        Shown {
-            standing,
-            numbers: Numbers::Metric(Box::new(MetricNumbers { table, span, causes: [0; CAUSES] })),
-        }
+        let numbers = MetricNumbers::new(&self.counted.definition, table, span);
+        let numbers = MetricNumbers { recounted: true, ..numbers };
+        Shown { standing, numbers: Numbers::Metric(Box::new(numbers)) }
     }
 }

@@ -8,7 +8,7 @@ mod sessions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::{Progress, Refused, Shown, Standing};
+use footpath_live::{Progress, Refused, Shown, Standing, is_of_events};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch;
@@ -33,12 +33,27 @@ fn interval(asked_ms: u32) -> Duration {
 /// Why a subscription ended: the stable reason, and a text for people.
 type Ended = (&'static str, &'static str);
 
+/// A view on demand that the live path does not know: it always does, or makes it.
+const UNKNOWN: Ended = ("not_followed", "the live path does not follow this");
+
 /// What the live path refuses.
 fn refused(refused: Refused, unknown: Ended) -> Ended {
+    let full =
+        "the project has as many different watches of metrics, sessions and zones open as it may; end some";
     match refused {
         Refused::Unknown => unknown,
-        Refused::TooMany => ("limit_reached", "the project has 500 different watches open; end some of them"),
+        Refused::TooMany => ("limit_reached", full),
     }
+}
+
+/// Sessions and active persons are not followed where the filter for internal traffic reads more than events.
+fn can_follow(watch: &StateWatch<'_>) -> Result<(), Ended> {
+    let settings = crate::settings::of(watch.context, &watch.state.project_row().id);
+    let internal = settings.ok().and_then(|settings| settings.internal);
+    let what = "the filter for internal traffic reads properties of persons or groups: sessions and active \
+                persons are not followed then; ask ListSessions and QueryMetric";
+    let simple = internal.as_ref().is_none_or(is_of_events);
+    if simple { Ok(()) } else { Err(("not_followed", what)) }
 }
 
 /// Something whose numbers are told.

@@ -1,8 +1,5 @@
 //! Numbers in what a view copies for an image, little endian.
 
-/// The unit that stands for the whole view among those that are wrong; no actor's hash is taken for it.
-pub const BROKEN: u64 = u64::MAX;
-
 /// Appends a list of numbers.
 pub fn put_i64s(out: &mut Vec<u8>, numbers: &[i64]) {
     out.extend_from_slice(&(numbers.len() as u64).to_le_bytes());

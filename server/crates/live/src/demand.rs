@@ -57,8 +57,8 @@ pub fn followed(metric: &CountedMetric) -> Followed {
     }
 }
 
-/// Whether a filter reads nothing but events.
-fn is_of_events(filter: &footpath_model::definition::Filter) -> bool {
+/// Whether a filter reads nothing but events. With another one for internal traffic, sessions and active persons are not followed.
+pub fn is_of_events(filter: &footpath_model::definition::Filter) -> bool {
     Test::new(filter).is_ok_and(|test| !test.needs().entities())
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 use footpath_engine::metric::{Active, Sketch, Table};
 use footpath_engine::{SliceValue, Tallies};
-use footpath_model::definition::FunnelDefinition;
+use footpath_model::definition::{FunnelDefinition, MetricDefinition};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
@@ -124,9 +124,29 @@ pub enum Numbers {
     Active(Active),
 }
 
+impl MetricNumbers {
+    /// Numbers of a definition.
+    pub fn new(definition: &MetricDefinition, table: Table, span: (i64, Option<i64>)) -> Self {
+        Self {
+            version: definition.version,
+            percentiles: definition.percentiles().to_vec(),
+            recounted: false,
+            table,
+            span,
+            causes: [0; CAUSES],
+        }
+    }
+}
+
 /// A metric's numbers in a shape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricNumbers {
+    /// The definition's version.
+    pub version: u64,
+    /// The percentiles that it asks for.
+    pub percentiles: Vec<f64>,
+    /// Counted again from stored events, not followed event by event.
+    pub recounted: bool,
     /// Rows and columns.
     pub table: Table,
     /// Where the range lies: from inclusive, to exclusive if it has an end.
@@ -411,6 +431,15 @@ impl Hub {
 
     pub(crate) fn end(&self, project: u32, key: &ViewKey) {
         self.views.write().remove(&(project, key.clone()));
+        self.asked.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends the shapes of a metric that is made of sessions, because it is another one now or gone.
+    pub(crate) fn end_metric(&self, project: u32, id: &str) {
+        let mut views = self.views.write();
+        for (_, cell) in views.iter_mut().filter(|((own, _), _)| *own == project) {
+            cell.shapes.retain(|shape, _| shape.metric.as_deref() != Some(id));
+        }
         self.asked.fetch_add(1, Ordering::AcqRel);
     }
 

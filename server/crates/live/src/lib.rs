@@ -29,7 +29,7 @@ mod values;
 mod view;
 mod worker;
 
-pub use demand::{Followed, followed};
+pub use demand::{Followed, followed, is_of_events};
 pub use hub::{
     CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, MetricNumbers, Numbers, Progress, Refused,
     SESSION_CHANGES, SessionEventKind, SessionNumbers, Shown, Slice, Standing, TailFrame,

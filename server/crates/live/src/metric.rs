@@ -45,7 +45,6 @@ pub struct MetricView {
     series: Series,
     /// Persons whose presences are wrong until stored events were read.
     stale: Stale<Presence>,
-    broken: Option<Progress>,
     causes: [u64; CAUSES],
     revision: u64,
     changed: bool,
@@ -158,7 +157,6 @@ impl MetricView {
             series: Series::new(terms.kinds(), now_us),
             terms: Arc::new(terms),
             stale: Stale::default(),
-            broken: None,
             causes: [0; CAUSES],
             revision: 0,
             changed: true,
@@ -176,17 +174,13 @@ impl MetricView {
         self.revision += 1;
     }
 
-    fn break_at(&mut self, at: Progress) {
-        self.broken.get_or_insert(at);
-    }
-
     /// Two persons became one at `at`.
     fn join(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
         if self.series.ordinals.get(loser).is_some() {
             self.count(Cause::Merge);
         }
         if !self.series.merge(loser, winner) {
-            self.break_at(at);
+            self.stale.break_at(at);
         }
         let wrong = [self.stale.remove(loser.0), self.stale.remove(winner.0)];
         if let Some(since) = wrong.into_iter().flatten().min() {
@@ -252,8 +246,7 @@ impl View for MetricView {
     }
 
     fn complete(&self, read: Progress) -> Progress {
-        let complete = self.stale.complete(read);
-        self.broken.map_or(complete, |since| since.min(complete))
+        self.stale.complete(read)
     }
 
     fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading> {
@@ -275,7 +268,7 @@ impl View for MetricView {
         for (person, all) in *presences {
             let Some(Finished { upto, later, .. }) = self.stale.finish(number, person) else { continue };
             if !self.series.erase(ActorKey(person)) {
-                self.break_at(upto);
+                self.stale.break_at(upto);
             }
             for presence in all.into_iter().chain(later) {
                 self.series.put(ActorKey(person), presence);
@@ -289,17 +282,14 @@ impl View for MetricView {
     }
 
     fn broken(&self) -> Option<Progress> {
-        self.broken
+        self.stale.broken()
     }
 
     fn stale(&self) -> Vec<(u64, Progress)> {
-        self.stale.all().chain(self.broken.map(|since| (blob::BROKEN, since))).collect()
+        self.stale.all().collect()
     }
 
     fn mark_stale(&mut self, unit: u64, since: Progress) {
-        if unit == blob::BROKEN {
-            return self.break_at(since);
-        }
         self.stale.mark(unit, since);
     }
 
@@ -367,7 +357,8 @@ impl View for MetricView {
         let mut table = source.table(&laid.layout, Rows::Largest(shape.top));
         table.overflow |= values.overflow();
         let span = (laid.from_us, laid.to_us);
-        Some(Numbers::Metric(Box::new(MetricNumbers { table, span, causes: self.causes })))
+        let numbers = MetricNumbers::new(&self.counted.definition, table, span);
+        Some(Numbers::Metric(Box::new(MetricNumbers { causes: self.causes, ..numbers })))
     }
 }
 

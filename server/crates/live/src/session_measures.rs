@@ -7,7 +7,7 @@ use footpath_engine::metric::{
 };
 use footpath_engine::{ActorKey, PersonSessions, Session, SessionCorrection, SessionRules};
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::{Measure, SessionAggregate};
+use footpath_model::definition::{Measure, MetricDefinition, SessionAggregate};
 use footpath_model::props::Value;
 
 use crate::hub::{CAUSES, Cause, MetricNumbers, Numbers, SESSION_CHANGES, SessionEventKind, SessionNumbers};
@@ -63,7 +63,7 @@ fn has_one(
 #[derive(Debug)]
 pub struct Measures {
     overview: Measured,
-    metrics: Vec<(String, Measured)>,
+    metrics: Vec<(MetricDefinition, Measured)>,
     ordinals: Ordinals,
     names: Values,
     rules: SessionRules,
@@ -111,7 +111,7 @@ enum By {
 impl Measures {
     /// Nothing yet.
     pub fn new(metrics: &[CountedMetric], names: Values, rules: SessionRules, now_us: i64) -> Self {
-        let of = |metric: &CountedMetric| Some((metric.definition.id.clone(), Measured::of(metric)?));
+        let of = |metric: &CountedMetric| Some((metric.definition.clone(), Measured::of(metric)?));
         let mut measures = Self {
             overview: Measured::overview(),
             metrics: metrics.iter().filter_map(of).collect(),
@@ -189,14 +189,15 @@ impl Measures {
         top: usize,
         changes: &[u64; SESSION_CHANGES],
     ) -> Option<Numbers> {
-        let (_, measured) = self.metrics.iter().find(|(own, _)| own == id)?;
+        let (definition, measured) = self.metrics.iter().find(|(own, _)| own.id == id)?;
         let name = |number| self.names.value(number);
         let names: Option<&dyn Fn(u32) -> _> = if measured.by.is_some() { Some(&name) } else { None };
         let source = Source { sets: &measured.sets, ordinals: &self.ordinals, names };
         let mut table = source.table(&laid.layout, Rows::Largest(top));
         table.overflow |= self.names.overflow();
         let span = (laid.from_us, laid.to_us);
-        Some(Numbers::Metric(Box::new(MetricNumbers { table, span, causes: causes(changes) })))
+        let numbers = MetricNumbers::new(definition, table, span);
+        Some(Numbers::Metric(Box::new(MetricNumbers { causes: causes(changes), ..numbers })))
     }
 
     /// What every watcher of sessions sees.

@@ -191,7 +191,6 @@ pub struct SessionsView {
     stale: Stale<Event>,
     /// Of persons that are wrong.
     before: HashMap<u64, Before>,
-    broken: Option<Progress>,
     waiting: Vec<(u64, Event)>,
     book: Book,
     copied_sums: Option<Vec<u8>>,
@@ -252,7 +251,6 @@ impl SessionsView {
             units: Table::default(),
             stale: Stale::default(),
             before: HashMap::new(),
-            broken: None,
             waiting: Vec::new(),
             book: Book {
                 measures: Measures::new(&counted.metrics, names, rules, now_us),
@@ -266,10 +264,6 @@ impl SessionsView {
             counted,
             copied_sums: None,
         })
-    }
-
-    fn break_at(&mut self, at: Progress) {
-        self.broken.get_or_insert(at);
     }
 
     /// Keeps an event of a person that is wrong out of the numbers until it is read; gives it back if the person is not.
@@ -286,7 +280,7 @@ impl SessionsView {
         let before = self.before.entry(person).or_default();
         before.skipped.insert(event.0.order());
         if before.skipped.len() > MOST_SKIPPED {
-            self.break_at(at);
+            self.stale.break_at(at);
         }
     }
 
@@ -312,7 +306,7 @@ impl SessionsView {
         match right {
             Right::Yes => {}
             Right::ButForPerson => self.stale.mark(person, at),
-            Right::No => self.break_at(at),
+            Right::No => self.stale.break_at(at),
         }
     }
 
@@ -481,7 +475,7 @@ impl View for SessionsView {
         }
         let known = self.units.slot(moved.from_root.0).is_some();
         if known || self.stale.since(moved.from_root.0).is_some() {
-            self.break_at(at); // Rare, and asked for by hand: all is folded again.
+            self.stale.break_at(at); // Rare, and asked for by hand: all is folded again.
         }
     }
 
@@ -499,8 +493,7 @@ impl View for SessionsView {
     }
 
     fn complete(&self, read: Progress) -> Progress {
-        let complete = self.stale.complete(read);
-        self.broken.map_or(complete, |since| since.min(complete))
+        self.stale.complete(read)
     }
 
     fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading> {
@@ -546,17 +539,14 @@ impl View for SessionsView {
     }
 
     fn broken(&self) -> Option<Progress> {
-        self.broken
+        self.stale.broken()
     }
 
     fn stale(&self) -> Vec<(u64, Progress)> {
-        self.stale.all().chain(self.broken.map(|since| (blob::BROKEN, since))).collect()
+        self.stale.all().collect()
     }
 
     fn mark_stale(&mut self, unit: u64, since: Progress) {
-        if unit == blob::BROKEN {
-            return self.break_at(since);
-        }
         self.stale.mark(unit, since);
     }
 

@@ -49,27 +49,46 @@ impl<E> Wrong<E> {
     }
 }
 
-/// The units that are wrong.
+/// The unit that stands for the whole view in images; no actor's hash is taken for it.
+const WHOLE: u64 = u64::MAX;
+
+/// What of a view is wrong: some units, which readings mend, or all of it, which has to be folded again.
 #[derive(Debug)]
-pub struct Stale<E>(HashMap<u64, Wrong<E>>);
+pub struct Stale<E> {
+    units: HashMap<u64, Wrong<E>>,
+    whole: Option<Progress>,
+}
 
 impl<E> Default for Stale<E> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { units: HashMap::new(), whole: None }
     }
 }
 
 impl<E> Stale<E> {
+    /// Says that everything is wrong since then.
+    pub fn break_at(&mut self, since: Progress) {
+        self.whole = Some(self.whole.map_or(since, |known| known.min(since)));
+    }
+
+    /// Since when everything is wrong; `None` if it is not.
+    pub fn broken(&self) -> Option<Progress> {
+        self.whole
+    }
+
     /// Says that a unit is wrong since then, and that no reading under way will help.
     pub fn mark(&mut self, unit: u64, since: Progress) {
+        if unit == WHOLE {
+            return self.break_at(since);
+        }
         let known = self.since(unit);
-        self.0.insert(unit, Wrong::new(known.map_or(since, |known| known.min(since))));
+        self.units.insert(unit, Wrong::new(known.map_or(since, |known| known.min(since))));
     }
 
     /// Says that a unit is wrong since then; a reading under way is of use, and is followed by another. So a unit that becomes
     /// wrong all the time is right again and again.
     pub fn mark_again(&mut self, unit: u64, since: Progress) {
-        match self.0.get_mut(&unit).filter(|wrong| wrong.reading.is_some()) {
+        match self.units.get_mut(&unit).filter(|wrong| wrong.reading.is_some()) {
             Some(wrong) => wrong.again = Some(wrong.again.map_or(since, |again| again.min(since))),
             None => self.mark(unit, since),
         }
@@ -77,27 +96,27 @@ impl<E> Stale<E> {
 
     /// Says that no reading under way will help.
     pub fn restart(&mut self) {
-        self.0.values_mut().for_each(|wrong| *wrong = Wrong::new(wrong.since));
+        self.units.values_mut().for_each(|wrong| *wrong = Wrong::new(wrong.since));
     }
 
     /// Since when a unit is wrong; `None` if it is not.
     #[inline]
     pub fn since(&self, unit: u64) -> Option<Progress> {
-        if self.0.is_empty() { None } else { self.0.get(&unit).map(|wrong| wrong.since) }
+        if self.units.is_empty() { None } else { self.units.get(&unit).map(|wrong| wrong.since) }
     }
 
     /// Forgets a unit that is no more; since when it was wrong, if it was.
     pub fn remove(&mut self, unit: u64) -> Option<Progress> {
-        self.0.remove(&unit).map(|wrong| wrong.since)
+        self.units.remove(&unit).map(|wrong| wrong.since)
     }
 
     /// Takes an event of a unit that is wrong; gives it back if the unit is not.
     #[inline]
     pub fn take(&mut self, unit: u64, event: E) -> Option<E> {
-        if self.0.is_empty() {
+        if self.units.is_empty() {
             return Some(event);
         }
-        match self.0.get_mut(&unit) {
+        match self.units.get_mut(&unit) {
             Some(wrong) => {
                 wrong.take(event);
                 None
@@ -108,21 +127,22 @@ impl<E> Stale<E> {
 
     /// All of them, and since when.
     pub fn all(&self) -> impl Iterator<Item = (u64, Progress)> + '_ {
-        self.0.iter().map(|(unit, wrong)| (*unit, wrong.since))
+        let whole = self.whole.map(|since| (WHOLE, since));
+        self.units.iter().map(|(unit, wrong)| (*unit, wrong.since)).chain(whole)
     }
 
     /// Up to where everything is counted, for a reader that is at `read`.
     pub fn complete(&self, read: Progress) -> Progress {
-        self.0.values().map(|wrong| wrong.since).min().unwrap_or(read)
+        self.units.values().map(|wrong| wrong.since).chain(self.whole).min().unwrap_or(read)
     }
 
     /// The units that reading `number` is for, if one is wanted and none is under way. It reads what is stored below `upto`;
     /// whatever comes from there on is kept for [`Stale::finish`].
     pub fn begin(&mut self, number: u64, upto: Progress) -> Option<Vec<u64>> {
-        if self.0.is_empty() || self.0.values().any(|wrong| wrong.reading.is_some()) {
+        if self.units.is_empty() || self.units.values().any(|wrong| wrong.reading.is_some()) {
             return None;
         }
-        let chosen = self.0.iter_mut().take(AT_ONCE);
+        let chosen = self.units.iter_mut().take(AT_ONCE);
         let begun = chosen.map(|(unit, wrong)| {
             wrong.reading = Some((number, upto));
             *unit
@@ -132,14 +152,14 @@ impl<E> Stale<E> {
 
     /// A unit was read: it is right again. `None` if the reading is of no use, because the unit became another meanwhile.
     pub fn finish(&mut self, number: u64, unit: u64) -> Option<Finished<E>> {
-        let (_, upto) = self.0.get(&unit)?.reading.filter(|(own, _)| *own == number)?;
-        let Wrong { later, again, .. } = self.0.remove(&unit)?;
+        let (_, upto) = self.units.get(&unit)?.reading.filter(|(own, _)| *own == number)?;
+        let Wrong { later, again, .. } = self.units.remove(&unit)?;
         Some(Finished { upto, later, again })
     }
 
     /// A reading failed: its units wait for the next.
     pub fn failed(&mut self, number: u64) {
-        for wrong in self.0.values_mut().filter(|wrong| wrong.reading.is_some_and(|r| r.0 == number)) {
+        for wrong in self.units.values_mut().filter(|wrong| wrong.reading.is_some_and(|r| r.0 == number)) {
             *wrong = Wrong::new(wrong.since);
         }
     }

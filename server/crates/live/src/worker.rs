@@ -380,6 +380,7 @@ impl Worker {
             Control::DeleteMetric { id } => {
                 if self.is_new(at.position) {
                     self.demand(number).delete(&id);
+                    self.hub.end_metric(number, &id);
                 }
                 self.delete(number, at.position, &ViewKey::Metric(id));
             }
@@ -404,6 +405,7 @@ impl Worker {
             return;
         }
         self.demand(number).put((*metric).clone());
+        self.hub.end_metric(number, &metric.definition.id);
         let key = ViewKey::Metric(metric.definition.id.clone());
         match followed(&metric) {
             Followed::Alone(_) => self.put(number, offset, Counted::Metric(metric)),

@@ -2,7 +2,6 @@
 
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::{Aggregate, Measure, SessionAggregate};
 use footpath_proto::v1;
 use footpath_query::{MetricQuery, SessionRow, SessionsQuery};
 use footpath_store::ProjectRow;
@@ -45,7 +44,7 @@ impl QueryApi {
         let counted = self.measured(project, &request)?;
         let (range, zone) = convert::range(request.range.as_ref(), &project.time_zone)?;
         let (unit, top) = (unit(request.unit()), top(request.top)?);
-        let (version, percentiles) = (counted.definition.version, percentiles(&counted));
+        let (version, percentiles) = (counted.definition.version, counted.definition.percentiles().to_vec());
         let asked = self.asked(project)?;
         let now_us = asked.now_us;
         let compare_previous = request.compare_previous;
@@ -122,18 +121,6 @@ pub(crate) fn unit(unit: v1::MetricBucketUnit) -> Option<CalendarUnit> {
         v1::MetricBucketUnit::Day => Some(CalendarUnit::Day),
         v1::MetricBucketUnit::Week => Some(CalendarUnit::Week),
         v1::MetricBucketUnit::Month => Some(CalendarUnit::Month),
-    }
-}
-
-/// The percentiles that a metric asks for, in its order.
-pub(crate) fn percentiles(counted: &CountedMetric) -> Vec<f64> {
-    match &counted.definition.measure {
-        Measure::Events(term) => match &term.aggregate {
-            Aggregate::Percentiles { percentiles, .. } => percentiles.clone(),
-            _ => Vec::new(),
-        },
-        Measure::Sessions(SessionAggregate::DurationPercentiles(percentiles)) => percentiles.clone(),
-        _ => Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch::Receiver;
 
-use super::{Ended, StateWatch, Told, is_other, refused, state};
+use super::{Ended, StateWatch, Told, UNKNOWN, can_follow, is_other, refused, state};
 
 /// How many persons are there.
 pub struct ActiveWatch<'a> {
@@ -18,9 +18,9 @@ pub struct ActiveWatch<'a> {
 impl Told for ActiveWatch<'_> {
     fn open(&self, watch: &StateWatch<'_>, _again: bool) -> Result<Receiver<Arc<Shown>>, Ended> {
         let key = ViewKey::Active(self.zone.to_owned());
-        let unknown = ("not_followed", "active persons are not followed");
+        can_follow(watch)?;
         let opened = watch.context.hub.demand(watch.state.project(), key);
-        opened.map_err(|error| refused(error, unknown))
+        opened.map_err(|error| refused(error, UNKNOWN))
     }
 
     fn message(&self, watch: &StateWatch<'_>, last: Option<&Shown>, now: &Shown) -> Option<Message> {

@@ -11,8 +11,8 @@ use footpath_query::Span;
 use tokio::sync::watch::Receiver;
 
 use super::{Ended, StateWatch, Told, is_other, refused, state};
-use crate::convert::{metric_series, span};
-use crate::query::percentiles;
+use crate::convert::{metric_series, slice_value, span, timestamp};
+use crate::definitions::find;
 
 /// A metric in a shape.
 pub struct MetricWatch<'a> {
@@ -28,24 +28,27 @@ impl Told for MetricWatch<'_> {
             true => ("metric_deleted", "the metric was deleted"),
             false => ("metric_unknown", "no such metric; ListMetrics names them"),
         };
-        let counted = self.counted(watch).ok_or(unknown)?;
+        let (context, project) = (watch.context, watch.state.project_row());
+        let counted: Option<CountedMetric> = find(context, &project.id, self.metric).ok().flatten();
+        let counted = counted.ok_or(unknown)?;
         let (key, metric) = match followed(&counted) {
             Followed::Alone(key) => (key, None),
             Followed::Sessions(key) => (key, Some(self.metric.to_owned())),
             Followed::No => {
-                let (context, project) = (watch.context, watch.state.project_row());
                 return Ok(context.recounts.watch(context, project, counted, self.shape.clone()));
             }
         };
         let shape = Shape { metric, ..self.shape.clone() };
-        watch.context.hub.shape(watch.state.project(), key, shape).map_err(|error| refused(error, unknown))
+        context.hub.shape(project.number, key, shape).map_err(|error| refused(error, unknown))
     }
 
     fn message(&self, watch: &StateWatch<'_>, last: Option<&Shown>, now: &Shown) -> Option<Message> {
         let known = last.filter(|last| !is_other(&last.standing, &now.standing));
         let Some(last) = known else { return Some(self.snapshot(watch, now)) };
         match (&last.numbers, &now.numbers) {
-            (Numbers::Metric(last), Numbers::Metric(numbers)) => self.delta(watch, last, numbers, now),
+            (Numbers::Metric(last), Numbers::Metric(numbers)) if last.version == numbers.version => {
+                delta(watch, last, numbers, now)
+            }
             (Numbers::None, Numbers::None) => None,
             _ => Some(self.snapshot(watch, now)),
         }
@@ -53,92 +56,80 @@ impl Told for MetricWatch<'_> {
 }
 
 impl MetricWatch<'_> {
-    fn counted(&self, watch: &StateWatch<'_>) -> Option<CountedMetric> {
-        crate::definitions::find(watch.context, &watch.state.project_row().id, self.metric).ok()?
-    }
-
-    fn percentiles(&self, watch: &StateWatch<'_>) -> Vec<f64> {
-        self.counted(watch).map(|counted| percentiles(&counted)).unwrap_or_default()
-    }
-
-    fn span(&self, watch: &StateWatch<'_>, numbers: &MetricNumbers) -> v1::TimeSpan {
-        let (from_us, to_us) = numbers.span;
-        span(Span { from_us, to_us }, watch.context.clock.now_us())
-    }
-
     fn snapshot(&self, watch: &StateWatch<'_>, shown: &Shown) -> Message {
         let standing = &shown.standing;
-        let counted = self.counted(watch);
-        let mut snapshot = v1::MetricSnapshot {
+        let snapshot = v1::MetricSnapshot {
             subscription_id: watch.id.to_owned(),
             metric_id: self.metric.to_owned(),
-            version: counted.as_ref().map_or(standing.version, |counted| counted.definition.version),
-            state: state(standing),
+            version: standing.version,
+            state: v1::DefinitionState::Backfilling.into(),
             backfill_percent: standing.percent,
             watermark: Some(watch.watermark(shown)),
             cursor: watch.cursor(shown),
             ..v1::MetricSnapshot::default()
         };
-        let Numbers::Metric(numbers) = &shown.numbers else {
-            snapshot.state = v1::DefinitionState::Backfilling.into();
-            return Message::MetricSnapshot(snapshot);
-        };
-        snapshot.recounted = counted.as_ref().is_some_and(|counted| followed(counted) == Followed::No);
-        let percentiles = counted.as_ref().map(percentiles).unwrap_or_default();
-        let one = |series: &MetricSeries| metric_series(series, &percentiles);
+        let Numbers::Metric(numbers) = &shown.numbers else { return Message::MetricSnapshot(snapshot) };
+        let one = |series: &MetricSeries| metric_series(series, &numbers.percentiles);
         let total = one(&numbers.table.total);
-        match &numbers.table.rows {
-            None => snapshot.series = vec![total],
-            Some(rows) => {
-                snapshot.series = rows.iter().map(one).collect();
-                snapshot.total = Some(total);
-            }
-        }
-        snapshot.span = Some(self.span(watch, numbers));
-        snapshot.overflow = numbers.table.overflow;
-        snapshot.cut = numbers.table.cut;
-        Message::MetricSnapshot(snapshot)
-    }
-
-    fn delta(
-        &self,
-        watch: &StateWatch<'_>,
-        last: &MetricNumbers,
-        now: &MetricNumbers,
-        shown: &Shown,
-    ) -> Option<Message> {
-        if last.table == now.table && last.span == now.span {
-            return None;
-        }
-        let percentiles = self.percentiles(watch);
-        let from_us = now.span.0;
-        let changed = |last: Option<&MetricSeries>, now: &MetricSeries| {
-            changed(last, now, from_us).map(|change| series(&change, &percentiles))
+        let (series, total) = match &numbers.table.rows {
+            None => (vec![total], None),
+            Some(rows) => (rows.iter().map(one).collect(), Some(total)),
         };
-        let total = changed(Some(&last.table.total), &now.table.total);
-        let (rows, total) = match (&last.table.rows, &now.table.rows) {
-            (Some(before), Some(rows)) => {
-                let known = |value| before.iter().find(|row| row.value == value);
-                let there = rows.iter().filter_map(|row| changed(known(row.value.clone()), row));
-                let gone = before.iter().filter(|row| rows.iter().all(|other| other.value != row.value));
-                let gone = gone.map(|row| v1::MetricSeries {
-                    value: row.value.as_ref().map(crate::convert::slice_value),
-                    ..v1::MetricSeries::default()
-                });
-                (there.chain(gone).collect(), total)
-            }
-            _ => (total.into_iter().collect(), None),
-        };
-        Some(Message::MetricDelta(v1::MetricDelta {
-            subscription_id: watch.id.to_owned(),
-            series: rows,
+        Message::MetricSnapshot(v1::MetricSnapshot {
+            version: numbers.version,
+            state: state(standing),
+            series,
             total,
-            causes: causes(last, now),
-            span: Some(self.span(watch, now)),
-            watermark: Some(watch.watermark(shown)),
-            cursor: watch.cursor(shown),
-        }))
+            span: Some(span_of(watch, numbers)),
+            overflow: numbers.table.overflow,
+            cut: numbers.table.cut,
+            recounted: numbers.recounted,
+            ..snapshot
+        })
     }
+}
+
+fn span_of(watch: &StateWatch<'_>, numbers: &MetricNumbers) -> v1::TimeSpan {
+    let (from_us, to_us) = numbers.span;
+    span(Span { from_us, to_us }, watch.context.clock.now_us())
+}
+
+fn delta(
+    watch: &StateWatch<'_>,
+    last: &MetricNumbers,
+    now: &MetricNumbers,
+    shown: &Shown,
+) -> Option<Message> {
+    if last.table == now.table && last.span == now.span {
+        return None;
+    }
+    let from_us = now.span.0;
+    let changed = |last: Option<&MetricSeries>, now_series: &MetricSeries| {
+        changed(last, now_series, from_us).map(|change| series(&change, &now.percentiles))
+    };
+    let total = changed(Some(&last.table.total), &now.table.total);
+    let (rows, total) = match (&last.table.rows, &now.table.rows) {
+        (Some(before), Some(rows)) => {
+            let known = |row: &MetricSeries| before.iter().find(|other| other.value == row.value);
+            let there = rows.iter().filter_map(|row| changed(known(row), row));
+            let gone = before.iter().filter(|row| rows.iter().all(|other| other.value != row.value));
+            let gone = gone.map(|row| v1::MetricSeries {
+                value: row.value.as_ref().map(slice_value),
+                ..v1::MetricSeries::default()
+            });
+            (there.chain(gone).collect(), total)
+        }
+        _ => (total.into_iter().collect(), None),
+    };
+    Some(Message::MetricDelta(v1::MetricDelta {
+        subscription_id: watch.id.to_owned(),
+        series: rows,
+        total,
+        causes: causes(last, now),
+        span: Some(span_of(watch, now)),
+        watermark: Some(watch.watermark(shown)),
+        cursor: watch.cursor(shown),
+    }))
 }
 
 /// What changed of a series: its total, and the buckets that did; `None` in a bucket that has nothing any more.
@@ -165,9 +156,9 @@ fn series(change: &Change<'_>, percentiles: &[f64]) -> v1::MetricSeries {
     let shown = MetricSeries { buckets: there.collect(), ..change.series.clone() };
     let mut message = metric_series(&shown, percentiles);
     let empty = change.buckets.iter().filter(|(_, value)| value.is_none());
-    message.buckets.extend(
-        empty.map(|(at, _)| v1::MetricBucket { start: Some(crate::convert::timestamp(*at)), value: None }),
-    );
+    message
+        .buckets
+        .extend(empty.map(|(at, _)| v1::MetricBucket { start: Some(timestamp(*at)), value: None }));
     message
 }
 

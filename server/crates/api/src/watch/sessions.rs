@@ -8,7 +8,7 @@ use footpath_proto::v1::watch_response::Message;
 use footpath_query::Span;
 use tokio::sync::watch::Receiver;
 
-use super::{Ended, StateWatch, Told, is_other, refused, state};
+use super::{Ended, StateWatch, Told, UNKNOWN, can_follow, is_other, refused, state};
 use crate::convert::{duration, span};
 
 /// What happened, in the order of `footpath_live::SessionEventKind`.
@@ -24,8 +24,8 @@ impl Told for SessionWatch<'_> {
     fn open(&self, watch: &StateWatch<'_>, _again: bool) -> Result<Receiver<Arc<Shown>>, Ended> {
         let (hub, project) = (&watch.context.hub, watch.state.project());
         let key = ViewKey::Sessions { internal: false };
-        let unknown = ("not_followed", "sessions are not followed; ask ListSessions");
-        hub.shape(project, key, self.shape.clone()).map_err(|error| refused(error, unknown))
+        can_follow(watch)?;
+        hub.shape(project, key, self.shape.clone()).map_err(|error| refused(error, UNKNOWN))
     }
 
     fn message(&self, watch: &StateWatch<'_>, last: Option<&Shown>, now: &Shown) -> Option<Message> {

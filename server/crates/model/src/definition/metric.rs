@@ -128,6 +128,15 @@ pub enum SessionAggregate {
 }
 
 impl MetricDefinition {
+    /// The percentiles that it asks for, in its order; none of other measures.
+    pub fn percentiles(&self) -> &[f64] {
+        match &self.measure {
+            Measure::Events(Term { aggregate: Aggregate::Percentiles { percentiles, .. }, .. })
+            | Measure::Sessions(SessionAggregate::DurationPercentiles(percentiles)) => percentiles,
+            _ => &[],
+        }
+    }
+
     /// Checks every limit.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod terms;
 mod tests;
 
 use footpath_engine::metric::set::SeriesKey;
+use footpath_engine::metric::table::Rows;
 pub use footpath_engine::metric::{Measured, MetricSeries};
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::CountedMetric;
@@ -95,15 +96,6 @@ fn previous(
     let cut = Cut::new(source, query, Span { from_us, to_us: Some(to_us) })?;
     let table = measuring.table(&cut, Rows::These(&now.keys))?;
     Ok(table.rows.unwrap_or_else(|| vec![table.total]))
-}
-
-/// Which values of a breakdown have rows.
-#[derive(Debug, Clone, Copy)]
-enum Rows<'k> {
-    /// So many, the largest first.
-    Largest(usize),
-    /// These, in this order.
-    These(&'k [SeriesKey]),
 }
 
 /// Numbers over one span.

@@ -3,11 +3,10 @@
 use footpath_engine::ActorKey;
 use footpath_engine::metric::set::{MAX_VALUES, SeriesKey};
 use footpath_engine::metric::{
-    Answer, Breakdown, Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, Partial, SeriesSet,
-    ratio,
+    Horizons, Item, ItemValue, Layout, MetricKind, Ordinals, Partial, SeriesSet, table,
 };
 
-use super::{Cut, Measured, MetricSeries, Rows, Table};
+use super::{Cut, Rows, Table};
 use crate::SliceValue;
 use crate::values::Values;
 
@@ -58,77 +57,18 @@ impl Sets {
 
     /// The numbers. `values` if there is a breakdown.
     pub(super) fn table(&self, cut: &Cut, rows: Rows<'_>, values: Option<&Values>, events: u64) -> Table {
-        let spans: Vec<_> =
-            (0..cut.columns.len() as i64).map(|i| (i * COLUMN_US, (i + 1) * COLUMN_US)).collect();
-        let keys = match (rows, values) {
-            (_, None) => Vec::new(),
-            (Rows::These(keys), _) => keys.to_vec(),
-            (Rows::Largest(top), Some(values)) => self.largest(&spans, top, values),
-        };
-        let answers: Vec<Breakdown> =
-            self.sets.iter().map(|set| set.answer_for(&keys, &spans, &self.ordinals)).collect();
-        let named = |values: &Values| {
-            let named = keys.iter().enumerate().map(|(i, key)| {
-                let row: Vec<_> = answers.iter().map(|answer| &answer.rows[i].answer).collect();
-                series(cut, Some(values.of_series(*key)), &row)
-            });
-            named.chain(self.others(cut, &spans, &answers)).collect()
-        };
+        let spans = (0..cut.columns.len() as i64).map(|i| (i * COLUMN_US, (i + 1) * COLUMN_US)).collect();
+        let shown = cut.columns.iter().filter(|_| cut.is_cut);
+        let layout = Layout { spans, starts_us: shown.map(|column| column.from_us).collect() };
+        let name = |number| values.map_or(SliceValue::Other, |values| values.value(number));
+        let names = values.is_some().then_some(&name as &dyn Fn(u32) -> SliceValue);
+        let laid = table::Source { sets: &self.sets, ordinals: &self.ordinals, names }.table(&layout, rows);
         Table {
-            rows: values.map(named),
-            total: series(cut, None, &answers.iter().map(|answer| &answer.total).collect::<Vec<_>>()),
-            overflow: answers.iter().any(|answer| answer.overflow) || values.is_some_and(Values::overflow),
-            keys,
+            rows: laid.rows,
+            total: laid.total,
+            overflow: laid.overflow || values.is_some_and(Values::overflow),
+            keys: laid.keys,
             events,
         }
-    }
-
-    /// By what is below the line, where there is one: a ratio of little says little.
-    fn largest(&self, spans: &[(i64, i64)], top: usize, values: &Values) -> Vec<SeriesKey> {
-        let Some(last) = self.sets.last() else { return Vec::new() };
-        let answer = last.answer(spans, top, |number| values.value(number), &self.ordinals);
-        answer.rows.into_iter().map(|row| row.key).collect()
-    }
-
-    /// All values that are not named, if any has numbers.
-    fn others(&self, cut: &Cut, spans: &[(i64, i64)], answers: &[Breakdown]) -> Option<MetricSeries> {
-        answers.iter().any(|answer| answer.other.is_some()).then_some(())?;
-        // Of two sets, one may have nothing there: its value of nothing stands in.
-        let nothing: Vec<Answer> = self.sets.iter().map(|set| nothing(set, spans, &self.ordinals)).collect();
-        let row: Vec<_> = answers
-            .iter()
-            .zip(&nothing)
-            .map(|(answer, none)| answer.other.as_ref().unwrap_or(none))
-            .collect();
-        Some(series(cut, Some(SliceValue::Other), &row))
-    }
-}
-
-/// The numbers of a value that nothing has.
-fn nothing(set: &SeriesSet, spans: &[(i64, i64)], ordinals: &Ordinals) -> Answer {
-    let absent = SeriesKey::Value(u32::MAX);
-    let mut answer = set.answer_for(&[absent], spans, ordinals);
-    answer.rows.swap_remove(0).answer
-}
-
-fn series(cut: &Cut, value: Option<SliceValue>, answers: &[&Answer]) -> MetricSeries {
-    let of = |pick: &dyn Fn(&Answer) -> MetricValue| {
-        measured(&answers.iter().map(|answer| pick(answer)).collect::<Vec<_>>())
-    };
-    let columns = cut.columns.iter().enumerate().filter(|_| cut.is_cut);
-    let buckets = columns.map(|(i, column)| (column.from_us, of(&|answer| answer.buckets[i].clone())));
-    MetricSeries {
-        value,
-        total: of(&|answer| answer.total.clone()),
-        buckets: buckets.filter(|(_, measured)| measured.samples() > 0).collect(),
-    }
-}
-
-/// One value, or the ratio of two.
-fn measured(values: &[MetricValue]) -> Measured {
-    match values {
-        [numerator, denominator] => Measured::Ratio(ratio(numerator, denominator)),
-        [value, ..] => Measured::Value(value.clone()),
-        [] => Measured::Value(MetricValue::Count(0)),
     }
 }
