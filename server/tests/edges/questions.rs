@@ -210,13 +210,7 @@ async fn conditions_reach_persons_and_groups() {
     assert_eq!(shop.funnel(filtered(not_pro)).await.reached, [2, 1, 0]);
     let big = condition(v1::PropertyScope::Group, "company", "size", "big");
     assert_eq!(shop.funnel(filtered(big)).await.reached, [1, 1, 1]);
-    // One that counts sessions cannot be followed live yet, and says so.
-    let by_session = v1::Funnel { counting: v1::FunnelCounting::Sessions.into(), ..checkout() };
-    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(by_session) };
     let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
-    let status = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap_err();
-    assert_eq!(reason(&status), "definition_unsupported");
-
     let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(filtered(pro())) };
     definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
     shop.shows(&[1, 1, 1]).await;
@@ -229,6 +223,35 @@ async fn conditions_reach_persons_and_groups() {
     ingest.ingest(with(&shop.server.key, sent)).await.unwrap();
     shop.shows(&[2, 2, 1]).await;
     assert_eq!(shop.funnel(filtered(pro())).await.reached, [2, 2, 1]);
+}
+
+#[tokio::test]
+async fn sessions_are_followed_by_the_projects_rules() {
+    let shop = shop().await;
+    let by_session = || v1::Funnel { counting: v1::FunnelCounting::Sessions.into(), ..checkout() };
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(by_session()) };
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    shop.shows(&[3, 2, 1]).await;
+    // A late event that matches nothing bridges what were two sessions of Dora.
+    let mut ingest = IngestServiceClient::new(shop.channel.clone());
+    for (visit, reached) in [
+        (vec![event("dora", "view", 0), event("dora", "cart", 50)], [4, 2, 1]),
+        (vec![event("dora", "ping", 25)], [4, 3, 1]),
+    ] {
+        let sent = v1::IngestRequest { historical: true, ..batch(visit) };
+        ingest.ingest(with(&shop.server.key, sent)).await.unwrap();
+        shop.shows(&reached).await;
+        assert_eq!(shop.funnel(by_session()).await.reached, reached);
+    }
+    // With shorter pauses nobody gets further than one step in a session.
+    let session_gap = Some(Duration { seconds: 300, nanos: 0 });
+    let project = v1::Project { id: PROJECT.into(), session_gap, ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["session_gap".into()] };
+    let asked = v1::UpdateProjectRequest { project: Some(project), update_mask: Some(mask) };
+    AdminServiceClient::new(shop.channel.clone()).update_project(with(&shop.admin, asked)).await.unwrap();
+    shop.shows(&[4, 0, 0]).await;
+    assert_eq!(shop.funnel(by_session()).await.reached, [4, 0, 0]);
 }
 
 #[tokio::test]

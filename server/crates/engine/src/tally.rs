@@ -6,7 +6,7 @@ use crate::general::Attempt;
 use crate::metric::Sketch;
 
 /// What one attempt counts for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Bit `i` is set if step `i` was reached.
     pub steps: u32,
@@ -69,13 +69,7 @@ const _: () = assert!(size_of::<Tallies>() <= 16, "one beside every person of a 
 impl Tallies {
     /// Of all attempts of a unit.
     pub fn of(attempts: &[Attempt], steps: usize) -> Self {
-        match attempts {
-            [] => Self::None,
-            [one] => Self::One(Tally::of(one, steps)),
-            several => {
-                Self::Many(Box::new(several.iter().map(|attempt| Tally::of(attempt, steps)).collect()))
-            }
-        }
+        attempts.iter().map(|attempt| Tally::of(attempt, steps)).collect()
     }
 
     /// One by one.
@@ -84,6 +78,17 @@ impl Tallies {
             Self::None => &[],
             Self::One(tally) => std::slice::from_ref(tally),
             Self::Many(tallies) => tallies,
+        }
+    }
+}
+
+impl FromIterator<Tally> for Tallies {
+    fn from_iter<I: IntoIterator<Item = Tally>>(tallies: I) -> Self {
+        let mut tallies = tallies.into_iter();
+        match (tallies.next(), tallies.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(one), Some(two)) => Self::Many(Box::new([one, two].into_iter().chain(tallies).collect())),
         }
     }
 }

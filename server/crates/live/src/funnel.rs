@@ -5,9 +5,10 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use footpath_engine::general::NO_VALUE;
+use footpath_engine::lens::{FIRST, FunnelLens, OTHER, Values};
 use footpath_engine::{
-    ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SliceValue,
-    Tallies, UnitFunnel,
+    ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SessionRules,
+    SliceValue, Tallies, UnitFunnel,
 };
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
@@ -17,12 +18,11 @@ use crate::LiveError;
 use crate::book::{Corrected, Read};
 use crate::dependents::Dependents;
 use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Numbers, Progress, Slice};
-use crate::lens::Lens;
-use crate::reading::{Asked, Persons, units_of};
+use crate::reading::{Asked, Persons, Sees, units_of};
 use crate::reconciliation::Figures;
+use crate::sessions::KEPT;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, Unit, decode};
-use crate::values::Values;
 use crate::view::{Brought, Context, Counted, Reading, Seen, View, Wants};
 
 /// A clock that goes back by less than this is waited for.
@@ -64,6 +64,30 @@ impl State for FunnelUnit {
     }
 }
 
+/// The unit that an event is of, and what the kernel has to know of it; `None` if it does not matter. `name` is its name's number,
+/// where that is known.
+#[inline]
+fn see(lens: &FunnelLens, name: Option<usize>, seen: &Seen<'_>) -> Option<(u64, FunnelEvent)> {
+    let event = lens.event(name, seen.name, &seen.facts)?;
+    Some((lens.unit(seen.person, &seen.facts)?, event))
+}
+
+impl Sees for FunnelLens {
+    type Event = FunnelEvent;
+
+    fn wants(&self) -> Wants {
+        Wants { names: self.names(), ..Wants::all(self.needs()) }
+    }
+
+    fn see(&self, seen: &Seen<'_>) -> Option<(u64, FunnelEvent)> {
+        see(self, None, seen)
+    }
+
+    fn order(event: &FunnelEvent) -> (i64, u128) {
+        event.order()
+    }
+}
+
 /// A unit's fold as a reading brings it.
 type Folds = Vec<(u64, UnitFunnel)>;
 
@@ -72,7 +96,7 @@ type Folds = Vec<(u64, UnitFunnel)>;
 pub struct FunnelView {
     counted: CountedFunnel,
     plan: Plan,
-    lens: Lens,
+    lens: FunnelLens,
     units: Table<FunnelUnit>,
     stale: Stale<FunnelEvent>,
     waiting: Vec<(u64, FunnelEvent)>,
@@ -129,9 +153,10 @@ impl FunnelView {
     pub fn new(project: &str, counted: CountedFunnel, now_us: i64) -> Result<Self, LiveError> {
         let (from_us, to_us) = counted.resolve(now_us)?;
         let moves = counted.range.moves();
-        let plan = Plan::new(&counted.definition, (from_us, to_us), moves)?;
+        let sessions = SessionRules::try_from(counted.sessions.unwrap_or_default())?.with_kept(KEPT);
+        let plan = Plan::new(&counted.definition, (from_us, to_us), moves, &sessions)?;
         Ok(Self {
-            lens: Lens::new(project, &counted, plan.sees_all(), Values::default())?,
+            lens: FunnelLens::new(project, &counted, plan.sees_all(), Values::default())?,
             units: Table::default(),
             stale: Stale::default(),
             waiting: Vec::new(),
@@ -273,7 +298,7 @@ impl View for FunnelView {
     }
 
     fn wants(&self) -> Wants {
-        self.lens.wants()
+        Sees::wants(&self.lens)
     }
 
     fn reads(&self) -> &[Read] {
@@ -283,12 +308,12 @@ impl View for FunnelView {
     #[inline]
     fn take(&mut self, name: usize, seen: &Seen<'_>) {
         if !self.reads_entities() {
-            return self.waiting.extend(self.lens.see(Some(name), seen));
+            return self.waiting.extend(see(&self.lens, Some(name), seen));
         }
         self.dependents.note(seen);
-        let event = self.lens.see(Some(name), seen);
+        let event = see(&self.lens, Some(name), seen);
         match seen.facts.entities.is_some_and(Entities::take_unknown) {
-            true => self.unsure.extend(self.lens.unit(seen)),
+            true => self.unsure.extend(self.lens.unit(seen.person, &seen.facts)),
             false => self.waiting.extend(event),
         }
     }
@@ -487,8 +512,8 @@ impl FunnelView {
                 reached: totals.reached().to_vec(),
                 took: totals.took().clone(),
             };
-            let is_special = value == NO_VALUE || value < crate::values::FIRST;
-            if named.len() < NAMED || (is_special && value != crate::values::OTHER) {
+            let is_special = value == NO_VALUE || value < FIRST;
+            if named.len() < NAMED || (is_special && value != OTHER) {
                 named.push(own);
             } else {
                 match &mut rest {

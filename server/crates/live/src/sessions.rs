@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use footpath_engine::lens::Values;
 use footpath_engine::{
     ActorKey, Moved, PersonSessions, Session, SessionChange, SessionCorrection, SessionEvent, SessionRules,
 };
-use footpath_model::control::{CountedMetric, ProjectSettings};
+use footpath_model::control::{CountedMetric, ProjectSettings, SessionLimits, left_out};
 use footpath_model::definition::Filter;
 use footpath_model::filter::{Needs, Test};
 use hashbrown::{HashMap, HashSet};
@@ -21,13 +22,12 @@ use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, decode};
-use crate::values::Values;
-use crate::view::{Brought, Context, Counted, Reading, Seen, View, ViewKey, Wants, left_out};
+use crate::view::{Brought, Context, Counted, Reading, Seen, View, ViewKey, Wants};
 
 /// A clock that goes back by less than this is waited for.
 const TREMBLE_US: i64 = 1_000_000;
 /// Sessions of a person that late events are placed among. In tests so few that events come for older ones.
-const KEPT: u8 = if cfg!(test) { 2 } else { SessionRules::DEFAULT_KEPT };
+pub const KEPT: u8 = if cfg!(test) { 2 } else { SessionRules::DEFAULT_KEPT };
 /// Nothing is queued.
 const NEVER: i64 = i64::MIN;
 /// Events of a person that are not counted until it is read; with more all is folded again.
@@ -36,10 +36,8 @@ const MOST_SKIPPED: usize = 1 << 20;
 /// What is counted of sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CountedSessions {
-    /// A longer gap ends a session, microseconds.
-    pub gap_us: i64,
-    /// A session is at most this long, microseconds.
-    pub max_us: i64,
+    /// Where they end.
+    pub limits: SessionLimits,
     /// The filter for internal traffic and bots, where it is left out.
     pub internal: Option<Filter>,
     /// Whether internal traffic counts although there is a filter.
@@ -52,8 +50,7 @@ impl CountedSessions {
     /// Sessions by a project's settings.
     pub fn of(settings: &ProjectSettings, with_internal: bool, metrics: Vec<CountedMetric>) -> Self {
         Self {
-            gap_us: settings.session_gap_us,
-            max_us: settings.session_max_us,
+            limits: settings.sessions,
             internal: settings.internal.clone().filter(|_| !with_internal),
             with_internal,
             metrics,
@@ -241,7 +238,7 @@ impl SessionsView {
     /// If the filter cannot be compiled, or the settings are out of bounds.
     pub fn new(counted: CountedSessions, now_us: i64) -> Result<Self, LiveError> {
         let names = Values::default();
-        let rules = SessionRules::new(counted.gap_us, counted.max_us)?.with_kept(KEPT);
+        let rules = SessionRules::try_from(counted.limits)?.with_kept(KEPT);
         Ok(Self {
             rules,
             lens: SessionLens {

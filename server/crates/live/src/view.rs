@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 use footpath_engine::{ActorKey, IdentityGraph, Moved};
 use footpath_history::{HistoryError, Stored};
 use footpath_model::control::{CountedFunnel, CountedMetric};
-use footpath_model::definition::Filter;
 use footpath_model::filter::{Facts, Needs};
 use serde::{Deserialize, Serialize};
 
@@ -68,11 +67,6 @@ pub enum Counted {
     Sessions(Box<CountedSessions>),
     /// Who is active.
     Active(Box<CountedActive>),
-}
-
-/// What an event has to fulfil so that it is not internal traffic.
-pub fn left_out(internal: Option<&Filter>) -> Option<Filter> {
-    internal.map(|internal| Filter::not(internal.clone()))
 }
 
 impl Counted {

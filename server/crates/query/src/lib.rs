@@ -30,7 +30,6 @@ mod source;
 mod testing;
 mod times;
 mod units;
-mod values;
 
 pub use events::{EventPage, EventQuery, events};
 pub use explain::{Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, Reason, explain};
@@ -45,7 +44,6 @@ pub use person::{PersonAnswer, PersonQuery, person};
 pub use sessions::{SessionRow, SessionsPage, SessionsQuery, sessions};
 pub use source::{Project, Read, Source, Span};
 pub use times::{ConversionTime, TimeBin};
-pub use values::MAX_VALUES;
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -58,7 +58,7 @@ pub fn funnel(funnel: &v1::Funnel, version: u64, zone: &str) -> Result<CountedFu
     let conditions: Vec<_> = funnel.steps.iter().map(|step| step.conditions.len()).collect();
     checked(definition.validate(), |field| named(&conditions, field))?;
     let (range, zone) = range(funnel.range.as_ref(), zone)?;
-    Ok(CountedFunnel { definition, range, zone, internal: None })
+    Ok(CountedFunnel::new(definition, range, zone))
 }
 
 /// A step's filter stands behind its conditions in one list; the API has a field of its own for it.

@@ -1,10 +1,9 @@
 //! What definitions use of each other and of the project, put into each of them when it is written: a record in the log means
 //! the same for ever, whatever becomes of the rest.
 
-use footpath_model::control::{CountedFunnel, CountedMetric};
+use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::{
-    Aggregate, Counting, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step,
-    Term,
+    Aggregate, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step, Term,
 };
 use tonic::Status;
 
@@ -25,8 +24,8 @@ pub enum Name {
 pub trait Uses {
     /// Shows every filter.
     fn filters(&mut self, see: &mut dyn FnMut(&mut Filter));
-    /// Takes the project's filter for internal traffic.
-    fn set_internal(&mut self, internal: Option<Filter>);
+    /// Takes what the project's settings say.
+    fn set(&mut self, settings: &ProjectSettings);
     /// The id of the funnel whose conversion it is, and where that funnel is put.
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)>;
     /// The events and properties it names beside those of its filters, each with the path of its field.
@@ -62,8 +61,8 @@ impl Uses for CountedFunnel {
         of_exclusions.for_each(see);
     }
 
-    fn set_internal(&mut self, internal: Option<Filter>) {
-        self.internal = internal;
+    fn set(&mut self, settings: &ProjectSettings) {
+        Self::set(self, settings);
     }
 
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<Self>>)> {
@@ -103,8 +102,9 @@ impl Uses for CountedMetric {
         }
     }
 
-    fn set_internal(&mut self, internal: Option<Filter>) {
-        self.internal = internal;
+    fn set(&mut self, settings: &ProjectSettings) {
+        self.internal.clone_from(&settings.internal);
+        self.funnel.iter_mut().for_each(|funnel| funnel.set(settings));
     }
 
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
@@ -141,7 +141,7 @@ impl Uses for CountedMetric {
 impl Uses for SegmentDefinition {
     fn filters(&mut self, _see: &mut dyn FnMut(&mut Filter)) {}
 
-    fn set_internal(&mut self, _internal: Option<Filter>) {}
+    fn set(&mut self, _settings: &ProjectSettings) {}
 
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
         None
@@ -186,7 +186,7 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
         let what = format!("there is no segment {segment:?}; ListSegments names them");
         return Err(invalid("definition_invalid", &what));
     }
-    definition.set_internal(crate::settings::of(context, project)?.internal);
+    definition.set(&crate::settings::of(context, project)?);
     if let Some((id, place)) = definition.funnel() {
         let known = super::find::<CountedFunnel>(context, project, &id)?;
         let missing = || {
@@ -196,21 +196,6 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
         *place = Some(Box::new(known.ok_or_else(missing)?));
     }
     Ok(definition)
-}
-
-/// Whether the live path can follow a funnel.
-///
-/// # Errors
-/// INVALID_ARGUMENT that says what it cannot follow.
-pub fn can_be_followed(funnel: &CountedFunnel) -> Result<(), Status> {
-    if funnel.definition.counting != Counting::Sessions {
-        return Ok(());
-    }
-    let what = format!(
-        "the funnel {:?} counts sessions; such funnels are not followed live: ask QueryFunnel for it",
-        funnel.id()
-    );
-    Err(invalid("definition_unsupported", &what))
 }
 
 /// All definitions of a kind in a project.

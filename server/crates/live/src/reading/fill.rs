@@ -9,7 +9,7 @@ use footpath_history::{Columns, Pinned, Scan, Stored};
 use footpath_log::{Log, pages};
 use footpath_model::record::{FrameKind, FrameView};
 
-use super::{columns_for, go_on, seen, with_entities};
+use super::{go_on, seen, with_entities};
 use crate::LiveError;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
@@ -147,7 +147,7 @@ impl Fill {
             .map(|names| names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect());
         let names: Option<StdHashSet<String>> =
             wants.names.as_ref().map(|names| names.iter().cloned().collect());
-        let columns = columns_for(wants.needs);
+        let columns = wants.needs.into();
         let from_us = wants.from_us.unwrap_or(i64::MIN);
         let scan = Scan { from_us, names: names.as_ref(), columns, ..Scan::all(self.project) };
         let (mut told, mut taken, mut at) = (0, 0, Progress::default());

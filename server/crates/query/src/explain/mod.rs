@@ -142,7 +142,7 @@ fn tell(prepared: &Prepared<'_>, seen: &Seen<'_>, attempt: &Attempt, serving: &S
         stopped_before: stopped.as_ref().map_or(0, |stopped| stopped.before as u32 + 1),
         reason: stopped.as_ref().map(|stopped| stopped.reason),
         explanation: words::explanation(prepared, seen, attempt, stopped.as_ref()),
-        value: prepared.is_broken_down().then(|| prepared.values.value(attempt.value)),
+        value: prepared.is_broken_down().then(|| prepared.values().value(attempt.value)),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The numbers of a breakdown's values.
 
+use footpath_engine::lens::Values;
 use footpath_engine::metric::Sketch;
 use footpath_engine::{FunnelTotals, Totals};
 
 use super::FunnelSlice;
-use crate::values::Values;
 use crate::{ConversionTime, SliceValue};
 
 /// The named values, the largest first, ties by value; then all others, not set, not reached, where anybody counts there.

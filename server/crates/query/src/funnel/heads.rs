@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use footpath_engine::funnel::{MAX_TIME_US, NO_ENTRY};
+use footpath_engine::lens::FunnelLens;
 use footpath_engine::{FunnelEvent, Rules, SlimEvent, Tally, fold_person, reached_us};
 use footpath_history::{Block, HistoryError};
-use footpath_model::definition::Counting;
-use footpath_model::filter::{Facts, Needs, StepMatcher};
 
 use super::{Folds, Prepared, Sums, times};
 use crate::QueryError;
@@ -20,13 +19,9 @@ pub(super) struct ByName {
 
 impl ByName {
     /// Of a funnel; `None` if anything but the name decides.
-    pub(super) fn new(matcher: &StepMatcher, needs: Needs, counting: &Counting) -> Option<Self> {
-        let of_persons = matches!(counting, Counting::Persons | Counting::Conversions);
-        if needs != Needs::default() || !of_persons {
-            return None;
-        }
-        let named = matcher.names().map(|(name, steps)| (Arc::from(name), steps.mask(&Facts::default())));
-        let (names, masks) = named.filter(|(_, mask)| *mask != 0).unzip();
+    pub(super) fn new(lens: &FunnelLens) -> Option<Self> {
+        let named = lens.by_name()?.filter(|(_, mask)| *mask != 0);
+        let (names, masks) = named.map(|(name, mask)| (Arc::from(name), mask)).unzip();
         Some(Self { names, masks })
     }
 }
@@ -72,7 +67,7 @@ impl Prepared<'_> {
         let mut ids = IdsOf::new(pinned, &blocks);
         let mut event = |head: &Head| {
             let mask = named.masks[blocks[head.block as usize].name];
-            Ok(self.of_mask(mask, head.time_us, ids.id(head)?))
+            Ok(self.lens.of_name(mask, (head.time_us, ids.id(head)?)))
         };
         let events = by_person.each(&mut |heads| {
             let mut events = heads.iter().map(&mut event).collect::<Result<Vec<_>, HistoryError>>()?;

@@ -19,7 +19,7 @@ use crate::{ConversionTime, QueryError, Read, SliceValue, Source, Span};
 pub use persons::{FunnelPerson, FunnelPersons, FunnelPersonsQuery, funnel_persons};
 
 pub(crate) use count::Sums;
-pub(crate) use fold::{Folds, session_starts};
+pub(crate) use fold::Folds;
 pub(crate) use names::group_names;
 pub(crate) use persons::step_times;
 pub(crate) use prepared::{Prepared, facts};
@@ -109,7 +109,7 @@ pub fn funnel(source: &Source<'_>, query: &FunnelQuery<'_>) -> Result<FunnelAnsw
         labels: counted.definition.steps.iter().map(|step| step.label().to_owned()).collect(),
         conversion_time: ConversionTime::of(sums.totals.all().took()),
         step_times: sums.steps.iter().map(ConversionTime::of).collect(),
-        slices: answer::slices(&sums.totals, &prepared.values, query.top),
+        slices: answer::slices(&sums.totals, prepared.values(), query.top),
         span,
         previous,
         identity_epoch: prepared.graph.epoch(),

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use footpath_engine::general::NO_VALUE;
-use footpath_engine::general::{Options, Parts};
-use footpath_engine::{Attempt, FunnelEvent, GeneralRules, Plan, fold_general};
+use footpath_engine::{Attempt, FunnelEvent, Plan, SessionRules, fold_general};
 use footpath_model::definition::{
     Attribution, Counting, Entry, Exclusion, Filter, FunnelBreakdown, FunnelDefinition, OnExclusion, Order,
     Step, Ties, WindowFrom, WindowFunnel,
@@ -113,6 +112,7 @@ impl Asked {
             range: Range::Fixed { from_us, to_us },
             zone: "UTC".into(),
             internal: internal.as_ref().map(|facet| facet.filter(false)),
+            sessions: None,
         };
         Self { counted, steps, exclusion, internal, hold, breakdown }
     }
@@ -167,7 +167,7 @@ impl Asked {
         world: &World,
         span: (i64, Option<i64>),
     ) -> Vec<(u64, Vec<(Attempt, SliceValue)>)> {
-        let plan = Plan::new(&self.counted.definition, span, false).unwrap();
+        let plan = Plan::new(&self.counted.definition, span, false, &SessionRules::default()).unwrap();
         self.units(world)
             .into_iter()
             .map(|(unit, own)| (unit, self.of_unit(world, &plan, span.0, &own)))
@@ -188,7 +188,6 @@ impl Asked {
         let mut parts: Vec<_> = own.iter().filter_map(|told| held(told)).collect();
         parts.sort();
         parts.dedup();
-        let sessions = naive_sessions(&own);
         let event = |told: &Told| FunnelEvent {
             time_us: told.time_us,
             id: told.id,
@@ -198,25 +197,10 @@ impl Asked {
                 .map_or(0, |held| parts.iter().position(|part| *part == held).unwrap() as u64 + 1),
             value: values.iter().position(|value| *value == read(told)).unwrap() as u32,
         };
-        let fold = |rules: &GeneralRules, events: Vec<FunnelEvent>| fold_general(rules, from_us, events);
-        let attempts: Vec<Attempt> = match (&self.counted.definition.counting, self.held().is_empty()) {
-            (Counting::Sessions, true) => {
-                let numbered = sessions
-                    .iter()
-                    .zip(1..)
-                    .flat_map(|(session, number)| session.iter().map(move |told| (*told, number)));
-                let events = numbered.map(|(told, number)| FunnelEvent { part: number, ..event(told) });
-                fold(plan.rules(), events.collect())
-            }
-            (Counting::Sessions, false) => {
-                let options = Options { parts: Parts::BestOf, ..plan.rules().options().clone() };
-                let rules = GeneralRules::new(options).unwrap();
-                sessions
-                    .iter()
-                    .flat_map(|s| fold(&rules, s.iter().map(|told| event(told)).collect()))
-                    .collect()
-            }
-            _ => fold(plan.rules(), own.iter().map(|told| event(told)).collect()),
+        let fold = |own: &Vec<&Told>| fold_general(plan.rules(), from_us, own.iter().map(|told| event(told)));
+        let attempts: Vec<Attempt> = match self.counted.definition.counting {
+            Counting::Sessions => naive_sessions(&own).iter().flat_map(fold).collect(),
+            _ => fold(&own),
         };
         let value = |attempt: &Attempt| match values.get(attempt.value as usize) {
             None if attempt.value == NO_VALUE => SliceValue::NotReached,
@@ -334,7 +318,9 @@ fn a_funnel_over_chunks_and_log_equals_one_reckoned_by_hand() {
             assert_eq!((same.reached, same.slices.len()), (answer.reached.clone(), answer.slices.len()));
             converted += answer.reached[2];
             sliced += slices.len();
-            fast += u64::from(Plan::new(definition, span, false).unwrap().fast().is_some());
+            fast += u64::from(
+                Plan::new(definition, span, false, &SessionRules::default()).unwrap().fast().is_some(),
+            );
             before += previous.len();
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use footpath_engine::general::Ties;
+use footpath_engine::lens::Values;
 use footpath_engine::metric::Ratio;
 use footpath_engine::metric::set::SeriesKey;
 use footpath_engine::{FunnelEvent, FunnelTotals, Totals};
@@ -11,7 +12,6 @@ use footpath_model::definition::Counting;
 
 use super::{Cut, Measured, Measuring, MetricSeries, Rows, Table};
 use crate::funnel::{Folds, Prepared, Sums, any_order, times};
-use crate::values::Values;
 use crate::{QueryError, SliceValue, Source};
 
 /// The share of those who entered that reached a step.
@@ -70,7 +70,7 @@ impl<'a> Conversion<'a> {
 
     fn rows(&self, ranges: &Ranges<'_>, keys: &[SeriesKey]) -> Vec<MetricSeries> {
         let named = keys.iter().map(|key| {
-            self.series(ranges, Some(self.prepared.values.of_series(*key)), &|totals| {
+            self.series(ranges, Some(self.prepared.values().of_series(*key)), &|totals| {
                 sum(totals, |value| key_of(value) == *key)
             })
         });
@@ -88,12 +88,12 @@ impl Measuring for Conversion<'_> {
         let events = self.prepared.each_units_events(whole_us, &mut |_, events| ranges.add(cut, events))?;
         let keys = match rows {
             Rows::These(keys) => keys.to_vec(),
-            Rows::Largest(top) => largest(&ranges.whole.1.totals, &self.prepared.values, top),
+            Rows::Largest(top) => largest(&ranges.whole.1.totals, self.prepared.values(), top),
         };
         Ok(Table {
             rows: self.prepared.is_broken_down().then(|| self.rows(&ranges, &keys)),
             total: self.series(&ranges, None, &|totals| totals.all().reached().to_vec()),
-            overflow: self.prepared.values.overflow(),
+            overflow: self.prepared.values().overflow(),
             keys,
             events,
         })

@@ -163,7 +163,7 @@ fn compare(events: Vec<Event>) {
         .map(|(i, entry)| {
             let mut definition = definition(HOUR, entry, Counting::Persons);
             (definition.id, definition.version) = (format!("f{i}"), 1);
-            CountedFunnel { definition, range: whole.clone(), zone: "UTC".into(), internal: None }
+            CountedFunnel::new(definition, whole.clone(), "UTC".into())
         })
         .collect();
     let metrics = metrics();

@@ -1,0 +1,10 @@
+//! How definitions see events: what an event is to a funnel or a metric, whose it is, and under which value it counts. The same for
+//! the log as it grows and for stored events.
+
+mod funnel;
+mod terms;
+mod values;
+
+pub use funnel::FunnelLens;
+pub use terms::{Terms, quantiles};
+pub use values::{FIRST, OTHER, Values};
