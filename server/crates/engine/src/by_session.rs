@@ -16,7 +16,7 @@ use crate::person::{Change, NeedsRefold};
 use crate::session::{
     MergedSessions, PersonSessions, SessionDelta, SessionEvent, SessionRules, fold_sessions,
 };
-use crate::tally::{Tallies, Tally};
+use crate::tally::{Tallies, Tally, decode_all, encode_all};
 
 /// How one session is folded, and how sessions are cut.
 #[derive(Debug, Clone, Copy)]
@@ -230,13 +230,20 @@ impl BySession {
         self.funnels.values().filter_map(|own| own.falls_after).min()
     }
 
-    /// Appends the state, for images: the sessions, then as `postcard` writes them the range's beginning, whether
-    /// something is gone, what settled ones count for and how many folds there are; then each with its session's beginning (8 bytes).
+    /// Whether no event so far can matter any more to a range that begins at `from_us` or later.
+    pub fn is_over(&self, rules: BySessionRules<'_>, from_us: i64) -> bool {
+        let closed = self.sessions.closes_after(rules.sessions).is_none_or(|moment| moment < from_us);
+        closed && self.funnels.values().all(InSession::is_over)
+    }
+
+    /// Appends the state, for images: the sessions, the range's beginning (8 bytes), whether something is gone (1), what settled
+    /// sessions count for, how many folds there are (4), and each with its session's beginning (8).
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.sessions.encode(out);
-        // Writing to a vector fails for types without a known length only, and there are none.
-        let head = (self.from_us, self.forgot, &self.settled, self.funnels.len());
-        out.extend(postcard::to_allocvec(&head).unwrap_or_default());
+        out.extend_from_slice(&self.from_us.to_le_bytes());
+        out.push(u8::from(self.forgot));
+        encode_all(&self.settled, out);
+        out.extend_from_slice(&(self.funnels.len() as u32).to_le_bytes());
         for (start_us, own) in &self.funnels {
             out.extend_from_slice(&start_us.to_le_bytes());
             own.fold.encode(out);
@@ -248,18 +255,17 @@ impl BySession {
     /// # Errors
     /// [`BadImage`] if the bytes are cut, belong to other rules, or break an invariant of the state.
     pub fn decode(rules: BySessionRules<'_>, bytes: &mut &[u8]) -> Result<Self, BadImage> {
-        type Head = (i64, bool, Vec<Tally>, usize);
         let sessions = PersonSessions::decode(rules.sessions, bytes)?;
-        let (head, rest) = postcard::take_from_bytes::<Head>(bytes).map_err(|_| BadImage)?;
-        *bytes = rest;
-        let (from_us, forgot, settled, count) = head;
+        let from_us = i64::from_le_bytes(take(bytes)?);
+        let [forgot] = take(bytes)?;
+        let settled = decode_all(bytes)?;
         let mut funnels = BTreeMap::new();
-        for _ in 0..count {
+        for _ in 0..u32::from_le_bytes(take(bytes)?) {
             let start_us = i64::from_le_bytes(take(bytes)?);
             let fold = GeneralPerson::decode(rules.funnel, bytes)?;
             funnels.insert(start_us, InSession::new(rules.funnel, fold, from_us));
         }
-        Ok(Self { sessions, funnels, settled, from_us, forgot })
+        Ok(Self { sessions, funnels, settled, from_us, forgot: forgot != 0 })
     }
 }
 

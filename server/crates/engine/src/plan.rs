@@ -241,6 +241,16 @@ impl UnitFunnel {
         }
     }
 
+    /// Whether no event so far can matter any more to a range that begins at `from_us` or later, whatever comes.
+    pub fn is_over(&self, plan: &Plan, from_us: i64) -> bool {
+        match (self, plan.by_session()) {
+            (Self::Fast(person), _) => person.newest_us() < from_us,
+            (Self::General(person), _) => person.is_over(&plan.rules, from_us),
+            (Self::BySession(person), Some(rules)) => person.is_over(rules, from_us),
+            (Self::BySession(_), None) => false,
+        }
+    }
+
     /// Something of each of its cache lines.
     #[inline]
     pub fn warm(&self) -> i64 {

@@ -3,10 +3,11 @@
 use hashbrown::HashMap;
 
 use crate::general::Attempt;
+use crate::image::{BadImage, take};
 use crate::metric::Sketch;
 
 /// What one attempt counts for.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tally {
     /// Bit `i` is set if step `i` was reached.
     pub steps: u32,
@@ -36,6 +37,18 @@ impl Tally {
     /// Microseconds from the entry to the last step, for one that reached it.
     pub fn took_us(&self) -> Option<f32> {
         (self.took_us >= 0.0).then_some(self.took_us)
+    }
+
+    /// Appends it, for images: steps, value and time, 4 bytes each.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let words = [self.steps, self.value, self.took_us.to_bits()];
+        words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    }
+
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, BadImage> {
+        let mut word = || take(bytes).map(u32::from_le_bytes);
+        let (steps, value, took_us) = (word()?, word()?, f32::from_bits(word()?));
+        if took_us.is_finite() { Ok(Self { steps, value, took_us }) } else { Err(BadImage) }
     }
 }
 
@@ -72,6 +85,19 @@ impl Tallies {
         attempts.iter().map(|attempt| Tally::of(attempt, steps)).collect()
     }
 
+    /// Appends them, for images: how many (4 bytes), then 12 bytes each.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        encode_all(self.as_slice(), out);
+    }
+
+    /// Reads them from the front of `bytes` and moves those behind them.
+    ///
+    /// # Errors
+    /// [`BadImage`] if the bytes are damaged.
+    pub fn decode(bytes: &mut &[u8]) -> Result<Self, BadImage> {
+        decode_all(bytes).map(|tallies| tallies.into_iter().collect())
+    }
+
     /// One by one.
     pub fn as_slice(&self) -> &[Tally] {
         match self {
@@ -80,6 +106,16 @@ impl Tallies {
             Self::Many(tallies) => tallies,
         }
     }
+}
+
+pub(crate) fn encode_all(tallies: &[Tally], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(tallies.len() as u32).to_le_bytes());
+    tallies.iter().for_each(|tally| tally.encode(out));
+}
+
+pub(crate) fn decode_all(bytes: &mut &[u8]) -> Result<Vec<Tally>, BadImage> {
+    let count = u32::from_le_bytes(take(bytes)?);
+    (0..count).map(|_| Tally::decode(bytes)).collect()
 }
 
 impl FromIterator<Tally> for Tallies {
@@ -213,6 +249,22 @@ mod tests {
 
     fn tally(steps: u32, value: u32, took_us: Option<f32>) -> Tally {
         Tally::new(steps, value, took_us)
+    }
+
+    #[test]
+    fn tallies_come_back_and_damaged_ones_are_refused() {
+        let several = vec![tally(1, 2, None), tally(3, 4, Some(5.0))];
+        for tallies in [vec![], several[..1].to_vec(), several] {
+            let (tallies, mut bytes) = (tallies.into_iter().collect::<Tallies>(), Vec::new());
+            tallies.encode(&mut bytes);
+            assert_eq!(Tallies::decode(&mut bytes.as_slice()), Ok(tallies));
+            assert_eq!(Tallies::decode(&mut &bytes[..bytes.len() - 1]), Err(BadImage));
+            bytes[0] = 200;
+            assert_eq!(Tallies::decode(&mut bytes.as_slice()), Err(BadImage));
+        }
+        let mut bytes = vec![1, 0, 0, 0];
+        Tally::new(1, 1, Some(f32::INFINITY)).encode(&mut bytes);
+        assert_eq!(Tallies::decode(&mut bytes.as_slice()), Err(BadImage));
     }
 
     #[test]
