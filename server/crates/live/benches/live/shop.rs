@@ -79,9 +79,10 @@ impl Shop {
         {
             put_property(&mut properties, key, value);
         }
+        let (name, anonymous) = (name(kind), anonymous(act.person as usize));
         let spans = EventSpans {
-            name: name(kind).as_bytes(),
-            anonymous_id: anonymous(act.person as usize).as_bytes(),
+            name: name.as_bytes(),
+            anonymous_id: anonymous.as_bytes(),
             session_id: b"s-000000000001",
             properties: &properties,
             ..EventSpans::default()
