@@ -298,7 +298,7 @@ impl View for FunnelView {
         for together in waiting.chunks(TOGETHER) {
             let mut slots = [None; TOGETHER];
             for (slot, (unit, _)) in slots.iter_mut().zip(together) {
-                *slot = self.units.slot(*unit);
+                *slot = self.units.guess(*unit);
             }
             slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
             for (unit, event) in together {

@@ -98,8 +98,7 @@ fn computed(subscribers: usize) -> usize {
     };
     let plain = || bench.hub.view(1, &key).unwrap();
     let shaped = |n| bench.hub.shape(1, key.clone(), shape(n)).unwrap();
-    let mut watches: Vec<Vec<Receiver<Arc<Shown>>>> =
-        vec![(0..subscribers).map(|_| plain()).collect()];
+    let mut watches: Vec<Vec<Receiver<Arc<Shown>>>> = vec![(0..subscribers).map(|_| plain()).collect()];
     watches.extend([1, 2].map(|n| (0..subscribers).map(|_| shaped(n)).collect()));
     bench.run(&Op::Step);
     let before = computed.load(Ordering::Relaxed);
