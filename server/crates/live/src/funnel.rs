@@ -39,8 +39,8 @@ const TOGETHER: usize = 32;
 const UNITS: u8 = 0;
 const DEPENDENTS: u8 = 1;
 
-/// No entry was queued yet.
-const NEVER: i64 = i64::MIN;
+/// It is not queued.
+const NEVER: i64 = i64::MAX;
 
 /// One person (or group) in one funnel.
 #[derive(Debug)]
@@ -49,7 +49,8 @@ struct FunnelUnit {
     fold: UnitFunnel,
     /// What it counts for.
     counts: Tallies,
-    /// The moment it was last queued under, to leave a range that moves.
+    /// The earliest moment that it is queued under, to leave a range that moves. Then it is judged, and queued again under the
+    /// moment that holds by then: so it is queued about once, however often the moment moves on.
     leaves_after: i64,
 }
 
@@ -126,7 +127,7 @@ impl Tallied {
         let now = unit.state.fold.tallies(plan, self.from_us);
         if self.moves
             && let Some(moment) = unit.state.fold.falls_after(plan, self.from_us)
-            && unit.state.leaves_after != moment
+            && moment < unit.state.leaves_after
         {
             unit.state.leaves_after = moment;
             self.leaving.push(Reverse((moment, unit.key)));
@@ -279,7 +280,6 @@ impl FunnelView {
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
         let known = self.units.change(unit, || new_unit(plan, from_us));
         known.state.fold = fold;
-        known.state.leaves_after = NEVER;
         match known.state.fold.advance(plan, from_us) {
             Ok(()) => self.tallied.judge(plan, known, cause),
             // It was read for a range that begins later: the next reading is for this one.
@@ -323,7 +323,7 @@ impl View for FunnelView {
         for together in waiting.chunks(TOGETHER) {
             let mut slots = [None; TOGETHER];
             for (slot, (unit, _)) in slots.iter_mut().zip(together) {
-                *slot = self.units.slot(*unit);
+                *slot = self.units.guess(*unit);
             }
             slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
             for (unit, event) in together {
@@ -368,7 +368,10 @@ impl View for FunnelView {
                 return;
             }
             self.tallied.leaving.pop();
-            let Some(unit) = self.units.get(key) else { continue };
+            let Some(unit) = self.units.get(key).filter(|unit| unit.state.leaves_after == moment) else {
+                continue; // It has left earlier, or is another one by now.
+            };
+            unit.state.leaves_after = NEVER;
             match unit.state.fold.advance(&self.plan, from_us) {
                 Ok(()) => self.tallied.judge(&self.plan, unit, Cause::WindowMoved),
                 Err(NeedsRefold) => self.stale.mark(key, at),

@@ -5,6 +5,8 @@
 
 mod active;
 mod answers;
+#[doc(hidden)]
+pub mod bare;
 mod blob;
 mod book;
 mod demand;

@@ -457,7 +457,7 @@ impl View for SessionsView {
 
     fn flush(&mut self, at: Progress) {
         let waiting = std::mem::take(&mut self.waiting);
-        let slots: Vec<_> = waiting.iter().map(|(person, _)| self.units.slot(*person)).collect();
+        let slots: Vec<_> = waiting.iter().map(|(person, _)| self.units.guess(*person)).collect();
         slots.into_iter().flatten().for_each(|slot| self.units.warm(slot));
         for (person, event) in &waiting {
             self.apply(*person, *event, at);

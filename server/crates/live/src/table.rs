@@ -4,7 +4,9 @@
 //! A copy is of one moment, though it is taken in slices: whoever changes before their slice comes is copied at
 //! once, as they were. So an image of a million persons never holds the worker up.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Tables that keys are spread over. One table of a million persons would stop everything for as long as it takes to move
 /// half a million of them when it grows; one of 256 stops for the time of a few events.
@@ -30,119 +32,163 @@ pub struct Unit<S> {
     pub state: S,
 }
 
+/// A copy under way.
 #[derive(Debug)]
-struct Slot<S> {
-    unit: Option<Unit<S>>,
-    /// The copy that has this slot already, or must not have it.
-    copied: u64,
-}
-
-#[derive(Debug)]
-struct Copy {
+struct Copying {
     next: usize,
     end: usize,
     early: Vec<u8>,
+    /// A bit for each slot that it has already, or must not have.
+    done: Vec<u64>,
+}
+
+impl Copying {
+    /// Whether a slot's turn is still to come.
+    fn lacks(&self, slot: usize) -> bool {
+        (self.next..self.end).contains(&slot) && self.done[slot / 64] & 1 << (slot % 64) == 0
+    }
+
+    fn skip(&mut self, slot: usize) {
+        if slot < self.end {
+            self.done[slot / 64] |= 1 << (slot % 64);
+        }
+    }
 }
 
 /// All units of a view.
 #[derive(Debug)]
 pub struct Table<S> {
     slots: Slots,
-    pages: Vec<Vec<Slot<S>>>,
+    pages: Vec<Vec<Option<Unit<S>>>>,
     free: Vec<u32>,
-    copy: Option<Copy>,
-    copies: u64,
+    copy: Option<Copying>,
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { slots: Slots::default(), pages: Vec::new(), free: Vec::new(), copy: None, copies: 0 }
+        Self { slots: Slots::default(), pages: Vec::new(), free: Vec::new(), copy: None }
     }
 }
 
-/// Slots by key. Keys are hashes that everybody can compute, so the tables hash them again, with a random seed: actors
-/// cannot be chosen that all fall into one place.
+/// Slots by key. Keys are hashes that everybody can compute, so they are hashed again, with a random seed: actors cannot be
+/// chosen that all fall into one place. The keys themselves are in the slots: eight bytes a unit stay in a processor's
+/// cache longer than sixteen.
 #[derive(Debug)]
-struct Slots(Vec<HashMap<u64, u32>>);
+struct Slots {
+    tables: Vec<HashTable<Place>>,
+    hasher: DefaultHashBuilder,
+}
+
+/// Where a unit with such a hash is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    hash: u32,
+    slot: u32,
+}
+
+impl Place {
+    /// The hash as a table wants it: it takes bits from both ends.
+    #[inline]
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
 
 impl Default for Slots {
     fn default() -> Self {
-        Self(vec![HashMap::default(); TABLES])
+        Self { tables: vec![HashTable::new(); TABLES], hasher: DefaultHashBuilder::default() }
     }
 }
 
 impl Slots {
-    /// The table of a key, which is a hash itself.
     #[inline]
-    fn table(&self, key: u64) -> &HashMap<u64, u32> {
-        &self.0[key as usize % TABLES]
+    fn hash(&self, key: u64) -> u32 {
+        self.hasher.hash_one(key) as u32
     }
 
+    /// The slot of a key; `is_it` says whether a slot is the key's, which is asked where the hash is the same.
     #[inline]
-    fn table_mut(&mut self, key: u64) -> &mut HashMap<u64, u32> {
-        &mut self.0[key as usize % TABLES]
+    fn find(&self, key: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = self.hash(key);
+        let is_it = |place: &Place| place.hash == hash && is_it(place.slot);
+        self.tables[key as usize % TABLES].find(Place::spread(hash), is_it).map(|place| place.slot)
     }
 
-    #[cfg(test)]
-    fn keys(&self) -> impl Iterator<Item = u64> + '_ {
-        self.0.iter().flat_map(|table| table.keys().copied())
+    fn insert(&mut self, key: u64, slot: u32) {
+        let hash = self.hash(key);
+        let place = Place { hash, slot };
+        let table = &mut self.tables[key as usize % TABLES];
+        table.insert_unique(Place::spread(hash), place, |place| Place::spread(place.hash));
+    }
+
+    fn remove(&mut self, key: u64, slot: u32) {
+        let hash = Place::spread(self.hash(key));
+        let table = &mut self.tables[key as usize % TABLES];
+        if let Ok(found) = table.find_entry(hash, |place| place.slot == slot) {
+            found.remove();
+        }
     }
 }
 
 impl<S: State> Table<S> {
     /// A unit, to read what an image keeps and to change the rest; to change what it keeps, ask [`Table::change`].
     pub fn get(&mut self, key: u64) -> Option<&mut Unit<S>> {
-        let slot = *self.slots.table(key).get(&key)?;
-        self.slot_mut(slot).unit.as_mut()
+        let slot = self.slot(key)?;
+        self.slot_mut(slot).as_mut()
     }
 
     /// Shows all, to change what no image keeps.
     pub fn each(&mut self, each: impl FnMut(&mut Unit<S>)) {
-        let slots = self.pages.iter_mut().flatten();
-        slots.filter_map(|slot| slot.unit.as_mut()).for_each(each);
+        self.pages.iter_mut().flatten().flatten().for_each(each);
     }
 
     /// Where a unit is kept.
     #[inline]
     pub fn slot(&self, key: u64) -> Option<u32> {
-        self.slots.table(key).get(&key).copied()
+        self.slots.find(key, |slot| self.is_at(slot, key))
+    }
+
+    /// Where a unit is kept in all likelihood, for [`Table::warm`]: known without a look at the unit.
+    #[inline]
+    pub fn guess(&self, key: u64) -> Option<u32> {
+        self.slots.find(key, |_| true)
     }
 
     /// Asks for the memory of a unit that is needed soon.
     #[inline]
     pub fn warm(&self, slot: u32) {
-        let slot = &self.pages[slot as usize / PAGE][slot as usize % PAGE];
-        if let Some(unit) = &slot.unit {
-            std::hint::black_box(unit.state.warm() ^ slot.copied.cast_signed());
+        if let Some(unit) = self.at(slot) {
+            std::hint::black_box(unit.state.warm() ^ unit.key.cast_signed());
         }
     }
 
     /// A unit whose state is about to change; a new one if there was none.
     #[inline]
     pub fn change(&mut self, key: u64, new: impl FnOnce() -> S) -> &mut Unit<S> {
-        let slot = match self.slots.table(key).get(&key) {
+        let slot = match self.slot(key) {
             Some(slot) => {
-                let slot = *slot;
                 self.save(slot);
                 slot
             }
             None => self.vacant(key),
         };
-        self.slot_mut(slot).unit.get_or_insert_with(|| Unit { key, state: new() })
+        self.slot_mut(slot).get_or_insert_with(|| Unit { key, state: new() })
     }
 
     /// Takes a unit out.
     pub fn remove(&mut self, key: u64) -> Option<Unit<S>> {
-        let slot = self.slots.table_mut(key).remove(&key)?;
+        let slot = self.slot(key)?;
+        self.slots.remove(key, slot);
         self.save(slot);
         self.free.push(slot);
-        self.slot_mut(slot).unit.take()
+        self.slot_mut(slot).take()
     }
 
     /// Begins a copy of this moment; one that was under way is forgotten.
     pub fn begin_copy(&mut self) {
-        self.copies += 1;
-        self.copy = Some(Copy { next: 0, end: self.slot_count(), early: Vec::new() });
+        let end = self.slot_count();
+        let done = vec![0; end.div_ceil(64)];
+        self.copy = Some(Copying { next: 0, end, early: Vec::new(), done });
     }
 
     /// Copies the next `slots` slots behind `out`, and whoever changed meanwhile. False when nothing is left.
@@ -150,12 +196,8 @@ impl<S: State> Table<S> {
         let Some(mut copy) = self.copy.take() else { return false };
         out.append(&mut copy.early);
         let upto = copy.end.min(copy.next + slots);
-        for slot in copy.next..upto {
-            let slot = &self.pages[slot / PAGE][slot % PAGE];
-            if let Some(unit) = slot.unit.as_ref().filter(|_| slot.copied != self.copies) {
-                encode(unit, out);
-            }
-        }
+        let lacking = (copy.next..upto).filter(|slot| copy.lacks(*slot));
+        lacking.filter_map(|slot| self.at(slot as u32)).for_each(|unit| encode(unit, out));
         copy.next = upto;
         if copy.next < copy.end {
             self.copy = Some(copy);
@@ -178,30 +220,41 @@ impl<S: State> Table<S> {
     }
 
     #[inline]
-    fn slot_mut(&mut self, slot: u32) -> &mut Slot<S> {
+    fn at(&self, slot: u32) -> Option<&Unit<S>> {
+        self.pages[slot as usize / PAGE][slot as usize % PAGE].as_ref()
+    }
+
+    #[inline]
+    fn is_at(&self, slot: u32, key: u64) -> bool {
+        self.at(slot).is_some_and(|unit| unit.key == key)
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, slot: u32) -> &mut Option<Unit<S>> {
         &mut self.pages[slot as usize / PAGE][slot as usize % PAGE]
     }
 
     /// Copies a unit that is about to change, if a copy is under way that does not have them yet.
     #[inline]
     fn save(&mut self, slot: u32) {
-        if let Some(copy) = &mut self.copy
-            && (copy.next..copy.end).contains(&(slot as usize))
-        {
-            let slot = &mut self.pages[slot as usize / PAGE][slot as usize % PAGE];
-            if slot.copied != self.copies {
-                slot.copied = self.copies;
-                slot.unit.iter().for_each(|unit| encode(unit, &mut copy.early));
-            }
+        if self.copy.as_ref().is_some_and(|copy| copy.lacks(slot as usize)) {
+            self.save_now(slot);
         }
+    }
+
+    #[cold]
+    fn save_now(&mut self, slot: u32) {
+        let Some(mut copy) = self.copy.take() else { return };
+        copy.skip(slot as usize);
+        self.at(slot).into_iter().for_each(|unit| encode(unit, &mut copy.early));
+        self.copy = Some(copy);
     }
 
     /// A slot for a new unit; a copy under way does not get it.
     fn vacant(&mut self, key: u64) -> u32 {
-        let copied = self.copies;
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slot_mut(slot).copied = copied;
+                self.copy.iter_mut().for_each(|copy| copy.skip(slot as usize));
                 slot
             }
             None => {
@@ -210,12 +263,12 @@ impl<S: State> Table<S> {
                     self.pages.push(Vec::with_capacity(PAGE));
                 }
                 if let Some(page) = self.pages.last_mut() {
-                    page.push(Slot { unit: None, copied });
+                    page.push(None);
                 }
                 slot
             }
         };
-        self.slots.table_mut(key).insert(key, slot);
+        self.slots.insert(key, slot);
         slot
     }
 }
@@ -291,8 +344,9 @@ mod tests {
     }
 
     fn all(persons: &mut Table<i64>) -> BTreeMap<u64, i64> {
-        let keys: Vec<_> = persons.slots.keys().collect();
-        keys.into_iter().filter_map(|key| Some((key, persons.get(key)?.state))).collect()
+        let mut all = BTreeMap::new();
+        persons.each(|unit| assert!(all.insert(unit.key, unit.state).is_none()));
+        all
     }
 
     proptest! {

@@ -11,7 +11,7 @@ const PACE_US: i64 = 120_000_000;
 /// How late a late event is at most: some of the person's events came before it.
 const MOST_LATE_US: u64 = 300_000_000;
 /// 2023: far from 1970, where ranges would end.
-const START_US: i64 = 1_700_000_000_000_000;
+pub const START_US: i64 = 1_700_000_000_000_000;
 
 /// How many there are, and how they behave.
 #[derive(Clone, Copy)]

@@ -34,6 +34,7 @@ mod metrics;
 mod power_losses;
 mod properties;
 mod reconcile;
+mod subscribers;
 
 const PROJECT: &str = "shop";
 const SECOND: i64 = 1_000_000;
