@@ -62,11 +62,22 @@ pub struct Table<S> {
     pages: Vec<Vec<Option<Unit<S>>>>,
     free: Vec<u32>,
     copy: Option<Copying>,
+    /// A bit for each slot whose unit changed since the hand passed.
+    changed: Vec<u64>,
+    /// The slot that is looked at next for a quiet unit.
+    hand: usize,
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { slots: Slots::default(), pages: Vec::new(), free: Vec::new(), copy: None }
+        Self {
+            slots: Slots::default(),
+            pages: Vec::new(),
+            free: Vec::new(),
+            copy: None,
+            changed: Vec::new(),
+            hand: 0,
+        }
     }
 }
 
@@ -172,6 +183,7 @@ impl<S: State> Table<S> {
             }
             None => self.vacant(key),
         };
+        self.changed[slot as usize / 64] |= 1 << (slot % 64);
         self.slot_mut(slot).get_or_insert_with(|| Unit { key, state: new() })
     }
 
@@ -182,6 +194,33 @@ impl<S: State> Table<S> {
         self.save(slot);
         self.free.push(slot);
         self.slot_mut(slot).take()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slot_count() - self.free.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes out one of those that have not changed for the longest: a hand goes round, and finds one that did not change since
+    /// it passed (the second chance, or clock, of operating systems).
+    pub fn take_quietest(&mut self) -> Option<Unit<S>> {
+        let slots = self.slot_count();
+        for _ in 0..2 * slots {
+            let slot = self.hand % slots;
+            self.hand = slot + 1;
+            let (word, bit) = (&mut self.changed[slot / 64], 1 << (slot % 64));
+            let changed = *word & bit != 0;
+            *word &= !bit;
+            if let Some(key) = self.at(slot as u32).map(|unit| unit.key).filter(|_| !changed) {
+                return self.remove(key);
+            }
+        }
+        None
     }
 
     /// Begins a copy of this moment; one that was under way is forgotten.
@@ -265,6 +304,7 @@ impl<S: State> Table<S> {
                 if let Some(page) = self.pages.last_mut() {
                     page.push(None);
                 }
+                self.changed.resize(slot as usize / 64 + 1, 0);
                 slot
             }
         };
@@ -341,6 +381,23 @@ mod tests {
             Step::Remove(key) => drop(persons.remove(*key)),
             Step::Slice(slots) => drop(persons.copy_slice(*slots, out)),
         }
+    }
+
+    #[test]
+    fn who_changed_lately_stays() {
+        let mut persons: Table<i64> = Table::default();
+        let touch = |persons: &mut Table<i64>, key: u64| _ = persons.change(key, || 0);
+        (0..200).for_each(|key| touch(&mut persons, key));
+        assert_eq!(persons.take_quietest().map(|unit| unit.key), Some(0), "all changed: the first of all");
+        for key in [1, 2, 4] {
+            touch(&mut persons, key);
+        }
+        let taken: Vec<_> = (0..3).filter_map(|_| persons.take_quietest()).map(|unit| unit.key).collect();
+        assert_eq!((taken, persons.len()), (vec![3, 5, 6], 196));
+        touch(&mut persons, 0);
+        assert_eq!(persons.len(), 197);
+        while persons.take_quietest().is_some() {}
+        assert!(persons.is_empty() && persons.slot(0).is_none());
     }
 
     fn all(persons: &mut Table<i64>) -> BTreeMap<u64, i64> {

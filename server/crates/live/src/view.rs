@@ -102,14 +102,23 @@ impl Counted {
     ///
     /// # Errors
     /// If it cannot be followed.
-    pub fn view(&self, project: &str, now_us: i64) -> Result<Box<dyn View>, LiveError> {
+    pub fn view(&self, project: &str, begin: Begin) -> Result<Box<dyn View>, LiveError> {
         match self {
-            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), now_us)?)),
-            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), now_us)?)),
-            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), now_us)?)),
-            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), now_us)?)),
+            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), begin)?)),
+            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), begin.now_us)?)),
+            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), begin.now_us)?)),
+            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), begin.now_us)?)),
         }
     }
+}
+
+/// What a view begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin {
+    /// What time it is, microseconds since 1970.
+    pub now_us: i64,
+    /// How many units of a funnel are kept with their folds at most.
+    pub most_units: usize,
 }
 
 /// What a view wants to see.

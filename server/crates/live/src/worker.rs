@@ -21,7 +21,7 @@ use crate::imager::{ImageOptions, Imager};
 use crate::project::ProjectLive;
 use crate::readers::Readers;
 use crate::reading::{Ledger, READ_BYTES};
-use crate::view::{Counted, View, ViewKey};
+use crate::view::{Begin, Counted, View, ViewKey};
 use fills::{Filling, Refill};
 use on_demand::Demanded;
 use reconcile::Checks;
@@ -83,6 +83,8 @@ pub struct LiveParts {
     pub images: Option<ImageOptions>,
     /// In which time every view is compared once with stored events; `None` is never.
     pub reconcile: Option<Duration>,
+    /// Units (persons, groups) of a funnel that are kept with their folds; the quietest of more are read again when they come back.
+    pub most_units: usize,
 }
 
 /// The running worker; stops when dropped.
@@ -125,6 +127,7 @@ struct Worker {
     names: ProjectNames,
     ledger: Ledger,
     images: Option<ImageOptions>,
+    most_units: usize,
     imager: Option<Imager>,
     readers: Readers,
     projects: HashMap<u32, ProjectLive>,
@@ -147,7 +150,8 @@ struct Worker {
 
 impl Worker {
     fn new(parts: LiveParts) -> std::io::Result<Self> {
-        let LiveParts { log, stored, hub, clock, known, names, ledger, images, reconcile } = parts;
+        let LiveParts { log, stored, hub, clock, known, names, ledger, images, reconcile, most_units } =
+            parts;
         let readers = Readers::start(&stored, &log, &hub, &ledger)?;
         let live_from = log.durable_end();
         let checks = Checks::new(reconcile, clock.now_us());
@@ -160,6 +164,7 @@ impl Worker {
             names,
             ledger,
             images,
+            most_units,
             imager: None,
             readers,
             projects: HashMap::new(),
@@ -237,6 +242,7 @@ impl Worker {
     }
 
     fn restore_image(&mut self, now_us: i64) -> bool {
+        let begin = Begin { now_us, most_units: self.most_units };
         let Some(options) = &self.images else { return false };
         let wanted = |number: u32, counted: &Counted| {
             let demanded = self.demands.get(&number).and_then(|demand| demand.counted(&counted.key()));
@@ -245,7 +251,7 @@ impl Worker {
                 || known.any(|project| project.counted().any(|own| own == *counted))
         };
         let bounds = (self.log.first(), self.live_from);
-        let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, now_us, &wanted);
+        let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, begin, &wanted);
         let Some(image) = image else { return false };
         options.durable.store(image.at.position, Ordering::Release);
         self.progress = image.at;

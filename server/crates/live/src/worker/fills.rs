@@ -7,7 +7,7 @@ use super::Worker;
 use crate::LiveError;
 use crate::hub::{Shown, Standing};
 use crate::reading::{Fill, Filled, follow};
-use crate::view::{Counted, ViewKey};
+use crate::view::{Begin, Counted, ViewKey};
 
 /// How long a view that was folded again as a whole rests at most before it is so again. None in tests, whose clock stands still.
 const MOST_REST_US: i64 = if cfg!(test) { 0 } else { 600_000_000 };
@@ -57,16 +57,17 @@ impl Worker {
 
     pub(super) fn fill(&mut self, number: u32, counted: Counted, upto: u64) {
         let Some(project) = self.projects.get(&number) else { return };
+        let now_us = self.clock.now_us();
         let job = Arc::new(Fill {
             project: number,
             project_id: project.id.clone(),
             counted,
             upto,
-            now_us: self.clock.now_us(),
+            begin: Begin { now_us, most_units: self.most_units },
             cancelled: Arc::new(AtomicBool::new(false)),
         });
         // Whoever waits for numbers comes first.
-        self.checks.put_off(job.now_us);
+        self.checks.put_off(now_us);
         self.publish_percent(&job, 0);
         let key = (number, job.key());
         let before = self.filling.insert(key, Filling { job: Arc::clone(&job), filled: None });

@@ -518,6 +518,8 @@ fn worker(
         ledger: Arc::new(|_| Ok(Vec::new())),
         images: Some(images),
         reconcile: None,
+        // So few that they come and go.
+        most_units: 2,
     })
     .unwrap();
     worker.restore().unwrap();

@@ -90,6 +90,8 @@ fn follow(
         ledger: Arc::new(|_| Ok(Vec::new())),
         images: None,
         reconcile: None,
+        // Fewer than there are persons.
+        most_units: 2_000,
     });
     let put = |control: &Control| {
         let payload = control_frame(PROJECT.number, 0, &serde_json::to_vec(control).unwrap());

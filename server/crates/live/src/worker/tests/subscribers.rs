@@ -2,12 +2,13 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use footpath_engine::{IdentityGraph, Moved};
+use footpath_engine::Moved;
 use tokio::sync::watch::Receiver;
 
 use super::*;
 use crate::reconciliation::Figures;
 use crate::shape::Shape;
+use crate::view::Seen;
 use crate::view::Wants;
 
 /// A view that counts how often its numbers are asked for.
