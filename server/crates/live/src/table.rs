@@ -15,6 +15,9 @@ const TABLES: usize = 256;
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
 const PAGE: usize = 4096;
 
+/// Slots that are looked at for a quiet unit at a time, so that nobody waits.
+const LOOKED_AT: usize = 1024;
+
 /// What is kept of one unit.
 pub trait State {
     /// Appends what an image keeps of it.
@@ -206,17 +209,18 @@ impl<S: State> Table<S> {
         self.len() == 0
     }
 
-    /// Takes out one of those that have not changed for the longest: a hand goes round, and finds one that did not change since
-    /// it passed (the second chance, or clock, of operating systems).
-    pub fn take_quietest(&mut self) -> Option<Unit<S>> {
+    /// Takes out one of those that have not changed for the longest, and may go: a hand goes round, and finds one that did not
+    /// change since it passed (the second chance, or clock, of operating systems). `None` if there is none where it looked.
+    pub fn take_quietest(&mut self, may_go: impl Fn(&S) -> bool) -> Option<Unit<S>> {
         let slots = self.slot_count();
-        for _ in 0..2 * slots {
+        for _ in 0..LOOKED_AT.min(2 * slots) {
             let slot = self.hand % slots;
             self.hand = slot + 1;
             let (word, bit) = (&mut self.changed[slot / 64], 1 << (slot % 64));
             let changed = *word & bit != 0;
             *word &= !bit;
-            if let Some(key) = self.at(slot as u32).map(|unit| unit.key).filter(|_| !changed) {
+            let unit = self.at(slot as u32).filter(|unit| !changed && may_go(&unit.state));
+            if let Some(key) = unit.map(|unit| unit.key) {
                 return self.remove(key);
             }
         }
@@ -388,15 +392,20 @@ mod tests {
         let mut persons: Table<i64> = Table::default();
         let touch = |persons: &mut Table<i64>, key: u64| _ = persons.change(key, || 0);
         (0..200).for_each(|key| touch(&mut persons, key));
-        assert_eq!(persons.take_quietest().map(|unit| unit.key), Some(0), "all changed: the first of all");
+        assert_eq!(
+            persons.take_quietest(|_| true).map(|unit| unit.key),
+            Some(0),
+            "all changed: the first of all"
+        );
         for key in [1, 2, 4] {
             touch(&mut persons, key);
         }
-        let taken: Vec<_> = (0..3).filter_map(|_| persons.take_quietest()).map(|unit| unit.key).collect();
+        let taken: Vec<_> =
+            (0..3).filter_map(|_| persons.take_quietest(|_| true)).map(|unit| unit.key).collect();
         assert_eq!((taken, persons.len()), (vec![3, 5, 6], 196));
         touch(&mut persons, 0);
         assert_eq!(persons.len(), 197);
-        while persons.take_quietest().is_some() {}
+        while persons.take_quietest(|_| true).is_some() {}
         assert!(persons.is_empty() && persons.slot(0).is_none());
     }
 

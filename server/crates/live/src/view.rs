@@ -106,7 +106,7 @@ impl Counted {
         match self {
             Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), begin)?)),
             Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), begin.now_us)?)),
-            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), begin.now_us)?)),
+            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), begin)?)),
             Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), begin.now_us)?)),
         }
     }
@@ -117,7 +117,7 @@ impl Counted {
 pub struct Begin {
     /// What time it is, microseconds since 1970.
     pub now_us: i64,
-    /// How many units of a funnel are kept with their folds at most.
+    /// How many units of a funnel, or persons with their sessions, are kept at most.
     pub most_units: usize,
 }
 

@@ -31,7 +31,7 @@ impl FunnelView {
     /// Takes the folds of the quietest units until there are no more than there may be.
     pub(super) fn make_room(&mut self) {
         while self.units.len() > self.most_units {
-            let Some(unit) = self.units.take_quietest() else { return };
+            let Some(unit) = self.units.take_quietest(|_| true) else { return };
             let FunnelUnit { fold, counts, leaves_after } = unit.state;
             let is_over = self.tallied.moves && counts == Tallies::None;
             if is_over && fold.is_over(&self.plan, self.tallied.from_us) {
