@@ -13,7 +13,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 const TABLES: usize = 256;
 
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
-const PAGE: usize = 4096;
+const PAGE: usize = 8192;
 
 /// What is kept of one unit.
 pub trait State {
