@@ -255,7 +255,7 @@ impl UnitFunnel {
     #[inline]
     pub fn warm(&self) -> i64 {
         match self {
-            Self::Fast(person) => person.entries().first().copied().unwrap_or_default() ^ person.newest_us(),
+            Self::Fast(person) => person.warm(),
             Self::General(_) | Self::BySession(_) => 0,
         }
     }

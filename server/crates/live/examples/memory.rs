@@ -8,7 +8,7 @@ use footpath_model::control::CountedFunnel;
 use footpath_model::definition::{FunnelDefinition, Step};
 use footpath_model::range::{Range, RollingUnit};
 
-use traffic::{Act, Crowd, START_US, Traffic};
+use self::traffic::{Act, Crowd, START_US, Traffic};
 
 #[allow(dead_code)] // Shared with the benches, which measure more.
 #[path = "../../engine/benches/kernel/traffic.rs"]
@@ -19,6 +19,8 @@ mod traffic;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PERSONS: usize = 1_000_000;
+/// Events that are counted together, as those of a frame are.
+const BATCH: usize = 500;
 /// After how many events a person, on average, the memory is looked at.
 const EACH: usize = 6;
 
@@ -55,7 +57,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut traffic = Traffic::new(Crowd::of(PERSONS).late());
     let before = resident()?;
     for round in 1..=6 {
-        traffic.warm_up(EACH, |acts| bare.events(0, &acts.iter().map(read).collect::<Vec<_>>()));
+        traffic.warm_up(EACH, |acts| {
+            acts.chunks(BATCH).for_each(|batch| bare.events(0, &batch.iter().map(read).collect::<Vec<_>>()));
+        });
         let (reached, mb) = (bare.reached("f"), resident()? - before);
         println!("{:>3} events a person: {mb:5.0} MB for {reached:?}", round * EACH);
     }

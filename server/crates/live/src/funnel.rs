@@ -204,6 +204,15 @@ impl FunnelView {
         matches!(self.counted.definition.counting, Counting::Groups(_))
     }
 
+    /// Asks for the memory of some events' units.
+    fn warm_units(&self, together: &[(u64, FunnelEvent)]) {
+        let mut slots = [None; TOGETHER];
+        for (slot, (unit, _)) in slots.iter_mut().zip(together) {
+            *slot = self.units.guess(*unit);
+        }
+        slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
+    }
+
     /// Takes one event of one unit, stored at `at`.
     #[inline]
     fn apply(&mut self, unit: u64, event: FunnelEvent, at: Progress) {
@@ -351,14 +360,19 @@ impl View for FunnelView {
         }
     }
 
+    fn warm(&self) {
+        if self.waiting.len() <= TOGETHER {
+            self.warm_units(&self.waiting);
+        }
+    }
+
     fn flush(&mut self, at: Progress) {
         let waiting = std::mem::take(&mut self.waiting);
+        let is_warm = waiting.len() <= TOGETHER; // By `View::warm`.
         for together in waiting.chunks(TOGETHER) {
-            let mut slots = [None; TOGETHER];
-            for (slot, (unit, _)) in slots.iter_mut().zip(together) {
-                *slot = self.units.guess(*unit);
+            if !is_warm {
+                self.warm_units(together);
             }
-            slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
             for (unit, event) in together {
                 self.apply(*unit, *event, at);
             }

@@ -13,7 +13,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 const TABLES: usize = 256;
 
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
-const PAGE: usize = 4096;
+const PAGE: usize = 8192;
 
 /// Slots that are looked at for a quiet unit at a time, so that nobody waits.
 const LOOKED_AT: usize = 1024;
