@@ -4,46 +4,69 @@ use crate::funnel::{FunnelState, MAX_STEPS, NO_ENTRY, Rules, SlimEvent, clamp_ti
 use crate::packed::tag;
 use crate::ties::{FREE, Masks, give_event};
 
-/// Puts events of one timestamp together.
+/// Puts events of one timestamp together. Nearly every event has one of its own: that costs a comparison.
 #[derive(Debug, Clone)]
 struct Groups {
     rules: Rules,
     time_us: i64,
+    /// The first usable event of the timestamp; its mask is 0 where there is none yet.
+    first: SlimEvent,
+    /// All that are kept, once there is a second one.
     group: Masks,
-    /// Tags of the group's kept events, to know a second copy.
+    /// Their tags, to know a second copy.
     tags: [u64; MAX_STEPS],
 }
 
 impl Groups {
     fn new(rules: &Rules) -> Self {
-        Self { rules: *rules, time_us: 0, group: Masks::default(), tags: [0; MAX_STEPS] }
+        let first = SlimEvent { time_us: 0, id: 0, mask: 0 };
+        Self { rules: *rules, time_us: 0, first, group: Masks::default(), tags: [0; MAX_STEPS] }
     }
 
-    /// Takes the next event; a group that is complete by it goes to `close`.
+    /// Takes the next event; what the events of a timestamp match goes to `close` when it is complete.
     #[inline]
-    fn push(&mut self, event: SlimEvent, close: &mut impl FnMut(&Rules, i64, &Masks)) {
+    fn push(&mut self, event: SlimEvent, close: &mut impl FnMut(&Rules, i64, &[u32])) {
         let time_us = clamp_time(event.time_us);
         let mask = self.rules.usable_steps(time_us, event.mask);
         if mask == 0 {
             return;
         }
         debug_assert!(time_us >= self.time_us, "events of a person are folded in the order of time");
-        if time_us != self.time_us {
-            self.finish(close);
-            self.time_us = time_us;
+        let event = SlimEvent { mask, ..event };
+        if time_us == self.time_us && self.first.mask != 0 {
+            return self.join(&event);
         }
-        let tag = tag(&event);
+        self.finish(close);
+        (self.time_us, self.first) = (time_us, event);
+    }
+
+    /// Takes one more event of the timestamp.
+    #[cold]
+    fn join(&mut self, event: &SlimEvent) {
+        if self.group.as_slice().is_empty() {
+            let first = self.first;
+            self.keep(&first);
+        }
+        self.keep(event);
+    }
+
+    fn keep(&mut self, event: &SlimEvent) {
+        let tag = tag(event);
         let kept = self.group.as_slice().len();
-        if !self.tags[..kept].contains(&tag) && self.group.offer(mask) {
+        if !self.tags[..kept].contains(&tag) && self.group.offer(event.mask) {
             self.tags[kept] = tag;
         }
     }
 
     #[inline]
-    fn finish(&mut self, close: &mut impl FnMut(&Rules, i64, &Masks)) {
-        if !self.group.as_slice().is_empty() {
-            close(&self.rules, self.time_us, &self.group);
-            self.group.clear();
+    fn finish(&mut self, close: &mut impl FnMut(&Rules, i64, &[u32])) {
+        match (self.group.as_slice(), self.first.mask) {
+            ([], 0) => {}
+            ([], only) => close(&self.rules, self.time_us, &[only]),
+            (several, _) => {
+                close(&self.rules, self.time_us, several);
+                self.group.clear();
+            }
         }
     }
 }
@@ -97,10 +120,10 @@ pub fn reached_us(
 ) -> [i64; MAX_STEPS] {
     let (mut times, mut reached) = ([NO_ENTRY; MAX_STEPS], 0);
     let mut groups = Groups::new(rules);
-    let mut advance = |_: &Rules, time_us: i64, group: &Masks| {
+    let mut advance = |_: &Rules, time_us: i64, group: &[u32]| {
         let mut step_of_event = [FREE; MAX_STEPS];
         let starts = time_us >= entry_us;
-        while starts && reached < depth && give_event(group.as_slice(), reached, &mut step_of_event, &mut 0) {
+        while starts && reached < depth && give_event(group, reached, &mut step_of_event, &mut 0) {
             times[reached] = time_us;
             reached += 1;
         }

@@ -269,7 +269,7 @@ impl PersonFunnel {
         }
         let mut group = masks(&tail[..tied]);
         group.offer(event.mask());
-        self.base(event.time_us()).advance_group(rules, event.time_us(), &group);
+        self.base(event.time_us()).advance_group(rules, event.time_us(), group.as_slice());
         self.tail.drop_first(tied);
     }
 
@@ -315,7 +315,7 @@ impl PersonFunnel {
 fn advance(levels: &mut Levels<'_>, rules: &Rules, group: &[Packed]) {
     match group {
         [only] => levels.advance_one(rules, only.time_us(), only.mask()),
-        [first, ..] => levels.advance_group(rules, first.time_us(), &masks(group)),
+        [first, ..] => levels.advance_group(rules, first.time_us(), masks(group).as_slice()),
         [] => {}
     }
 }
