@@ -166,7 +166,7 @@ impl PersonFunnel {
         if mask == 0 {
             return Change::Irrelevant;
         }
-        let packed = Packed::new(time_us, tag(&event), mask);
+        let packed = Packed::new(time_us, tag(event.id), mask);
         if time_us > self.newest_us() {
             self.take_newest(rules, packed);
             return Change::InOrder;

@@ -33,10 +33,6 @@ impl Masks {
         &self.masks[..self.len]
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.len = 0;
-    }
-
     fn grows_with(&self, mask: u32) -> bool {
         let mut all = [0; MAX_STEPS + 1];
         all[..self.len].copy_from_slice(self.as_slice());

@@ -104,7 +104,7 @@ impl Heads {
     }
 
     /// For each event, which of its file's events it is.
-    pub(crate) fn rows(&self) -> Vec<u32> {
+    pub fn file_rows(&self) -> Vec<u32> {
         let mut next = [0; Origin::MAX as usize + 1];
         let rows = (0..self.len()).map(|row| {
             let next = &mut next[usize::from(self.origin(row))];

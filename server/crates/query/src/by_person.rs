@@ -203,7 +203,7 @@ impl<'a> IdsOf<'a> {
     /// The event's id.
     pub(crate) fn id(&mut self, head: &Head) -> Result<u128, HistoryError> {
         let block = &self.blocks[head.block as usize];
-        let rows = self.rows[head.block as usize].get_or_insert_with(|| block.heads.rows());
+        let rows = self.rows[head.block as usize].get_or_insert_with(|| block.heads.file_rows());
         let row = head.row as usize;
         let ids = self.pinned.ids(block, row)?;
         Ok(rows.get(row).and_then(|row| ids.get(*row as usize)).copied().unwrap_or_default())

@@ -18,7 +18,7 @@ type Found = Vec<(String, u64, i64, u128)>;
 fn found(pinned: &Pinned, times: (i64, i64), names: Option<&[Arc<str>]>) -> Found {
     let mut all = Vec::new();
     for block in pinned.blocks(1, times, names).unwrap() {
-        let rows = block.heads.rows();
+        let rows = block.heads.file_rows();
         let id = |row: usize| pinned.ids(&block, row).unwrap()[rows[row] as usize];
         let name = names.map_or("", |names| &names[block.name]);
         let mut places = Vec::new();

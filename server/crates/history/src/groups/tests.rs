@@ -42,7 +42,7 @@ fn every_file_is_in_a_group_of_its_day_that_is_not_too_large() {
 type Event = (Place, i64, Origin, u32);
 
 fn events(heads: &Heads) -> Vec<Event> {
-    let rows = heads.rows();
+    let rows = heads.file_rows();
     let of_run = |run: crate::heads::Run<'_>| {
         let rows: Vec<_> = (run.first as usize..).zip(run.times_us.iter().copied()).collect();
         rows.into_iter().map(move |(row, time_us)| (run.place, time_us, row))
