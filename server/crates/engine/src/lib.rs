@@ -41,7 +41,7 @@ mod ties;
 #[cfg(test)]
 mod reference;
 
-pub use batch::{Folder, fold_person, reached_us};
+pub use batch::{Sorted, fold_person};
 pub use catalog::Catalog;
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use general::{

@@ -25,6 +25,7 @@ mod ids;
 mod metric;
 mod person;
 mod sessions;
+mod sorted;
 mod source;
 #[cfg(test)]
 mod testing;

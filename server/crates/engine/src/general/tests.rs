@@ -207,8 +207,8 @@ proptest! {
         let rules = GeneralRules::new(options).unwrap();
         prop_assert_eq!(rules.fast(), Some(Rules::new(steps, window_us).unwrap().with_entry_before(to_us)));
         let slim = |e: FunnelEvent| SlimEvent { time_us: e.time_us, id: e.id, mask: e.steps };
-        let slim = sorted(&events).into_iter().map(slim);
-        let fast = fold_person(&rules.fast().unwrap(), slim.clone());
+        let slim: Vec<_> = sorted(&events).into_iter().map(slim).collect();
+        let fast = fold_person(&rules.fast().unwrap(), &slim);
         let person = live(&rules, 0, &events, 0);
         for from_us in 0..31 {
             let attempts = person.attempts(&rules, from_us);
@@ -216,7 +216,7 @@ proptest! {
             prop_assert_eq!(depth, fast.depth(from_us));
             let Some(attempt) = attempts.first() else { continue };
             prop_assert_eq!(attempt.entry_us, fast.entries()[depth - 1]);
-            let times = reached_us(&rules.fast().unwrap(), slim.clone(), attempt.entry_us, depth);
+            let times = reached_us(&rules.fast().unwrap(), &slim, attempt.entry_us, depth);
             for (step, time_us) in times.into_iter().enumerate() {
                 prop_assert_eq!(attempt.reached_us(step), Some(time_us).filter(|us| *us != NO_ENTRY));
             }

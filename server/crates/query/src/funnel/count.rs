@@ -103,7 +103,7 @@ impl Prepared<'_> {
         let units = Units { pinned: self.source.pinned, scan, unit: &|row| self.unit(row) };
         let from_us = folds.span.from_us;
         let read = units.each(&mut |row| self.slim(row), &mut |_, events| {
-            let state = fold_person(rules, events);
+            let state = fold_person(rules, &events);
             let depth = state.depth(from_us);
             if depth > 0 {
                 let took_us = (depth == rules.steps()).then(|| state.took_us());

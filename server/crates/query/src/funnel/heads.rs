@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use footpath_engine::funnel::{MAX_TIME_US, NO_ENTRY};
+use footpath_engine::funnel::NO_ENTRY;
 use footpath_engine::lens::FunnelLens;
-use footpath_engine::{FunnelEvent, Rules, SlimEvent, Tally, fold_person, reached_us};
+use footpath_engine::metric::Sketch;
+use footpath_engine::{FunnelEvent, Rules, Sorted, Tally};
 use footpath_history::{Block, HistoryError};
 
 use super::{Folds, Prepared, Sums, times};
@@ -45,7 +46,6 @@ impl Prepared<'_> {
             from_us,
             masks: blocks.iter().map(|block| named.masks[block.name]).collect(),
             ids: IdsOf::new(pinned, &blocks),
-            events: Vec::new(),
             sums,
         };
         let nobody = sums.clone();
@@ -90,47 +90,33 @@ struct Fold<'a> {
     /// By block, what its events match.
     masks: Vec<u32>,
     ids: IdsOf<'a>,
-    /// Of one person; kept for its room.
-    events: Vec<SlimEvent>,
     sums: Sums,
 }
 
 impl Fold<'_> {
     fn count(&mut self, heads: &[Head]) -> Result<(), HistoryError> {
-        self.see(heads)?;
-        let state = fold_person(self.rules, self.events.iter().copied());
+        let Self { rules, masks, ids, sums, .. } = self;
+        let slim = |head: &Head| (head.time_us, masks[head.block as usize]);
+        let mut sorted = Sorted { events: heads, slim, id: |head: &Head| ids.id(head) };
+        let state = sorted.fold(rules)?;
         let depth = state.depth(self.from_us);
         if depth == 0 {
             return Ok(());
         }
-        let took_us = (depth == self.rules.steps()).then(|| state.took_us());
-        self.sums.totals.add(&Tally::new((1 << depth) - 1, 0, took_us));
-        if depth > 1 && !self.sums.steps.is_empty() {
-            self.add_step_times(state.entries()[depth - 1], depth);
+        let took_us = (depth == rules.steps()).then(|| state.took_us());
+        sums.totals.add(&Tally::new((1 << depth) - 1, 0, took_us));
+        if depth > 1 && !sums.steps.is_empty() {
+            let times_us = sorted.reached_us(rules, state.entries()[depth - 1], depth)?;
+            add_step_times(&mut sums.steps, &times_us);
         }
         Ok(())
     }
+}
 
-    /// Sorts out what the person's events are. Ids only tell a second copy from another event of the same time, so where there
-    /// is no such event nobody looks.
-    fn see(&mut self, heads: &[Head]) -> Result<(), HistoryError> {
-        self.events.clear();
-        let time_us = |i: usize| heads.get(i).map(|head| head.time_us.clamp(0, MAX_TIME_US));
-        for (i, head) in heads.iter().enumerate() {
-            let own = time_us(i);
-            let tied = own == time_us(i + 1) || i > 0 && own == time_us(i - 1);
-            let id = if tied { self.ids.id(head)? } else { 0 };
-            self.events.push(SlimEvent { time_us: head.time_us, id, mask: self.masks[head.block as usize] });
-        }
-        Ok(())
-    }
-
-    fn add_step_times(&mut self, entry_us: i64, depth: usize) {
-        let times_us = reached_us(self.rules, self.events.iter().copied(), entry_us, depth);
-        for (sketch, both) in self.sums.steps.iter_mut().zip(times_us.windows(2)) {
-            if both[1] != NO_ENTRY {
-                sketch.add((both[1] - both[0]) as f64);
-            }
+fn add_step_times(steps: &mut [Sketch], reached_us: &[i64]) {
+    for (sketch, both) in steps.iter_mut().zip(reached_us.windows(2)) {
+        if both[1] != NO_ENTRY {
+            sketch.add((both[1] - both[0]) as f64);
         }
     }
 }
