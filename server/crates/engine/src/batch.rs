@@ -111,20 +111,13 @@ pub fn fold_person(rules: &Rules, sorted: &[SlimEvent]) -> FunnelState {
     state
 }
 
-/// Events that have their ids with them.
-fn slim_events(
-    events: &[SlimEvent],
-) -> Sorted<
-    '_,
-    SlimEvent,
-    impl Fn(&SlimEvent) -> (i64, u32),
-    impl FnMut(&SlimEvent) -> Result<u128, Infallible>,
-> {
-    Sorted {
-        events,
-        slim: |event: &SlimEvent| (event.time_us, event.mask),
-        id: |event: &SlimEvent| Ok(event.id),
-    }
+/// Events that have all with them.
+type SlimEvents<'e> =
+    Sorted<'e, SlimEvent, fn(&SlimEvent) -> (i64, u32), fn(&SlimEvent) -> Result<u128, Infallible>>;
+
+#[inline]
+fn slim_events(events: &[SlimEvent]) -> SlimEvents<'_> {
+    Sorted { events, slim: |event| (event.time_us, event.mask), id: |event| Ok(event.id) }
 }
 
 #[cfg(test)]
