@@ -114,7 +114,8 @@ impl ColumnCache {
         Some((kept.others.len() + 1, kept.column.clone()))
     }
 
-    /// Keeps the column of a group, if there is room or room can be made. What is kept of parts of the group goes.
+    /// Keeps the column of a group, if there is room or room can be made. What is kept of parts of the group goes. A larger group that
+    /// begins with the same file stays: this one is asked for at an earlier position, and soon nobody will.
     pub(crate) fn put(
         &self,
         question: u64,
@@ -127,6 +128,10 @@ impl ColumnCache {
         let bytes = column.bytes();
         let key = (name.clone(), kind);
         let mut state = self.state.lock();
+        let kept = state.files.get(&address(first)).and_then(|own| own.columns.get(&key));
+        if kept.is_some_and(|kept| kept.others.len() > others.len() && kept.is_there()) {
+            return;
+        }
         files.iter().for_each(|file| state.forget(file, &key));
         if state.bytes + bytes > self.most {
             state.make_room(bytes.max(self.most / FREED), self.most, question);
@@ -149,6 +154,11 @@ impl Kept {
     fn is_of(&self, others: &[Arc<ChunkFile>]) -> bool {
         let same = |(kept, file): (&Weak<ChunkFile>, &Arc<ChunkFile>)| kept.as_ptr() == Arc::as_ptr(file);
         self.others.len() <= others.len() && self.others.iter().zip(others).all(same)
+    }
+
+    /// Whether the group's other files are in some manifest.
+    fn is_there(&self) -> bool {
+        self.others.iter().all(|file| file.strong_count() > 0)
     }
 }
 
