@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use footpath_engine::{IdentityGraph, Moved};
+use footpath_engine::Moved;
 use tokio::sync::watch::Receiver;
 
 use super::*;
