@@ -56,7 +56,6 @@ impl Bare {
             let (person, facts) = (ActorKey(event.person), Facts { order: event.order, ..Facts::default() });
             view.take(event.name, &Seen { person, name: "", facts, actor: person, stored_us: 0 });
         }
-        view.warm();
         view.flush(self.at);
     }
 

@@ -204,15 +204,6 @@ impl FunnelView {
         matches!(self.counted.definition.counting, Counting::Groups(_))
     }
 
-    /// Asks for the memory of some events' units.
-    fn warm_units(&self, together: &[(u64, FunnelEvent)]) {
-        let mut slots = [None; TOGETHER];
-        for (slot, (unit, _)) in slots.iter_mut().zip(together) {
-            *slot = self.units.guess(*unit);
-        }
-        slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
-    }
-
     /// Takes one event of one unit, stored at `at`.
     #[inline]
     fn apply(&mut self, unit: u64, event: FunnelEvent, at: Progress) {
@@ -360,19 +351,14 @@ impl View for FunnelView {
         }
     }
 
-    fn warm(&self) {
-        if self.waiting.len() <= TOGETHER {
-            self.warm_units(&self.waiting);
-        }
-    }
-
     fn flush(&mut self, at: Progress) {
         let waiting = std::mem::take(&mut self.waiting);
-        let is_warm = waiting.len() <= TOGETHER; // By `View::warm`.
         for together in waiting.chunks(TOGETHER) {
-            if !is_warm {
-                self.warm_units(together);
+            let mut slots = [None; TOGETHER];
+            for (slot, (unit, _)) in slots.iter_mut().zip(together) {
+                *slot = self.units.guess(*unit);
             }
+            slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
             for (unit, event) in together {
                 self.apply(*unit, *event, at);
             }
@@ -589,5 +575,39 @@ impl FunnelView {
         }
         named.extend(rest);
         named
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use footpath_model::definition::{FunnelDefinition, Step};
+    use footpath_model::filter::Facts;
+    use footpath_model::range::{Range, RollingUnit};
+
+    use super::*;
+
+    const START: i64 = 1_700_000_000_000_000;
+    const MINUTE: i64 = 60_000_000;
+
+    #[test]
+    fn a_unit_is_queued_once_however_often_it_enters_again() {
+        let steps = vec![Step { events: vec!["open".into()], ..Step::default() }];
+        let definition = FunnelDefinition { steps, window_us: MINUTE, ..FunnelDefinition::default() };
+        let range = Range::Last { n: 60, unit: RollingUnit::Minutes };
+        let counted = CountedFunnel { definition, range, zone: String::new(), internal: None };
+        let mut view = FunnelView::new("shop", counted, START).unwrap();
+        let at = Progress::default();
+        for minute in 0..30 {
+            let facts = Facts { order: (START + minute * MINUTE, minute as u128), ..Facts::default() };
+            let person = ActorKey(7);
+            view.take(0, &Seen { person, name: "open", facts, actor: person, stored_us: 0 });
+            view.flush(at);
+        }
+        assert_eq!(view.tallied.leaving.len(), 1);
+        // The newest entry counts, whenever the first would have left.
+        view.advance(START + 89 * MINUTE, at);
+        assert_eq!((view.tallied.totals.all().reached(), view.tallied.leaving.len()), (&[1][..], 1));
+        view.advance(START + 89 * MINUTE + 1, at);
+        assert_eq!((view.tallied.totals.all().reached(), view.tallied.leaving.len()), (&[0][..], 0));
     }
 }

@@ -184,7 +184,6 @@ impl ProjectLive {
     }
 
     fn flush(&mut self, at: Progress) {
-        self.views.iter().for_each(|(_, view)| view.warm());
         self.views.iter_mut().for_each(|(_, view)| view.flush(at));
     }
 

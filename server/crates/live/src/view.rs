@@ -183,8 +183,6 @@ pub trait View: Send {
 
     /// Takes an event that it wants; `name` counts the names it gave. It may keep it until [`View::flush`].
     fn take(&mut self, name: usize, seen: &Seen<'_>);
-    /// Asks for the memory that the next flush needs, if that is little: other views ask for theirs, too, before any flushes.
-    fn warm(&self) {}
     /// Counts what it took; all of it is stored at `at` or before.
     fn flush(&mut self, at: Progress);
     /// Two persons became one, or one became two, at `at`. Nothing is waiting for a flush.
