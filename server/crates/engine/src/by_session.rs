@@ -230,12 +230,6 @@ impl BySession {
         self.funnels.values().filter_map(|own| own.falls_after).min()
     }
 
-    /// Whether no event so far can matter any more to a range that begins at `from_us` or later.
-    pub fn is_over(&self, rules: BySessionRules<'_>, from_us: i64) -> bool {
-        let closed = self.sessions.closes_after(rules.sessions).is_none_or(|moment| moment < from_us);
-        closed && self.funnels.values().all(InSession::is_over)
-    }
-
     /// Appends the state, for images: the sessions, the range's beginning (8 bytes), whether something is gone (1), what settled
     /// sessions count for, how many folds there are (4), and each with its session's beginning (8).
     pub fn encode(&self, out: &mut Vec<u8>) {

@@ -5,6 +5,6 @@ mod funnel;
 mod terms;
 mod values;
 
-pub use funnel::FunnelLens;
+pub use funnel::{FunnelLens, part_of};
 pub use terms::{Terms, quantiles};
 pub use values::{FIRST, OTHER, Values};

@@ -126,6 +126,9 @@ impl ColumnCache {
     ) {
         let Some((first, others)) = files.split_first() else { return };
         let bytes = column.bytes();
+        if bytes > self.most {
+            return;
+        }
         let key = (name.clone(), kind);
         let mut state = self.state.lock();
         let kept = state.files.get(&address(first)).and_then(|own| own.columns.get(&key));

@@ -23,13 +23,10 @@ use crate::reconciliation::Figures;
 use crate::sessions::KEPT;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, Unit, decode};
-use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, View, Wants};
+use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, Wants};
 use quiet::Quiet;
 
 mod quiet;
-
-/// A clock that goes back by less than this is waited for.
-const TREMBLE_US: i64 = 1_000_000;
 
 /// Values of a breakdown that are named; the others are added up.
 const NAMED: usize = 10;
@@ -414,6 +411,10 @@ impl View for FunnelView {
         }
     }
 
+    fn bound(&mut self, most_units: usize) {
+        self.most_units = most_units;
+    }
+
     fn complete(&self, read: Progress) -> Progress {
         self.stale.complete(read)
     }
@@ -450,6 +451,7 @@ impl View for FunnelView {
             }
             again.into_iter().for_each(|since| self.stale.mark(unit, since));
         }
+        self.make_room();
     }
 
     fn reading_failed(&mut self, number: u64) {
@@ -594,8 +596,9 @@ mod tests {
         let steps = vec![Step { events: vec!["open".into()], ..Step::default() }];
         let definition = FunnelDefinition { steps, window_us: MINUTE, ..FunnelDefinition::default() };
         let range = Range::Last { n: 60, unit: RollingUnit::Minutes };
-        let counted = CountedFunnel { definition, range, zone: String::new(), internal: None };
-        let mut view = FunnelView::new("shop", counted, START).unwrap();
+        let counted = CountedFunnel::new(definition, range, String::new());
+        let begin = Begin { now_us: START, most_units: 10 };
+        let mut view = FunnelView::new("shop", counted, begin).unwrap();
         let at = Progress::default();
         for minute in 0..30 {
             let facts = Facts { order: (START + minute * MINUTE, minute as u128), ..Facts::default() };

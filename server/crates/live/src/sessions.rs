@@ -20,15 +20,13 @@ use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, decode};
-use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, View, ViewKey, Wants};
+use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, ViewKey, Wants};
 use before::{Before, Refolded};
 use quiet::Quiet;
 
 mod before;
 mod quiet;
 
-/// A clock that goes back by less than this is waited for.
-const TREMBLE_US: i64 = 1_000_000;
 /// Sessions of a person that late events are placed among. In tests so few that events come for older ones.
 pub const KEPT: u8 = if cfg!(test) { 2 } else { SessionRules::DEFAULT_KEPT };
 /// Nothing is queued.
@@ -431,6 +429,10 @@ impl View for SessionsView {
         self.close_overdue();
     }
 
+    fn bound(&mut self, most_units: usize) {
+        self.most_units = most_units;
+    }
+
     fn complete(&self, read: Progress) -> Progress {
         self.stale.complete(read)
     }
@@ -472,6 +474,7 @@ impl View for SessionsView {
                 self.apply(person, event, upto);
             }
         }
+        self.make_room();
     }
 
     fn reading_failed(&mut self, number: u64) {

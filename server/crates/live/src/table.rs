@@ -125,20 +125,20 @@ impl Slots {
     fn find(&self, key: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = self.hash(key);
         let is_it = |place: &Place| place.hash == hash && is_it(place.slot);
-        self.tables[key as usize % TABLES].find(Place::spread(hash), is_it).map(|place| place.slot)
+        self.tables[hash as usize % TABLES].find(Place::spread(hash), is_it).map(|place| place.slot)
     }
 
     fn insert(&mut self, key: u64, slot: u32) {
         let hash = self.hash(key);
         let place = Place { hash, slot };
-        let table = &mut self.tables[key as usize % TABLES];
+        let table = &mut self.tables[hash as usize % TABLES];
         table.insert_unique(Place::spread(hash), place, |place| Place::spread(place.hash));
     }
 
     fn remove(&mut self, key: u64, slot: u32) {
-        let hash = Place::spread(self.hash(key));
-        let table = &mut self.tables[key as usize % TABLES];
-        if let Ok(found) = table.find_entry(hash, |place| place.slot == slot) {
+        let hash = self.hash(key);
+        let table = &mut self.tables[hash as usize % TABLES];
+        if let Ok(found) = table.find_entry(Place::spread(hash), |place| place.slot == slot) {
             found.remove();
         }
     }

@@ -112,12 +112,15 @@ impl Counted {
     }
 }
 
+/// A clock that goes back by less than this is waited for, microseconds.
+pub const TREMBLE_US: i64 = 1_000_000;
+
 /// What a view begins with.
 #[derive(Debug, Clone, Copy)]
 pub struct Begin {
     /// What time it is, microseconds since 1970.
     pub now_us: i64,
-    /// How many units of a funnel, or persons with their sessions, are kept at most.
+    /// How many units of a funnel, or persons with their sessions, are kept at most; see [`View::bound`].
     pub most_units: usize,
 }
 
@@ -193,6 +196,10 @@ pub trait View: Send {
     }
     /// Time goes on.
     fn advance(&mut self, now_us: i64, at: Progress);
+    /// Keeps so many units from now on: [`Begin::most_units`].
+    fn bound(&mut self, most_units: usize) {
+        let _ = most_units;
+    }
 
     /// Up to where everything is counted, for a reader that is at `read`.
     fn complete(&self, read: Progress) -> Progress;

@@ -131,12 +131,16 @@ impl GeneralFold {
         if self.parts.values().any(|part| part.hit_us() >= from_us) {
             return Vec::new();
         }
-        let attempts = self.parts.values().flat_map(|part| part.attempts(rules, from_us));
+        let of_part = |(key, part): (&u64, &Part)| {
+            part.attempts(rules, from_us).map(|attempt| (*key, attempt)).collect::<Vec<_>>()
+        };
+        let attempts = self.parts.iter().flat_map(of_part);
         if rules.counts_persons() {
-            let best = attempts.max_by(|a, b| a.rank(b, rules).then(b.value.cmp(&a.value)));
-            return best.into_iter().collect();
+            // Of parts that are equally good always the same one, in whatever order they came.
+            let best = attempts.max_by(|(a_part, a), (b_part, b)| a.rank(b, rules).then(b_part.cmp(a_part)));
+            return best.into_iter().map(|(_, attempt)| attempt).collect();
         }
-        let mut attempts: Vec<Attempt> = attempts.collect();
+        let mut attempts: Vec<Attempt> = attempts.map(|(_, attempt)| attempt).collect();
         attempts.sort_by_key(|attempt| (attempt.entry_us, attempt.steps, attempt.value));
         attempts
     }

@@ -30,7 +30,7 @@
 //!   a moment in which it only ends is offered to the next. So what happens at once converts once.
 //! - *Dropped*: with [`OnExclusion::DropPerson`] a person counts nowhere if an excluded event hit an entry of the range: a chain
 //!   with this entry stood between `after` and `before`, its window open, and none had reached `before` by then.
-//! - *Parts*: of the best of all parts, the person counts once. In strict order events of other parts stand between. A person
+//! - *Parts*: of the best of all parts, the person counts once; of equally good ones, of that with the smallest number. In strict order events of other parts stand between. A person
 //!   dropped in one part is dropped.
 //! - *Times*: when a chain with this entry first reached the step, whichever events the best chain uses later. With optional steps and
 //!   with the first entry: the times of the chain.

@@ -47,10 +47,10 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
         if hits.iter().any(|hit| *hit >= from_us) {
             return Vec::new();
         }
-        all.extend(attempts);
+        all.extend(attempts.into_iter().map(|found| (part, found)));
     }
     if o.counting == Counting::Persons {
-        let best = all.into_iter().max_by_key(|found| {
+        let best = all.into_iter().max_by_key(|(part, found)| {
             let entry = if o.entry == Entry::Latest { found.entry_us } else { -found.entry_us };
             let required: Vec<_> =
                 (0..o.steps).filter(|s| o.optional & (1 << s) == 0).map(|s| found.times[s]).collect();
@@ -62,11 +62,12 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
                 found.steps.count_ones(),
                 found.steps,
                 Reverse(found.times.clone()),
-                Reverse(found.value),
+                Reverse(*part),
             )
         });
-        return best.into_iter().collect();
+        return best.into_iter().map(|(_, found)| found).collect();
     }
+    let mut all: Vec<Found> = all.into_iter().map(|(_, found)| found).collect();
     all.sort_by_key(|found| (found.entry_us, found.steps, found.value));
     all
 }

@@ -138,14 +138,20 @@ impl FunnelLens {
         if self.held.is_empty() {
             return 0;
         }
-        let mut hash = Xxh3::new();
-        for held in &self.held {
-            let Some(text) = held.text(facts) else { return 0 };
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        }
-        hash.digest().max(1)
+        let texts: Option<Vec<_>> = self.held.iter().map(|held| held.text(facts)).collect();
+        texts.map_or(0, part_of)
     }
+}
+
+/// The part of the events that have these values of what is held constant; never 0.
+pub fn part_of(values: impl IntoIterator<Item = impl AsRef<str>>) -> u64 {
+    let mut hash = Xxh3::new();
+    for value in values {
+        let value = value.as_ref();
+        hash.update(&(value.len() as u64).to_le_bytes());
+        hash.update(value.as_bytes());
+    }
+    hash.digest().max(1)
 }
 
 #[inline]

@@ -1,6 +1,5 @@
 //! The values of a breakdown, numbered.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -77,12 +76,6 @@ impl Values {
     /// A text's number as a metric's series want it: `None` is not set.
     pub fn series(&self, value: Option<&str>) -> Option<u32> {
         value.map(|value| self.number(Some(value)))
-    }
-
-    /// Orders numbers by their texts, whatever order they came in.
-    pub fn compare(&self, a: u32, b: u32) -> Ordering {
-        let known = self.0.lock();
-        known.text(a).cmp(&known.text(b)).then(a.cmp(&b))
     }
 
     /// Whether there were more than are kept apart.

@@ -5,7 +5,10 @@ use footpath_engine::Tallies;
 
 use super::{FunnelUnit, FunnelView, NEVER};
 use crate::hub::{Cause, Progress};
-use crate::table::{State, decode};
+use crate::table::{State, Unit, decode};
+
+/// Units that lose their folds at a time, so that nobody waits.
+const AT_ONCE: usize = 4096;
 
 /// A unit without its fold.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ impl State for Quiet {
 impl FunnelView {
     /// Takes the folds of the quietest units until there are no more than there may be.
     pub(super) fn make_room(&mut self) {
-        while self.units.len() > self.most_units {
+        for _ in 0..self.units.len().saturating_sub(self.most_units).min(AT_ONCE) {
             let Some(unit) = self.units.take_quietest(|_| true) else { return };
             let FunnelUnit { fold, counts, leaves_after } = unit.state;
             let is_over = self.tallied.moves && counts == Tallies::None;
@@ -55,8 +58,11 @@ impl FunnelView {
 
     /// A unit without its fold was queued under this moment, which has passed: what it counts for now, stored events say.
     pub(super) fn leave_quietly(&mut self, unit: u64, moment: i64, at: Progress) {
-        if let Some(quiet) = self.quiet.get(unit).filter(|quiet| quiet.state.leaves_after == moment) {
-            quiet.state.leaves_after = NEVER;
+        let is_due = |quiet: &&mut Unit<Quiet>| quiet.state.leaves_after == moment;
+        if let Some(quiet) = self.quiet.get(unit).filter(is_due) {
+            let counts = quiet.state.counts.clone();
+            let new = || Quiet { counts, leaves_after: NEVER };
+            self.quiet.change(unit, new).state.leaves_after = NEVER; // An image has it as it was.
             self.stale.mark(unit, at);
         }
     }
@@ -143,5 +149,23 @@ mod tests {
         assert_eq!(view.broken(), None);
         view.advance(NOW, at(103));
         assert_eq!(view.broken(), Some(at(103)));
+    }
+    #[test]
+    fn an_image_has_those_who_leave_meanwhile_as_they_were() {
+        let five_minutes = || Range::Last { n: 5, unit: RollingUnit::Minutes };
+        let (mut view, mut again) = (view(five_minutes()), view(five_minutes()));
+        (1..=10).for_each(|person| take(&mut view, person, NOW));
+        view.begin_copy();
+        let later_us = NOW + 3_600 * SECOND;
+        view.advance(later_us, at(10));
+        let mut more = true;
+        while more {
+            let mut block = Vec::new();
+            more = view.copy_slice(2, &mut block);
+            again.restore(&block).unwrap();
+        }
+        assert_eq!(entered(&again), 10);
+        again.advance(later_us, at(10));
+        assert_eq!((again.stale().len(), view.stale().len()), (7, 7));
     }
 }

@@ -7,6 +7,9 @@ use super::SessionsView;
 use crate::hub::Progress;
 use crate::table::{State, decode};
 
+/// Persons that are forgotten at a time, so that nobody waits.
+const AT_ONCE: usize = 4096;
+
 /// A person without its sessions.
 #[derive(Debug)]
 pub(super) struct Quiet;
@@ -22,7 +25,7 @@ impl State for Quiet {
 impl SessionsView {
     /// Forgets the sessions of the quietest persons, unless they are in one, until there are no more than there may be.
     pub(super) fn make_room(&mut self) {
-        while self.units.len() > self.most_units {
+        for _ in 0..self.units.len().saturating_sub(self.most_units).min(AT_ONCE) {
             let Some(unit) = self.units.take_quietest(|unit| !unit.open) else { return };
             self.quiet.change(unit.key, || Quiet);
         }

@@ -87,6 +87,7 @@ impl Worker {
         if self.projects.get_mut(&number).and_then(|project| project.remove(key)).is_some() {
             self.abort_image();
         }
+        self.refills.remove(&(number, key.clone()));
         self.hub.reconciliations().forget(number, key);
         self.hub.end(number, key);
     }

@@ -63,7 +63,8 @@ impl Worker {
             project_id: project.id.clone(),
             counted,
             upto,
-            begin: Begin { now_us, most_units: self.most_units },
+            // Who came back would have to be read again for each file: the bound holds from when it joins.
+            begin: Begin { now_us, most_units: usize::MAX },
             cancelled: Arc::new(AtomicBool::new(false)),
         });
         // Whoever waits for numbers comes first.
@@ -134,6 +135,7 @@ impl Worker {
             self.abort_image();
             view.advance(self.clock.now_us(), self.progress);
             view.touch();
+            view.bound(self.most_units);
             if let Some(project) = self.projects.get_mut(&number) {
                 project.book.adopt(book);
                 project.put(view);

@@ -107,7 +107,7 @@ impl Worker {
             project_id,
             counted: view.counted(),
             upto: position,
-            begin: Begin { now_us, most_units: self.most_units },
+            begin: Begin { now_us, most_units: usize::MAX },
             cancelled: Arc::new(AtomicBool::new(false)),
         });
         self.readers.fill(Arc::clone(&job));
@@ -179,6 +179,7 @@ impl Worker {
             );
             self.abort_image();
             stored.touch();
+            stored.bound(self.most_units);
             if let Some(project) = self.projects.get_mut(&number) {
                 project.put(stored);
             }

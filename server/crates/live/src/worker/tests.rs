@@ -168,6 +168,10 @@ fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
             let (counting, breakdown) = (Counting::Sessions, Some(breakdown));
             (FunnelDefinition { counting, breakdown, entry: FunnelEntry::First, ..plain }, fixed)
         }
+        12 => {
+            let breakdown = FunnelBreakdown { by: color(), attribution: Attribution::AllSteps };
+            (FunnelDefinition { breakdown: Some(breakdown), ..plain }, minutes)
+        }
         _ => {
             let (definition, range, internal) = properties::shape(plain, shape);
             return CountedFunnel { internal, ..CountedFunnel::new(definition, range, String::new()) };
@@ -269,7 +273,8 @@ impl Bench {
             number: 0,
             index: 0,
         };
-        let properties = details(time_us / SECOND);
+        // Events of one moment differ.
+        let properties = details(time_us / SECOND + i64::try_from(self.events % 12).unwrap());
         let changes = properties::changes(time_us / SECOND, change);
         let spans = EventSpans {
             name: name.as_bytes(),

@@ -38,7 +38,7 @@ impl One {
 
 /// The events of a unit, and by what they are folded.
 pub(super) struct Seen<'a> {
-    pub(super) folds: &'a Folds<'a>,
+    pub(super) folds: &'a Folds,
     /// In their order.
     pub(super) all: Vec<One>,
     /// Events of one moment and part.
@@ -50,7 +50,7 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Reads a unit's events of all times that can matter to the funnel.
-    pub(super) fn read(prepared: &Prepared<'_>, folds: &'a Folds<'a>, unit: u64) -> Result<Self, QueryError> {
+    pub(super) fn read(prepared: &Prepared<'_>, folds: &'a Folds, unit: u64) -> Result<Self, QueryError> {
         let is_group = matches!(prepared.definition().counting, Counting::Groups(_));
         let actors: HashSet<u64> = actors_of(&prepared.graph, [unit]).into_keys().collect();
         let scan = prepared.scan((i64::MIN, i64::MAX));

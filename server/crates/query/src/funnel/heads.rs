@@ -31,7 +31,7 @@ impl Prepared<'_> {
     /// Counts all units by the fast kernel, and the events looked at; `None` if they have to be read row by row.
     pub(super) fn count_heads(
         &self,
-        folds: &Folds<'_>,
+        folds: &Folds,
         rules: &Rules,
         sums: &mut Sums,
     ) -> Result<Option<u64>, QueryError> {

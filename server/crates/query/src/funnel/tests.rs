@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use footpath_engine::general::NO_VALUE;
+use footpath_engine::lens::part_of;
 use footpath_engine::{Attempt, FunnelEvent, Plan, SessionRules, fold_general};
 use footpath_model::definition::{
     Attribution, Counting, Entry, Exclusion, Filter, FunnelBreakdown, FunnelDefinition, OnExclusion, Order,
@@ -177,7 +178,6 @@ impl Asked {
     fn of_unit(&self, world: &World, plan: &Plan, from_us: i64, own: &[&Told]) -> Vec<(Attempt, SliceValue)> {
         // Internal traffic is not there: it interrupts nothing and is in no session.
         let own: Vec<&Told> = own.iter().copied().filter(|told| !self.left_out(world, told)).collect();
-        // Values and parts are numbered in the order of their texts.
         let read = |told: &Told| self.breakdown.as_ref().and_then(|facet| (facet.read)(world, told));
         let mut values: Vec<Option<String>> = own.iter().map(|told| read(told)).collect();
         values.sort();
@@ -185,16 +185,12 @@ impl Asked {
         let held = |told: &Told| -> Option<Vec<String>> {
             self.held().into_iter().map(|facet| (facet.read)(world, told)).collect()
         };
-        let mut parts: Vec<_> = own.iter().filter_map(|told| held(told)).collect();
-        parts.sort();
-        parts.dedup();
         let event = |told: &Told| FunnelEvent {
             time_us: told.time_us,
             id: told.id,
             steps: self.mask(world, told),
             exclusions: u16::from(self.is_excluded(world, told)),
-            part: held(told)
-                .map_or(0, |held| parts.iter().position(|part| *part == held).unwrap() as u64 + 1),
+            part: held(told).map_or(0, part_of),
             value: values.iter().position(|value| *value == read(told)).unwrap() as u32,
         };
         let fold = |own: &Vec<&Told>| fold_general(plan.rules(), from_us, own.iter().map(|told| event(told)));
