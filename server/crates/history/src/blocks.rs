@@ -15,7 +15,7 @@ use crate::stored::{Columns, Pinned, Scan, ScanStats, StoredRow};
 
 impl Pinned {
     /// The heads of the events of a project that lie in a span of times: of those with one of these names, in a block for each
-    /// name and group of files ([`crate::groups`]), or of all. Blocks of files are whole, so times beyond the span can be among them.
+    /// name and group of files (`groups.rs`), or of all. Blocks of files are whole, so times beyond the span can be among them.
     /// What is in the log alone is a block, too, whatever its name and number.
     ///
     /// Files that are not decoded yet are decoded with the helpers that are free.
