@@ -255,6 +255,56 @@ async fn sessions_are_followed_by_the_projects_rules() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_computed_is_refused_when_it_is_defined() {
+    let shop = shop().await;
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    let modes = v1::WindowFunnelModes { allow_reentry: true, ..v1::WindowFunnelModes::default() };
+    let alone =
+        v1::Funnel { preset: v1::FunnelPreset::Clickhouse.into(), window_funnel: Some(modes), ..checkout() };
+    let by_newer = v1::Funnel { order: 99, ..checkout() };
+    for (funnel, field) in [(alone, "window_funnel.allow_reentry"), (by_newer, "order")] {
+        let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(funnel) };
+        let status = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap_err();
+        assert_eq!(reason(&status), "definition_invalid");
+        assert!(status.message().contains(field), "{status}");
+    }
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(checkout()) };
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    let conversion = |step: u32| {
+        let of = v1::MetricConversion { funnel_id: "checkout".into(), step };
+        let measure = Some(v1::metric::Measure::Conversion(of));
+        let metric = v1::Metric { id: "converted".into(), measure, ..v1::Metric::default() };
+        v1::CreateMetricRequest { project: PROJECT.into(), metric: Some(metric) }
+    };
+    let status = definitions.create_metric(with(&shop.admin, conversion(4))).await.unwrap_err();
+    assert_eq!(reason(&status), "definition_invalid");
+    definitions.create_metric(with(&shop.admin, conversion(3))).await.unwrap();
+    let shorter = v1::Funnel { steps: vec![step("view"), step("cart")], ..checkout() };
+    let asked = v1::UpdateFunnelRequest { project: PROJECT.into(), funnel: Some(shorter), update_mask: None };
+    let status = definitions.update_funnel(with(&shop.admin, asked)).await.unwrap_err();
+    assert_eq!(reason(&status), "definition_in_use");
+}
+
+#[tokio::test]
+async fn a_merge_names_the_person_and_takes_ids_as_events_do() {
+    let shop = shop().await;
+    let mut persons = PersonServiceClient::new(shop.channel.clone());
+    let asked = |from: &str, into: &str| v1::MergePersonsRequest {
+        project: PROJECT.into(),
+        from: from.into(),
+        into: into.into(),
+    };
+    let merged = |from: &'static str, into: &'static str| with(&shop.admin, asked(from, into));
+    let answer = persons.merge_persons(merged("cleo", "bob")).await.unwrap().into_inner();
+    assert_eq!(answer.person, "bob");
+    // Into an id of Bob's: the person is still Bob.
+    let answer = persons.merge_persons(merged("ann", "cleo")).await.unwrap().into_inner();
+    assert_eq!(answer.person, "bob");
+    let long = with(&shop.admin, asked("ann", &"x".repeat(513)));
+    assert_eq!(reason(&persons.merge_persons(long).await.unwrap_err()), "query_invalid");
+}
+
+#[tokio::test]
 async fn metrics_and_sessions_are_counted() {
     let shop = shop().await;
     let term = |events: &[&str], aggregate: v1::MetricAggregate, property: &str| v1::MetricTerm {

@@ -149,10 +149,17 @@ impl DefinitionApi {
     }
 }
 
+/// A metric asks for a step of a funnel that is about to lose it.
+fn in_use(funnel: &str, metric: &CountedMetric) -> Status {
+    let what =
+        format!("{funnel} would lose a step that metric/{} is made of; change that first", metric.id());
+    with_reason(Code::FailedPrecondition, "definition_in_use", &what, None)
+}
+
 /// The records of whatever changes along with one: definitions that use it are written again, one version on.
 ///
 /// # Errors
-/// INTERNAL if the store fails.
+/// FAILED_PRECONDITION if one of them asks for what would be gone; INTERNAL if the store fails.
 fn followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
     match change {
         Control::PutSegment(segment) => rewritten(context, project, &|definition| {
@@ -167,13 +174,14 @@ fn followers(context: &Context, project: &str, change: &Control) -> Result<Vec<C
         Control::PutFunnel(funnel) => {
             let metrics = all::<CountedMetric>(context, project)?.into_iter();
             let using = metrics.filter(|one| one.funnel.as_ref().is_some_and(|own| own.id() == funnel.id()));
-            Ok(using
+            using
                 .map(|mut metric| {
                     metric.funnel = Some(funnel.clone());
+                    metric.step_is_there().map_err(|_| in_use(funnel.id(), &metric))?;
                     let version = metric.version() + 1;
-                    metric.with_version(version).put()
+                    Ok(metric.with_version(version).put())
                 })
-                .collect())
+                .collect()
         }
         _ => Ok(Vec::new()),
     }

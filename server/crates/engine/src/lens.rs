@@ -2,9 +2,11 @@
 //! the log as it grows and for stored events.
 
 mod funnel;
+mod slices;
 mod terms;
 mod values;
 
 pub use funnel::{FunnelLens, part_of};
+pub use slices::slices;
 pub use terms::{Terms, quantiles};
-pub use values::{FIRST, OTHER, Values};
+pub use values::Values;

@@ -168,7 +168,7 @@ impl Totals {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let both = self.reached.iter_mut().zip(&other.reached);
         both.for_each(|(own, more)| *own = own.saturating_add(*more));
         self.took.merge(&other.took);

@@ -4,11 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use footpath_engine::general::NO_VALUE;
-use footpath_engine::lens::{FIRST, FunnelLens, OTHER, Values};
+use footpath_engine::lens::{FunnelLens, Values, slices};
 use footpath_engine::{
     ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SessionRules,
-    SliceValue, Tallies, UnitFunnel,
+    SliceValue, Tallies, Totals, UnitFunnel,
 };
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
@@ -552,31 +551,14 @@ impl View for FunnelView {
 }
 
 impl FunnelView {
-    /// The largest values by name, and the rest added up.
     fn slices(&self) -> Vec<Slice> {
-        let values = self.lens.values();
-        let mut all: Vec<_> = self.tallied.totals.by_value().collect();
-        all.sort_by_key(|(value, totals)| (Reverse(totals.reached().first().copied()), *value));
-        let mut named: Vec<Slice> = Vec::new();
-        let mut rest: Option<Slice> = None;
-        for (value, totals) in all {
-            let own = Slice {
-                value: values.value(value),
-                reached: totals.reached().to_vec(),
-                took: totals.took().clone(),
-            };
-            let is_special = value == NO_VALUE || value < FIRST;
-            if named.len() < NAMED || (is_special && value != OTHER) {
-                named.push(own);
-            } else {
-                match &mut rest {
-                    Some(rest) => rest.add(&own),
-                    None => rest = Some(Slice { value: SliceValue::Other, ..own }),
-                }
-            }
-        }
-        named.extend(rest);
-        named
+        let slices = slices(&self.tallied.totals, self.lens.values(), NAMED);
+        let slice = |(value, totals): (SliceValue, Totals)| Slice {
+            value,
+            reached: totals.reached().to_vec(),
+            took: totals.took().clone(),
+        };
+        slices.into_iter().map(slice).collect()
     }
 }
 

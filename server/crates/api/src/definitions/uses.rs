@@ -28,6 +28,13 @@ pub trait Uses {
     fn set(&mut self, settings: &ProjectSettings);
     /// The id of the funnel whose conversion it is, and where that funnel is put.
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)>;
+    /// Checks that the funnel whose conversion it is has the step it asks for.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with how many there are.
+    fn step_is_there(&self) -> Result<(), Status> {
+        Ok(())
+    }
     /// The events and properties it names beside those of its filters, each with the path of its field.
     fn names(&self) -> Vec<(String, Name)>;
 }
@@ -114,6 +121,22 @@ impl Uses for CountedMetric {
         }
     }
 
+    fn step_is_there(&self) -> Result<(), Status> {
+        let (Measure::Conversion { step, .. }, Some(funnel)) = (&self.definition.measure, &self.funnel)
+        else {
+            return Ok(());
+        };
+        let steps = funnel.definition.steps.len();
+        if *step as usize <= steps {
+            return Ok(());
+        }
+        let what = format!(
+            "conversion.step: the funnel {:?} has {steps} steps, there is no step {step}",
+            funnel.id()
+        );
+        Err(invalid("definition_invalid", &what))
+    }
+
     fn names(&self) -> Vec<(String, Name)> {
         let of_term = |path: &str, term: &Term| {
             let mut names: Vec<_> = events(path, &term.events).collect();
@@ -194,6 +217,7 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
             invalid("definition_invalid", &what)
         };
         *place = Some(Box::new(known.ok_or_else(missing)?));
+        definition.step_is_there()?;
     }
     Ok(definition)
 }

@@ -10,11 +10,11 @@ use crate::general::NO_VALUE;
 use crate::metric::set::{MAX_VALUES, SeriesKey};
 
 /// The property is not set.
-pub const NOT_SET: u32 = 0;
+const NOT_SET: u32 = 0;
 /// More values than are kept apart.
-pub const OTHER: u32 = 1;
+const OTHER: u32 = 1;
 /// The first value's number; those below mean something else.
-pub const FIRST: u32 = 2;
+const FIRST: u32 = 2;
 
 /// Numbers values in the order in which they come. Clones share the numbers: who follows the log has those of whoever reads stored
 /// events, and who counts those of whoever reads.

@@ -42,9 +42,11 @@ impl Worker {
         }
     }
 
-    /// Makes a view on demand, or makes it anew if it counts what nobody wants any more.
+    /// Makes a view on demand, or makes it anew if it counts what nobody wants any more. One that cannot be followed as the settings
+    /// are now ends, and with it whoever watches it.
     fn have(&mut self, number: u32, key: &ViewKey) {
-        let Some(counted) = self.demands.get(&number).and_then(|demand| demand.counted(key)) else { return };
+        let counted = self.demands.get(&number).and_then(|demand| demand.counted(key));
+        let Some(counted) = counted else { return self.remove(number, key) };
         let filling = self.filling.get(&(number, key.clone())).map(|filling| filling.job.counted.clone());
         let there = filling.or_else(|| self.view(number, key).map(|view| view.counted()));
         if there.as_ref() != Some(&counted) && self.projects.contains_key(&number) {
