@@ -271,7 +271,7 @@ async fn what_cannot_be_computed_is_refused_when_it_is_defined() {
     let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(checkout()) };
     definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
     let conversion = |step: u32| {
-        let of = v1::MetricConversion { funnel_id: "checkout".into(), step };
+        let of = v1::FunnelConversion { funnel_id: "checkout".into(), step };
         let measure = Some(v1::metric::Measure::Conversion(of));
         let metric = v1::Metric { id: "converted".into(), measure, ..v1::Metric::default() };
         v1::CreateMetricRequest { project: PROJECT.into(), metric: Some(metric) }
