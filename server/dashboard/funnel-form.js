@@ -15,9 +15,7 @@ const ORDER = [
   ['FUNNEL_ORDER_ORDERED', 'in this order'], ['FUNNEL_ORDER_STRICT', 'in this order, nothing in between'], ['FUNNEL_ORDER_ANY', 'in any order'],
   ['FUNNEL_ORDER_ANY_AFTER_FIRST', 'the first first, then any order'],
 ];
-const COUNTING = [['FUNNEL_COUNTING_PERSONS', 'persons'], ['FUNNEL_COUNTING_CONVERSIONS', 'every attempt'], ['FUNNEL_COUNTING_GROUPS', 'groups of a type']];
-/** Of stored events only, until they are followed live. */
-const SESSIONS = ['FUNNEL_COUNTING_SESSIONS', 'sessions'];
+const COUNTING = [['FUNNEL_COUNTING_PERSONS', 'persons'], ['FUNNEL_COUNTING_CONVERSIONS', 'every attempt'], ['FUNNEL_COUNTING_SESSIONS', 'sessions'], ['FUNNEL_COUNTING_GROUPS', 'groups of a type']];
 const ATTRIBUTION = [
   ['BREAKDOWN_ATTRIBUTION_FIRST_TOUCH', 'at the first step'], ['BREAKDOWN_ATTRIBUTION_LAST_TOUCH', 'at the last step reached'],
   ['BREAKDOWN_ATTRIBUTION_ALL_STEPS', 'the same at all steps'], ['BREAKDOWN_ATTRIBUTION_STEP', 'at step'],
@@ -31,7 +29,7 @@ export class FunnelForm {
     this.window = duration('Window', funnel.window, 'window');
     this.range = range('Entries of', funnel.range, 'range');
     this.order = select(ORDER, funnel.order);
-    this.counting = select(funnel.counting === SESSIONS[0] ? [...COUNTING, SESSIONS] : COUNTING, funnel.counting);
+    this.counting = select(COUNTING, funnel.counting);
     this.groupType = textInput(funnel.groupType, { placeholder: 'type of the group', ariaLabel: 'Type of the group' });
     this.breakdown = new PropertyField({ catalog, known: funnel.breakdown?.property, events, label: 'Broken down by', changed: () => this.#draw() });
     this.attribution = select(ATTRIBUTION, funnel.breakdown?.attribution, { ariaLabel: 'Which value counts' });

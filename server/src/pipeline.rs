@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use footpath_api::catalog::Catalogs;
@@ -97,8 +96,7 @@ impl Pipeline {
         let read = read(writer.as_ref(), &hub);
         let metrics = Arc::clone(ingest.metrics());
         let backlog = Backlog::start(Arc::clone(&log), metrics, Readers { needed, read })?;
-        let reconcile = Some(config.reconcile_every).filter(|every| !every.is_zero());
-        let follow = || start_live(store, &log, &stored, &hub, clock, images, reconcile);
+        let follow = || start_live(store, &log, &stored, &hub, clock, images, config);
         let live = (!config.ingest_only).then(follow).transpose()?;
         Ok(Self {
             log,
@@ -177,7 +175,7 @@ fn start_live(
     hub: &Arc<Hub>,
     clock: &Arc<dyn Clock>,
     images: ImageOptions,
-    reconcile: Option<Duration>,
+    config: &Config,
 ) -> anyhow::Result<Live> {
     let (projects, decisions) = (Arc::clone(store), Arc::clone(store));
     let name = move |number| {
@@ -197,7 +195,8 @@ fn start_live(
             Ok(rows.iter().filter_map(ledger_entry).collect())
         }),
         images: Some(images),
-        reconcile,
+        reconcile: Some(config.reconcile_every).filter(|every| !every.is_zero()),
+        most_units: config.live_units,
     })?)
 }
 

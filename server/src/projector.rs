@@ -234,7 +234,7 @@ mod tests {
     use bytes::Bytes;
     use footpath_api::rows::{definition, definition_row};
     use footpath_log::{Entry, MemoryLog};
-    use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
+    use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings, SessionLimits};
     use footpath_model::definition::{
         AllOf, Filter, FunnelDefinition, Measure, MetricDefinition, SegmentDefinition, SessionAggregate, Step,
     };
@@ -258,7 +258,7 @@ mod tests {
         let steps = vec![step("a"), step("b")];
         let definition =
             FunnelDefinition { id: id.into(), version, steps, window_us: 1, ..Default::default() };
-        CountedFunnel { definition, range: Range::Today, zone: "UTC".into(), internal: None }
+        CountedFunnel::new(definition, Range::Today, "UTC".into())
     }
 
     fn put(version: u64) -> Control {
@@ -359,7 +359,8 @@ mod tests {
     #[test]
     fn settings_are_as_the_last_record_says() {
         let (log, store, projection) = fresh();
-        let settings = |session_gap_us| ProjectSettings { session_gap_us, ..ProjectSettings::default() };
+        let limits = |gap_us| SessionLimits { gap_us, ..SessionLimits::default() };
+        let settings = |gap_us| ProjectSettings { sessions: limits(gap_us), ..ProjectSettings::default() };
         append(&log, &Control::PutSettings(Box::new(settings(1))));
         let last = append(&log, &Control::PutSettings(Box::new(settings(2))));
         let _running = Projector::start(log, store.clone(), projection, Arc::default()).unwrap();

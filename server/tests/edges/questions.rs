@@ -210,13 +210,7 @@ async fn conditions_reach_persons_and_groups() {
     assert_eq!(shop.funnel(filtered(not_pro)).await.reached, [2, 1, 0]);
     let big = condition(v1::PropertyScope::Group, "company", "size", "big");
     assert_eq!(shop.funnel(filtered(big)).await.reached, [1, 1, 1]);
-    // One that counts sessions cannot be followed live yet, and says so.
-    let by_session = v1::Funnel { counting: v1::FunnelCounting::Sessions.into(), ..checkout() };
-    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(by_session) };
     let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
-    let status = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap_err();
-    assert_eq!(reason(&status), "definition_unsupported");
-
     let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(filtered(pro())) };
     definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
     shop.shows(&[1, 1, 1]).await;
@@ -229,6 +223,85 @@ async fn conditions_reach_persons_and_groups() {
     ingest.ingest(with(&shop.server.key, sent)).await.unwrap();
     shop.shows(&[2, 2, 1]).await;
     assert_eq!(shop.funnel(filtered(pro())).await.reached, [2, 2, 1]);
+}
+
+#[tokio::test]
+async fn sessions_are_followed_by_the_projects_rules() {
+    let shop = shop().await;
+    let by_session = || v1::Funnel { counting: v1::FunnelCounting::Sessions.into(), ..checkout() };
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(by_session()) };
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    shop.shows(&[3, 2, 1]).await;
+    // A late event that matches nothing bridges what were two sessions of Dora.
+    let mut ingest = IngestServiceClient::new(shop.channel.clone());
+    for (visit, reached) in [
+        (vec![event("dora", "view", 0), event("dora", "cart", 50)], [4, 2, 1]),
+        (vec![event("dora", "ping", 25)], [4, 3, 1]),
+    ] {
+        let sent = v1::IngestRequest { historical: true, ..batch(visit) };
+        ingest.ingest(with(&shop.server.key, sent)).await.unwrap();
+        shop.shows(&reached).await;
+        assert_eq!(shop.funnel(by_session()).await.reached, reached);
+    }
+    // With shorter pauses nobody gets further than one step in a session.
+    let session_gap = Some(Duration { seconds: 300, nanos: 0 });
+    let project = v1::Project { id: PROJECT.into(), session_gap, ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["session_gap".into()] };
+    let asked = v1::UpdateProjectRequest { project: Some(project), update_mask: Some(mask) };
+    AdminServiceClient::new(shop.channel.clone()).update_project(with(&shop.admin, asked)).await.unwrap();
+    shop.shows(&[4, 0, 0]).await;
+    assert_eq!(shop.funnel(by_session()).await.reached, [4, 0, 0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_computed_is_refused_when_it_is_defined() {
+    let shop = shop().await;
+    let mut definitions = DefinitionServiceClient::new(shop.channel.clone());
+    let modes = v1::WindowFunnelModes { allow_reentry: true, ..v1::WindowFunnelModes::default() };
+    let alone =
+        v1::Funnel { preset: v1::FunnelPreset::Clickhouse.into(), window_funnel: Some(modes), ..checkout() };
+    let by_newer = v1::Funnel { order: 99, ..checkout() };
+    for (funnel, field) in [(alone, "window_funnel.allow_reentry"), (by_newer, "order")] {
+        let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(funnel) };
+        let status = definitions.create_funnel(with(&shop.admin, asked)).await.unwrap_err();
+        assert_eq!(reason(&status), "definition_invalid");
+        assert!(status.message().contains(field), "{status}");
+    }
+    let asked = v1::CreateFunnelRequest { project: PROJECT.into(), funnel: Some(checkout()) };
+    definitions.create_funnel(with(&shop.admin, asked)).await.unwrap();
+    let conversion = |step: u32| {
+        let of = v1::FunnelConversion { funnel_id: "checkout".into(), step };
+        let measure = Some(v1::metric::Measure::Conversion(of));
+        let metric = v1::Metric { id: "converted".into(), measure, ..v1::Metric::default() };
+        v1::CreateMetricRequest { project: PROJECT.into(), metric: Some(metric) }
+    };
+    let status = definitions.create_metric(with(&shop.admin, conversion(4))).await.unwrap_err();
+    assert_eq!(reason(&status), "definition_invalid");
+    definitions.create_metric(with(&shop.admin, conversion(3))).await.unwrap();
+    let shorter = v1::Funnel { steps: vec![step("view"), step("cart")], ..checkout() };
+    let asked = v1::UpdateFunnelRequest { project: PROJECT.into(), funnel: Some(shorter), update_mask: None };
+    let status = definitions.update_funnel(with(&shop.admin, asked)).await.unwrap_err();
+    assert_eq!(reason(&status), "definition_in_use");
+}
+
+#[tokio::test]
+async fn a_merge_names_the_person_and_takes_ids_as_events_do() {
+    let shop = shop().await;
+    let mut persons = PersonServiceClient::new(shop.channel.clone());
+    let asked = |from: &str, into: &str| v1::MergePersonsRequest {
+        project: PROJECT.into(),
+        from: from.into(),
+        into: into.into(),
+    };
+    let merged = |from: &'static str, into: &'static str| with(&shop.admin, asked(from, into));
+    let answer = persons.merge_persons(merged("cleo", "bob")).await.unwrap().into_inner();
+    assert_eq!(answer.person, "bob");
+    // Into an id of Bob's: the person is still Bob.
+    let answer = persons.merge_persons(merged("ann", "cleo")).await.unwrap().into_inner();
+    assert_eq!(answer.person, "bob");
+    let long = with(&shop.admin, asked("ann", &"x".repeat(513)));
+    assert_eq!(reason(&persons.merge_persons(long).await.unwrap_err()), "query_invalid");
 }
 
 #[tokio::test]

@@ -74,11 +74,7 @@ impl AdminApi {
 
     /// Writes settings, and the definitions that they make others of.
     async fn settle(&self, row: &ProjectRow, settings: ProjectSettings) -> Result<(), Status> {
-        let known = settings::of(&self.context, &row.id)?;
-        let mut changes = Vec::new();
-        if known.internal != settings.internal {
-            changes = definitions::with_internal(&self.context, &row.id, settings.internal.as_ref())?;
-        }
+        let mut changes = definitions::resettled(&self.context, &row.id, &settings)?;
         changes.insert(0, Control::PutSettings(Box::new(settings)));
         self.context.record(row, &definitions::together(changes)).await
     }

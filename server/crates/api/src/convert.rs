@@ -27,6 +27,16 @@ fn wrong(field: &str, problem: &str) -> Status {
 }
 
 /// What is wrong with a definition, its fields named as in the API.
+/// A value of an enumeration. One that is not known is refused: a newer client means something else by it than the default.
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field.
+pub fn known<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, Status> {
+    let older =
+        || wrong(field, &format!("{number} is not known here; the client may be newer than this server"));
+    E::try_from(number).map_err(|_| older())
+}
+
 fn checked(valid: Result<(), InvalidDefinition>, named: impl Fn(&str) -> String) -> Result<(), Status> {
     valid.map_err(|InvalidDefinition(errors)| {
         let name = |error: FieldError| FieldError { field: named(&error.field), ..error };

@@ -1,9 +1,10 @@
 //! DefinitionService: a change is a control record in the log; the projection makes it a row.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use footpath_live::Followed;
-use footpath_model::control::{Control, CountedFunnel, CountedMetric};
+use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
@@ -19,7 +20,7 @@ mod warnings;
 
 pub use kinds::Kind;
 use kinds::read_row;
-use uses::{all, resolve, uses_segment};
+use uses::{Uses, all, resolve, uses_segment};
 
 /// The service.
 #[derive(Clone)]
@@ -47,7 +48,6 @@ impl DefinitionApi {
         let asked = K::read(&message, 1, &project.time_zone)?;
         let _turn = self.context.turn.lock().await;
         let wanted = resolve(&self.context, &project.id, asked)?;
-        wanted.can_be_followed()?;
         if let Some(known) = find::<K>(&self.context, &project.id, wanted.id())? {
             if known.clone().with_version(1) == wanted {
                 return self.shown(project, &known);
@@ -74,7 +74,6 @@ impl DefinitionApi {
         let merged = merge::<K>(known.message(), message, mask)?;
         let asked = K::read(&merged, known.version() + 1, &project.time_zone)?;
         let wanted = resolve(&self.context, &project.id, asked)?;
-        wanted.can_be_followed()?;
         let mut changes = vec![wanted.clone().put()];
         changes.extend(followers(&self.context, &project.id, &changes[0])?);
         self.context.record(project, &together(changes)).await?;
@@ -150,91 +149,86 @@ impl DefinitionApi {
     }
 }
 
+/// A metric asks for a step of a funnel that is about to lose it.
+fn in_use(funnel: &str, metric: &CountedMetric) -> Status {
+    let what =
+        format!("{funnel} would lose a step that metric/{} is made of; change that first", metric.id());
+    with_reason(Code::FailedPrecondition, "definition_in_use", &what, None)
+}
+
 /// The records of whatever changes along with one: definitions that use it are written again, one version on.
 ///
 /// # Errors
-/// INTERNAL if the store fails.
+/// FAILED_PRECONDITION if one of them asks for what would be gone; INTERNAL if the store fails.
 fn followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
     match change {
-        Control::PutSegment(segment) => rewritten(context, project, &|filter| {
-            filter.each_segment(&mut |one| {
-                if one.segment == segment.id {
-                    one.means = Some(Box::new(segment.filter.clone()));
-                }
+        Control::PutSegment(segment) => rewritten(context, project, &|definition| {
+            definition.filters(&mut |filter| {
+                filter.each_segment(&mut |one| {
+                    if one.segment == segment.id {
+                        one.means = Some(Box::new(segment.filter.clone()));
+                    }
+                });
             });
         }),
         Control::PutFunnel(funnel) => {
             let metrics = all::<CountedMetric>(context, project)?.into_iter();
             let using = metrics.filter(|one| one.funnel.as_ref().is_some_and(|own| own.id() == funnel.id()));
-            Ok(using
+            using
                 .map(|mut metric| {
                     metric.funnel = Some(funnel.clone());
+                    metric.step_is_there().map_err(|_| in_use(funnel.id(), &metric))?;
                     let version = metric.version() + 1;
-                    metric.with_version(version).put()
+                    Ok(metric.with_version(version).put())
                 })
-                .collect())
+                .collect()
         }
         _ => Ok(Vec::new()),
     }
 }
 
-/// The records of all definitions that `change` makes others of.
+/// The records of all definitions that the project's settings make others of.
+///
+/// # Errors
+/// INTERNAL if the store fails.
+pub fn resettled(
+    context: &Context,
+    project: &str,
+    settings: &ProjectSettings,
+) -> Result<Vec<Control>, Status> {
+    rewritten(context, project, &|definition| definition.set(settings))
+}
+
+/// The records of all definitions that `change` makes others of, one version on.
 ///
 /// # Errors
 /// INTERNAL if the store fails.
 fn rewritten(
     context: &Context,
     project: &str,
-    change: &dyn Fn(&mut footpath_model::definition::Filter),
+    change: &dyn Fn(&mut dyn Uses),
 ) -> Result<Vec<Control>, Status> {
-    fn again<K: Kind>(known: K, change: &mut dyn FnMut(&mut K)) -> Option<K> {
+    fn again<K: Kind>(known: K, change: &dyn Fn(&mut K)) -> Option<K> {
         let mut changed = known.clone();
         change(&mut changed);
         let version = known.version() + 1;
         (changed != known).then(|| changed.with_version(version))
     }
     let mut changes = Vec::new();
-    let mut funnels = std::collections::HashMap::new();
+    let mut funnels = HashMap::new();
     for known in all::<CountedFunnel>(context, project)? {
-        if let Some(changed) = again(known, &mut |funnel| uses::Uses::filters(funnel, &mut |f| change(f))) {
+        if let Some(changed) = again(known, &|funnel| change(funnel)) {
             funnels.insert(changed.id().to_owned(), changed.clone());
             changes.push(changed.put());
         }
     }
     for known in all::<CountedMetric>(context, project)? {
-        let changed = again(known, &mut |metric| {
-            uses::Uses::filters(metric, &mut |f| change(f));
+        let changed = again(known, &|metric| {
+            change(metric);
             let newer = metric.funnel.as_ref().and_then(|own| funnels.get(own.id()));
             metric.funnel = newer.cloned().map(Box::new).or(metric.funnel.take());
         });
         changes.extend(changed.map(Kind::put));
-    }
-    Ok(changes)
-}
-
-/// The records of all definitions after the project's filter for internal traffic became another.
-///
-/// # Errors
-/// INTERNAL if the store fails.
-pub fn with_internal(
-    context: &Context,
-    project: &str,
-    internal: Option<&footpath_model::definition::Filter>,
-) -> Result<Vec<Control>, Status> {
-    let mut changes = Vec::new();
-    for mut known in all::<CountedFunnel>(context, project)? {
-        known.internal = internal.cloned();
-        let version = known.version() + 1;
-        changes.push(known.with_version(version).put());
-    }
-    for mut known in all::<CountedMetric>(context, project)? {
-        known.internal = internal.cloned();
-        if let Some(funnel) = &mut known.funnel {
-            funnel.internal = internal.cloned();
-            funnel.definition.version += 1;
-        }
-        let version = known.version() + 1;
-        changes.push(known.with_version(version).put());
     }
     Ok(changes)
 }

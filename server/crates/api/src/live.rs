@@ -219,7 +219,7 @@ fn checked_target(
         }
         Target::Metric(asked) => {
             let usual = Range::Last { n: 60, unit: RollingUnit::Minutes };
-            let unit = crate::query::unit(asked.unit());
+            let unit = crate::query::unit(asked.unit)?;
             let top = crate::query::top(asked.top)?;
             let shape = shape(context, project, asked.range.as_ref(), usual, (unit, top))?;
             let (metric, interval_ms) = (asked.metric_id, asked.interval_ms);

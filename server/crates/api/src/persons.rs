@@ -7,7 +7,7 @@ use footpath_engine::props::PropertyValue;
 use footpath_engine::{IdentityGraph, LinkRequest, Outcome, Refusal};
 use footpath_model::control::Control;
 use footpath_proto::v1;
-use footpath_query::{GroupQuery, PersonQuery};
+use footpath_query::{GroupQuery, PersonQuery, Source};
 use footpath_store::ProjectRow;
 use tonic::{Code, Request, Response, Status};
 
@@ -15,7 +15,7 @@ use crate::access::{Caller, Role};
 use crate::context::Context;
 use crate::convert::{json_struct, timestamp};
 use crate::query::{QueryApi, blocking, person_unknown};
-use crate::status::{query, with_reason};
+use crate::status::{invalid, query, with_reason};
 
 /// The service.
 #[derive(Clone)]
@@ -38,6 +38,16 @@ impl PersonApi {
         blocking(read).await?.map_err(|error| query(error.into()))
     }
 
+    /// The id of the person that an id is of; the id itself while nobody has sent an event under it.
+    async fn name(&self, project: &ProjectRow, id: String) -> Result<String, Status> {
+        let asked = self.queries.asked(project)?;
+        let own = id.clone();
+        let query = move |source: &Source<'_>| {
+            footpath_query::person(source, &PersonQuery { id: &id, identity_epoch: None })
+        };
+        Ok(asked.answer(query).await?.map_or(own, |person| person.id))
+    }
+
     /// Writes a decision about who is who, if it changes anything; how many ids it moves.
     async fn decide(&self, project: &ProjectRow, caller: &Caller, change: &Control) -> Result<u64, Status> {
         let _turn = self.context.turn.lock().await;
@@ -58,6 +68,15 @@ impl PersonApi {
 
 fn refused(refusal: Refusal) -> Status {
     with_reason(Code::FailedPrecondition, "identity_refused", &refusal.to_string(), None)
+}
+
+/// Checks that ids are as short as those of events have to be.
+fn check_ids(context: &Context, ids: &[&String]) -> Result<(), Status> {
+    let most = usize::from(context.ingest.limits().id_bytes);
+    if ids.iter().all(|id| id.len() <= most) {
+        return Ok(());
+    }
+    Err(invalid("query_invalid", &format!("an id has at most {most} bytes, as in events")))
 }
 
 fn who(caller: &Caller) -> String {
@@ -123,9 +142,11 @@ impl v1::person_service_server::PersonService for PersonApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let caller = self.context.caller(&request);
         let v1::MergePersonsRequest { from, into, .. } = request.into_inner();
+        check_ids(&self.context, &[&from, &into])?;
         let change = Control::MergePersons { from, into: into.clone(), by: who(&caller) };
         let moved = self.decide(&project, &caller, &change).await?;
-        Ok(Response::new(v1::MergePersonsResponse { person: into, moved }))
+        let person = self.name(&project, into).await?;
+        Ok(Response::new(v1::MergePersonsResponse { person, moved }))
     }
 
     async fn unmerge_person(
@@ -134,7 +155,9 @@ impl v1::person_service_server::PersonService for PersonApi {
     ) -> Result<Response<v1::UnmergePersonResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let caller = self.context.caller(&request);
-        let change = Control::UnmergePerson { id: request.into_inner().id, by: who(&caller) };
+        let id = request.into_inner().id;
+        check_ids(&self.context, &[&id])?;
+        let change = Control::UnmergePerson { id, by: who(&caller) };
         let moved = self.decide(&project, &caller, &change).await?;
         Ok(Response::new(v1::UnmergePersonResponse { moved }))
     }

@@ -49,14 +49,13 @@ impl QueryApi {
     /// If the store fails.
     pub(crate) fn asked(&self, project: &ProjectRow) -> Result<Asked, Status> {
         let settings = crate::settings::of(&self.context, &project.id)?;
-        let sessions = SessionRules::new(settings.session_gap_us, settings.session_max_us);
         Ok(Asked {
             // What is pinned first is in the ledger that is read then.
             pinned: self.context.stored.pin(),
             ledger: self.context.ledger(project.number)?,
             number: project.number,
             id: project.id.clone(),
-            sessions: sessions.unwrap_or_default(),
+            sessions: SessionRules::try_from(settings.sessions).unwrap_or_default(),
             now_us: self.context.clock.now_us(),
         })
     }

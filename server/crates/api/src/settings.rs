@@ -1,6 +1,6 @@
 //! What a project has decided for all of its numbers.
 
-use footpath_model::control::ProjectSettings;
+use footpath_model::control::{ProjectSettings, SessionLimits};
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use prost_types::Duration;
@@ -35,8 +35,8 @@ pub fn project_message(row: &ProjectRow, settings: &ProjectSettings) -> v1::Proj
         title: row.title.clone(),
         time_zone: row.time_zone.clone(),
         created_at: Some(convert::timestamp(row.created_at_us)),
-        session_gap: Some(duration(settings.session_gap_us)),
-        session_limit: Some(duration(settings.session_max_us)),
+        session_gap: Some(duration(settings.sessions.gap_us)),
+        session_limit: Some(duration(settings.sessions.max_us)),
         internal_traffic: settings.internal.as_ref().map(convert::filter_message),
     }
 }
@@ -46,16 +46,16 @@ pub fn project_message(row: &ProjectRow, settings: &ProjectSettings) -> v1::Proj
 /// # Errors
 /// INVALID_ARGUMENT that names the field.
 pub fn read(project: &v1::Project) -> Result<ProjectSettings, Status> {
-    let usual = ProjectSettings::default();
+    let usual = SessionLimits::default();
     let or = |given: &Option<Duration>, usual: i64| given.as_ref().map_or(usual, duration_us);
-    let session_gap_us = or(&project.session_gap, usual.session_gap_us);
-    let session_max_us = or(&project.session_limit, usual.session_max_us);
-    if !GAPS_US.contains(&session_gap_us) {
+    let gap_us = or(&project.session_gap, usual.gap_us);
+    let max_us = or(&project.session_limit, usual.max_us);
+    if !GAPS_US.contains(&gap_us) {
         return Err(invalid("settings_invalid", "project.session_gap: from 1 min to 12 h"));
     }
-    if !(session_gap_us..=MAX_LIMIT_US).contains(&session_max_us) {
+    if !(gap_us..=MAX_LIMIT_US).contains(&max_us) {
         return Err(invalid("settings_invalid", "project.session_limit: from the session gap to 7 d"));
     }
     let internal = project.internal_traffic.as_ref().map(convert::internal).transpose()?;
-    Ok(ProjectSettings { session_gap_us, session_max_us, internal })
+    Ok(ProjectSettings { sessions: SessionLimits { gap_us, max_us }, internal })
 }

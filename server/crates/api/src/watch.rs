@@ -88,6 +88,11 @@ impl StateWatch<'_> {
         let _ = tokio::time::timeout(PATIENCE, caught_up).await; // Behind, it shows how far it is.
         let mut again = false;
         loop {
+            if again {
+                // Why the numbers went away is in the store a moment later.
+                let last = self.context.log.durable_end().saturating_sub(1);
+                let _ = self.context.projection.reached(last).await;
+            }
             let mut cell = match told.open(self, again) {
                 Ok(cell) => cell,
                 Err((reason, message)) => return self.state.end(self.id, reason, message).await,

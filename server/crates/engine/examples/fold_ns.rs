@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use footpath_engine::general::{FunnelEvent, GeneralRules, Options, fold_general};
-use footpath_engine::{Change, Folder, PersonFunnel, Rules, SlimEvent};
+use footpath_engine::{Change, PersonFunnel, Rules, SlimEvent, fold_person};
 
 const EVENTS: usize = 10_000_000;
 
@@ -79,12 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{} bytes a person inline", size_of::<PersonFunnel>());
     let sorted = events(0);
     ns_per_event("batch, 20 events a person", EVENTS, || {
-        let fold = |events: &[SlimEvent]| {
-            let mut folder = Folder::new(&rules);
-            events.iter().for_each(|event| folder.push(*event));
-            folder.finish().depth(0) as u64
-        };
-        sorted.chunks(20).map(fold).sum()
+        sorted.chunks(20).map(|events| fold_person(&rules, events).depth(0) as u64).sum()
     });
     general(&sorted)?;
     drop(sorted);

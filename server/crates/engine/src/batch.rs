@@ -1,111 +1,132 @@
 //! Folding stored events: queries, back-fills and refolds.
+//!
+//! A fold sees events as whoever reads them has them, sorted by time: when each was and what it matches. Ids only tell a second
+//! copy from another event of the same time, so nobody is asked for them where an event is alone in its time, as nearly all are.
+
+use std::convert::Infallible;
 
 use crate::funnel::{FunnelState, MAX_STEPS, NO_ENTRY, Rules, SlimEvent, clamp_time};
 use crate::packed::tag;
 use crate::ties::{FREE, Masks, give_event};
 
-/// Puts events of one timestamp together.
-#[derive(Debug, Clone)]
-struct Groups {
-    rules: Rules,
-    time_us: i64,
-    group: Masks,
-    /// Tags of the group's kept events, to know a second copy.
-    tags: [u64; MAX_STEPS],
+/// Events of one person, sorted by time. Equal times may come in any order; a second copy of an event changes nothing.
+pub struct Sorted<'e, E, S, I> {
+    /// The events.
+    pub events: &'e [E],
+    /// When one was, microseconds since 1970, and the steps it matches as in [`SlimEvent::mask`].
+    pub slim: S,
+    /// Its id.
+    pub id: I,
 }
 
-impl Groups {
-    fn new(rules: &Rules) -> Self {
-        Self { rules: *rules, time_us: 0, group: Masks::default(), tags: [0; MAX_STEPS] }
-    }
-
-    /// Takes the next event; a group that is complete by it goes to `close`.
+impl<E, S, I, X> Sorted<'_, E, S, I>
+where
+    S: Fn(&E) -> (i64, u32),
+    I: FnMut(&E) -> Result<u128, X>,
+{
+    /// Folds them.
+    ///
+    /// # Errors
+    /// If an id is needed and cannot be told.
     #[inline]
-    fn push(&mut self, event: SlimEvent, close: &mut impl FnMut(&Rules, i64, &Masks)) {
-        let time_us = clamp_time(event.time_us);
-        let mask = self.rules.usable_steps(time_us, event.mask);
-        if mask == 0 {
-            return;
-        }
-        debug_assert!(time_us >= self.time_us, "events of a person are folded in the order of time");
-        if time_us != self.time_us {
-            self.finish(close);
-            self.time_us = time_us;
-        }
-        let tag = tag(&event);
-        let kept = self.group.as_slice().len();
-        if !self.tags[..kept].contains(&tag) && self.group.offer(mask) {
-            self.tags[kept] = tag;
-        }
+    pub fn fold(&mut self, rules: &Rules) -> Result<FunnelState, X> {
+        let mut state = FunnelState::new(rules);
+        let mut levels = state.levels();
+        self.moments(rules, |time_us, masks| levels.advance_group(rules, time_us, masks))?;
+        Ok(state)
+    }
+
+    /// When a chain that entered at `entry_us` first reached each of its first `depth` steps; [`NO_ENTRY`] for the other steps. A second
+    /// pass for those whose fold says how deep the latest entry came: the same moments as [`crate::Attempt::reached_us`] of the
+    /// general kernel.
+    ///
+    /// Greedy is right: a chain that reached a step earlier can go on with whatever a later one can.
+    ///
+    /// # Errors
+    /// As [`Sorted::fold`].
+    pub fn reached_us(&mut self, rules: &Rules, entry_us: i64, depth: usize) -> Result<[i64; MAX_STEPS], X> {
+        let (mut times, mut reached) = ([NO_ENTRY; MAX_STEPS], 0);
+        let before = self.events.partition_point(|event| self.time_us(event) < entry_us);
+        self.events = &self.events[before..];
+        self.moments(rules, |time_us, masks| {
+            let mut step_of_event = [FREE; MAX_STEPS];
+            while reached < depth && give_event(masks, reached, &mut step_of_event, &mut 0) {
+                times[reached] = time_us;
+                reached += 1;
+            }
+        })?;
+        Ok(times)
     }
 
     #[inline]
-    fn finish(&mut self, close: &mut impl FnMut(&Rules, i64, &Masks)) {
-        if !self.group.as_slice().is_empty() {
-            close(&self.rules, self.time_us, &self.group);
-            self.group.clear();
-        }
-    }
-}
-
-/// Folds one person's events as they are read, in the order of time.
-#[derive(Debug, Clone)]
-pub struct Folder {
-    groups: Groups,
-    state: FunnelState,
-}
-
-impl Folder {
-    /// Before the first event.
-    pub fn new(rules: &Rules) -> Self {
-        Self { groups: Groups::new(rules), state: FunnelState::new(rules) }
+    fn time_us(&self, event: &E) -> i64 {
+        clamp_time((self.slim)(event).0)
     }
 
-    /// Takes the next event. Times must not decrease (equal times may come in any order); a second copy of an
-    /// event changes nothing.
+    /// The steps it can still serve as.
     #[inline]
-    pub fn push(&mut self, event: SlimEvent) {
-        let Self { groups, state } = self;
-        groups.push(event, &mut |rules, time_us, group| state.levels().advance_group(rules, time_us, group));
+    fn mask(&self, rules: &Rules, event: &E) -> u32 {
+        let (time_us, mask) = (self.slim)(event);
+        rules.usable_steps(clamp_time(time_us), mask)
     }
 
-    /// The state after the last event.
-    pub fn finish(mut self) -> FunnelState {
-        let Self { groups, state } = &mut self;
-        groups.finish(&mut |rules, time_us, group| state.levels().advance_group(rules, time_us, group));
-        self.state
+    /// Calls `close` for each time at which something happened, with what its events match: as many as matter.
+    #[inline]
+    fn moments(&mut self, rules: &Rules, mut close: impl FnMut(i64, &[u32])) -> Result<(), X> {
+        let mut rest = self.events;
+        while let Some((first, behind)) = rest.split_first() {
+            let time_us = self.time_us(first);
+            let tied = behind.iter().take_while(|event| self.time_us(event) == time_us).count();
+            if tied > 0 {
+                close(time_us, self.kept(rules, &rest[..=tied])?.as_slice());
+            } else {
+                close(time_us, &[self.mask(rules, first)]);
+            }
+            rest = &behind[tied..];
+            debug_assert!(rest.first().is_none_or(|next| self.time_us(next) > time_us), "sorted by time");
+        }
+        Ok(())
+    }
+
+    /// What those of one time match.
+    #[cold]
+    fn kept(&mut self, rules: &Rules, tied: &[E]) -> Result<Masks, X> {
+        let mut kept = Masks::default();
+        let mut tags = [0; MAX_STEPS];
+        for event in tied {
+            let mask = self.mask(rules, event);
+            let tag = tag((self.id)(event)?);
+            let count = kept.as_slice().len();
+            if !tags[..count].contains(&tag) && kept.offer(mask) {
+                tags[count] = tag;
+            }
+        }
+        Ok(kept)
     }
 }
 
 /// Folds one person's events, sorted by time.
-pub fn fold_person(rules: &Rules, sorted: impl IntoIterator<Item = SlimEvent>) -> FunnelState {
-    let mut folder = Folder::new(rules);
-    sorted.into_iter().for_each(|event| folder.push(event));
-    folder.finish()
+pub fn fold_person(rules: &Rules, sorted: &[SlimEvent]) -> FunnelState {
+    let Ok(state) = slim_events(sorted).fold(rules);
+    state
 }
 
-/// When a chain that entered at `entry_us` first reached each of its first `depth` steps, out of one person's events, sorted by
-/// time; [`NO_ENTRY`] for the other steps. A second pass for those whose fold says how deep the latest entry came: the same
-/// moments as [`crate::Attempt::reached_us`] of the general kernel.
-///
-/// Greedy is right: a chain that reached a step earlier can go on with whatever a later one can.
-pub fn reached_us(
+/// Events that have all with them.
+type SlimEvents<'e> =
+    Sorted<'e, SlimEvent, fn(&SlimEvent) -> (i64, u32), fn(&SlimEvent) -> Result<u128, Infallible>>;
+
+#[inline]
+fn slim_events(events: &[SlimEvent]) -> SlimEvents<'_> {
+    Sorted { events, slim: |event| (event.time_us, event.mask), id: |event| Ok(event.id) }
+}
+
+#[cfg(test)]
+pub(crate) fn reached_us(
     rules: &Rules,
-    sorted: impl IntoIterator<Item = SlimEvent>,
+    sorted: &[SlimEvent],
     entry_us: i64,
     depth: usize,
 ) -> [i64; MAX_STEPS] {
-    let (mut times, mut reached) = ([NO_ENTRY; MAX_STEPS], 0);
-    let mut groups = Groups::new(rules);
-    let mut advance = |_: &Rules, time_us: i64, group: &Masks| {
-        let mut step_of_event = [FREE; MAX_STEPS];
-        let starts = time_us >= entry_us;
-        while starts && reached < depth && give_event(group.as_slice(), reached, &mut step_of_event, &mut 0) {
-            times[reached] = time_us;
-            reached += 1;
-        }
-    };
-    sorted.into_iter().for_each(|event| groups.push(event, &mut advance));
-    groups.finish(&mut advance);
+    let Ok(times) = slim_events(sorted).reached_us(rules, entry_us, depth);
     times
 }

@@ -8,7 +8,7 @@
 
 use footpath_model::definition::FunnelDefinition;
 
-use crate::ties::{Masks, shallowest_starts};
+use crate::ties::shallowest_starts;
 
 /// Most steps a funnel may have; the same bound as in `footpath_model::definition`.
 pub const MAX_STEPS: usize = 20;
@@ -150,8 +150,9 @@ impl Levels<'_> {
         self.note(finished, time_us);
     }
 
-    /// Advances by all events of one timestamp.
-    pub(crate) fn advance_group(&mut self, rules: &Rules, time_us: i64, group: &Masks) {
+    /// Advances by all events of one timestamp: what each of those matches that a group keeps.
+    #[inline]
+    pub(crate) fn advance_group(&mut self, rules: &Rules, time_us: i64, group: &[u32]) {
         let finished = self.entries.last().copied();
         advance_group(self.entries, rules, time_us, group);
         self.note(finished, time_us);
@@ -184,8 +185,9 @@ fn advance_one(entries: &mut [i64], rules: &Rules, time_us: i64, mask: u32) {
 /// Within the group every order counts, but a chain still uses each event once. To reach step `b` it is best
 /// to come from the shallowest depth `a` for which steps `a+1..=b` find distinct events in the group: `E` never
 /// increases with depth, so a shallower start never has an older entry.
-fn advance_group(entries: &mut [i64], rules: &Rules, time_us: i64, group: &Masks) {
-    if let [only] = group.as_slice() {
+#[inline]
+fn advance_group(entries: &mut [i64], rules: &Rules, time_us: i64, group: &[u32]) {
+    if let [only] = group {
         return advance_one(entries, rules, time_us, *only);
     }
     let oldest_entry = time_us - rules.window_us;

@@ -9,8 +9,9 @@
 //! - both advance the same vector by the same two functions in [`funnel`], with equal timestamps resolved
 //!   as groups.
 //!
-//! This is the fast path, for the mode that most funnels have. [`general`] knows all others; a test keeps the two equal. [`plan`]
-//! chooses between them by a funnel's definition, and [`tally`] adds up what units count for.
+//! This is the fast path, for the mode that most funnels have. [`general`] knows all others; a test keeps the two equal.
+//! [`by_session`] folds each session on its own. [`plan`] chooses between them by a funnel's definition, and [`tally`] adds up what
+//! units count for. [`lens`] says what an event is to a definition.
 //!
 //! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
 //! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
@@ -18,12 +19,14 @@
 //! in `docs/semantics.md`.
 
 pub mod batch;
+pub mod by_session;
 pub mod catalog;
 pub mod funnel;
 pub mod general;
 pub mod identity;
 pub mod image;
 pub mod ledger;
+pub mod lens;
 pub mod link;
 pub mod metric;
 mod packed;
@@ -38,7 +41,7 @@ mod ties;
 #[cfg(test)]
 mod reference;
 
-pub use batch::{Folder, fold_person, reached_us};
+pub use batch::{Sorted, fold_person};
 pub use catalog::Catalog;
 pub use funnel::{FunnelState, Rules, RulesError, SlimEvent};
 pub use general::{

@@ -166,7 +166,7 @@ impl PersonFunnel {
         if mask == 0 {
             return Change::Irrelevant;
         }
-        let packed = Packed::new(time_us, tag(&event), mask);
+        let packed = Packed::new(time_us, tag(event.id), mask);
         if time_us > self.newest_us() {
             self.take_newest(rules, packed);
             return Change::InOrder;
@@ -277,7 +277,7 @@ impl PersonFunnel {
         }
         let mut group = masks(&tail[..tied]);
         group.offer(event.mask());
-        self.base(event.time_us()).advance_group(rules, event.time_us(), &group);
+        self.base(event.time_us()).advance_group(rules, event.time_us(), group.as_slice());
         self.tail.drop_first(tied);
     }
 
@@ -323,7 +323,7 @@ impl PersonFunnel {
 fn advance(levels: &mut Levels<'_>, rules: &Rules, group: &[Packed]) {
     match group {
         [only] => levels.advance_one(rules, only.time_us(), only.mask()),
-        [first, ..] => levels.advance_group(rules, first.time_us(), &masks(group)),
+        [first, ..] => levels.advance_group(rules, first.time_us(), masks(group).as_slice()),
         [] => {}
     }
 }

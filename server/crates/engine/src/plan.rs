@@ -2,13 +2,15 @@
 
 use footpath_model::definition as model;
 
+use crate::by_session::{BySession, BySessionRules, fold_by_session};
 use crate::funnel::{Rules, SlimEvent};
 use crate::general::{
-    Attribution, Counting, Entry, Exclusion, FunnelEvent, GeneralPerson, GeneralRules, GeneralRulesError,
-    OnExclusion, Options, Order, Parts, Ties, Window, WindowFunnelModes,
+    Attempt, Attribution, Counting, Entry, Exclusion, FunnelEvent, GeneralPerson, GeneralRules,
+    GeneralRulesError, OnExclusion, Options, Order, Parts, Ties, Window, WindowFunnelModes, fold_general,
 };
 use crate::image::BadImage;
 use crate::person::{Change, NeedsRefold, PersonFunnel};
+use crate::session::SessionRules;
 use crate::tally::{Tallies, Tally};
 
 /// How the units of a funnel are folded.
@@ -16,11 +18,13 @@ use crate::tally::{Tallies, Tally};
 pub struct Plan {
     rules: GeneralRules,
     fast: Option<Rules>,
+    /// Where sessions are counted: how they are cut.
+    sessions: Option<SessionRules>,
 }
 
 impl Plan {
     /// The plan for a definition over a range: entries lie in `from_us..to_us`. Where the range `moves`, its beginning is
-    /// given again whenever somebody counts.
+    /// given again whenever somebody counts. `sessions` are cut so, if it counts them.
     ///
     /// # Errors
     /// If options do not go together; never for a definition that `validate` accepted.
@@ -28,15 +32,17 @@ impl Plan {
         definition: &model::FunnelDefinition,
         (from_us, to_us): (i64, Option<i64>),
         moves: bool,
+        sessions: &SessionRules,
     ) -> Result<Self, GeneralRulesError> {
         // The beginning of a range that moves can also go back: a clock that was ahead is set right.
         let from_us = if moves { i64::MIN } else { from_us };
         let options =
             Options { from_us, to_us: to_us.unwrap_or(i64::MAX), moving: moves, ..options(definition) };
         let rules = GeneralRules::new(options)?;
-        let plain = definition.breakdown.is_none();
+        let sessions = (definition.counting == model::Counting::Sessions).then_some(*sessions);
+        let plain = definition.breakdown.is_none() && sessions.is_none();
         let fast = rules.fast().filter(|_| plain);
-        Ok(Self { rules, fast })
+        Ok(Self { rules, fast, sessions })
     }
 
     /// How many steps there are.
@@ -44,7 +50,7 @@ impl Plan {
         self.rules.options().steps
     }
 
-    /// The rules of the general kernel.
+    /// The rules of the general kernel: for all of a unit's events, or for those of one session where these are counted.
     pub fn rules(&self) -> &GeneralRules {
         &self.rules
     }
@@ -54,9 +60,26 @@ impl Plan {
         self.fast.as_ref()
     }
 
+    /// How sessions are cut, if these are counted.
+    pub fn sessions(&self) -> Option<&SessionRules> {
+        self.sessions.as_ref()
+    }
+
     /// Whether a unit's other events matter too: those that match nothing.
     pub fn sees_all(&self) -> bool {
-        self.rules.sees_all()
+        self.sessions.is_some() || self.rules.sees_all()
+    }
+
+    /// The attempts in one unit's events, sorted by (time, id), for a range that begins at `from_us`.
+    pub fn attempts(&self, from_us: i64, sorted: &[FunnelEvent]) -> Vec<Attempt> {
+        match self.by_session() {
+            Some(rules) => fold_by_session(rules, from_us, sorted),
+            None => fold_general(&self.rules, from_us, sorted.iter().copied()),
+        }
+    }
+
+    fn by_session(&self) -> Option<BySessionRules<'_>> {
+        self.sessions.as_ref().map(|sessions| BySessionRules { funnel: &self.rules, sessions })
     }
 }
 
@@ -101,7 +124,6 @@ fn options(definition: &model::FunnelDefinition) -> Options {
             .as_ref()
             .map_or(Attribution::FirstTouch, |b| attribution(b.attribution)),
         parts: match definition.counting {
-            model::Counting::Sessions => Parts::Each,
             _ if all_steps || !definition.hold.is_empty() => Parts::BestOf,
             _ => Parts::Whole,
         },
@@ -143,25 +165,29 @@ pub enum UnitFunnel {
     Fast(PersonFunnel),
     /// In the general one.
     General(Box<GeneralPerson>),
+    /// In the general one, session by session.
+    BySession(Box<BySession>),
 }
 
 impl UnitFunnel {
     /// A unit without events; `from_us` is the range's beginning.
     #[inline]
     pub fn new(plan: &Plan, from_us: i64) -> Self {
-        match &plan.fast {
-            Some(rules) => Self::Fast(PersonFunnel::new(rules)),
-            None => Self::General(Box::new(GeneralPerson::new(&plan.rules, from_us))),
+        match (&plan.fast, &plan.sessions) {
+            (Some(rules), _) => Self::Fast(PersonFunnel::new(rules)),
+            (None, None) => Self::General(Box::new(GeneralPerson::new(&plan.rules, from_us))),
+            (None, Some(_)) => Self::BySession(Box::new(BySession::new(from_us))),
         }
     }
 
     /// Takes an event, in whatever order it arrives.
     #[inline]
     pub fn apply(&mut self, plan: &Plan, event: FunnelEvent) -> Change {
-        match (self, &plan.fast) {
-            (Self::Fast(person), Some(rules)) => person.apply(rules, slim(&event)),
-            (Self::General(person), _) => person.apply(&plan.rules, event),
-            (Self::Fast(_), None) => Change::NeedsRefold, // Of another plan: never.
+        match (self, &plan.fast, plan.by_session()) {
+            (Self::Fast(person), Some(rules), _) => person.apply(rules, slim(&event)),
+            (Self::General(person), ..) => person.apply(&plan.rules, event),
+            (Self::BySession(person), _, Some(rules)) => person.apply(rules, event),
+            (Self::Fast(_) | Self::BySession(_), ..) => Change::NeedsRefold, // Of another plan: never.
         }
     }
 
@@ -175,6 +201,10 @@ impl UnitFunnel {
             (Self::General(a), Self::General(b), _) => {
                 GeneralPerson::merge(&plan.rules, a, b).map(|joined| Self::General(Box::new(joined)))
             }
+            (Self::BySession(a), Self::BySession(b), _) => {
+                let rules = plan.by_session().ok_or(NeedsRefold)?;
+                BySession::merge(rules, a, b).map(|joined| Self::BySession(Box::new(joined)))
+            }
             _ => Err(NeedsRefold),
         }
     }
@@ -184,9 +214,10 @@ impl UnitFunnel {
     /// # Errors
     /// [`NeedsRefold`] if stored events have to be read to know what counts from there on.
     pub fn advance(&mut self, plan: &Plan, from_us: i64) -> Result<(), NeedsRefold> {
-        match self {
-            Self::Fast(_) => Ok(()),
-            Self::General(person) => person.advance(&plan.rules, from_us),
+        match (self, plan.by_session()) {
+            (Self::General(person), _) => person.advance(&plan.rules, from_us),
+            (Self::BySession(person), Some(rules)) => person.advance(rules, from_us),
+            (Self::Fast(_) | Self::BySession(_), _) => Ok(()),
         }
     }
 
@@ -196,6 +227,7 @@ impl UnitFunnel {
         match self {
             Self::Fast(person) => fast_tally(person, plan.steps(), from_us),
             Self::General(person) => Tallies::of(&person.attempts(&plan.rules, from_us), plan.steps()),
+            Self::BySession(person) => person.tallies(),
         }
     }
 
@@ -205,6 +237,17 @@ impl UnitFunnel {
         match self {
             Self::Fast(person) => person.falls_after(from_us),
             Self::General(person) => person.falls_after(&plan.rules, from_us),
+            Self::BySession(person) => person.falls_after(),
+        }
+    }
+
+    /// Whether no event so far can matter any more to a range that begins at `from_us` or later, whatever comes.
+    pub fn is_over(&self, plan: &Plan, from_us: i64) -> bool {
+        match self {
+            Self::Fast(person) => person.newest_us() < from_us,
+            Self::General(person) => person.is_over(&plan.rules, from_us),
+            // A late event, before the range, can begin a session that reaches into it: where it ends hangs on all before.
+            Self::BySession(_) => false,
         }
     }
 
@@ -213,7 +256,7 @@ impl UnitFunnel {
     pub fn warm(&self) -> i64 {
         match self {
             Self::Fast(person) => person.warm(),
-            Self::General(_) => 0,
+            Self::General(_) | Self::BySession(_) => 0,
         }
     }
 
@@ -222,6 +265,7 @@ impl UnitFunnel {
         match self {
             Self::Fast(person) => person.encode(out),
             Self::General(person) => person.encode(out),
+            Self::BySession(person) => person.encode(out),
         }
     }
 
@@ -230,9 +274,14 @@ impl UnitFunnel {
     /// # Errors
     /// [`BadImage`] if it is not of this plan, or damaged.
     pub fn decode(plan: &Plan, bytes: &mut &[u8]) -> Result<Self, BadImage> {
-        match &plan.fast {
-            Some(rules) => PersonFunnel::decode(rules, bytes).map(Self::Fast),
-            None => GeneralPerson::decode(&plan.rules, bytes).map(|person| Self::General(Box::new(person))),
+        match (&plan.fast, plan.by_session()) {
+            (Some(rules), _) => PersonFunnel::decode(rules, bytes).map(Self::Fast),
+            (None, None) => {
+                GeneralPerson::decode(&plan.rules, bytes).map(|person| Self::General(Box::new(person)))
+            }
+            (None, Some(rules)) => {
+                BySession::decode(rules, bytes).map(|person| Self::BySession(Box::new(person)))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 
 use crate::general::Attempt;
+use crate::image::{BadImage, take};
 use crate::metric::Sketch;
 
 /// What one attempt counts for.
@@ -37,6 +38,18 @@ impl Tally {
     pub fn took_us(&self) -> Option<f32> {
         (self.took_us >= 0.0).then_some(self.took_us)
     }
+
+    /// Appends it, for images: steps, value and time, 4 bytes each.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let words = [self.steps, self.value, self.took_us.to_bits()];
+        words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    }
+
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, BadImage> {
+        let mut word = || take(bytes).map(u32::from_le_bytes);
+        let (steps, value, took_us) = (word()?, word()?, f32::from_bits(word()?));
+        if took_us.is_finite() { Ok(Self { steps, value, took_us }) } else { Err(BadImage) }
+    }
 }
 
 /// A value of a breakdown.
@@ -69,13 +82,20 @@ const _: () = assert!(size_of::<Tallies>() <= 16, "one beside every person of a 
 impl Tallies {
     /// Of all attempts of a unit.
     pub fn of(attempts: &[Attempt], steps: usize) -> Self {
-        match attempts {
-            [] => Self::None,
-            [one] => Self::One(Tally::of(one, steps)),
-            several => {
-                Self::Many(Box::new(several.iter().map(|attempt| Tally::of(attempt, steps)).collect()))
-            }
-        }
+        attempts.iter().map(|attempt| Tally::of(attempt, steps)).collect()
+    }
+
+    /// Appends them, for images: how many (4 bytes), then 12 bytes each.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        encode_all(self.as_slice(), out);
+    }
+
+    /// Reads them from the front of `bytes` and moves those behind them.
+    ///
+    /// # Errors
+    /// [`BadImage`] if the bytes are damaged.
+    pub fn decode(bytes: &mut &[u8]) -> Result<Self, BadImage> {
+        decode_all(bytes).map(|tallies| tallies.into_iter().collect())
     }
 
     /// One by one.
@@ -84,6 +104,27 @@ impl Tallies {
             Self::None => &[],
             Self::One(tally) => std::slice::from_ref(tally),
             Self::Many(tallies) => tallies,
+        }
+    }
+}
+
+pub(crate) fn encode_all(tallies: &[Tally], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(tallies.len() as u32).to_le_bytes());
+    tallies.iter().for_each(|tally| tally.encode(out));
+}
+
+pub(crate) fn decode_all(bytes: &mut &[u8]) -> Result<Vec<Tally>, BadImage> {
+    let count = u32::from_le_bytes(take(bytes)?);
+    (0..count).map(|_| Tally::decode(bytes)).collect()
+}
+
+impl FromIterator<Tally> for Tallies {
+    fn from_iter<I: IntoIterator<Item = Tally>>(tallies: I) -> Self {
+        let mut tallies = tallies.into_iter();
+        match (tallies.next(), tallies.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(one), Some(two)) => Self::Many(Box::new([one, two].into_iter().chain(tallies).collect())),
         }
     }
 }
@@ -127,7 +168,7 @@ impl Totals {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let both = self.reached.iter_mut().zip(&other.reached);
         both.for_each(|(own, more)| *own = own.saturating_add(*more));
         self.took.merge(&other.took);
@@ -208,6 +249,22 @@ mod tests {
 
     fn tally(steps: u32, value: u32, took_us: Option<f32>) -> Tally {
         Tally::new(steps, value, took_us)
+    }
+
+    #[test]
+    fn tallies_come_back_and_damaged_ones_are_refused() {
+        let several = vec![tally(1, 2, None), tally(3, 4, Some(5.0))];
+        for tallies in [vec![], several[..1].to_vec(), several] {
+            let (tallies, mut bytes) = (tallies.into_iter().collect::<Tallies>(), Vec::new());
+            tallies.encode(&mut bytes);
+            assert_eq!(Tallies::decode(&mut bytes.as_slice()), Ok(tallies));
+            assert_eq!(Tallies::decode(&mut &bytes[..bytes.len() - 1]), Err(BadImage));
+            bytes[0] = 200;
+            assert_eq!(Tallies::decode(&mut bytes.as_slice()), Err(BadImage));
+        }
+        let mut bytes = vec![1, 0, 0, 0];
+        Tally::new(1, 1, Some(f32::INFINITY)).encode(&mut bytes);
+        assert_eq!(Tallies::decode(&mut bytes.as_slice()), Err(BadImage));
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn three_steps() -> Rules {
 
 /// The depth, after checking that the batch fold, the live state and its reverse arrival agree.
 fn depth(rules: &Rules, from_us: i64, events: &[SlimEvent]) -> usize {
-    let batch = fold_person(rules, events.iter().copied());
+    let batch = fold_person(rules, events);
     let mut backwards = PersonFunnel::new(rules);
     for event in events.iter().rev() {
         assert_ne!(backwards.apply(rules, *event), Change::NeedsRefold);

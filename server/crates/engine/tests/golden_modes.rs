@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // Helpers outside of test functions.
 
+use footpath_engine::SessionRules;
+use footpath_engine::by_session::{BySession, BySessionRules, fold_by_session};
 use footpath_engine::general::{
     Attempt, Change, Counting, Entry, Exclusion, FunnelEvent, GeneralPerson, GeneralRules, OnExclusion,
     Options, Order, Parts, Ties, Window, WindowFunnelModes, fold_general,
@@ -238,7 +240,23 @@ fn parts_are_not_mixed() {
     assert_eq!(attempts(&held, &vector)[0].steps, A);
     vector[2].part = 2;
     assert_eq!(attempts(&held, &vector)[0].steps, A | B);
-    let sessions = rules(2, |options| options.parts = Parts::Each);
-    let steps: Vec<u32> = attempts(&sessions, &vector).iter().map(|attempt| attempt.steps).collect();
-    assert_eq!(steps, [A, A | B]);
+}
+
+#[test]
+fn sessions_count_each_on_its_own() {
+    let funnel = rules(2, |options| options.window_us = 24 * 60 * MINUTE);
+    let rules = BySessionRules { funnel: &funnel, sessions: &SessionRules::default() };
+    // Half an hour and a second behind the one before it.
+    let mut visits = events(&[(0, A), (20, B), (50, A)]);
+    visits[2].time_us += 1_000_000;
+    let depths = |attempts: &[Attempt]| attempts.iter().map(|one| one.depth(&funnel)).collect::<Vec<_>>();
+    assert_eq!(depths(&fold_by_session(rules, 0, &visits)), [2, 1]);
+    // The same as one session, backwards.
+    let mut person = BySession::new(0);
+    visits[2].time_us -= 1_000_000;
+    for event in visits.iter().rev() {
+        assert_ne!(person.apply(rules, *event), Change::NeedsRefold);
+    }
+    let reached = person.tallies().as_slice().iter().map(|tally| tally.steps).collect::<Vec<_>>();
+    assert_eq!(reached, [A | B]);
 }

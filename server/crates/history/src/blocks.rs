@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::cache::{Column, Kind};
 use crate::error::HistoryError;
-use crate::heads::{Block, Heads, Ids, Name, Unsorted};
+use crate::groups::{Piece, groups, join};
+use crate::heads::{Block, Heads, Ids, Name, Origin, Unsorted};
 use crate::log_scan;
 use crate::manifest::ChunkFile;
 use crate::read::Wanted;
@@ -14,8 +15,8 @@ use crate::stored::{Columns, Pinned, Scan, ScanStats, StoredRow};
 
 impl Pinned {
     /// The heads of the events of a project that lie in a span of times: of those with one of these names, in a block for each
-    /// name and file, or of all. Blocks of files are whole, so times beyond the span can be among them. What is in the log alone is
-    /// a block, too, whatever its name and number.
+    /// name and group of files (`groups.rs`), or of all. Blocks of files are whole, so times beyond the span can be among them.
+    /// What is in the log alone is a block, too, whatever its name and number.
     ///
     /// Files that are not decoded yet are decoded with the helpers that are free.
     ///
@@ -37,21 +38,23 @@ impl Pinned {
         Ok(blocks)
     }
 
-    /// The ids of a block's events, in the order of its heads.
+    /// The ids of those of a block's events that are from the same file as one of them, in the order of its heads.
     ///
     /// # Errors
-    /// If its file cannot be read.
-    pub fn ids(&self, block: &Block) -> Result<Arc<Vec<u128>>, HistoryError> {
-        let (file, name) = match &block.ids {
+    /// If the file cannot be read.
+    pub fn ids(&self, block: &Block, row: usize) -> Result<Arc<Vec<u128>>, HistoryError> {
+        let (files, name) = match &block.ids {
             Ids::Known(ids) => return Ok(Arc::clone(ids)),
-            Ids::In(file, name) => (file, name),
+            Ids::In(files, name) => (files, name),
         };
+        let origin = usize::from(block.heads.origin(row));
+        let file = &files[origin..=origin];
         let cache = self.pin.cache();
         let question = cache.question();
-        if let Some(Column::Ids(ids)) = cache.get(question, file, name, Kind::Ids) {
+        if let Some((_, Column::Ids(ids))) = cache.get(question, file, name, Kind::Ids) {
             return Ok(ids);
         }
-        let ids = Arc::new(self.pin.ids(file, name, &self.stop)?);
+        let ids = Arc::new(self.pin.ids(&file[0], name, &self.stop)?);
         cache.put(question, file, name, Kind::Ids, &Column::Ids(Arc::clone(&ids)));
         Ok(ids)
     }
@@ -65,6 +68,31 @@ struct Asking<'a> {
     question: u64,
 }
 
+/// What is read at a time.
+enum Files<'m> {
+    /// A group.
+    Whole(Arc<[Arc<ChunkFile>]>),
+    /// A file that reaches beyond the position.
+    Cut(&'m Arc<ChunkFile>),
+}
+
+impl Files<'_> {
+    fn as_slice(&self) -> &[Arc<ChunkFile>] {
+        match self {
+            Self::Whole(files) => files,
+            Self::Cut(file) => std::slice::from_ref(file),
+        }
+    }
+}
+
+/// What is known of the events of a group that have a name.
+#[derive(Default)]
+struct Known {
+    pieces: Vec<Piece>,
+    /// The files that are in none of them.
+    missing: Vec<usize>,
+}
+
 type Each<'e> = &'e mut dyn FnMut(&StoredRow<'_>) -> ControlFlow<()>;
 
 /// Blocks, until something fails.
@@ -73,55 +101,93 @@ type Found = Result<Vec<Block>, HistoryError>;
 impl Asking<'_> {
     fn files(&self) -> Found {
         let wanted = Wanted::new(&self.scan, self.pinned.position(), &self.pinned.stop);
-        let files: Vec<_> =
-            self.pinned.manifest().files.iter().filter(|file| wanted.may_hold(file)).collect();
-        let work = |found: &mut Found, number: usize| {
-            let Ok(blocks) = found else { return };
-            match self.file(files[number]) {
-                Ok(more) => blocks.extend(more),
-                Err(error) => *found = Err(error),
-            }
+        let own = self.pinned.manifest().files.iter().filter(|file| file.project == self.scan.project);
+        let (whole, cut): (Vec<_>, Vec<_>) = own.partition(|file| file.to <= self.pinned.position());
+        let mut parts: Vec<Files<'_>> = groups(whole.into_iter()).into_iter().map(Files::Whole).collect();
+        parts.extend(cut.into_iter().map(Files::Cut));
+        parts.retain(|part| part.as_slice().iter().any(|file| wanted.may_hold(file)));
+        let work = |found: &mut Vec<(usize, Found)>, number: usize| {
+            let blocks = match &parts[number] {
+                Files::Whole(files) => self.group(files),
+                Files::Cut(file) => self.cut(file),
+            };
+            found.push((number, blocks));
         };
-        let found = self.pinned.workers().share(files.len(), || Ok(Vec::new()), work);
-        let found: Result<Vec<_>, _> = found.into_iter().collect();
+        let shared = self.pinned.workers().share(parts.len(), Vec::new, work);
+        let mut found: Vec<_> = shared.into_iter().flatten().collect();
+        found.sort_unstable_by_key(|(number, _)| *number);
+        let found: Result<Vec<_>, _> = found.into_iter().map(|(_, blocks)| blocks).collect();
         Ok(found?.into_iter().flatten().collect())
     }
 
-    fn file(&self, file: &Arc<ChunkFile>) -> Found {
+    fn group(&self, files: &Arc<[Arc<ChunkFile>]>) -> Found {
         self.pinned.stop.check()?;
-        if file.to > self.pinned.position() {
-            return self.cut(file);
+        let mut known: Vec<Known> = self.names.iter().map(|name| self.known(files, name)).collect();
+        for (number, file) in files.iter().enumerate() {
+            self.decode((number, file), &mut known)?;
         }
-        let cache = self.pinned.pin.cache();
-        let heads = |name: &Name| match cache.get(self.question, file, name, Kind::Heads) {
-            Some(Column::Heads(heads)) => Some(heads),
-            _ => None,
-        };
-        let mut known: Vec<Option<Arc<Heads>>> = self.names.iter().map(heads).collect();
-        let missing: Vec<usize> = (0..known.len()).filter(|i| known[*i].is_none()).collect();
-        if !missing.is_empty() {
-            let names: Vec<Name> = missing.iter().map(|i| self.names[*i].clone()).collect();
-            let decoded = self.pinned.pin.heads(file, &names, &self.pinned.stop)?;
-            for (i, heads) in missing.into_iter().zip(decoded) {
-                let heads = Arc::new(heads);
-                cache.put(
-                    self.question,
-                    file,
-                    &self.names[i],
-                    Kind::Heads,
-                    &Column::Heads(Arc::clone(&heads)),
-                );
-                known[i] = Some(heads);
+        let mut blocks = Vec::new();
+        for ((number, name), known) in self.names.iter().enumerate().zip(known) {
+            let heads = self.join(files, name, known);
+            if !heads.is_empty() {
+                let ids = Ids::In(Arc::clone(files), name.clone());
+                blocks.push(Block { name: number, heads, ids });
             }
         }
-        let some = known.into_iter().enumerate().filter_map(|(name, heads)| Some((name, heads?)));
-        let some = some.filter(|(_, heads)| !heads.is_empty());
-        let ids = |name: usize| Ids::In(Arc::clone(file), self.names[name].clone());
-        Ok(some.map(|(name, heads)| Block { name, heads, ids: ids(name) }).collect())
+        Ok(blocks)
+    }
+
+    /// What the cache has of a group.
+    fn known(&self, files: &[Arc<ChunkFile>], name: &Name) -> Known {
+        let mut known = Known::default();
+        let mut at = 0;
+        while at < files.len() {
+            match self.pinned.pin.cache().get(self.question, &files[at..], name, Kind::Heads) {
+                Some((count, Column::Heads(heads))) => {
+                    known.pieces.push((at as Origin, heads));
+                    at += count;
+                }
+                _ => {
+                    known.missing.push(at);
+                    at += 1;
+                }
+            }
+        }
+        known
+    }
+
+    /// Decodes a file once for all names that miss it.
+    fn decode(
+        &self,
+        (number, file): (usize, &Arc<ChunkFile>),
+        known: &mut [Known],
+    ) -> Result<(), HistoryError> {
+        let missing: Vec<usize> = (0..known.len()).filter(|i| known[*i].missing.contains(&number)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<Name> = missing.iter().map(|i| self.names[*i].clone()).collect();
+        let decoded = self.pinned.pin.heads(file, &names, &self.pinned.stop)?;
+        for (i, heads) in missing.into_iter().zip(decoded) {
+            known[i].pieces.push((number as Origin, Arc::new(heads)));
+        }
+        Ok(())
+    }
+
+    /// The heads of a group as one, which are kept as such.
+    fn join(&self, files: &[Arc<ChunkFile>], name: &Name, mut known: Known) -> Arc<Heads> {
+        known.pieces.sort_unstable_by_key(|(number, _)| *number);
+        let heads = join(&known.pieces);
+        if known.pieces.len() > 1 || !known.missing.is_empty() {
+            let column = Column::Heads(Arc::clone(&heads));
+            self.pinned.pin.cache().put(self.question, files, name, Kind::Heads, &column);
+        }
+        heads
     }
 
     /// A file that reaches beyond the position: what lies below it.
     fn cut(&self, file: &ChunkFile) -> Found {
+        self.pinned.stop.check()?;
         let wanted = Wanted::new(&self.scan, self.pinned.position(), &self.pinned.stop);
         self.sorted(&mut |each| {
             self.pinned.pin.read(file, &wanted, &mut ScanStats::default(), each).map(drop)

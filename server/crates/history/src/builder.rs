@@ -81,7 +81,9 @@ impl Builder {
     pub(crate) fn step(&mut self, now_us: i64, flush_to: u64) -> Result<bool, HistoryError> {
         let pulled = !self.closing && !self.is_full() && self.pull()?;
         let flush = self.from < flush_to && (flush_to <= self.next || !pulled);
-        self.closing |= self.next > self.from && (self.is_full() || self.is_old(now_us) || flush);
+        // What the log has already joins an old range before it is closed: whoever is behind would make a file of every page.
+        let old = !pulled && self.is_old(now_us);
+        self.closing |= self.next > self.from && (self.is_full() || old || flush);
         if self.closing {
             self.close()?;
             return Ok(true);

@@ -1,4 +1,4 @@
-//! Decoded columns, kept for the next question: per file and name, within a bound of bytes.
+//! Decoded columns, kept for the next question: per group of files and name, within a bound of bytes.
 //!
 //! A file is known by its entry in the manifest, not by its path: one that is written anew has another entry and is another
 //! file. What is kept of a file whose entry is in no manifest any more, new or pinned, cannot be asked for and goes first.
@@ -60,6 +60,7 @@ struct State {
     question: u64,
 }
 
+/// What is kept of the groups that begin with a file.
 #[derive(Debug)]
 struct OfFile {
     file: Weak<ChunkFile>,
@@ -69,6 +70,8 @@ struct OfFile {
 #[derive(Debug)]
 struct Kept {
     column: Column,
+    /// The other files of the group.
+    others: Vec<Weak<ChunkFile>>,
     /// The newest question that used it.
     used: u64,
 }
@@ -91,25 +94,48 @@ impl ColumnCache {
         state.question
     }
 
-    /// A column, if it is kept.
+    /// The column of the longest kept group that `files` begin with, and how many files it has. Of groups that begin with the same
+    /// file one is kept.
     pub(crate) fn get(
         &self,
         question: u64,
-        file: &Arc<ChunkFile>,
+        files: &[Arc<ChunkFile>],
         name: &Name,
         kind: Kind,
-    ) -> Option<Column> {
+    ) -> Option<(usize, Column)> {
+        let (first, others) = files.split_first()?;
         let mut state = self.state.lock();
-        let own = state.files.get_mut(&address(file))?;
+        let own = state.files.get_mut(&address(first))?;
         let kept = own.columns.get_mut(&(name.clone(), kind))?;
+        if !kept.is_of(others) {
+            return None;
+        }
         kept.used = kept.used.max(question);
-        Some(kept.column.clone())
+        Some((kept.others.len() + 1, kept.column.clone()))
     }
 
-    /// Keeps a column, if there is room or room can be made.
-    pub(crate) fn put(&self, question: u64, file: &Arc<ChunkFile>, name: &Name, kind: Kind, column: &Column) {
+    /// Keeps the column of a group, if there is room or room can be made. What is kept of parts of the group goes. A larger group that
+    /// begins with the same file stays: this one is asked for at an earlier position, and soon nobody will.
+    pub(crate) fn put(
+        &self,
+        question: u64,
+        files: &[Arc<ChunkFile>],
+        name: &Name,
+        kind: Kind,
+        column: &Column,
+    ) {
+        let Some((first, others)) = files.split_first() else { return };
         let bytes = column.bytes();
+        if bytes > self.most {
+            return;
+        }
+        let key = (name.clone(), kind);
         let mut state = self.state.lock();
+        let kept = state.files.get(&address(first)).and_then(|own| own.columns.get(&key));
+        if kept.is_some_and(|kept| kept.others.len() > others.len() && kept.is_there()) {
+            return;
+        }
+        files.iter().for_each(|file| state.forget(file, &key));
         if state.bytes + bytes > self.most {
             state.make_room(bytes.max(self.most / FREED), self.most, question);
         }
@@ -118,16 +144,38 @@ impl ColumnCache {
         }
         let own = state
             .files
-            .entry(address(file))
-            .or_insert_with(|| OfFile { file: Arc::downgrade(file), columns: HashMap::new() });
-        let kept = Kept { column: column.clone(), used: question };
-        let before = own.columns.insert((name.clone(), kind), kept); // Two questions may have decoded it at once.
+            .entry(address(first))
+            .or_insert_with(|| OfFile { file: Arc::downgrade(first), columns: HashMap::new() });
+        let others = others.iter().map(Arc::downgrade).collect();
+        own.columns.insert(key, Kept { column: column.clone(), others, used: question });
         state.bytes += bytes;
-        state.bytes -= before.map_or(0, |before| before.column.bytes());
+    }
+}
+
+impl Kept {
+    /// Whether the group's other files are the first ones of these.
+    fn is_of(&self, others: &[Arc<ChunkFile>]) -> bool {
+        let same = |(kept, file): (&Weak<ChunkFile>, &Arc<ChunkFile>)| kept.as_ptr() == Arc::as_ptr(file);
+        self.others.len() <= others.len() && self.others.iter().zip(others).all(same)
+    }
+
+    /// Whether the group's other files are in some manifest.
+    fn is_there(&self) -> bool {
+        self.others.iter().all(|file| file.strong_count() > 0)
     }
 }
 
 impl State {
+    /// Lets go of the group that begins with a file.
+    fn forget(&mut self, file: &Arc<ChunkFile>, key: &(Name, Kind)) {
+        let Some(own) = self.files.get_mut(&address(file)) else { return };
+        let gone = own.columns.remove(key);
+        if own.columns.is_empty() {
+            self.files.remove(&address(file));
+        }
+        self.bytes -= gone.map_or(0, |gone| gone.column.bytes());
+    }
+
     /// Lets go of files that are gone, then of the oldest columns, until `bytes` more fit into `most`.
     fn make_room(&mut self, bytes: usize, most: usize, question: u64) {
         self.files.retain(|_, own| own.file.strong_count() > 0);

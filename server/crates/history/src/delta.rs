@@ -4,9 +4,10 @@
 
 use footpath_model::wire::put_varint;
 
-/// Numbers of a block, and of each of its parts, which are packed with as many bits as their largest needs.
-const BLOCK: usize = 128;
-const PART: usize = 32;
+/// Numbers of a block, and of each of its parts, which are packed with as many bits as their largest needs. Readers of numbers of 64 bits unpack
+/// 64 at a time; of parts with less than that the Arrow reader takes number by number.
+const BLOCK: usize = 256;
+const PART: usize = 64;
 
 /// Appends numbers. Differences wrap around, as its readers' do.
 pub(crate) fn put_deltas(out: &mut Vec<u8>, numbers: &[i64]) {
@@ -53,7 +54,7 @@ fn put_part(out: &mut Vec<u8>, width: u32, part: &[u64]) {
             filled -= 64;
         }
     }
-    // 32 numbers are whole bytes.
+    // 64 numbers are whole bytes.
     out.extend_from_slice(&(bits as u64).to_le_bytes()[..filled as usize / 8]);
 }
 

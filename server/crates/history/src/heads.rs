@@ -36,7 +36,7 @@ impl Place {
     }
 }
 
-/// Who and when, in the order of actor, time, id. Events of an actor are a run.
+/// Who and when, in the order of actor and time. Events of an actor are a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     /// One for each run.
@@ -44,6 +44,8 @@ pub struct Heads {
     /// Where each run ends.
     ends: Vec<u32>,
     times_us: Vec<i64>,
+    /// Which of several files each event is from; empty where there is one.
+    origins: Vec<Origin>,
     /// For each of `2^index_bits` parts its first run, and the end. Searching through places would miss the processor's cache at
     /// every step.
     index: Vec<u32>,
@@ -51,6 +53,9 @@ pub struct Heads {
     /// The earliest and the latest time.
     span_us: Option<(i64, i64)>,
 }
+
+/// The number of a file among those that are read as one.
+pub(crate) type Origin = u8;
 
 /// Runs that one entry of the index stands for, on average.
 const INDEXED_RUNS: usize = 8;
@@ -67,6 +72,17 @@ pub struct Run<'h> {
 }
 
 impl Heads {
+    /// None, with room for so many runs and events of several files.
+    pub(crate) fn with_room(runs: usize, events: usize) -> Self {
+        Self {
+            places: Vec::with_capacity(runs),
+            ends: Vec::with_capacity(runs),
+            times_us: Vec::with_capacity(events),
+            origins: Vec::with_capacity(events),
+            ..Self::default()
+        }
+    }
+
     /// How many events there are.
     pub fn len(&self) -> usize {
         self.times_us.len()
@@ -80,6 +96,21 @@ impl Heads {
     /// All times, run by run.
     pub fn times_us(&self) -> &[i64] {
         &self.times_us
+    }
+
+    /// Which of the files an event is from.
+    pub(crate) fn origin(&self, row: usize) -> Origin {
+        self.origins.get(row).copied().unwrap_or_default()
+    }
+
+    /// For each event, which of its file's events it is.
+    pub fn file_rows(&self) -> Vec<u32> {
+        let mut next = [0; Origin::MAX as usize + 1];
+        let rows = (0..self.len()).map(|row| {
+            let next = &mut next[usize::from(self.origin(row))];
+            std::mem::replace(next, *next + 1)
+        });
+        rows.collect()
     }
 
     /// How many runs there are.
@@ -142,11 +173,19 @@ impl Heads {
         }
     }
 
+    /// Adds the next event in order, of one of several files.
+    #[inline]
+    pub(crate) fn push_of(&mut self, origin: Origin, place: Place, time_us: i64) {
+        self.push(place, time_us);
+        self.origins.push(origin);
+    }
+
     /// After the last event: makes the index, and gives back room that is not used.
     pub(crate) fn finish(&mut self) {
         self.places.shrink_to_fit();
         self.ends.shrink_to_fit();
         self.times_us.shrink_to_fit();
+        self.origins.shrink_to_fit();
         self.index_bits = (self.places.len() / INDEXED_RUNS).checked_ilog2().unwrap_or_default();
         let begin = |part: usize| self.places.partition_point(|place| place.part(self.index_bits) < part);
         self.index = (0..=1_usize << self.index_bits).map(|part| begin(part) as u32).collect();
@@ -159,6 +198,7 @@ impl Heads {
         self.places.capacity() * size_of::<Place>()
             + self.ends.capacity() * size_of::<u32>()
             + self.times_us.capacity() * size_of::<i64>()
+            + self.origins.capacity() * size_of::<Origin>()
             + self.index.capacity() * size_of::<u32>()
     }
 }
@@ -166,7 +206,7 @@ impl Heads {
 /// Which events a block has: those of one name, or all.
 pub(crate) type Name = Option<Arc<str>>;
 
-/// The heads of what a question wants out of one file, or of the log above.
+/// The heads of what a question wants out of a group of files, or of the log above.
 pub struct Block {
     /// The number of the name in the question; 0 where all events are wanted.
     pub name: usize,
@@ -179,8 +219,8 @@ pub struct Block {
 pub(crate) enum Ids {
     /// Here.
     Known(Arc<Vec<u128>>),
-    /// In this file, of the events with this name.
-    In(Arc<ChunkFile>, Name),
+    /// In these files, of the events with this name.
+    In(Arc<[Arc<ChunkFile>]>, Name),
 }
 
 /// The heads of events that are not sorted yet, with their ids.

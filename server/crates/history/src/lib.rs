@@ -19,6 +19,7 @@ mod encode;
 mod error;
 mod file;
 mod gather;
+mod groups;
 mod heads;
 mod hybrid;
 mod identity;

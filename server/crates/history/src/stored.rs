@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use footpath_log::Log;
+use footpath_model::filter::Needs;
 use footpath_model::id::Producer;
 use footpath_model::record::EventHead;
 
@@ -221,6 +222,13 @@ impl Columns {
     pub const PROPERTIES: Self = Self { properties: true, ..Self::HEAD };
     /// All there is.
     pub const ALL: Self = Self { ids: true, properties: true, rest: true };
+}
+
+impl From<Needs> for Columns {
+    /// What has to be decoded for what a definition reads of an event.
+    fn from(needs: Needs) -> Self {
+        Self { properties: needs.properties, rest: needs.context || needs.groups, ..Self::HEAD }
+    }
 }
 
 /// A stored event, wherever it was read from.

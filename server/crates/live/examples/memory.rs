@@ -33,7 +33,7 @@ fn funnel() -> CountedFunnel {
         ..FunnelDefinition::default()
     };
     let range = Range::Last { n: 30, unit: RollingUnit::Days };
-    CountedFunnel { definition, range, zone: String::new(), internal: None }
+    CountedFunnel::new(definition, range, String::new())
 }
 
 /// As one of the steps, whichever.

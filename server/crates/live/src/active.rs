@@ -2,6 +2,7 @@
 
 use footpath_engine::Moved;
 use footpath_engine::metric::ActiveUsers;
+use footpath_model::control::left_out;
 use footpath_model::definition::Filter;
 use footpath_model::filter::{Needs, Test};
 use footpath_model::range::Range;
@@ -10,10 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::LiveError;
 use crate::hub::{Numbers, Progress};
 use crate::reconciliation::Figures;
-use crate::view::{Counted, Seen, View, Wants, left_out};
+use crate::view::{Counted, Seen, TREMBLE_US, View, Wants};
 
-/// A clock that goes back by less than this is waited for.
-const TREMBLE_US: i64 = 1_000_000;
 const HALF_HOUR_US: i64 = 30 * 60_000_000;
 
 /// What is counted of who is active.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use footpath_engine::lens::{Terms, Values};
 use footpath_model::control::{CountedMetric, ProjectSettings};
 use footpath_model::definition::Measure;
 use footpath_model::filter::Test;
@@ -10,8 +11,6 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::active::CountedActive;
 use crate::sessions::CountedSessions;
-use crate::terms::Terms;
-use crate::values::Values;
 use crate::view::{Counted, ViewKey};
 
 /// How long a view stays that nobody watches any more.
@@ -48,9 +47,7 @@ pub fn followed(metric: &CountedMetric) -> Followed {
             Followed::Sessions(ViewKey::Sessions { internal })
         }
         Measure::Events(_) | Measure::Ratio { .. } => match Terms::new(metric, Values::default()) {
-            Ok(terms) if !terms.wants().needs.entities() => {
-                Followed::Alone(ViewKey::Metric(definition.id.clone()))
-            }
+            Ok(terms) if !terms.needs().entities() => Followed::Alone(ViewKey::Metric(definition.id.clone())),
             _ => Followed::No,
         },
         Measure::Sessions(_) | Measure::Conversion { .. } => Followed::No,

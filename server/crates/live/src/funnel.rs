@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use footpath_engine::general::NO_VALUE;
+use footpath_engine::lens::{FunnelLens, Values, slices};
 use footpath_engine::{
-    ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SliceValue,
-    Tallies, UnitFunnel,
+    ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SessionRules,
+    SliceValue, Tallies, Totals, UnitFunnel,
 };
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
@@ -17,16 +17,15 @@ use crate::LiveError;
 use crate::book::{Corrected, Read};
 use crate::dependents::Dependents;
 use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Numbers, Progress, Slice};
-use crate::lens::Lens;
-use crate::reading::{Asked, Persons, units_of};
+use crate::reading::{Asked, Persons, Sees, units_of};
 use crate::reconciliation::Figures;
+use crate::sessions::KEPT;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, Unit, decode};
-use crate::values::Values;
-use crate::view::{Brought, Context, Counted, Reading, Seen, View, Wants};
+use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, Wants};
+use quiet::Quiet;
 
-/// A clock that goes back by less than this is waited for.
-const TREMBLE_US: i64 = 1_000_000;
+mod quiet;
 
 /// Values of a breakdown that are named; the others are added up.
 const NAMED: usize = 10;
@@ -35,9 +34,10 @@ const NAMED: usize = 10;
 /// of a million of them each is a miss; side by side, those of many cost little more than those of one.
 const TOGETHER: usize = 32;
 
-/// What a block of an image holds: units, or who sees whose properties.
+/// What a block of an image holds: units with and without their folds, or who sees whose properties.
 const UNITS: u8 = 0;
-const DEPENDENTS: u8 = 1;
+const QUIET: u8 = 1;
+const DEPENDENTS: u8 = 2;
 
 /// It is not queued.
 const NEVER: i64 = i64::MAX;
@@ -65,6 +65,30 @@ impl State for FunnelUnit {
     }
 }
 
+/// The unit that an event is of, and what the kernel has to know of it; `None` if it does not matter. `name` is its name's number,
+/// where that is known.
+#[inline]
+fn see(lens: &FunnelLens, name: Option<usize>, seen: &Seen<'_>) -> Option<(u64, FunnelEvent)> {
+    let event = lens.event(name, seen.name, &seen.facts)?;
+    Some((lens.unit(seen.person, &seen.facts)?, event))
+}
+
+impl Sees for FunnelLens {
+    type Event = FunnelEvent;
+
+    fn wants(&self) -> Wants {
+        Wants { names: self.names(), ..Wants::all(self.needs()) }
+    }
+
+    fn see(&self, seen: &Seen<'_>) -> Option<(u64, FunnelEvent)> {
+        see(self, None, seen)
+    }
+
+    fn order(event: &FunnelEvent) -> (i64, u128) {
+        event.order()
+    }
+}
+
 /// A unit's fold as a reading brings it.
 type Folds = Vec<(u64, UnitFunnel)>;
 
@@ -73,8 +97,14 @@ type Folds = Vec<(u64, UnitFunnel)>;
 pub struct FunnelView {
     counted: CountedFunnel,
     plan: Plan,
-    lens: Lens,
+    lens: FunnelLens,
     units: Table<FunnelUnit>,
+    /// Units without their folds, none of which is among `units`.
+    quiet: Table<Quiet>,
+    /// How many units there are with their folds at most.
+    most_units: usize,
+    /// Whether units were forgotten that had left a range that moves.
+    forgot: bool,
     stale: Stale<FunnelEvent>,
     waiting: Vec<(u64, FunnelEvent)>,
     /// Units with an event that saw what is no longer known.
@@ -106,11 +136,18 @@ impl Tallied {
             && moment < unit.state.leaves_after
         {
             unit.state.leaves_after = moment;
-            self.leaving.push(Reverse((moment, unit.key)));
+            self.queue(unit.key, moment);
         }
         if unit.state.counts != now {
             let before = std::mem::replace(&mut unit.state.counts, now);
             self.count(cause, &before, &unit.state.counts);
+        }
+    }
+
+    /// Has a unit judged when the range's beginning passes the moment.
+    fn queue(&mut self, unit: u64, moment: i64) {
+        if self.moves && moment != NEVER {
+            self.leaving.push(Reverse((moment, unit)));
         }
     }
 
@@ -123,17 +160,21 @@ impl Tallied {
 }
 
 impl FunnelView {
-    /// An empty funnel at `now_us`.
+    /// An empty funnel.
     ///
     /// # Errors
     /// If the definition or its range is not valid.
-    pub fn new(project: &str, counted: CountedFunnel, now_us: i64) -> Result<Self, LiveError> {
-        let (from_us, to_us) = counted.resolve(now_us)?;
+    pub fn new(project: &str, counted: CountedFunnel, begin: Begin) -> Result<Self, LiveError> {
+        let (from_us, to_us) = counted.resolve(begin.now_us)?;
         let moves = counted.range.moves();
-        let plan = Plan::new(&counted.definition, (from_us, to_us), moves)?;
+        let sessions = SessionRules::try_from(counted.sessions.unwrap_or_default())?.with_kept(KEPT);
+        let plan = Plan::new(&counted.definition, (from_us, to_us), moves, &sessions)?;
         Ok(Self {
-            lens: Lens::new(project, &counted, plan.sees_all(), Values::default())?,
+            lens: FunnelLens::new(project, &counted, plan.sees_all(), Values::default())?,
             units: Table::default(),
+            quiet: Table::default(),
+            most_units: begin.most_units,
+            forgot: false,
             stale: Stale::default(),
             waiting: Vec::new(),
             unsure: Vec::new(),
@@ -163,6 +204,9 @@ impl FunnelView {
     #[inline]
     fn apply(&mut self, unit: u64, event: FunnelEvent, at: Progress) {
         let Some(event) = self.stale.take(unit, event) else { return };
+        if self.is_quiet(unit) {
+            return self.stale.mark(unit, at);
+        }
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
         let known = self.units.change(unit, || new_unit(plan, from_us));
         if known.state.fold.advance(plan, from_us).is_err() {
@@ -178,13 +222,18 @@ impl FunnelView {
 
     /// Two persons became one at `at`: `loser`'s events are `winner`'s now.
     fn join(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
-        let lost = self.units.remove(loser.0);
-        if let Some(lost) = lost.as_ref().filter(|lost| lost.state.counts != Tallies::None) {
-            self.tallied.count(Cause::Merge, &lost.state.counts, &Tallies::None);
+        let (lost, quiet) = (self.units.remove(loser.0), self.wake(loser.0));
+        let counts =
+            lost.as_ref().map(|lost| &lost.state.counts).or(quiet.as_ref().map(|(counts, _)| counts));
+        if let Some(counts) = counts.filter(|counts| **counts != Tallies::None) {
+            self.tallied.count(Cause::Merge, counts, &Tallies::None);
         }
         let wrong = [self.stale.remove(loser.0), self.stale.remove(winner.0)];
         if let Some(since) = wrong.into_iter().flatten().min() {
             return self.stale.mark(winner.0, since);
+        }
+        if quiet.is_some() || lost.is_some() && self.is_quiet(winner.0) {
+            return self.stale.mark(winner.0, at);
         }
         let Some(mut lost) = lost else { return };
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
@@ -206,7 +255,7 @@ impl FunnelView {
     /// One person became two at `at`: some of `left`'s events are `parted`'s now. Which ones, stored events say.
     fn part(&mut self, left: ActorKey, parted: ActorKey, at: Progress) {
         let wrong = self.stale.since(left.0);
-        if wrong.is_none() && self.units.slot(left.0).is_none() {
+        if wrong.is_none() && self.units.slot(left.0).is_none() && !self.is_quiet(left.0) {
             return; // The funnel has nothing of either.
         }
         let since = wrong.map_or(at, |wrong| wrong.min(at));
@@ -217,6 +266,9 @@ impl FunnelView {
     /// The clock was ahead and was set right: who had left by it is counted again.
     fn go_back(&mut self, from_us: i64, at: Progress) {
         self.tallied.from_us = from_us;
+        if self.forgot || !self.quiet.is_empty() {
+            return self.stale.break_at(at);
+        }
         self.tallied.leaving.clear();
         let Self { units, tallied, plan, stale, .. } = self;
         units.each(|unit| {
@@ -252,8 +304,10 @@ impl FunnelView {
 
     /// Takes what was read up to `at`.
     fn take_fold(&mut self, unit: u64, fold: UnitFunnel, cause: Cause, at: Progress) {
+        let (counts, leaves_after) = self.wake(unit).unwrap_or((Tallies::None, NEVER));
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let known = self.units.change(unit, || new_unit(plan, from_us));
+        let new = || FunnelUnit { counts, leaves_after, ..new_unit(plan, from_us) };
+        let known = self.units.change(unit, new);
         known.state.fold = fold;
         match known.state.fold.advance(plan, from_us) {
             Ok(()) => self.tallied.judge(plan, known, cause),
@@ -273,7 +327,7 @@ impl View for FunnelView {
     }
 
     fn wants(&self) -> Wants {
-        self.lens.wants()
+        Sees::wants(&self.lens)
     }
 
     fn reads(&self) -> &[Read] {
@@ -283,12 +337,12 @@ impl View for FunnelView {
     #[inline]
     fn take(&mut self, name: usize, seen: &Seen<'_>) {
         if !self.reads_entities() {
-            return self.waiting.extend(self.lens.see(Some(name), seen));
+            return self.waiting.extend(see(&self.lens, Some(name), seen));
         }
         self.dependents.note(seen);
-        let event = self.lens.see(Some(name), seen);
+        let event = see(&self.lens, Some(name), seen);
         match seen.facts.entities.is_some_and(Entities::take_unknown) {
-            true => self.unsure.extend(self.lens.unit(seen)),
+            true => self.unsure.extend(self.lens.unit(seen.person, &seen.facts)),
             false => self.waiting.extend(event),
         }
     }
@@ -308,6 +362,7 @@ impl View for FunnelView {
         self.waiting = waiting;
         self.waiting.clear();
         self.unsure.drain(..).for_each(|unit| self.stale.mark_again(unit, at));
+        self.make_room();
     }
 
     fn follow(&mut self, moved: &Moved, at: Progress) {
@@ -344,7 +399,8 @@ impl View for FunnelView {
             }
             self.tallied.leaving.pop();
             let Some(unit) = self.units.get(key).filter(|unit| unit.state.leaves_after == moment) else {
-                continue; // It has left earlier, or is another one by now.
+                self.leave_quietly(key, moment, at);
+                continue; // Or it has left earlier, or is another one by now.
             };
             unit.state.leaves_after = NEVER;
             match unit.state.fold.advance(&self.plan, from_us) {
@@ -354,8 +410,16 @@ impl View for FunnelView {
         }
     }
 
+    fn bound(&mut self, most_units: usize) {
+        self.most_units = most_units;
+    }
+
     fn complete(&self, read: Progress) -> Progress {
         self.stale.complete(read)
+    }
+
+    fn broken(&self) -> Option<Progress> {
+        self.stale.broken()
     }
 
     fn begin_reading(&mut self, number: u64, upto: Progress, context: &Context<'_>) -> Option<Reading> {
@@ -386,6 +450,7 @@ impl View for FunnelView {
             }
             again.into_iter().for_each(|since| self.stale.mark(unit, since));
         }
+        self.make_room();
     }
 
     fn reading_failed(&mut self, number: u64) {
@@ -402,13 +467,19 @@ impl View for FunnelView {
 
     fn begin_copy(&mut self) {
         self.units.begin_copy();
+        self.quiet.begin_copy();
         self.dependents.begin_copy();
     }
 
     fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool {
         if self.units.is_copying() {
             out.push(UNITS);
-            return self.units.copy_slice(units, out) || self.reads_entities();
+            self.units.copy_slice(units, out);
+            return true;
+        }
+        if self.quiet.is_copying() {
+            out.push(QUIET);
+            return self.quiet.copy_slice(units, out) || self.reads_entities();
         }
         out.push(DEPENDENTS);
         self.dependents.copy_slice(units, out)
@@ -416,13 +487,16 @@ impl View for FunnelView {
 
     fn end_copy(&mut self) {
         self.units.end_copy();
+        self.quiet.end_copy();
         self.dependents.end_copy();
     }
 
     fn restore(&mut self, copied: &[u8]) -> Option<()> {
         let (kind, copied) = copied.split_first()?;
+        self.forgot = true; // Whether anybody was, the image does not say.
         match *kind {
             UNITS => self.restore_units(copied),
+            QUIET => self.restore_quiet(copied),
             DEPENDENTS => self.dependents.restore(copied),
             _ => None,
         }
@@ -477,31 +551,14 @@ impl View for FunnelView {
 }
 
 impl FunnelView {
-    /// The largest values by name, and the rest added up.
     fn slices(&self) -> Vec<Slice> {
-        let values = self.lens.values();
-        let mut all: Vec<_> = self.tallied.totals.by_value().collect();
-        all.sort_by_key(|(value, totals)| (Reverse(totals.reached().first().copied()), *value));
-        let mut named: Vec<Slice> = Vec::new();
-        let mut rest: Option<Slice> = None;
-        for (value, totals) in all {
-            let own = Slice {
-                value: values.value(value),
-                reached: totals.reached().to_vec(),
-                took: totals.took().clone(),
-            };
-            let is_special = value == NO_VALUE || value < crate::values::FIRST;
-            if named.len() < NAMED || (is_special && value != crate::values::OTHER) {
-                named.push(own);
-            } else {
-                match &mut rest {
-                    Some(rest) => rest.add(&own),
-                    None => rest = Some(Slice { value: SliceValue::Other, ..own }),
-                }
-            }
-        }
-        named.extend(rest);
-        named
+        let slices = slices(&self.tallied.totals, self.lens.values(), NAMED);
+        let slice = |(value, totals): (SliceValue, Totals)| Slice {
+            value,
+            reached: totals.reached().to_vec(),
+            took: totals.took().clone(),
+        };
+        slices.into_iter().map(slice).collect()
     }
 }
 
@@ -521,8 +578,9 @@ mod tests {
         let steps = vec![Step { events: vec!["open".into()], ..Step::default() }];
         let definition = FunnelDefinition { steps, window_us: MINUTE, ..FunnelDefinition::default() };
         let range = Range::Last { n: 60, unit: RollingUnit::Minutes };
-        let counted = CountedFunnel { definition, range, zone: String::new(), internal: None };
-        let mut view = FunnelView::new("shop", counted, START).unwrap();
+        let counted = CountedFunnel::new(definition, range, String::new());
+        let begin = Begin { now_us: START, most_units: 10 };
+        let mut view = FunnelView::new("shop", counted, begin).unwrap();
         let at = Progress::default();
         for minute in 0..30 {
             let facts = Facts { order: (START + minute * MINUTE, minute as u128), ..Facts::default() };

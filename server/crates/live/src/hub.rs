@@ -101,14 +101,6 @@ pub struct Slice {
     pub took: Sketch,
 }
 
-impl Slice {
-    /// Adds another value's numbers.
-    pub fn add(&mut self, other: &Self) {
-        self.reached.iter_mut().zip(&other.reached).for_each(|(own, other)| *own += other);
-        self.took.merge(&other.took);
-    }
-}
-
 /// The numbers of a view.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Numbers {

@@ -18,15 +18,15 @@ use crate::LiveError;
 use crate::book::Book;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
-use crate::view::{Counted, View, ViewKey};
+use crate::view::{Begin, Counted, TREMBLE_US, View, ViewKey};
 
 mod files;
 
 pub use files::{ImageWriter, load_newest};
 
 const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
-const VERSION: u32 = 5;
-const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8;
+const VERSION: u32 = 6;
+const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8 + 8;
 const END: u32 = u32::MAX;
 
 /// What can be said of an image before its persons follow.
@@ -35,6 +35,8 @@ pub struct Head<'a> {
     pub incarnation: u64,
     /// The position it is of.
     pub at: Progress,
+    /// What time it was, microseconds since 1970.
+    pub now_us: i64,
     /// Every project's number and state.
     pub projects: Vec<(u32, &'a mut ProjectLive)>,
 }
@@ -49,6 +51,7 @@ impl Head<'_> {
         out.extend_from_slice(&self.incarnation.to_le_bytes());
         out.extend_from_slice(&self.at.position.to_le_bytes());
         out.extend_from_slice(&self.at.processed_us.to_le_bytes());
+        out.extend_from_slice(&self.now_us.to_le_bytes());
         put_len(&mut out, self.projects.len());
         let mut views = Vec::new();
         for (number, project) in self.projects {
@@ -120,7 +123,7 @@ impl Image {
     pub fn decode(
         bytes: &[u8],
         incarnation: u64,
-        now_us: i64,
+        begin: Begin,
         wanted: Wanted<'_>,
     ) -> Result<Self, LiveError> {
         let (body, crc) = bytes.split_last_chunk().ok_or(LiveError::Image("too short"))?;
@@ -128,9 +131,9 @@ impl Image {
             return Err(LiveError::Image("the checksum does not fit"));
         }
         let mut reader = Reader(body);
-        let at = head(&mut reader, incarnation)?;
+        let at = head(&mut reader, incarnation, begin.now_us)?;
         let damaged = LiveError::Image("the lengths do not fit");
-        let (projects, slots) = reader.projects(now_us, wanted)?.ok_or(damaged)?;
+        let (projects, slots) = reader.projects(begin, wanted)?.ok_or(damaged)?;
         let mut image = Self { at, projects };
         image.units(&mut reader, &slots).ok_or(LiveError::Image("the units do not fit"))?;
         Ok(image)
@@ -149,7 +152,7 @@ impl Image {
     }
 }
 
-fn head(reader: &mut Reader<'_>, incarnation: u64) -> Result<Progress, LiveError> {
+fn head(reader: &mut Reader<'_>, incarnation: u64, now_us: i64) -> Result<Progress, LiveError> {
     let short = || LiveError::Image("too short");
     let head = reader.take(HEAD).ok_or_else(short)?;
     let mut head = Reader(head);
@@ -163,7 +166,13 @@ fn head(reader: &mut Reader<'_>, incarnation: u64) -> Result<Progress, LiveError
     if head.u64().ok_or_else(short)? != incarnation {
         return Err(LiveError::Image("it is of another log"));
     }
-    head.progress().ok_or_else(short)
+    let at = head.progress().ok_or_else(short)?;
+    let taken_us = head.u64().ok_or_else(short)?.cast_signed();
+    // Who left a range by a clock that was ahead is not in it.
+    if taken_us.saturating_sub(now_us) > TREMBLE_US {
+        return Err(LiveError::Image("it was taken while the clock was ahead"));
+    }
+    Ok(at)
 }
 
 /// Projects, and where the view of each index is; `None` for one that nobody wants.
@@ -182,12 +191,12 @@ impl ViewHead<'_> {
         self,
         number: u32,
         project: &str,
-        now_us: i64,
+        begin: Begin,
         wanted: Wanted<'_>,
     ) -> Result<Option<Box<dyn View>>, LiveError> {
         let counted: Option<Counted> = serde_json::from_slice(self.json).ok();
         let Some(counted) = counted.filter(|counted| wanted(number, counted)) else { return Ok(None) };
-        let mut view = counted.view(project, now_us)?;
+        let mut view = counted.view(project, begin)?;
         view.restore_values(self.values);
         self.stale.into_iter().for_each(|(unit, since)| view.mark_stale(unit, since));
         Ok(Some(view))
@@ -226,7 +235,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    fn projects(&mut self, now_us: i64, wanted: Wanted<'_>) -> Result<Option<Projects>, LiveError> {
+    fn projects(&mut self, begin: Begin, wanted: Wanted<'_>) -> Result<Option<Projects>, LiveError> {
         let (mut projects, mut slots) = (Vec::new(), Vec::new());
         let Some(count) = self.u32() else { return Ok(None) };
         for place in 0..count as usize {
@@ -234,7 +243,7 @@ impl<'a> Reader<'a> {
             let Some(views) = self.u32() else { return Ok(None) };
             for _ in 0..views {
                 let Some(head) = self.view() else { return Ok(None) };
-                let view = head.view(number, &project.id, now_us, wanted)?;
+                let view = head.view(number, &project.id, begin, wanted)?;
                 slots.push(view.as_ref().map(|view| (place, view.counted().key())));
                 view.into_iter().for_each(|view| project.put(view));
             }

@@ -103,7 +103,7 @@ impl Imager {
         (self.last_us, self.last_position, self.bytes) = (now_us, at.position, 0);
         projects.values_mut().flat_map(ProjectLive::views).for_each(|(_, view)| view.begin_copy());
         let of_project = projects.iter_mut().map(|(number, project)| (*number, project));
-        let head = Head { incarnation: self.incarnation, at, projects: of_project.collect() };
+        let head = Head { incarnation: self.incarnation, at, now_us, projects: of_project.collect() };
         let (bytes, views) = head.encode();
         self.writer.begin(at.position, bytes);
         self.todo = (0..).zip(views).collect();

@@ -15,7 +15,6 @@ mod funnel;
 mod hub;
 mod image;
 mod imager;
-mod lens;
 mod metric;
 mod project;
 mod readers;
@@ -26,8 +25,6 @@ mod sessions;
 mod shape;
 mod stale;
 mod table;
-mod terms;
-mod values;
 mod view;
 mod worker;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use footpath_engine::lens::{Terms, Values};
 use footpath_engine::metric::table::{Rows, Source};
 use footpath_engine::metric::{Horizons, Item, MetricKind, Ordinals, SeriesSet};
 use footpath_engine::{ActorKey, Moved};
@@ -13,12 +14,10 @@ use hashbrown::{HashMap, HashSet};
 use crate::LiveError;
 use crate::blob;
 use crate::hub::{CAUSES, Cause, MetricNumbers, Numbers, Progress};
-use crate::reading::{Units, columns_for, go_on, seen, units_of};
+use crate::reading::{Units, go_on, seen, units_of};
 use crate::reconciliation::{Figures, of_table};
 use crate::shape::Shape;
 use crate::stale::{Finished, Stale};
-use crate::terms::Terms;
-use crate::values::Values;
 use crate::view::{Brought, Context, Counted, Reading, Seen, View, Wants};
 
 /// An event of an earlier minute than this before it was stored counts as late.
@@ -206,7 +205,7 @@ impl View for MetricView {
     }
 
     fn wants(&self) -> Wants {
-        self.terms.wants()
+        Wants { names: self.terms.names(), ..Wants::all(self.terms.needs()) }
     }
 
     #[inline]
@@ -214,7 +213,7 @@ impl View for MetricView {
         let Self { terms, series, stale, .. } = self;
         let (time_us, person) = (seen.facts.order.0, seen.person);
         let mut counted = false;
-        terms.each(Some(name), seen, &mut |set, value, number| {
+        terms.each(Some(name), seen.name, &seen.facts, &mut |set, value, number| {
             counted = true;
             let presence = Presence { set, value, time_us };
             if series.persons[set] && stale.take(person.0, presence).is_none() {
@@ -377,9 +376,8 @@ impl ReadPresences {
         let pinned = stored.pin().upto(self.upto);
         let wanted: HashSet<u64> = self.wanted.iter().copied().collect();
         let actors = self.actors.actors(&wanted);
-        let wants = self.terms.wants();
-        let names = wants.names.map(|names| names.into_iter().collect());
-        let columns = columns_for(wants.needs);
+        let names = self.terms.names().map(|names| names.into_iter().collect());
+        let columns = self.terms.needs().into();
         let scan =
             Scan { actors: actors.as_ref(), names: names.as_ref(), columns, ..Scan::all(self.project) };
         // A person is in a minute once, however many events there were.
@@ -389,8 +387,8 @@ impl ReadPresences {
             if let Some(person) = self.actors.person(row.head.actor_key)
                 && let Some(own) = found.get_mut(&person.0)
             {
-                let seen = seen(row, person);
-                self.terms.each(None, &seen, &mut |set, value, _| {
+                let facts = seen(row, person).facts;
+                self.terms.each(None, row.name, &facts, &mut |set, value, _| {
                     if self.persons[set] {
                         let time_us = row.head.time_us - row.head.time_us.rem_euclid(LATE_US);
                         own.insert(Presence { set, value, time_us });

@@ -9,9 +9,9 @@ mod units;
 use std::ops::ControlFlow;
 
 use footpath_engine::ActorKey;
-use footpath_history::{Columns, StoredRow};
+use footpath_history::StoredRow;
 pub use footpath_log::READ_BYTES;
-use footpath_model::filter::{Entities, Facts, Needs};
+use footpath_model::filter::{Entities, Facts};
 
 pub use fill::{Fill, Filled, Ledger, Sources, follow};
 pub use histories::Histories;
@@ -19,11 +19,6 @@ pub use surely::Asked;
 pub use units::{Persons, Sees, Units, units_of};
 
 use crate::view::Seen;
-
-/// What has to be decoded of stored events for what is read of them.
-pub fn columns_for(needs: Needs) -> Columns {
-    Columns { properties: needs.properties, rest: needs.context || needs.groups, ..Columns::HEAD }
-}
 
 /// A stored event as views see it.
 pub fn seen<'a>(row: &StoredRow<'a>, person: ActorKey) -> Seen<'a> {

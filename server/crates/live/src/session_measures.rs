@@ -1,6 +1,7 @@
 //! What is measured of sessions: the numbers that every watcher of sessions sees, and the metrics that are made of them. A session
 //! counts in the minute in which it begins.
 
+use footpath_engine::lens::{Values, quantiles};
 use footpath_engine::metric::table::{Rows, Source};
 use footpath_engine::metric::{
     Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, SeriesSet, StaleBucket,
@@ -12,8 +13,6 @@ use footpath_model::props::Value;
 
 use crate::hub::{CAUSES, Cause, MetricNumbers, Numbers, SESSION_CHANGES, SessionEventKind, SessionNumbers};
 use crate::shape::Laid;
-use crate::terms::quantiles;
-use crate::values::Values;
 
 /// How often what is old is rolled up.
 const ROLL_US: i64 = 15 * 60_000_000;

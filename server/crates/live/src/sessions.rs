@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use footpath_engine::{
-    ActorKey, Moved, PersonSessions, Session, SessionChange, SessionCorrection, SessionEvent, SessionRules,
-};
-use footpath_model::control::{CountedMetric, ProjectSettings};
+use footpath_engine::lens::Values;
+use footpath_engine::{ActorKey, Moved, PersonSessions, SessionChange, SessionEvent, SessionRules};
+use footpath_model::control::{CountedMetric, ProjectSettings, SessionLimits, left_out};
 use footpath_model::definition::Filter;
 use footpath_model::filter::{Needs, Test};
 use hashbrown::{HashMap, HashSet};
@@ -21,13 +20,15 @@ use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, decode};
-use crate::values::Values;
-use crate::view::{Brought, Context, Counted, Reading, Seen, View, ViewKey, Wants, left_out};
+use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, ViewKey, Wants};
+use before::{Before, Refolded};
+use quiet::Quiet;
 
-/// A clock that goes back by less than this is waited for.
-const TREMBLE_US: i64 = 1_000_000;
+mod before;
+mod quiet;
+
 /// Sessions of a person that late events are placed among. In tests so few that events come for older ones.
-const KEPT: u8 = if cfg!(test) { 2 } else { SessionRules::DEFAULT_KEPT };
+pub const KEPT: u8 = if cfg!(test) { 2 } else { SessionRules::DEFAULT_KEPT };
 /// Nothing is queued.
 const NEVER: i64 = i64::MIN;
 /// Events of a person that are not counted until it is read; with more all is folded again.
@@ -36,10 +37,8 @@ const MOST_SKIPPED: usize = 1 << 20;
 /// What is counted of sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CountedSessions {
-    /// A longer gap ends a session, microseconds.
-    pub gap_us: i64,
-    /// A session is at most this long, microseconds.
-    pub max_us: i64,
+    /// Where they end.
+    pub limits: SessionLimits,
     /// The filter for internal traffic and bots, where it is left out.
     pub internal: Option<Filter>,
     /// Whether internal traffic counts although there is a filter.
@@ -52,8 +51,7 @@ impl CountedSessions {
     /// Sessions by a project's settings.
     pub fn of(settings: &ProjectSettings, with_internal: bool, metrics: Vec<CountedMetric>) -> Self {
         Self {
-            gap_us: settings.session_gap_us,
-            max_us: settings.session_max_us,
+            limits: settings.sessions,
             internal: settings.internal.clone().filter(|_| !with_internal),
             with_internal,
             metrics,
@@ -125,62 +123,6 @@ impl State for SessionUnit {
     }
 }
 
-/// What was counted of a person that is wrong: its sessions of these events are in the numbers.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Before {
-    /// Events that are not in the numbers.
-    skipped: HashSet<(i64, u128)>,
-    /// Actors whose sessions were counted apart, before they became this person.
-    apart: Vec<Vec<u64>>,
-}
-
-/// What a reading brings: the sessions that were counted, those there are, and the person's state.
-struct Refolded {
-    before: Before,
-    counted: Vec<Folding>,
-    now: Folding,
-}
-
-/// One person's events, folded in their order.
-#[derive(Default)]
-struct Folding {
-    state: PersonSessions,
-    sessions: Vec<Session>,
-}
-
-impl Folding {
-    fn push(&mut self, rules: &SessionRules, event: SessionEvent) {
-        // In order, an event always has its place.
-        let Ok(delta) = self.state.apply(rules, event) else { return };
-        if delta.kind != SessionChange::Opened {
-            self.sessions.pop();
-        }
-        self.sessions.push(delta.after);
-    }
-}
-
-impl Refolded {
-    fn new(before: Before) -> Self {
-        let counted = (0..=before.apart.len()).map(|_| Folding::default()).collect();
-        Self { before, counted, now: Folding::default() }
-    }
-
-    fn push(&mut self, rules: &SessionRules, (event, actor): Event) {
-        self.now.push(rules, event);
-        if !self.before.skipped.contains(&event.order()) {
-            let apart = self.before.apart.iter().position(|actors| actors.contains(&actor));
-            self.counted[apart.map_or(0, |at| at + 1)].push(rules, event);
-        }
-    }
-
-    /// What leads from what was counted to what is.
-    fn correction(&self) -> SessionCorrection {
-        let mut counted: Vec<Session> = self.counted.iter().flat_map(|one| one.sessions.clone()).collect();
-        counted.sort_by_key(|session| session.start_us);
-        SessionCorrection::between(&counted, &self.now.sessions)
-    }
-}
-
 /// The view.
 #[derive(Debug)]
 pub struct SessionsView {
@@ -188,6 +130,10 @@ pub struct SessionsView {
     rules: SessionRules,
     lens: SessionLens,
     units: Table<SessionUnit>,
+    /// Persons without their sessions, none of whom is among `units`.
+    quiet: Table<Quiet>,
+    /// How many persons there are with their sessions at most, beside those who are in one.
+    most_units: usize,
     stale: Stale<Event>,
     /// Of persons that are wrong.
     before: HashMap<u64, Before>,
@@ -235,13 +181,14 @@ impl Book {
 }
 
 impl SessionsView {
-    /// No sessions yet, at `now_us`.
+    /// No sessions yet.
     ///
     /// # Errors
     /// If the filter cannot be compiled, or the settings are out of bounds.
-    pub fn new(counted: CountedSessions, now_us: i64) -> Result<Self, LiveError> {
+    pub fn new(counted: CountedSessions, begin: Begin) -> Result<Self, LiveError> {
+        let Begin { now_us, most_units } = begin;
         let names = Values::default();
-        let rules = SessionRules::new(counted.gap_us, counted.max_us)?.with_kept(KEPT);
+        let rules = SessionRules::try_from(counted.limits)?.with_kept(KEPT);
         Ok(Self {
             rules,
             lens: SessionLens {
@@ -249,6 +196,8 @@ impl SessionsView {
                 names: names.clone(),
             },
             units: Table::default(),
+            quiet: Table::default(),
+            most_units,
             stale: Stale::default(),
             before: HashMap::new(),
             waiting: Vec::new(),
@@ -288,6 +237,10 @@ impl SessionsView {
     #[inline]
     fn apply(&mut self, person: u64, event: Event, at: Progress) {
         let Some(event) = self.skip(person, event, at) else { return };
+        if self.is_quiet(person) {
+            self.stale.mark(person, at);
+            return self.remember(person, event, at);
+        }
         let known = self.units.change(person, SessionUnit::new);
         let Ok(delta) = known.state.sessions.apply(&self.rules, event.0) else {
             self.stale.mark(person, at);
@@ -313,6 +266,10 @@ impl SessionsView {
     /// Two persons became one at `at`: the `ids` of `loser` are `winner`'s now.
     fn join(&mut self, loser: ActorKey, winner: ActorKey, ids: &[ActorKey], at: Progress) {
         let wrong = [self.stale.since(loser.0), self.stale.since(winner.0)].into_iter().flatten().min();
+        let is_there = self.units.slot(loser.0).is_some();
+        if self.is_quiet(loser.0) || is_there && self.is_quiet(winner.0) {
+            return self.join_quiet(loser, winner, ids, wrong.map_or(at, |since| since.min(at)));
+        }
         let Some(lost) = self.units.remove(loser.0) else {
             if let Some(since) = self.stale.remove(loser.0) {
                 self.join_wrong(loser, winner, ids, since);
@@ -355,7 +312,10 @@ impl SessionsView {
     }
 
     /// The clock was ahead and was set right: who had been counted out by it is counted again.
-    fn go_back(&mut self) {
+    fn go_back(&mut self, at: Progress) {
+        if !self.quiet.is_empty() {
+            return self.stale.break_at(at); // They may be in a session again.
+        }
         self.book.closing.clear();
         let Self { units, book, rules, .. } = self;
         units.each(|unit| {
@@ -409,31 +369,7 @@ impl SessionsView {
 /// The first byte of a block of an image: what follows.
 const SUMS: u8 = 0;
 const UNITS: u8 = 1;
-
-impl Before {
-    fn encode(&self, out: &mut Vec<u8>) {
-        blob::put_u64(out, self.skipped.len() as u64);
-        for (time_us, id) in &self.skipped {
-            out.extend_from_slice(&time_us.to_le_bytes());
-            out.extend_from_slice(&id.to_le_bytes());
-        }
-        blob::put_u64(out, self.apart.len() as u64);
-        self.apart.iter().for_each(|actors| blob::put_u64s(out, actors));
-    }
-
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let mut before = Self::default();
-        for _ in 0..blob::take_u64(bytes)? {
-            let time_us = blob::take_u64(bytes)?.cast_signed();
-            let (low, high) = (blob::take_u64(bytes)?, blob::take_u64(bytes)?);
-            before.skipped.insert((time_us, u128::from(high) << 64 | u128::from(low)));
-        }
-        for _ in 0..blob::take_u64(bytes)? {
-            before.apart.push(blob::take_u64s(bytes)?);
-        }
-        Some(before)
-    }
-}
+const QUIET: u8 = 2;
 
 fn kind_of(change: SessionChange) -> SessionEventKind {
     match change {
@@ -467,19 +403,20 @@ impl View for SessionsView {
         }
         self.waiting = waiting;
         self.waiting.clear();
+        self.make_room();
     }
 
     fn follow(&mut self, moved: &Moved, at: Progress) {
         if !moved.is_split() {
             return self.join(moved.from_root, moved.to_root, &moved.ids, at);
         }
-        let known = self.units.slot(moved.from_root.0).is_some();
+        let known = self.units.slot(moved.from_root.0).is_some() || self.is_quiet(moved.from_root.0);
         if known || self.stale.since(moved.from_root.0).is_some() {
             self.stale.break_at(at); // Rare, and asked for by hand: all is folded again.
         }
     }
 
-    fn advance(&mut self, now_us: i64, _at: Progress) {
+    fn advance(&mut self, now_us: i64, at: Progress) {
         let back = now_us < self.book.now_us.saturating_sub(TREMBLE_US);
         if now_us <= self.book.now_us && !back {
             return;
@@ -487,9 +424,13 @@ impl View for SessionsView {
         self.book.now_us = now_us;
         self.book.measures.roll(now_us);
         if back {
-            self.go_back();
+            self.go_back(at);
         }
         self.close_overdue();
+    }
+
+    fn bound(&mut self, most_units: usize) {
+        self.most_units = most_units;
     }
 
     fn complete(&self, read: Progress) -> Progress {
@@ -520,6 +461,7 @@ impl View for SessionsView {
         for (person, refolded) in *folded {
             let Some(Finished { upto, later, .. }) = self.stale.finish(number, person) else { continue };
             self.before.remove(&person);
+            self.quiet.remove(person);
             let correction = refolded.correction();
             let known = self.units.change(person, SessionUnit::new);
             known.state.sessions = refolded.now.state.clone();
@@ -532,6 +474,7 @@ impl View for SessionsView {
                 self.apply(person, event, upto);
             }
         }
+        self.make_room();
     }
 
     fn reading_failed(&mut self, number: u64) {
@@ -553,6 +496,7 @@ impl View for SessionsView {
     fn begin_copy(&mut self) {
         self.copied_sums = Some(self.encode_sums());
         self.units.begin_copy();
+        self.quiet.begin_copy();
     }
 
     fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool {
@@ -560,19 +504,27 @@ impl View for SessionsView {
             out.extend(sums);
             return true;
         }
-        out.push(UNITS);
-        self.units.copy_slice(units, out)
+        if self.units.is_copying() {
+            out.push(UNITS);
+            self.units.copy_slice(units, out);
+            return true;
+        }
+        out.push(QUIET);
+        self.quiet.copy_slice(units, out)
     }
 
     fn end_copy(&mut self) {
         self.copied_sums = None;
         self.units.end_copy();
+        self.quiet.end_copy();
     }
 
     fn restore(&mut self, copied: &[u8]) -> Option<()> {
         let (kind, mut copied) = copied.split_first()?;
-        if *kind == SUMS {
-            return self.decode_sums(&mut copied);
+        match *kind {
+            SUMS => return self.decode_sums(&mut copied),
+            QUIET => return self.restore_quiet(copied),
+            _ => {}
         }
         let mut persons = Vec::new();
         let read = |bytes: &mut &[u8]| PersonSessions::decode(&self.rules, bytes).ok();

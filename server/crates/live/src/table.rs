@@ -15,6 +15,9 @@ const TABLES: usize = 256;
 /// Slots in a page. Pages are never moved, so that growing costs no pause.
 const PAGE: usize = 8192;
 
+/// Slots that are looked at for a quiet unit at a time, so that nobody waits.
+const LOOKED_AT: usize = 1024;
+
 /// What is kept of one unit.
 pub trait State {
     /// Appends what an image keeps of it.
@@ -62,11 +65,22 @@ pub struct Table<S> {
     pages: Vec<Vec<Option<Unit<S>>>>,
     free: Vec<u32>,
     copy: Option<Copying>,
+    /// A bit for each slot whose unit changed since the hand passed.
+    changed: Vec<u64>,
+    /// The slot that is looked at next for a quiet unit.
+    hand: usize,
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { slots: Slots::default(), pages: Vec::new(), free: Vec::new(), copy: None }
+        Self {
+            slots: Slots::default(),
+            pages: Vec::new(),
+            free: Vec::new(),
+            copy: None,
+            changed: Vec::new(),
+            hand: 0,
+        }
     }
 }
 
@@ -111,20 +125,20 @@ impl Slots {
     fn find(&self, key: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = self.hash(key);
         let is_it = |place: &Place| place.hash == hash && is_it(place.slot);
-        self.tables[key as usize % TABLES].find(Place::spread(hash), is_it).map(|place| place.slot)
+        self.tables[hash as usize % TABLES].find(Place::spread(hash), is_it).map(|place| place.slot)
     }
 
     fn insert(&mut self, key: u64, slot: u32) {
         let hash = self.hash(key);
         let place = Place { hash, slot };
-        let table = &mut self.tables[key as usize % TABLES];
+        let table = &mut self.tables[hash as usize % TABLES];
         table.insert_unique(Place::spread(hash), place, |place| Place::spread(place.hash));
     }
 
     fn remove(&mut self, key: u64, slot: u32) {
-        let hash = Place::spread(self.hash(key));
-        let table = &mut self.tables[key as usize % TABLES];
-        if let Ok(found) = table.find_entry(hash, |place| place.slot == slot) {
+        let hash = self.hash(key);
+        let table = &mut self.tables[hash as usize % TABLES];
+        if let Ok(found) = table.find_entry(Place::spread(hash), |place| place.slot == slot) {
             found.remove();
         }
     }
@@ -172,6 +186,7 @@ impl<S: State> Table<S> {
             }
             None => self.vacant(key),
         };
+        self.changed[slot as usize / 64] |= 1 << (slot % 64);
         self.slot_mut(slot).get_or_insert_with(|| Unit { key, state: new() })
     }
 
@@ -182,6 +197,34 @@ impl<S: State> Table<S> {
         self.save(slot);
         self.free.push(slot);
         self.slot_mut(slot).take()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slot_count() - self.free.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes out one of those that have not changed for the longest, and may go: a hand goes round, and finds one that did not
+    /// change since it passed (the second chance, or clock, of operating systems). `None` if there is none where it looked.
+    pub fn take_quietest(&mut self, may_go: impl Fn(&S) -> bool) -> Option<Unit<S>> {
+        let slots = self.slot_count();
+        for _ in 0..LOOKED_AT.min(2 * slots) {
+            let slot = self.hand % slots;
+            self.hand = slot + 1;
+            let (word, bit) = (&mut self.changed[slot / 64], 1 << (slot % 64));
+            let changed = *word & bit != 0;
+            *word &= !bit;
+            let unit = self.at(slot as u32).filter(|unit| !changed && may_go(&unit.state));
+            if let Some(key) = unit.map(|unit| unit.key) {
+                return self.remove(key);
+            }
+        }
+        None
     }
 
     /// Begins a copy of this moment; one that was under way is forgotten.
@@ -265,6 +308,7 @@ impl<S: State> Table<S> {
                 if let Some(page) = self.pages.last_mut() {
                     page.push(None);
                 }
+                self.changed.resize(slot as usize / 64 + 1, 0);
                 slot
             }
         };
@@ -341,6 +385,28 @@ mod tests {
             Step::Remove(key) => drop(persons.remove(*key)),
             Step::Slice(slots) => drop(persons.copy_slice(*slots, out)),
         }
+    }
+
+    #[test]
+    fn who_changed_lately_stays() {
+        let mut persons: Table<i64> = Table::default();
+        let touch = |persons: &mut Table<i64>, key: u64| _ = persons.change(key, || 0);
+        (0..200).for_each(|key| touch(&mut persons, key));
+        assert_eq!(
+            persons.take_quietest(|_| true).map(|unit| unit.key),
+            Some(0),
+            "all changed: the first of all"
+        );
+        for key in [1, 2, 4] {
+            touch(&mut persons, key);
+        }
+        let taken: Vec<_> =
+            (0..3).filter_map(|_| persons.take_quietest(|_| true)).map(|unit| unit.key).collect();
+        assert_eq!((taken, persons.len()), (vec![3, 5, 6], 196));
+        touch(&mut persons, 0);
+        assert_eq!(persons.len(), 197);
+        while persons.take_quietest(|_| true).is_some() {}
+        assert!(persons.is_empty() && persons.slot(0).is_none());
     }
 
     fn all(persons: &mut Table<i64>) -> BTreeMap<u64, i64> {

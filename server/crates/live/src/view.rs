@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 use footpath_engine::{ActorKey, IdentityGraph, Moved};
 use footpath_history::{HistoryError, Stored};
 use footpath_model::control::{CountedFunnel, CountedMetric};
-use footpath_model::definition::Filter;
 use footpath_model::filter::{Facts, Needs};
 use serde::{Deserialize, Serialize};
 
@@ -70,11 +69,6 @@ pub enum Counted {
     Active(Box<CountedActive>),
 }
 
-/// What an event has to fulfil so that it is not internal traffic.
-pub fn left_out(internal: Option<&Filter>) -> Option<Filter> {
-    internal.map(|internal| Filter::not(internal.clone()))
-}
-
 impl Counted {
     /// What its view is called.
     pub fn key(&self) -> ViewKey {
@@ -108,14 +102,26 @@ impl Counted {
     ///
     /// # Errors
     /// If it cannot be followed.
-    pub fn view(&self, project: &str, now_us: i64) -> Result<Box<dyn View>, LiveError> {
+    pub fn view(&self, project: &str, begin: Begin) -> Result<Box<dyn View>, LiveError> {
         match self {
-            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), now_us)?)),
-            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), now_us)?)),
-            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), now_us)?)),
-            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), now_us)?)),
+            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), begin)?)),
+            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), begin.now_us)?)),
+            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), begin)?)),
+            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), begin.now_us)?)),
         }
     }
+}
+
+/// A clock that goes back by less than this is waited for, microseconds.
+pub const TREMBLE_US: i64 = 1_000_000;
+
+/// What a view begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin {
+    /// What time it is, microseconds since 1970.
+    pub now_us: i64,
+    /// How many units of a funnel, or persons with their sessions, are kept at most; see [`View::bound`].
+    pub most_units: usize,
 }
 
 /// What a view wants to see.
@@ -190,6 +196,10 @@ pub trait View: Send {
     }
     /// Time goes on.
     fn advance(&mut self, now_us: i64, at: Progress);
+    /// Keeps so many units from now on: [`Begin::most_units`].
+    fn bound(&mut self, most_units: usize) {
+        let _ = most_units;
+    }
 
     /// Up to where everything is counted, for a reader that is at `read`.
     fn complete(&self, read: Progress) -> Progress;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{Filter, FunnelDefinition, MetricDefinition, SegmentDefinition};
+use crate::definition::{Counting, Filter, FunnelDefinition, MetricDefinition, SegmentDefinition};
 use crate::range::{Range, RangeError};
 
 /// A change, kept in the log as JSON.
@@ -111,6 +111,18 @@ pub struct CountedFunnel {
     /// The project's filter for internal traffic and bots at that moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<Filter>,
+    /// How the project cut sessions at that moment, for a funnel that counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionLimits>,
+}
+
+/// Where sessions end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionLimits {
+    /// A longer gap than this between two events of a person ends a session, microseconds.
+    pub gap_us: i64,
+    /// A session is at most this long, microseconds.
+    pub max_us: i64,
 }
 
 /// A metric as it stands after a change.
@@ -127,21 +139,19 @@ pub struct CountedMetric {
 }
 
 /// What a project has decided for all of its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProjectSettings {
-    /// A longer gap than this between two events of a person ends a session, microseconds.
-    pub session_gap_us: i64,
-    /// A session is at most this long, microseconds.
-    pub session_max_us: i64,
+    /// Where sessions end.
+    pub sessions: SessionLimits,
     /// Events that fulfil it are internal traffic or bots, and left out where nobody asks for them.
     pub internal: Option<Filter>,
 }
 
-impl Default for ProjectSettings {
-    /// Half an hour, a day (Google Analytics' and most peers' rule), and nobody is internal.
+impl Default for SessionLimits {
+    /// Half an hour and a day: Google Analytics' and most peers' rule.
     fn default() -> Self {
-        Self { session_gap_us: 30 * 60_000_000, session_max_us: 24 * 3_600_000_000, internal: None }
+        Self { gap_us: 30 * 60_000_000, max_us: 24 * 3_600_000_000 }
     }
 }
 
@@ -152,7 +162,30 @@ impl Control {
     }
 }
 
+impl CountedMetric {
+    /// What an event has to fulfil so that it is not internal traffic, where that is left out.
+    pub fn left_out(&self) -> Option<Filter> {
+        left_out(self.internal.as_ref().filter(|_| !self.definition.include_internal))
+    }
+}
+
+/// What an event has to fulfil so that it is not internal traffic.
+pub fn left_out(internal: Option<&Filter>) -> Option<Filter> {
+    internal.map(|internal| Filter::not(internal.clone()))
+}
+
 impl CountedFunnel {
+    /// Before the project's settings are put in.
+    pub fn new(definition: FunnelDefinition, range: Range, zone: String) -> Self {
+        Self { definition, range, zone, internal: None, sessions: None }
+    }
+
+    /// Puts the project's settings in, as far as it is counted by them.
+    pub fn set(&mut self, settings: &ProjectSettings) {
+        self.internal.clone_from(&settings.internal);
+        self.sessions = (self.definition.counting == Counting::Sessions).then_some(settings.sessions);
+    }
+
     /// The range's beginning and end at `now_us`.
     ///
     /// # Errors

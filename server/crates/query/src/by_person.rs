@@ -4,11 +4,12 @@
 //! them: it is gathered, sorted and given out while it lies in the processor's cache, part by part, on as many processors as
 //! are free. Only the events of actors that are another person have to be found beforehand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{Block, HistoryError, Pinned, Place, Run};
+
+use crate::sorted::{OfPerson, Sorter};
 
 /// Events of a part, 24 bytes each: what a second-level cache holds.
 const PART_EVENTS: usize = if cfg!(test) { 20 } else { 32 << 10 };
@@ -28,12 +29,28 @@ pub(crate) struct Head {
     row: u32,
 }
 
-impl Head {
-    /// By person, then time. As one number: compared without a branch.
+impl OfPerson for Head {
+    #[inline]
+    fn person(&self) -> Place {
+        self.person
+    }
+
     #[inline]
     fn order(&self) -> u128 {
         let time = self.time_us.cast_unsigned() ^ 1 << 63;
         u128::from(self.person.0) << 64 | u128::from(time)
+    }
+}
+
+/// Where a part is gathered and sorted; kept for the next one.
+struct Room {
+    heads: Vec<Head>,
+    sorter: Sorter<Head>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { heads: Vec::new(), sorter: Sorter::new() }
     }
 }
 
@@ -93,10 +110,10 @@ impl<'a> ByPerson<'a> {
         make: impl Fn() -> A + Sync,
         each: impl Fn(&mut A, &[Head]) -> Result<(), HistoryError> + Sync,
     ) -> Result<(Vec<A>, u64), HistoryError> {
-        let make = || (make(), Vec::new(), Ok(0_u64));
-        let work = |(own, heads, events): &mut (A, Vec<Head>, Result<u64, HistoryError>), part: usize| {
+        let make = || (make(), Room::new(), Ok(0_u64));
+        let work = |(own, room, events): &mut (A, Room, Result<u64, HistoryError>), part: usize| {
             if let Ok(before) = *events {
-                *events = self.part(part, heads, &mut |person| each(own, person)).map(|more| before + more);
+                *events = self.part(part, room, &mut |person| each(own, person)).map(|more| before + more);
             }
         };
         let shared = self.pinned.workers().share(self.parts(), make, work);
@@ -113,9 +130,9 @@ impl<'a> ByPerson<'a> {
         &self,
         each: &mut dyn FnMut(&[Head]) -> Result<(), HistoryError>,
     ) -> Result<u64, HistoryError> {
-        let (mut heads, mut events) = (Vec::new(), 0);
+        let (mut room, mut events) = (Room::new(), 0);
         for part in 0..self.parts() {
-            events += self.part(part, &mut heads, each)?;
+            events += self.part(part, &mut room, each)?;
         }
         Ok(events)
     }
@@ -127,7 +144,7 @@ impl<'a> ByPerson<'a> {
     fn part(
         &self,
         part: usize,
-        heads: &mut Vec<Head>,
+        Room { heads, sorter }: &mut Room,
         each: &mut dyn FnMut(&[Head]) -> Result<(), HistoryError>,
     ) -> Result<u64, HistoryError> {
         self.pinned.stop().check()?;
@@ -142,7 +159,7 @@ impl<'a> ByPerson<'a> {
         let from = self.moved.partition_point(|head| head.person.part(self.bits) < part);
         let moved = self.moved[from..].iter().take_while(|head| head.person.part(self.bits) == part);
         heads.extend(moved);
-        heads.sort_unstable_by_key(Head::order);
+        sorter.sort(heads, self.bits);
         for person in heads.chunk_by(|a, b| a.person == b.person) {
             each(person)?;
         }
@@ -174,21 +191,21 @@ pub(crate) fn person(graph: &IdentityGraph, actor: Place) -> Place {
 pub(crate) struct IdsOf<'a> {
     pinned: &'a Pinned,
     blocks: &'a [Block],
-    known: Vec<Option<Arc<Vec<u128>>>>,
+    /// By block, for each of its events which of its file's events it is.
+    rows: Vec<Option<Vec<u32>>>,
 }
 
 impl<'a> IdsOf<'a> {
     pub(crate) fn new(pinned: &'a Pinned, blocks: &'a [Block]) -> Self {
-        Self { pinned, blocks, known: vec![None; blocks.len()] }
+        Self { pinned, blocks, rows: vec![None; blocks.len()] }
     }
 
     /// The event's id.
     pub(crate) fn id(&mut self, head: &Head) -> Result<u128, HistoryError> {
-        let block = head.block as usize;
-        let ids = match &mut self.known[block] {
-            Some(ids) => ids,
-            unknown => unknown.insert(self.pinned.ids(&self.blocks[block])?),
-        };
-        Ok(ids.get(head.row as usize).copied().unwrap_or_default())
+        let block = &self.blocks[head.block as usize];
+        let rows = self.rows[head.block as usize].get_or_insert_with(|| block.heads.file_rows());
+        let row = head.row as usize;
+        let ids = self.pinned.ids(block, row)?;
+        Ok(rows.get(row).and_then(|row| ids.get(*row as usize)).copied().unwrap_or_default())
     }
 }

@@ -25,12 +25,12 @@ mod ids;
 mod metric;
 mod person;
 mod sessions;
+mod sorted;
 mod source;
 #[cfg(test)]
 mod testing;
 mod times;
 mod units;
-mod values;
 
 pub use events::{EventPage, EventQuery, events};
 pub use explain::{Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, Reason, explain};
@@ -45,7 +45,6 @@ pub use person::{PersonAnswer, PersonQuery, person};
 pub use sessions::{SessionRow, SessionsPage, SessionsQuery, sessions};
 pub use source::{Project, Read, Source, Span};
 pub use times::{ConversionTime, TimeBin};
-pub use values::MAX_VALUES;
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use footpath_proto::v1;
 use tonic::Status;
 use v1::filter::Kind;
 
-use super::wrong;
+use super::{known, wrong};
 
 const OPERATORS: [(v1::ConditionOperator, Op); 11] = [
     (v1::ConditionOperator::Equals, Op::In),
@@ -65,24 +65,27 @@ pub fn filters(
 }
 
 fn condition(path: &str, condition: &v1::PropertyCondition) -> Result<Condition, Status> {
-    let known = OPERATORS.iter().find(|(operator, _)| *operator == condition.operator());
-    let Some((_, op)) = known else { return Err(wrong(path, "name an operator")) };
+    let operator = OPERATORS.iter().find(|(operator, _)| *operator == condition.operator());
+    let Some((_, op)) = operator else { return Err(wrong(path, "name an operator")) };
     Ok(Condition {
         property: condition.property.clone(),
-        scope: scope(condition.scope(), &condition.group_type),
-        as_of: as_of(condition.moment()),
+        scope: scope(known(&format!("{path}.scope"), condition.scope)?, &condition.group_type),
+        as_of: as_of(known(&format!("{path}.moment"), condition.moment)?),
         op: *op,
         values: condition.values.clone(),
     })
 }
 
 /// A property from the API.
-pub fn property(property: &v1::PropertyReference) -> PropertyRef {
-    PropertyRef {
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field.
+pub fn property(path: &str, property: &v1::PropertyReference) -> Result<PropertyRef, Status> {
+    Ok(PropertyRef {
         property: property.property.clone(),
-        scope: scope(property.scope(), &property.group_type),
-        as_of: as_of(property.moment()),
-    }
+        scope: scope(known(&format!("{path}.scope"), property.scope)?, &property.group_type),
+        as_of: as_of(known(&format!("{path}.moment"), property.moment)?),
+    })
 }
 
 fn scope(scope: v1::PropertyScope, group_type: &str) -> Scope {

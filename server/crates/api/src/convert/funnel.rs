@@ -3,21 +3,21 @@
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::{
     Attribution, Counting, Entry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion, Order, Preset,
-    Step, Ties, WindowFrom, WindowFunnel,
+    PropertyRef, Step, Ties, WindowFrom, WindowFunnel,
 };
 use footpath_proto::v1;
 use tonic::Status;
 
 use super::filter::{conditions_message, filters, filters_message, property, property_message};
 use super::range::{range, range_message};
-use super::{checked, duration, duration_us, wrong};
+use super::{checked, duration, duration_us, known, wrong};
 
 /// A funnel from the API, checked. `zone` is the project's.
 ///
 /// # Errors
 /// INVALID_ARGUMENT that names the field.
 pub fn funnel(funnel: &v1::Funnel, version: u64, zone: &str) -> Result<CountedFunnel, Status> {
-    let preset = preset(funnel.preset());
+    let preset = preset(known("preset", funnel.preset)?);
     let (entry, on_exclusion) = rules_of(preset);
     let (attribution, window_funnel) = (Attribution::FirstTouch, window_funnel(preset, funnel)?);
     let definition = FunnelDefinition {
@@ -27,16 +27,16 @@ pub fn funnel(funnel: &v1::Funnel, version: u64, zone: &str) -> Result<CountedFu
         preset,
         steps: funnel.steps.iter().enumerate().map(step).collect::<Result<_, _>>()?,
         window_us: funnel.window.as_ref().map_or(0, duration_us),
-        window_from: match funnel.window_from() {
+        window_from: match known("window_from", funnel.window_from)? {
             v1::FunnelWindowFrom::PreviousStep => WindowFrom::PreviousStep,
             v1::FunnelWindowFrom::Unspecified | v1::FunnelWindowFrom::FirstStep => WindowFrom::FirstStep,
         },
-        entry: match funnel.entry() {
+        entry: match known("entry", funnel.entry)? {
             v1::FunnelEntry::Unspecified => entry,
             v1::FunnelEntry::Latest => Entry::Latest,
             v1::FunnelEntry::First => Entry::First,
         },
-        order: match funnel.order() {
+        order: match known("order", funnel.order)? {
             v1::FunnelOrder::Unspecified | v1::FunnelOrder::Ordered => Order::Ordered,
             v1::FunnelOrder::Strict => Order::Strict,
             v1::FunnelOrder::Any => Order::Any,
@@ -45,12 +45,12 @@ pub fn funnel(funnel: &v1::Funnel, version: u64, zone: &str) -> Result<CountedFu
         ties: ties(funnel)?,
         counting: counting(funnel)?,
         exclusions: exclusions(funnel)?,
-        on_exclusion: match funnel.exclusion_effect() {
+        on_exclusion: match known("exclusion_effect", funnel.exclusion_effect)? {
             v1::ExclusionEffect::Unspecified => on_exclusion,
             v1::ExclusionEffect::BreakAttempt => OnExclusion::BreakAttempt,
             v1::ExclusionEffect::DropPerson => OnExclusion::DropPerson,
         },
-        hold: funnel.hold_constant.iter().map(property).collect(),
+        hold: held(funnel)?,
         breakdown: funnel.breakdown.as_ref().map(|by| breakdown(by, attribution)).transpose()?,
         window_funnel,
         include_internal: funnel.include_internal,
@@ -58,7 +58,7 @@ pub fn funnel(funnel: &v1::Funnel, version: u64, zone: &str) -> Result<CountedFu
     let conditions: Vec<_> = funnel.steps.iter().map(|step| step.conditions.len()).collect();
     checked(definition.validate(), |field| named(&conditions, field))?;
     let (range, zone) = range(funnel.range.as_ref(), zone)?;
-    Ok(CountedFunnel { definition, range, zone, internal: None })
+    Ok(CountedFunnel::new(definition, range, zone))
 }
 
 /// A step's filter stands behind its conditions in one list; the API has a field of its own for it.
@@ -107,7 +107,7 @@ fn window_funnel(preset: Option<Preset>, funnel: &v1::Funnel) -> Result<Option<W
 }
 
 fn ties(funnel: &v1::Funnel) -> Result<Ties, Status> {
-    match (funnel.ties(), &funnel.tie_tolerance) {
+    match (known("ties", funnel.ties)?, &funnel.tie_tolerance) {
         (v1::FunnelTies::Increasing, None) => Ok(Ties::Increasing),
         (v1::FunnelTies::Increasing, Some(_)) => Err(wrong("tie_tolerance", "only with ties in order")),
         (_, Some(tolerance)) => Ok(Ties::Tolerance(duration_us(tolerance))),
@@ -116,7 +116,7 @@ fn ties(funnel: &v1::Funnel) -> Result<Ties, Status> {
 }
 
 fn counting(funnel: &v1::Funnel) -> Result<Counting, Status> {
-    let counting = match funnel.counting() {
+    let counting = match known("counting", funnel.counting)? {
         v1::FunnelCounting::Unspecified | v1::FunnelCounting::Persons => Counting::Persons,
         v1::FunnelCounting::Conversions => Counting::Conversions,
         v1::FunnelCounting::Sessions => Counting::Sessions,
@@ -126,6 +126,11 @@ fn counting(funnel: &v1::Funnel) -> Result<Counting, Status> {
         return Err(wrong("group_type", "only where groups are counted"));
     }
     Ok(counting)
+}
+
+fn held(funnel: &v1::Funnel) -> Result<Vec<PropertyRef>, Status> {
+    let held = funnel.hold_constant.iter().enumerate();
+    held.map(|(i, one)| property(&format!("hold_constant[{i}]"), one)).collect()
 }
 
 fn exclusions(funnel: &v1::Funnel) -> Result<Vec<Exclusion>, Status> {
@@ -143,7 +148,7 @@ fn exclusions(funnel: &v1::Funnel) -> Result<Vec<Exclusion>, Status> {
 }
 
 fn breakdown(by: &v1::FunnelBreakdown, unspecified: Attribution) -> Result<FunnelBreakdown, Status> {
-    let attribution = match by.attribution() {
+    let attribution = match known("breakdown.attribution", by.attribution)? {
         v1::BreakdownAttribution::Unspecified => unspecified,
         v1::BreakdownAttribution::FirstTouch => Attribution::FirstTouch,
         v1::BreakdownAttribution::LastTouch => Attribution::LastTouch,
@@ -153,7 +158,8 @@ fn breakdown(by: &v1::FunnelBreakdown, unspecified: Attribution) -> Result<Funne
     if by.attribution_step != 0 && !matches!(attribution, Attribution::Step(_)) {
         return Err(wrong("breakdown.attribution_step", "only with attribution to a step"));
     }
-    Ok(FunnelBreakdown { by: property(&by.property.clone().unwrap_or_default()), attribution })
+    let of = by.property.clone().unwrap_or_default();
+    Ok(FunnelBreakdown { by: property("breakdown.property", &of)?, attribution })
 }
 
 fn step((i, step): (usize, &v1::FunnelStep)) -> Result<Step, Status> {

@@ -21,7 +21,7 @@ pub fn metric(metric: &v1::Metric, version: u64) -> Result<CountedMetric, Status
         name: metric.title.clone(),
         version,
         measure: measure(metric.measure.as_ref())?,
-        breakdown: metric.breakdown.as_ref().map(property),
+        breakdown: metric.breakdown.as_ref().map(|by| property("breakdown", by)).transpose()?,
         include_internal: metric.include_internal,
     };
     checked(definition.validate(), |field| field.replace(".conditions[0]", ".filter"))?;

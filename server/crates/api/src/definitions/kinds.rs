@@ -44,13 +44,6 @@ pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
     fn delete(id: String) -> Control;
     /// The id and etag of a message.
     fn name_of(message: &Self::Message) -> (&str, &str);
-    /// Checks that the live path can follow it, where it does.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT that says what it cannot follow.
-    fn can_be_followed(&self) -> Result<(), Status> {
-        Ok(())
-    }
     /// There is none with an id.
     fn unknown() -> Status;
     /// There is one with this id and other content.
@@ -106,10 +99,6 @@ impl Kind for CountedFunnel {
 
     fn name_of(message: &v1::Funnel) -> (&str, &str) {
         (&message.id, &message.etag)
-    }
-
-    fn can_be_followed(&self) -> Result<(), Status> {
-        super::uses::can_be_followed(self)
     }
 
     fn unknown() -> Status {

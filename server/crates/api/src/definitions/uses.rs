@@ -1,10 +1,9 @@
 //! What definitions use of each other and of the project, put into each of them when it is written: a record in the log means
 //! the same for ever, whatever becomes of the rest.
 
-use footpath_model::control::{CountedFunnel, CountedMetric};
+use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::{
-    Aggregate, Counting, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step,
-    Term,
+    Aggregate, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step, Term,
 };
 use tonic::Status;
 
@@ -25,10 +24,17 @@ pub enum Name {
 pub trait Uses {
     /// Shows every filter.
     fn filters(&mut self, see: &mut dyn FnMut(&mut Filter));
-    /// Takes the project's filter for internal traffic.
-    fn set_internal(&mut self, internal: Option<Filter>);
+    /// Takes what the project's settings say.
+    fn set(&mut self, settings: &ProjectSettings);
     /// The id of the funnel whose conversion it is, and where that funnel is put.
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)>;
+    /// Checks that the funnel whose conversion it is has the step it asks for.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with how many there are.
+    fn step_is_there(&self) -> Result<(), Status> {
+        Ok(())
+    }
     /// The events and properties it names beside those of its filters, each with the path of its field.
     fn names(&self) -> Vec<(String, Name)>;
 }
@@ -62,8 +68,8 @@ impl Uses for CountedFunnel {
         of_exclusions.for_each(see);
     }
 
-    fn set_internal(&mut self, internal: Option<Filter>) {
-        self.internal = internal;
+    fn set(&mut self, settings: &ProjectSettings) {
+        Self::set(self, settings);
     }
 
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<Self>>)> {
@@ -103,8 +109,9 @@ impl Uses for CountedMetric {
         }
     }
 
-    fn set_internal(&mut self, internal: Option<Filter>) {
-        self.internal = internal;
+    fn set(&mut self, settings: &ProjectSettings) {
+        self.internal.clone_from(&settings.internal);
+        self.funnel.iter_mut().for_each(|funnel| funnel.set(settings));
     }
 
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
@@ -112,6 +119,22 @@ impl Uses for CountedMetric {
             Measure::Conversion { funnel, .. } => Some((funnel.clone(), &mut self.funnel)),
             _ => None,
         }
+    }
+
+    fn step_is_there(&self) -> Result<(), Status> {
+        let (Measure::Conversion { step, .. }, Some(funnel)) = (&self.definition.measure, &self.funnel)
+        else {
+            return Ok(());
+        };
+        let steps = funnel.definition.steps.len();
+        if *step as usize <= steps {
+            return Ok(());
+        }
+        let what = format!(
+            "conversion.step: the funnel {:?} has {steps} steps, there is no step {step}",
+            funnel.id()
+        );
+        Err(invalid("definition_invalid", &what))
     }
 
     fn names(&self) -> Vec<(String, Name)> {
@@ -141,7 +164,7 @@ impl Uses for CountedMetric {
 impl Uses for SegmentDefinition {
     fn filters(&mut self, _see: &mut dyn FnMut(&mut Filter)) {}
 
-    fn set_internal(&mut self, _internal: Option<Filter>) {}
+    fn set(&mut self, _settings: &ProjectSettings) {}
 
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
         None
@@ -186,7 +209,7 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
         let what = format!("there is no segment {segment:?}; ListSegments names them");
         return Err(invalid("definition_invalid", &what));
     }
-    definition.set_internal(crate::settings::of(context, project)?.internal);
+    definition.set(&crate::settings::of(context, project)?);
     if let Some((id, place)) = definition.funnel() {
         let known = super::find::<CountedFunnel>(context, project, &id)?;
         let missing = || {
@@ -194,23 +217,9 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
             invalid("definition_invalid", &what)
         };
         *place = Some(Box::new(known.ok_or_else(missing)?));
+        definition.step_is_there()?;
     }
     Ok(definition)
-}
-
-/// Whether the live path can follow a funnel.
-///
-/// # Errors
-/// INVALID_ARGUMENT that says what it cannot follow.
-pub fn can_be_followed(funnel: &CountedFunnel) -> Result<(), Status> {
-    if funnel.definition.counting != Counting::Sessions {
-        return Ok(());
-    }
-    let what = format!(
-        "the funnel {:?} counts sessions; such funnels are not followed live: ask QueryFunnel for it",
-        funnel.id()
-    );
-    Err(invalid("definition_unsupported", &what))
 }
 
 /// All definitions of a kind in a project.

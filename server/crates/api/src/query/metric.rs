@@ -8,7 +8,7 @@ use footpath_store::ProjectRow;
 use tonic::{Response, Status};
 
 use super::{QueryApi, top};
-use crate::convert::{self, metric_series, micros, timestamp};
+use crate::convert::{self, known, metric_series, micros, timestamp};
 use crate::cursor::{Kind, Scope};
 use crate::status::invalid;
 
@@ -43,7 +43,7 @@ impl QueryApi {
     ) -> Result<Response<v1::QueryMetricResponse>, Status> {
         let counted = self.measured(project, &request)?;
         let (range, zone) = convert::range(request.range.as_ref(), &project.time_zone)?;
-        let (unit, top) = (unit(request.unit()), top(request.top)?);
+        let (unit, top) = (unit(request.unit)?, top(request.top)?);
         let (version, percentiles) = (counted.definition.version, counted.definition.percentiles().to_vec());
         let asked = self.asked(project)?;
         let now_us = asked.now_us;
@@ -112,8 +112,8 @@ impl QueryApi {
 }
 
 /// What a range is cut into.
-pub(crate) fn unit(unit: v1::MetricBucketUnit) -> Option<CalendarUnit> {
-    match unit {
+pub(crate) fn unit(unit: i32) -> Result<Option<CalendarUnit>, Status> {
+    Ok(match known("unit", unit)? {
         v1::MetricBucketUnit::Unspecified => None,
         v1::MetricBucketUnit::Minute => Some(CalendarUnit::Minute),
         v1::MetricBucketUnit::QuarterHour => Some(CalendarUnit::Quarter),
@@ -121,7 +121,7 @@ pub(crate) fn unit(unit: v1::MetricBucketUnit) -> Option<CalendarUnit> {
         v1::MetricBucketUnit::Day => Some(CalendarUnit::Day),
         v1::MetricBucketUnit::Week => Some(CalendarUnit::Week),
         v1::MetricBucketUnit::Month => Some(CalendarUnit::Month),
-    }
+    })
 }
 
 fn session_message(session: SessionRow) -> v1::Session {

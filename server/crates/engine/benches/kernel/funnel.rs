@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use footpath_engine::general::{GeneralPerson, GeneralRules, Options};
-use footpath_engine::{Change, FunnelEvent, Plan, UnitFunnel};
+use footpath_engine::{Change, FunnelEvent, Plan, SessionRules, UnitFunnel};
 use footpath_model::definition::{FunnelDefinition, Step};
 
 use crate::traffic::{Act, BLOCK, CROWDS, Crowd, FEW_CROWDS, Traffic};
@@ -18,7 +18,8 @@ fn plan() -> Plan {
     let step = |name: &str| Step { events: vec![name.to_owned()], ..Step::default() };
     let steps = ["view", "cart", "pay"].map(step).to_vec();
     let definition = FunnelDefinition { steps, window_us: WINDOW_US, ..FunnelDefinition::default() };
-    let plan = Plan::new(&definition, (0, None), true).expect("the definition is sound");
+    let plan =
+        Plan::new(&definition, (0, None), true, &SessionRules::default()).expect("the definition is sound");
     assert!(plan.fast().is_some(), "the defaults are the fast kernel's");
     plan
 }

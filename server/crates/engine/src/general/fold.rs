@@ -128,18 +128,19 @@ impl GeneralFold {
 
     fn count(&self, rules: &GeneralRules, from_us: i64) -> Vec<Attempt> {
         let from_us = from_us.max(self.from_us).max(NO_ENTRY + 1);
-        let each = rules.options.parts == Parts::Each;
-        let is_dropped = |part: &Part| part.hit_us() >= from_us;
-        if !each && self.parts.values().any(is_dropped) {
+        if self.parts.values().any(|part| part.hit_us() >= from_us) {
             return Vec::new();
         }
-        let counted = self.parts.values().filter(|part| !is_dropped(part));
-        let attempts = counted.flat_map(|part| part.attempts(rules, from_us));
-        if rules.counts_persons() && !each {
-            let best = attempts.max_by(|a, b| a.rank(b, rules).then(b.value.cmp(&a.value)));
-            return best.into_iter().collect();
+        let of_part = |(key, part): (&u64, &Part)| {
+            part.attempts(rules, from_us).map(|attempt| (*key, attempt)).collect::<Vec<_>>()
+        };
+        let attempts = self.parts.iter().flat_map(of_part);
+        if rules.counts_persons() {
+            // Of parts that are equally good always the same one, in whatever order they came.
+            let best = attempts.max_by(|(a_part, a), (b_part, b)| a.rank(b, rules).then(b_part.cmp(a_part)));
+            return best.into_iter().map(|(_, attempt)| attempt).collect();
         }
-        let mut attempts: Vec<Attempt> = attempts.collect();
+        let mut attempts: Vec<Attempt> = attempts.map(|(_, attempt)| attempt).collect();
         attempts.sort_by_key(|attempt| (attempt.entry_us, attempt.steps, attempt.value));
         attempts
     }
@@ -151,12 +152,8 @@ impl GeneralFold {
             return closed.first_entry_us();
         }
         let from_us = from_us.max(NO_ENTRY + 1);
-        let hits = || closed.parts.values().map(Part::hit_us).filter(|hit_us| *hit_us >= from_us);
-        if rules.options.parts == Parts::Each {
-            let entries = closed.count(rules, from_us).into_iter().map(|attempt| attempt.entry_us);
-            return hits().chain(entries).min();
-        }
-        hits().max().or_else(|| closed.count(rules, from_us).first().map(|attempt| attempt.entry_us))
+        let hits = closed.parts.values().map(Part::hit_us).filter(|hit_us| *hit_us >= from_us);
+        hits.max().or_else(|| closed.count(rules, from_us).first().map(|attempt| attempt.entry_us))
     }
 
     /// The first moment in which a chain could begin.
@@ -216,6 +213,6 @@ pub(super) fn clamped(event: FunnelEvent) -> FunnelEvent {
 fn part_of(rules: &GeneralRules, event: &FunnelEvent) -> Option<u64> {
     match rules.options.parts {
         Parts::Whole => Some(0),
-        Parts::BestOf | Parts::Each => (event.part != 0).then_some(event.part),
+        Parts::BestOf => (event.part != 0).then_some(event.part),
     }
 }

@@ -30,8 +30,8 @@
 //!   a moment in which it only ends is offered to the next. So what happens at once converts once.
 //! - *Dropped*: with [`OnExclusion::DropPerson`] a person counts nowhere if an excluded event hit an entry of the range: a chain
 //!   with this entry stood between `after` and `before`, its window open, and none had reached `before` by then.
-//! - *Parts*: of the best of all parts, the person counts once; or each part on its own. In strict order events of other parts stand
-//!   between. A person dropped in one part is dropped; a session only by itself.
+//! - *Parts*: of the best of all parts, the person counts once; of equally good ones, of that with the smallest number. In strict order events of other parts stand between. A person
+//!   dropped in one part is dropped.
 //! - *Times*: when a chain with this entry first reached the step, whichever events the best chain uses later. With optional steps and
 //!   with the first entry: the times of the chain.
 //! - *Value*: that of the first event, by (time, id), of the moment in which the attributed step was reached that matches the step; in
@@ -62,7 +62,7 @@ pub mod window_funnel;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use event::{Attempt, FunnelEvent, NO_VALUE};
 pub use fold::{GeneralFold, fold_general};

@@ -144,6 +144,11 @@ impl GeneralPerson {
         if rules.options.moving { self.current.falls_after(rules, from_us) } else { None }
     }
 
+    /// Whether no event so far can matter any more to a range that begins at `from_us` or later.
+    pub fn is_over(&self, rules: &GeneralRules, from_us: i64) -> bool {
+        self.newest().is_none_or(|(time_us, _)| time_us.saturating_add(rules.tolerance_us()) < from_us)
+    }
+
     /// Whether nothing has been kept of any event.
     pub fn is_empty(&self) -> bool {
         self.newest().is_none()

@@ -36,27 +36,21 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
     events.dedup_by_key(|event| event.order());
     let mut parts: Vec<u64> = match o.parts {
         Parts::Whole => vec![0],
-        Parts::BestOf | Parts::Each => {
-            events.iter().map(|event| event.part).filter(|part| *part != 0).collect()
-        }
+        Parts::BestOf => events.iter().map(|event| event.part).filter(|part| *part != 0).collect(),
     };
     parts.sort_unstable();
     parts.dedup();
-    let each = o.parts == Parts::Each;
     let mut all = Vec::new();
     for part in parts {
         let view = View::new(o, from_us, &events, part);
         let (attempts, hits) = view.attempts();
-        let dropped = hits.iter().any(|hit| *hit >= from_us);
-        if dropped && !each {
+        if hits.iter().any(|hit| *hit >= from_us) {
             return Vec::new();
         }
-        if !dropped {
-            all.extend(attempts);
-        }
+        all.extend(attempts.into_iter().map(|found| (part, found)));
     }
-    if o.counting == Counting::Persons && !each {
-        let best = all.into_iter().max_by_key(|found| {
+    if o.counting == Counting::Persons {
+        let best = all.into_iter().max_by_key(|(part, found)| {
             let entry = if o.entry == Entry::Latest { found.entry_us } else { -found.entry_us };
             let required: Vec<_> =
                 (0..o.steps).filter(|s| o.optional & (1 << s) == 0).map(|s| found.times[s]).collect();
@@ -68,11 +62,12 @@ pub(super) fn naive(rules: &GeneralRules, from_us: i64, events: &[FunnelEvent]) 
                 found.steps.count_ones(),
                 found.steps,
                 Reverse(found.times.clone()),
-                Reverse(found.value),
+                Reverse(*part),
             )
         });
-        return best.into_iter().collect();
+        return best.into_iter().map(|(_, found)| found).collect();
     }
+    let mut all: Vec<Found> = all.into_iter().map(|(_, found)| found).collect();
     all.sort_by_key(|found| (found.entry_us, found.steps, found.value));
     all
 }

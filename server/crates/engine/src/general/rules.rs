@@ -98,8 +98,6 @@ pub enum Parts {
     /// A chain keeps to one part and the person has the best of them (hold constant). [`Counting::Conversions`] counts the
     /// attempts of all parts.
     BestOf,
-    /// Each part counts on its own (sessions).
-    Each,
 }
 
 /// The modes of ClickHouse's `windowFunnel`, by their names there.
@@ -524,7 +522,7 @@ mod tests {
         assert!(fast(|_| {}));
         assert!(fast(|o| (o.from_us, o.to_us) = (3, 9)));
         assert!(!fast(|o| o.entry = Entry::First));
-        assert!(!fast(|o| o.parts = Parts::Each));
+        assert!(!fast(|o| o.parts = Parts::BestOf));
         assert!(!fast(|o| o.ties = Ties::Increasing));
     }
 }

@@ -40,6 +40,25 @@ struct Store {
     collapsed: bool,
 }
 
+/// A bucket: of numbers below zero, of zero, of those above.
+#[derive(Debug, Clone, Copy)]
+enum Size {
+    Below(i32),
+    Zero,
+    Above(i32),
+}
+
+impl Size {
+    /// The number that stands for it.
+    fn number(self) -> f64 {
+        match self {
+            Self::Below(bucket) => -value_of(bucket),
+            Self::Zero => 0.0,
+            Self::Above(bucket) => value_of(bucket),
+        }
+    }
+}
+
 impl Sketch {
     /// Nothing counted.
     pub fn new() -> Self {
@@ -107,18 +126,23 @@ impl Sketch {
         let last = count.checked_sub(1)?;
         let rank = ((q.clamp(0.0, 1.0) * last as f64) as u64).min(last);
         let mut seen = 0_u64;
-        let found = self.counts().find(|(_, count)| {
+        let found = self.sizes().find(|(_, count)| {
             seen = seen.saturating_add(*count);
             seen > rank
         });
-        found.map(|(number, _)| number)
+        found.map(|(size, _)| size.number())
     }
 
     /// What was counted, in ascending order: a number within [`RELATIVE_ACCURACY`], and how many of its size there are.
     pub fn counts(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        let below = self.negative.iter().rev().map(|(bucket, count)| (-value_of(bucket), count));
-        let above = self.positive.iter().map(|(bucket, count)| (value_of(bucket), count));
-        below.chain([(0.0, self.zeros)]).chain(above).filter(|(_, count)| *count > 0)
+        self.sizes().map(|(size, count)| (size.number(), count))
+    }
+
+    /// As [`Sketch::counts`], but no number is reckoned yet: that takes half a microsecond.
+    fn sizes(&self) -> impl Iterator<Item = (Size, u64)> + '_ {
+        let below = self.negative.iter().rev().map(|(bucket, count)| (Size::Below(bucket), count));
+        let above = self.positive.iter().map(|(bucket, count)| (Size::Above(bucket), count));
+        below.chain([(Size::Zero, self.zeros)]).chain(above).filter(|(_, count)| *count > 0)
     }
 
     #[inline]

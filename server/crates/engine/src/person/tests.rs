@@ -157,7 +157,7 @@ proptest! {
     fn the_fold_finds_what_a_search_over_all_chains_finds((steps, window, to, _, events) in funnels(7)) {
         let rules = rules(steps, window).with_entry_before(to);
         // Every event twice: a second copy is not another event.
-        let state = fold_person(&rules, sorted(&[events.clone(), events.clone()].concat()));
+        let state = fold_person(&rules, &sorted(&[events.clone(), events.clone()].concat()));
         let (entries, reached): (Vec<_>, Vec<_>) = naive(steps, window * MINUTE, to, &events).into_iter().unzip();
         prop_assert_eq!(state.entries(), &entries);
         if state.depth(i64::MIN) == steps {
@@ -175,7 +175,7 @@ proptest! {
         })
     ) {
         let rules = rules(steps, window).with_entry_before(to).with_tail_limit(tail);
-        let batch = fold_person(&rules, sorted(&events));
+        let batch = fold_person(&rules, &sorted(&events));
         let person = live(&rules, &order);
         prop_assert_eq!(person.entries(), batch.entries());
         prop_assert_eq!(person.state(&rules), batch);
@@ -191,12 +191,12 @@ proptest! {
         let (a, b): (Vec<_>, Vec<_>) = now.iter().partition(|event| split >> event.id & 1 == 0);
         let merged = PersonFunnel::merge(&rules, &live(&rules, &a), &live(&rules, &b));
         let mut person = merged.unwrap_or_else(|_| PersonFunnel::rebuild(&rules, sorted(now)));
-        prop_assert_eq!(person.state(&rules), fold_person(&rules, sorted(now)));
+        prop_assert_eq!(person.state(&rules), fold_person(&rules, &sorted(now)));
         for (i, event) in later.iter().enumerate() {
             if person.apply(&rules, *event) == Change::NeedsRefold {
                 person = PersonFunnel::rebuild(&rules, sorted(&events[..=now.len() + i]));
             }
         }
-        prop_assert_eq!(person.state(&rules), fold_person(&rules, sorted(&events)));
+        prop_assert_eq!(person.state(&rules), fold_person(&rules, &sorted(&events)));
     }
 }

@@ -1,5 +1,7 @@
 //! How a project cuts sessions.
 
+use footpath_model::control::SessionLimits;
+
 const MINUTE_US: i64 = 60_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
 
@@ -66,6 +68,14 @@ impl SessionRules {
     /// How many of a person's sessions are kept.
     pub fn kept(&self) -> usize {
         usize::from(self.kept)
+    }
+}
+
+impl TryFrom<SessionLimits> for SessionRules {
+    type Error = SessionRulesError;
+
+    fn try_from(limits: SessionLimits) -> Result<Self, SessionRulesError> {
+        Self::new(limits.gap_us, limits.max_us)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Blocks hold what a scan of the whole log finds, from the cache or not.
 
+use footpath_log::disk::Disk;
 use footpath_log::{Log, MemoryLog, SimDisk};
 
 use super::*;
@@ -17,8 +18,8 @@ type Found = Vec<(String, u64, i64, u128)>;
 fn found(pinned: &Pinned, times: (i64, i64), names: Option<&[Arc<str>]>) -> Found {
     let mut all = Vec::new();
     for block in pinned.blocks(1, times, names).unwrap() {
-        let ids = pinned.ids(&block).unwrap();
-        assert_eq!(ids.len(), block.heads.len());
+        let rows = block.heads.file_rows();
+        let id = |row: usize| pinned.ids(&block, row).unwrap()[rows[row] as usize];
         let name = names.map_or("", |names| &names[block.name]);
         let mut places = Vec::new();
         for run in block.heads.runs() {
@@ -26,7 +27,7 @@ fn found(pinned: &Pinned, times: (i64, i64), names: Option<&[Arc<str>]>) -> Foun
             for (i, time_us) in
                 run.times_us.iter().enumerate().filter(|(_, t)| (times.0..times.1).contains(*t))
             {
-                all.push((name.to_owned(), run.place.hash(), *time_us, ids[run.first as usize + i]));
+                all.push((name.to_owned(), run.place.hash(), *time_us, id(run.first as usize + i)));
             }
         }
         assert!(places.is_sorted_by(|a, b| a < b), "a run for each actor, in order");
@@ -72,8 +73,8 @@ fn blocks_equal_a_naive_reader() {
         let chunks = Chunks::open(Arc::new(SimDisk::new(seed)), 1).unwrap().with_cache(room);
         let chunks = Arc::new(chunks);
         let mut builder = testing::builder(&log, &chunks, &[]);
-        for _ in 0..rng.below(4) {
-            testing::fill(&log, &mut rng, 6);
+        for _ in 0..rng.below(9) {
+            testing::fill(&log, &mut rng, 3);
             testing::flush(&mut builder, &log);
         }
         testing::fill(&log, &mut rng, 6);
@@ -106,7 +107,7 @@ fn what_was_decoded_is_not_read_again() {
     let ask = || found(&pinned, (i64::MIN, i64::MAX), Some(&names));
     let first = ask();
     for file in &chunks.manifest().files {
-        footpath_log::disk::Disk::remove(&disk, &file.path).unwrap();
+        disk.remove(&file.path).unwrap();
     }
     assert_eq!(ask(), first);
     assert!(pinned.blocks(1, (i64::MIN, i64::MAX), Some(&[Arc::from("buy")])).is_err());
@@ -123,4 +124,26 @@ fn nothing_is_read_for_nobody() {
     let scanned = pinned.scan(&Scan::all(1), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(scanned, Err(HistoryError::Stopped)));
     assert!(matches!(pinned.blocks(1, (i64::MIN, i64::MAX), None), Err(HistoryError::Stopped)));
+}
+
+#[test]
+fn what_was_decoded_is_joined_with_what_is_new() {
+    let (log, disk) = (Arc::new(MemoryLog::default()), SimDisk::new(1));
+    let chunks = testing::chunks(disk.clone());
+    let mut builder = testing::builder(&log, &chunks, &[]);
+    let stored = Stored::new(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&chunks));
+    for round in 0..12 {
+        testing::fill(&log, &mut Rng(round), 4);
+        let wanted = naive(&log, log.durable_end(), (i64::MIN, i64::MAX), None);
+        assert_eq!(found(&stored.pin(), (i64::MIN, i64::MAX), None), wanted, "round {round}");
+        let before = chunks.manifest().files.clone();
+        testing::flush(&mut builder, &log);
+        // What was decoded before is not read again.
+        let away = |file: &ChunkFile| format!("{}.away", file.path);
+        before.iter().for_each(|file| disk.rename(&file.path, &away(file)).unwrap());
+        let blocks = stored.pin().blocks(1, (i64::MIN, i64::MAX), None).unwrap();
+        assert!(blocks.len() <= 3 * 4, "three days of up to 12 files");
+        before.iter().for_each(|file| disk.rename(&away(file), &file.path).unwrap());
+    }
+    assert!(chunks.manifest().files.len() > 16);
 }

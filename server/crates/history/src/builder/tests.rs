@@ -212,12 +212,28 @@ fn a_range_is_closed_by_rows_bytes_or_age() {
         }
         let shared = Arc::clone(&log) as Arc<dyn Log>;
         let mut builder = Builder::new(shared, Arc::clone(&chunks), options.clone(), Arc::default()).unwrap();
-        builder.step(now_us, 0).unwrap();
+        while builder.step(now_us, 0).unwrap() && builder.covered() == 0 {}
         assert_eq!(builder.covered() > 0, closes, "{options:?} at {now_us}");
         if closes && options.rows == 3 {
             assert_eq!(builder.covered(), 3);
         }
     }
+}
+
+#[test]
+fn what_is_there_joins_an_old_range_before_it_is_closed() {
+    let log = Arc::new(MemoryLog::default());
+    let chunks = testing::chunks(SimDisk::new(1));
+    let options = WriterOptions { age_us: 1, ..WriterOptions::default() };
+    let shared = Arc::clone(&log) as Arc<dyn Log>;
+    let mut builder = Builder::new(shared, Arc::clone(&chunks), options, Arc::default()).unwrap();
+    for round in 0..2 {
+        testing::fill(&log, &mut Rng(1), 4);
+        assert!(builder.step(NOW_US + 60_000_000, 0).unwrap());
+        assert_eq!(builder.covered(), 0, "round {round}");
+    }
+    assert!(builder.step(NOW_US + 60_000_000, 0).unwrap());
+    assert_eq!((builder.covered(), chunks.manifest().number), (8, 1));
 }
 
 #[test]

@@ -16,14 +16,14 @@ fn column(number: u128) -> Column {
 }
 
 fn kept(cache: &ColumnCache, question: u64, file: &Arc<ChunkFile>) -> Option<u128> {
-    match cache.get(question, file, &None, Kind::Ids)? {
+    match cache.get(question, std::slice::from_ref(file), &None, Kind::Ids)?.1 {
         Column::Ids(ids) => ids.first().copied(),
         Column::Heads(_) => None,
     }
 }
 
 fn put(cache: &ColumnCache, question: u64, file: &Arc<ChunkFile>, number: u128) {
-    cache.put(question, file, &None, Kind::Ids, &column(number));
+    cache.put(question, std::slice::from_ref(file), &None, Kind::Ids, &column(number));
 }
 
 #[test]
@@ -86,8 +86,27 @@ fn the_same_twice_counts_once_and_what_is_too_large_is_not_kept() {
     put(&cache, cache.question(), &one, 1);
     put(&cache, cache.question(), &one, 2);
     assert_eq!((cache.bytes(), kept(&cache, 0, &one)), (1000, Some(2)));
-    ColumnCache::new(999).put(1, &one, &None, Kind::Ids, &column(1));
+    put(&ColumnCache::new(999), 1, &one, 1);
     let none = ColumnCache::new(0);
     put(&none, none.question(), &one, 1);
     assert_eq!((none.bytes(), kept(&none, 0, &one)), (0, None));
+}
+
+#[test]
+fn a_group_takes_the_place_of_its_parts() {
+    let cache = ColumnCache::new(3000);
+    let mut files: Vec<_> = (0..4).map(|i| file(&i.to_string())).collect();
+    let get = |files: &[Arc<ChunkFile>]| cache.get(1, files, &None, Kind::Ids).map(|(count, _)| count);
+    put(&cache, 1, &files[0], 1);
+    put(&cache, 1, &files[1], 2);
+    assert_eq!(get(&files), Some(1), "the first file alone");
+    cache.put(1, &files[..3], &None, Kind::Ids, &column(3));
+    assert_eq!((get(&files), get(&files[..3]), get(&files[1..])), (Some(3), Some(3), None));
+    assert_eq!(get(&files[..2]), None, "it has more files than these");
+    assert_eq!(get(&[files[0].clone(), files[1].clone(), file("2")]), None, "another file under an old path");
+    put(&cache, 1, &files[0], 4);
+    assert_eq!((get(&files), cache.bytes()), (Some(3), 1000), "the larger one stays");
+    drop(files.split_off(2));
+    put(&cache, 1, &files[0], 4);
+    assert_eq!((get(&files), cache.bytes()), (Some(1), 1000), "as long as it can be asked for");
 }

@@ -77,7 +77,7 @@ impl<'b> Slots<'b> {
         Ok(Self { rows: batch.num_rows(), all, named: names.map(named) })
     }
 
-    fn each(&self, each: &mut dyn FnMut(usize, usize)) {
+    fn each(&self, each: &mut impl FnMut(usize, usize)) {
         for slot in &self.all {
             (0..self.rows).for_each(|row| each(*slot, row));
         }

@@ -107,7 +107,7 @@ pub fn funnel(id: &str, steps: [&[usize]; 3]) -> CountedFunnel {
         ..FunnelDefinition::default()
     };
     let range = Range::Last { n: 30, unit: RollingUnit::Days };
-    CountedFunnel { definition, range, zone: String::new(), internal: None }
+    CountedFunnel::new(definition, range, String::new())
 }
 
 fn read(actors: &[u64], acts: &[Act]) -> Vec<ReadEvent> {

@@ -9,11 +9,11 @@ use footpath_history::{Columns, Pinned, Scan, Stored};
 use footpath_log::{Log, pages};
 use footpath_model::record::{FrameKind, FrameView};
 
-use super::{columns_for, go_on, seen, with_entities};
+use super::{go_on, seen, with_entities};
 use crate::LiveError;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
-use crate::view::{Context, Counted, View, ViewKey};
+use crate::view::{Begin, Context, Counted, View, ViewKey};
 
 /// Events after which a view counts what it took.
 const FLUSH_EVERY: usize = 256;
@@ -28,8 +28,8 @@ pub struct Fill {
     pub counted: Counted,
     /// The position of the definition's own record: from here on it follows the log.
     pub upto: u64,
-    /// The time that ranges begin from.
-    pub now_us: i64,
+    /// What its view begins with.
+    pub begin: Begin,
     /// Set when nobody wants the result any more.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -89,7 +89,7 @@ impl Fill {
         let mut scratch = ProjectLive::new(&self.project_id);
         let ledger = (sources.ledger)(self.project)?;
         scratch.identity = pinned.identity(self.project, &self.project_id, &ledger)?;
-        let mut view = self.counted.view(&self.project_id, self.now_us)?;
+        let mut view = self.counted.view(&self.project_id, self.begin)?;
         scratch.book.want(view.reads());
         self.fill_book(sources, &pinned, &mut scratch, &wanted)?;
         self.fold(&pinned, &scratch, view.as_mut(), &wanted, percent)?;
@@ -147,7 +147,7 @@ impl Fill {
             .map(|names| names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect());
         let names: Option<StdHashSet<String>> =
             wants.names.as_ref().map(|names| names.iter().cloned().collect());
-        let columns = columns_for(wants.needs);
+        let columns = wants.needs.into();
         let from_us = wants.from_us.unwrap_or(i64::MIN);
         let scan = Scan { from_us, names: names.as_ref(), columns, ..Scan::all(self.project) };
         let (mut told, mut taken, mut at) = (0, 0, Progress::default());

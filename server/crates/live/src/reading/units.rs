@@ -7,7 +7,7 @@ use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{HistoryError, Pinned, Scan, Stored};
 use hashbrown::{HashMap, HashSet};
 
-use super::{Asked, columns_for, go_on, seen, with_entities};
+use super::{Asked, go_on, seen, with_entities};
 use crate::view::{Seen, Wants};
 
 /// All event times.
@@ -236,7 +236,7 @@ impl<L: Sees> Reader<'_, L> {
             to_us,
             actors: actors.as_ref(),
             names: names.as_ref(),
-            columns: columns_for(wants.needs),
+            columns: wants.needs.into(),
             ..Scan::all(*project)
         };
         self.pinned.scan(&scan, &mut |row| {

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap as StdHashMap};
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
+use footpath_engine::lens::{FunnelLens, Values};
 use footpath_engine::{
-    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, SliceValue, Tallies, fold_general,
-    link_control, link_event,
+    ActorKey, FunnelEvent, FunnelTotals, IdentityGraph, Plan, SessionRules, SliceValue, Tallies,
+    fold_general, link_control, link_event,
 };
 use footpath_history::Chunks;
 use footpath_log::{Entry, LogError, MemoryLog, SimDisk, pages};
 use footpath_model::clock::ManualClock;
-use footpath_model::control::CountedFunnel;
+use footpath_model::control::{Control, CountedFunnel, SessionLimits};
 use footpath_model::definition::{
     Attribution, Counting, Entry as FunnelEntry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion,
     Order, PropertyRef, Step,
@@ -28,9 +29,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hub::{FunnelNumbers, Numbers};
-use crate::lens::Lens;
-use crate::values::Values;
-use crate::view::Seen;
 
 mod metrics;
 mod power_losses;
@@ -163,12 +161,44 @@ fn counted(funnel: u8, shape: u8, version: u64) -> CountedFunnel {
         7 => (FunnelDefinition { order: Order::Strict, hold: vec![color()], ..plain }, minutes),
         8 => (FunnelDefinition { order: Order::AnyAfterFirst, ..plain }, Range::Today),
         9 => (FunnelDefinition { counting: Counting::Groups("company".into()), ..plain }, minutes),
+        10 => (FunnelDefinition { counting: Counting::Sessions, ..plain }, minutes),
+        11 => {
+            let fixed = Range::Fixed { from_us: START + 50 * SECOND, to_us: START + 300 * SECOND };
+            let breakdown = FunnelBreakdown { by: color(), attribution: Attribution::FirstTouch };
+            let (counting, breakdown) = (Counting::Sessions, Some(breakdown));
+            (FunnelDefinition { counting, breakdown, entry: FunnelEntry::First, ..plain }, fixed)
+        }
+        12 => {
+            let breakdown = FunnelBreakdown { by: color(), attribution: Attribution::AllSteps };
+            (FunnelDefinition { breakdown: Some(breakdown), ..plain }, minutes)
+        }
         _ => {
             let (definition, range, internal) = properties::shape(plain, shape);
-            return CountedFunnel { definition, range, zone: String::new(), internal };
+            return CountedFunnel { internal, ..CountedFunnel::new(definition, range, String::new()) };
         }
     };
-    CountedFunnel { definition, range, zone: String::new(), internal: None }
+    let mut counted = CountedFunnel::new(definition, range, String::new());
+    counted.set(&ProjectSettings { sessions: LIMITS, internal: None });
+    counted
+}
+
+/// Where sessions end, for funnels that count them.
+const LIMITS: SessionLimits = SessionLimits { gap_us: 60 * SECOND, max_us: 150 * SECOND };
+
+/// One person's sorted events, session by session.
+fn in_sessions(own: Vec<FunnelEvent>) -> Vec<Vec<FunnelEvent>> {
+    let mut sessions: Vec<Vec<FunnelEvent>> = Vec::new();
+    for event in own {
+        let goes_on = sessions.last().is_some_and(|session| {
+            event.time_us - session[session.len() - 1].time_us <= LIMITS.gap_us
+                && event.time_us - session[0].time_us <= LIMITS.max_us
+        });
+        match sessions.last_mut().filter(|_| goes_on) {
+            Some(session) => session.push(event),
+            None => sessions.push(vec![event]),
+        }
+    }
+    sessions
 }
 
 /// A property, so that funnels can be broken down.
@@ -243,7 +273,8 @@ impl Bench {
             number: 0,
             index: 0,
         };
-        let properties = details(time_us / SECOND);
+        // Events of one moment differ.
+        let properties = details(time_us / SECOND + i64::try_from(self.events % 12).unwrap());
         let changes = properties::changes(time_us / SECOND, change);
         let spans = EventSpans {
             name: name.as_bytes(),
@@ -401,8 +432,8 @@ impl Bench {
     /// The numbers by one fold over all stored events, values by their texts.
     fn expected(&self, counted: &CountedFunnel) -> (FunnelTotals, Values) {
         let (from_us, to_us) = counted.resolve(self.now_us).unwrap();
-        let plan = Plan::new(&counted.definition, (from_us, to_us), false).unwrap();
-        let lens = Lens::new(PROJECT, counted, plan.sees_all(), Values::default()).unwrap();
+        let plan = Plan::new(&counted.definition, (from_us, to_us), false, &SessionRules::default()).unwrap();
+        let lens = FunnelLens::new(PROJECT, counted, plan.sees_all(), Values::default()).unwrap();
         let mut units: StdHashMap<u64, Vec<FunnelEvent>> = StdHashMap::new();
         self.stored_events(&mut |person, event, known| {
             let (head, spans) = (event.head(), event.spans());
@@ -413,16 +444,18 @@ impl Bench {
                 entities: Some(known),
                 ..Facts::default()
             };
-            let actor = ActorKey(head.actor_key);
-            let seen = Seen { person, name: event.name(), facts, actor, stored_us: 0 };
-            let own = lens.see(None, &seen);
+            let unit = lens.unit(person, &facts);
+            let own = unit.zip(lens.event(None, event.name(), &facts));
             own.into_iter().for_each(|(unit, event)| units.entry(unit).or_default().push(event));
         });
         let mut totals = FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some());
         for mut own in units.into_values() {
             own.sort_by_key(FunnelEvent::order);
-            let attempts = fold_general(plan.rules(), from_us, own);
-            totals.shift(&Tallies::None, &Tallies::of(&attempts, plan.steps()));
+            let parts = if counted.sessions.is_some() { in_sessions(own) } else { vec![own] };
+            for own in parts {
+                let attempts = fold_general(plan.rules(), from_us, own);
+                totals.shift(&Tallies::None, &Tallies::of(&attempts, plan.steps()));
+            }
         }
         (totals, lens.values().clone())
     }
@@ -490,6 +523,8 @@ fn worker(
         ledger: Arc::new(|_| Ok(Vec::new())),
         images: Some(images),
         reconcile: None,
+        // So few that they come and go.
+        most_units: 2,
     })
     .unwrap();
     worker.restore().unwrap();

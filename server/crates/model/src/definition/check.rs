@@ -101,7 +101,7 @@ impl Checker {
             self.name(&format!("{path}.group_type"), kind);
         }
         let of_event = matches!(scope, Scope::Event | Scope::Context);
-        self.that(!of_event || as_of == AsOf::AtEvent, &format!("{path}.as_of"), || {
+        self.that(!of_event || as_of == AsOf::AtEvent, &format!("{path}.moment"), || {
             "only properties of persons and groups change".into()
         });
     }
@@ -152,7 +152,7 @@ impl Checker {
         self.name(&format!("{path}.property"), &condition.property);
         self.scope(path, &condition.scope, condition.as_of);
         let entry = condition.as_of == AsOf::AtEntry;
-        self.that(!entry || at_entry == AtEntry::Alone, &format!("{path}.as_of"), || match at_entry {
+        self.that(!entry || at_entry == AtEntry::Alone, &format!("{path}.moment"), || match at_entry {
             AtEntry::Never => "there is no entry to compare at".into(),
             _ => "at_entry stands alone, not inside all, any or not".into(),
         });

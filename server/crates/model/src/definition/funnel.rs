@@ -284,12 +284,12 @@ impl FunnelDefinition {
     }
 
     fn check_breakdown(&self, check: &mut Checker) {
-        check.count("hold", self.hold.len(), 0, MAX_HELD);
+        check.count("hold_constant", self.hold.len(), 0, MAX_HELD);
         for (i, held) in self.hold.iter().take(MAX_HELD).enumerate() {
-            check.property(&format!("hold[{i}]"), held);
+            check.property(&format!("hold_constant[{i}]"), held);
         }
         let Some(FunnelBreakdown { by, attribution }) = &self.breakdown else { return };
-        check.property("breakdown.by", by);
+        check.property("breakdown.property", by);
         if let Attribution::Step(step) = attribution {
             let steps = self.steps.len();
             check.that((1..=steps as u32).contains(step), "breakdown.attribution_step", || {
@@ -309,13 +309,15 @@ impl FunnelDefinition {
             "a window from step to step needs steps in order".into()
         });
         if let Ties::Tolerance(us) = self.ties {
-            check.that((1..=MAX_TOLERANCE_US).contains(&us), "ties.tolerance", || {
+            check.that((1..=MAX_TOLERANCE_US).contains(&us), "tie_tolerance", || {
                 format!("from 1 us to {} s", MAX_TOLERANCE_US / 1_000_000)
             });
         }
         if let Counting::Groups(kind) = &self.counting {
-            check.name("counting.groups", kind);
+            check.name("group_type", kind);
         }
+        let alone = self.window_funnel.is_some_and(|modes| modes.allow_reentry && !modes.strict_order);
+        check.that(!alone, "window_funnel.allow_reentry", || "only with strict_order".into());
         let plain = Self {
             preset: None,
             window_funnel: None,

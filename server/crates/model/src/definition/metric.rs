@@ -162,7 +162,7 @@ impl MetricDefinition {
         }
         if let Some(by) = &self.breakdown {
             check.property("breakdown", by);
-            check.that(by.as_of != AsOf::AtEntry, "breakdown.as_of", || "metrics have no entry".into());
+            check.that(by.as_of != AsOf::AtEntry, "breakdown.moment", || "metrics have no entry".into());
             let of_sessions = matches!(self.measure, Measure::Sessions(_));
             let known = ["entry_event", "exit_event"].contains(&by.property.as_str());
             check.that(!of_sessions || (by.scope == Scope::Event && known), "breakdown", || {

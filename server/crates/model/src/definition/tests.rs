@@ -164,8 +164,8 @@ fn what_cannot_stand_together_is_named() {
     assert_eq!(wrong(&|d| d.exclusions = vec![exclusion(2, 1)]), ["exclusions[0]"]);
     assert_eq!(wrong(&|d| d.exclusions = vec![exclusion(1, 3)]), ["exclusions[0]"]);
     assert_eq!(wrong(&|d| d.exclusions = vec![exclusion(1, 2); 11]), ["exclusions"]);
-    assert_eq!(wrong(&|d| d.hold = vec![PropertyRef::default()]), ["hold[0].property"]);
-    assert_eq!(wrong(&|d| d.ties = Ties::Tolerance(0)), ["ties.tolerance"]);
+    assert_eq!(wrong(&|d| d.hold = vec![PropertyRef::default()]), ["hold_constant[0].property"]);
+    assert_eq!(wrong(&|d| d.ties = Ties::Tolerance(0)), ["tie_tolerance"]);
     assert_eq!(
         wrong(&|d| (d.order, d.window_from) = (Order::Any, WindowFrom::PreviousStep)),
         ["window_from"]
@@ -196,8 +196,8 @@ fn a_filter_has_its_limits() {
     assert_eq!(wrong(regex("a{999}{999}").into()), ["steps[0].conditions[0].values[0]"]);
     let entry = || Condition { scope: Scope::Person, as_of: AsOf::AtEntry, ..set() };
     assert_eq!(wrong(entry().into()), [""; 0]);
-    assert_eq!(wrong(Filter::not(entry().into())), ["steps[0].conditions[0].not.as_of"]);
-    assert_eq!(wrong(Condition { as_of: AsOf::Current, ..set() }.into()), ["steps[0].conditions[0].as_of"]);
+    assert_eq!(wrong(Filter::not(entry().into())), ["steps[0].conditions[0].not.moment"]);
+    assert_eq!(wrong(Condition { as_of: AsOf::Current, ..set() }.into()), ["steps[0].conditions[0].moment"]);
 }
 
 #[test]

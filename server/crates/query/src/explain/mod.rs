@@ -94,7 +94,7 @@ pub fn explain(source: &Source<'_>, query: &ExplainQuery<'_>) -> Result<Option<E
     let unit = unit(source, &prepared, query.person);
     let seen = Seen::read(&prepared, &folds, unit)?;
     let Some(person) = called(source, &prepared, &seen, unit, query.person)? else { return Ok(None) };
-    let mut attempts = folds.attempts(seen.events());
+    let mut attempts = folds.attempts(&seen.events());
     attempts.sort_by_key(|attempt| attempt.entry_us);
     let servings: Vec<_> = attempts.iter().map(|attempt| Serving::find(&seen, attempt)).collect();
     let told: Vec<_> = attempts
@@ -142,7 +142,7 @@ fn tell(prepared: &Prepared<'_>, seen: &Seen<'_>, attempt: &Attempt, serving: &S
         stopped_before: stopped.as_ref().map_or(0, |stopped| stopped.before as u32 + 1),
         reason: stopped.as_ref().map(|stopped| stopped.reason),
         explanation: words::explanation(prepared, seen, attempt, stopped.as_ref()),
-        value: prepared.is_broken_down().then(|| prepared.values.value(attempt.value)),
+        value: prepared.is_broken_down().then(|| prepared.values().value(attempt.value)),
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use footpath_engine::general::{Parts, Ties};
-use footpath_engine::{FunnelEvent, Plan};
+use footpath_engine::{FunnelEvent, Plan, fold_sessions};
 use footpath_history::Scan;
 use footpath_model::definition::Counting;
 
 use crate::QueryError;
-use crate::funnel::{Folds, Prepared, session_starts, times};
+use crate::funnel::{Folds, Prepared, times};
 use crate::ids::actors_of;
 use crate::sessions::EventNames;
 
@@ -38,7 +38,7 @@ impl One {
 
 /// The events of a unit, and by what they are folded.
 pub(super) struct Seen<'a> {
-    pub(super) folds: &'a Folds<'a>,
+    pub(super) folds: &'a Folds,
     /// In their order.
     pub(super) all: Vec<One>,
     /// Events of one moment and part.
@@ -50,7 +50,7 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Reads a unit's events of all times that can matter to the funnel.
-    pub(super) fn read(prepared: &Prepared<'_>, folds: &'a Folds<'a>, unit: u64) -> Result<Self, QueryError> {
+    pub(super) fn read(prepared: &Prepared<'_>, folds: &'a Folds, unit: u64) -> Result<Self, QueryError> {
         let is_group = matches!(prepared.definition().counting, Counting::Groups(_));
         let actors: HashSet<u64> = actors_of(&prepared.graph, [unit]).into_keys().collect();
         let scan = prepared.scan((i64::MIN, i64::MAX));
@@ -96,10 +96,12 @@ impl<'a> Seen<'a> {
 
 /// Gives events their parts and moments.
 fn placed(prepared: &Prepared<'_>, plan: &Plan, found: Vec<(FunnelEvent, u32)>) -> Vec<One> {
-    let events: Vec<_> = found.iter().map(|(event, _)| *event).collect();
-    let starts = match prepared.definition().counting {
-        Counting::Sessions => session_starts(&prepared.source.sessions, &events),
-        _ => vec![0; events.len()],
+    let starts: Vec<i64> = match plan.sessions() {
+        Some(rules) => {
+            let times = found.iter().map(|(event, _)| event.time_us);
+            fold_sessions(rules, times).map(|session| session.start_us).collect()
+        }
+        None => vec![0; found.len()],
     };
     let held = |event: &FunnelEvent| if prepared.holds() { event.part } else { 1 };
     let mut moments = Moments::new(plan);
@@ -114,7 +116,7 @@ fn placed(prepared: &Prepared<'_>, plan: &Plan, found: Vec<(FunnelEvent, u32)>) 
 /// Finds which moment an event belongs to: with a tolerance, that of the event before if it follows within it.
 struct Moments {
     tolerance_us: i64,
-    /// In strict order moments are the unit's, not its parts'.
+    /// In strict order moments are the unit's or its session's, whatever is held.
     shared: bool,
     /// The first and the last event's time of the newest moment of each part.
     newest: HashMap<PartKey, (i64, i64)>,
@@ -124,13 +126,14 @@ impl Moments {
     fn new(plan: &Plan) -> Self {
         let options = plan.rules().options();
         let tolerance_us = if let Ties::Tolerance { us } = options.ties { us } else { 0 };
-        let shared = plan.sees_all() || options.parts == Parts::Whole;
+        let shared = plan.rules().sees_all() || options.parts == Parts::Whole;
         Self { tolerance_us, shared, newest: HashMap::new() }
     }
 
     fn of(&mut self, event: &FunnelEvent, part: PartKey) -> i64 {
         let now_us = event.time_us.max(0);
-        let newest = self.newest.entry(if self.shared { (0, 0) } else { part }).or_insert((now_us, now_us));
+        let newest =
+            self.newest.entry(if self.shared { (part.0, 0) } else { part }).or_insert((now_us, now_us));
         if now_us - newest.1 > self.tolerance_us {
             newest.0 = now_us;
         }

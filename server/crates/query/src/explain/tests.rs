@@ -91,7 +91,7 @@ fn explained(events: &[Told], definition: FunnelDefinition) -> ExplainAnswer {
     let both = stored_events(events);
     let pinned = both.chunked.pin();
     let range = Range::Fixed { from_us: NOW_US, to_us: NOW_US + 10 * HOUR_US };
-    let counted = CountedFunnel { definition, range, zone: "UTC".into(), internal: None };
+    let counted = CountedFunnel::new(definition, range, "UTC".into());
     let query = ExplainQuery { counted: &counted, identity_epoch: None, person: "u" };
     explain(&source(&pinned), &query).unwrap().unwrap()
 }
@@ -179,7 +179,7 @@ fn who_does_not_count_is_told_why() {
         let both = stored_events(&[told("open", 0, "a")]);
         let pinned = both.chunked.pin();
         let range = Range::Today;
-        let counted = CountedFunnel { definition: definition(), range, zone: String::new(), internal: None };
+        let counted = CountedFunnel::new(definition(), range, String::new());
         explain(&source(&pinned), &ExplainQuery { counted: &counted, identity_epoch: None, person: "x" })
             .unwrap()
     };

@@ -66,11 +66,11 @@ impl Prepared<'_> {
     /// Calls `each` once for every unit that has events, with its attempts.
     pub(crate) fn each_unit(
         &self,
-        folds: &Folds<'_>,
+        folds: &Folds,
         each: &mut dyn FnMut(u64, Vec<Attempt>),
     ) -> Result<u64, QueryError> {
         self.each_units_events(times(&folds.plan, folds.span), &mut |unit, events| {
-            each(unit, folds.attempts(events));
+            each(unit, folds.attempts(&events));
         })
     }
 
@@ -93,17 +93,12 @@ impl Prepared<'_> {
         Ok(units.each(&mut |row| self.event(row), each)?)
     }
 
-    fn count_fast(
-        &self,
-        folds: &Folds<'_>,
-        rules: &Rules,
-        totals: &mut FunnelTotals,
-    ) -> Result<u64, QueryError> {
+    fn count_fast(&self, folds: &Folds, rules: &Rules, totals: &mut FunnelTotals) -> Result<u64, QueryError> {
         let scan = self.scan(times(&folds.plan, folds.span));
         let units = Units { pinned: self.source.pinned, scan, unit: &|row| self.unit(row) };
         let from_us = folds.span.from_us;
         let read = units.each(&mut |row| self.slim(row), &mut |_, events| {
-            let state = fold_person(rules, events);
+            let state = fold_person(rules, &events);
             let depth = state.depth(from_us);
             if depth > 0 {
                 let took_us = (depth == rules.steps()).then(|| state.took_us());

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use footpath_engine::funnel::{MAX_TIME_US, NO_ENTRY};
-use footpath_engine::{FunnelEvent, Rules, SlimEvent, Tally, fold_person, reached_us};
+use footpath_engine::funnel::NO_ENTRY;
+use footpath_engine::lens::FunnelLens;
+use footpath_engine::metric::Sketch;
+use footpath_engine::{FunnelEvent, Rules, Sorted, Tally};
 use footpath_history::{Block, HistoryError};
-use footpath_model::definition::Counting;
-use footpath_model::filter::{Facts, Needs, StepMatcher};
 
 use super::{Folds, Prepared, Sums, times};
 use crate::QueryError;
@@ -20,13 +20,9 @@ pub(super) struct ByName {
 
 impl ByName {
     /// Of a funnel; `None` if anything but the name decides.
-    pub(super) fn new(matcher: &StepMatcher, needs: Needs, counting: &Counting) -> Option<Self> {
-        let of_persons = matches!(counting, Counting::Persons | Counting::Conversions);
-        if needs != Needs::default() || !of_persons {
-            return None;
-        }
-        let named = matcher.names().map(|(name, steps)| (Arc::from(name), steps.mask(&Facts::default())));
-        let (names, masks) = named.filter(|(_, mask)| *mask != 0).unzip();
+    pub(super) fn new(lens: &FunnelLens) -> Option<Self> {
+        let named = lens.by_name()?.filter(|(_, mask)| *mask != 0);
+        let (names, masks) = named.map(|(name, mask)| (Arc::from(name), mask)).unzip();
         Some(Self { names, masks })
     }
 }
@@ -35,7 +31,7 @@ impl Prepared<'_> {
     /// Counts all units by the fast kernel, and the events looked at; `None` if they have to be read row by row.
     pub(super) fn count_heads(
         &self,
-        folds: &Folds<'_>,
+        folds: &Folds,
         rules: &Rules,
         sums: &mut Sums,
     ) -> Result<Option<u64>, QueryError> {
@@ -50,7 +46,6 @@ impl Prepared<'_> {
             from_us,
             masks: blocks.iter().map(|block| named.masks[block.name]).collect(),
             ids: IdsOf::new(pinned, &blocks),
-            events: Vec::new(),
             sums,
         };
         let nobody = sums.clone();
@@ -72,7 +67,7 @@ impl Prepared<'_> {
         let mut ids = IdsOf::new(pinned, &blocks);
         let mut event = |head: &Head| {
             let mask = named.masks[blocks[head.block as usize].name];
-            Ok(self.of_mask(mask, head.time_us, ids.id(head)?))
+            Ok(self.lens.of_name(mask, (head.time_us, ids.id(head)?)))
         };
         let events = by_person.each(&mut |heads| {
             let mut events = heads.iter().map(&mut event).collect::<Result<Vec<_>, HistoryError>>()?;
@@ -95,47 +90,33 @@ struct Fold<'a> {
     /// By block, what its events match.
     masks: Vec<u32>,
     ids: IdsOf<'a>,
-    /// Of one person; kept for its room.
-    events: Vec<SlimEvent>,
     sums: Sums,
 }
 
 impl Fold<'_> {
     fn count(&mut self, heads: &[Head]) -> Result<(), HistoryError> {
-        self.see(heads)?;
-        let state = fold_person(self.rules, self.events.iter().copied());
+        let Self { rules, masks, ids, sums, .. } = self;
+        let slim = |head: &Head| (head.time_us, masks[head.block as usize]);
+        let mut sorted = Sorted { events: heads, slim, id: |head: &Head| ids.id(head) };
+        let state = sorted.fold(rules)?;
         let depth = state.depth(self.from_us);
         if depth == 0 {
             return Ok(());
         }
-        let took_us = (depth == self.rules.steps()).then(|| state.took_us());
-        self.sums.totals.add(&Tally::new((1 << depth) - 1, 0, took_us));
-        if depth > 1 && !self.sums.steps.is_empty() {
-            self.add_step_times(state.entries()[depth - 1], depth);
+        let took_us = (depth == rules.steps()).then(|| state.took_us());
+        sums.totals.add(&Tally::new((1 << depth) - 1, 0, took_us));
+        if depth > 1 && !sums.steps.is_empty() {
+            let times_us = sorted.reached_us(rules, state.entries()[depth - 1], depth)?;
+            add_step_times(&mut sums.steps, &times_us);
         }
         Ok(())
     }
+}
 
-    /// Sorts out what the person's events are. Ids only tell a second copy from another event of the same time, so where there
-    /// is no such event nobody looks.
-    fn see(&mut self, heads: &[Head]) -> Result<(), HistoryError> {
-        self.events.clear();
-        let time_us = |i: usize| heads.get(i).map(|head| head.time_us.clamp(0, MAX_TIME_US));
-        for (i, head) in heads.iter().enumerate() {
-            let own = time_us(i);
-            let tied = own == time_us(i + 1) || i > 0 && own == time_us(i - 1);
-            let id = if tied { self.ids.id(head)? } else { 0 };
-            self.events.push(SlimEvent { time_us: head.time_us, id, mask: self.masks[head.block as usize] });
-        }
-        Ok(())
-    }
-
-    fn add_step_times(&mut self, entry_us: i64, depth: usize) {
-        let times_us = reached_us(self.rules, self.events.iter().copied(), entry_us, depth);
-        for (sketch, both) in self.sums.steps.iter_mut().zip(times_us.windows(2)) {
-            if both[1] != NO_ENTRY {
-                sketch.add((both[1] - both[0]) as f64);
-            }
+fn add_step_times(steps: &mut [Sketch], reached_us: &[i64]) {
+    for (sketch, both) in steps.iter_mut().zip(reached_us.windows(2)) {
+        if both[1] != NO_ENTRY {
+            sketch.add((both[1] - both[0]) as f64);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A funnel's numbers from stored events.
 
-mod answer;
 mod count;
 mod fold;
 mod heads;
@@ -12,6 +11,8 @@ mod reach;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use footpath_engine::Totals;
+use footpath_engine::lens::slices;
 use footpath_model::control::CountedFunnel;
 
 use crate::{ConversionTime, QueryError, Read, SliceValue, Source, Span};
@@ -19,7 +20,7 @@ use crate::{ConversionTime, QueryError, Read, SliceValue, Source, Span};
 pub use persons::{FunnelPerson, FunnelPersons, FunnelPersonsQuery, funnel_persons};
 
 pub(crate) use count::Sums;
-pub(crate) use fold::{Folds, session_starts};
+pub(crate) use fold::Folds;
 pub(crate) use names::group_names;
 pub(crate) use persons::step_times;
 pub(crate) use prepared::{Prepared, facts};
@@ -83,6 +84,13 @@ pub struct FunnelSlice {
     pub conversion_time: ConversionTime,
 }
 
+impl From<(SliceValue, Totals)> for FunnelSlice {
+    fn from((value, totals): (SliceValue, Totals)) -> Self {
+        let conversion_time = ConversionTime::of(totals.took());
+        Self { value, reached: totals.reached().to_vec(), conversion_time }
+    }
+}
+
 /// The numbers of another span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunnelPeriod {
@@ -109,7 +117,10 @@ pub fn funnel(source: &Source<'_>, query: &FunnelQuery<'_>) -> Result<FunnelAnsw
         labels: counted.definition.steps.iter().map(|step| step.label().to_owned()).collect(),
         conversion_time: ConversionTime::of(sums.totals.all().took()),
         step_times: sums.steps.iter().map(ConversionTime::of).collect(),
-        slices: answer::slices(&sums.totals, &prepared.values, query.top),
+        slices: slices(&sums.totals, prepared.values(), query.top)
+            .into_iter()
+            .map(FunnelSlice::from)
+            .collect(),
         span,
         previous,
         identity_epoch: prepared.graph.epoch(),

@@ -87,7 +87,7 @@ pub fn funnel_persons(
 fn fits(prepared: &Prepared<'_>, query: &FunnelPersonsQuery<'_>, step: usize, attempt: &Attempt) -> bool {
     let reached = attempt.steps & (1 << step) != 0;
     let no_further = attempt.last_step() == Some(step);
-    let of_value = query.value.as_ref().is_none_or(|value| prepared.values.value(attempt.value) == *value);
+    let of_value = query.value.as_ref().is_none_or(|value| prepared.values().value(attempt.value) == *value);
     reached && of_value && (no_further || !query.dropped)
 }
 
@@ -102,7 +102,7 @@ fn named(prepared: &Prepared<'_>, page: &BTreeMap<u64, Attempt>) -> Result<Vec<F
     let one = |(unit, attempt): (&u64, &Attempt)| FunnelPerson {
         id: name_of(&names, *unit),
         steps: step_times(attempt),
-        value: prepared.is_broken_down().then(|| prepared.values.value(attempt.value)),
+        value: prepared.is_broken_down().then(|| prepared.values().value(attempt.value)),
     };
     Ok(page.iter().map(one).collect())
 }

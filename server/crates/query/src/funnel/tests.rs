@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use footpath_engine::general::NO_VALUE;
-use footpath_engine::general::{Options, Parts};
-use footpath_engine::{Attempt, FunnelEvent, GeneralRules, Plan, fold_general};
+use footpath_engine::lens::part_of;
+use footpath_engine::{Attempt, FunnelEvent, Plan, SessionRules, fold_general};
 use footpath_model::definition::{
     Attribution, Counting, Entry, Exclusion, Filter, FunnelBreakdown, FunnelDefinition, OnExclusion, Order,
     Step, Ties, WindowFrom, WindowFunnel,
@@ -113,6 +113,7 @@ impl Asked {
             range: Range::Fixed { from_us, to_us },
             zone: "UTC".into(),
             internal: internal.as_ref().map(|facet| facet.filter(false)),
+            sessions: None,
         };
         Self { counted, steps, exclusion, internal, hold, breakdown }
     }
@@ -167,7 +168,7 @@ impl Asked {
         world: &World,
         span: (i64, Option<i64>),
     ) -> Vec<(u64, Vec<(Attempt, SliceValue)>)> {
-        let plan = Plan::new(&self.counted.definition, span, false).unwrap();
+        let plan = Plan::new(&self.counted.definition, span, false, &SessionRules::default()).unwrap();
         self.units(world)
             .into_iter()
             .map(|(unit, own)| (unit, self.of_unit(world, &plan, span.0, &own)))
@@ -177,7 +178,6 @@ impl Asked {
     fn of_unit(&self, world: &World, plan: &Plan, from_us: i64, own: &[&Told]) -> Vec<(Attempt, SliceValue)> {
         // Internal traffic is not there: it interrupts nothing and is in no session.
         let own: Vec<&Told> = own.iter().copied().filter(|told| !self.left_out(world, told)).collect();
-        // Values and parts are numbered in the order of their texts.
         let read = |told: &Told| self.breakdown.as_ref().and_then(|facet| (facet.read)(world, told));
         let mut values: Vec<Option<String>> = own.iter().map(|told| read(told)).collect();
         values.sort();
@@ -185,38 +185,18 @@ impl Asked {
         let held = |told: &Told| -> Option<Vec<String>> {
             self.held().into_iter().map(|facet| (facet.read)(world, told)).collect()
         };
-        let mut parts: Vec<_> = own.iter().filter_map(|told| held(told)).collect();
-        parts.sort();
-        parts.dedup();
-        let sessions = naive_sessions(&own);
         let event = |told: &Told| FunnelEvent {
             time_us: told.time_us,
             id: told.id,
             steps: self.mask(world, told),
             exclusions: u16::from(self.is_excluded(world, told)),
-            part: held(told)
-                .map_or(0, |held| parts.iter().position(|part| *part == held).unwrap() as u64 + 1),
+            part: held(told).map_or(0, part_of),
             value: values.iter().position(|value| *value == read(told)).unwrap() as u32,
         };
-        let fold = |rules: &GeneralRules, events: Vec<FunnelEvent>| fold_general(rules, from_us, events);
-        let attempts: Vec<Attempt> = match (&self.counted.definition.counting, self.held().is_empty()) {
-            (Counting::Sessions, true) => {
-                let numbered = sessions
-                    .iter()
-                    .zip(1..)
-                    .flat_map(|(session, number)| session.iter().map(move |told| (*told, number)));
-                let events = numbered.map(|(told, number)| FunnelEvent { part: number, ..event(told) });
-                fold(plan.rules(), events.collect())
-            }
-            (Counting::Sessions, false) => {
-                let options = Options { parts: Parts::BestOf, ..plan.rules().options().clone() };
-                let rules = GeneralRules::new(options).unwrap();
-                sessions
-                    .iter()
-                    .flat_map(|s| fold(&rules, s.iter().map(|told| event(told)).collect()))
-                    .collect()
-            }
-            _ => fold(plan.rules(), own.iter().map(|told| event(told)).collect()),
+        let fold = |own: &Vec<&Told>| fold_general(plan.rules(), from_us, own.iter().map(|told| event(told)));
+        let attempts: Vec<Attempt> = match self.counted.definition.counting {
+            Counting::Sessions => naive_sessions(&own).iter().flat_map(fold).collect(),
+            _ => fold(&own),
         };
         let value = |attempt: &Attempt| match values.get(attempt.value as usize) {
             None if attempt.value == NO_VALUE => SliceValue::NotReached,
@@ -334,7 +314,9 @@ fn a_funnel_over_chunks_and_log_equals_one_reckoned_by_hand() {
             assert_eq!((same.reached, same.slices.len()), (answer.reached.clone(), answer.slices.len()));
             converted += answer.reached[2];
             sliced += slices.len();
-            fast += u64::from(Plan::new(definition, span, false).unwrap().fast().is_some());
+            fast += u64::from(
+                Plan::new(definition, span, false, &SessionRules::default()).unwrap().fast().is_some(),
+            );
             before += previous.len();
         }
     }

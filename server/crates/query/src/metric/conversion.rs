@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use footpath_engine::general::Ties;
+use footpath_engine::lens::Values;
 use footpath_engine::metric::Ratio;
 use footpath_engine::metric::set::SeriesKey;
 use footpath_engine::{FunnelEvent, FunnelTotals, Totals};
@@ -11,7 +12,6 @@ use footpath_model::definition::Counting;
 
 use super::{Cut, Measured, Measuring, MetricSeries, Rows, Table};
 use crate::funnel::{Folds, Prepared, Sums, any_order, times};
-use crate::values::Values;
 use crate::{QueryError, SliceValue, Source};
 
 /// The share of those who entered that reached a step.
@@ -33,7 +33,7 @@ impl<'a> Conversion<'a> {
         Ok(Self { prepared: Prepared::new(source, funnel, None)?, step: at })
     }
 
-    fn ranges<'p>(&'p self, cut: &Cut) -> Result<Ranges<'p>, QueryError> {
+    fn ranges(&self, cut: &Cut) -> Result<Ranges, QueryError> {
         let prepared = &self.prepared;
         let range = |span| -> Result<_, QueryError> {
             let folds = Folds::new(prepared, span)?;
@@ -58,19 +58,19 @@ impl<'a> Conversion<'a> {
     /// The series of what `pick` takes of a column's numbers.
     fn series(
         &self,
-        ranges: &Ranges<'_>,
+        ranges: &Ranges,
         value: Option<SliceValue>,
         pick: &dyn Fn(&FunnelTotals) -> Vec<u64>,
     ) -> MetricSeries {
-        let of = |(_, sums): &(Folds<'_>, Sums)| self.measured(&pick(&sums.totals));
+        let of = |(_, sums): &(Folds, Sums)| self.measured(&pick(&sums.totals));
         let buckets = ranges.columns.iter().map(|column| (column.0.span.from_us, of(column)));
         let buckets = buckets.filter(|(_, measured)| measured.samples() > 0).collect();
         MetricSeries { value, total: of(&ranges.whole), buckets }
     }
 
-    fn rows(&self, ranges: &Ranges<'_>, keys: &[SeriesKey]) -> Vec<MetricSeries> {
+    fn rows(&self, ranges: &Ranges, keys: &[SeriesKey]) -> Vec<MetricSeries> {
         let named = keys.iter().map(|key| {
-            self.series(ranges, Some(self.prepared.values.of_series(*key)), &|totals| {
+            self.series(ranges, Some(self.prepared.values().of_series(*key)), &|totals| {
                 sum(totals, |value| key_of(value) == *key)
             })
         });
@@ -88,12 +88,12 @@ impl Measuring for Conversion<'_> {
         let events = self.prepared.each_units_events(whole_us, &mut |_, events| ranges.add(cut, events))?;
         let keys = match rows {
             Rows::These(keys) => keys.to_vec(),
-            Rows::Largest(top) => largest(&ranges.whole.1.totals, &self.prepared.values, top),
+            Rows::Largest(top) => largest(&ranges.whole.1.totals, self.prepared.values(), top),
         };
         Ok(Table {
             rows: self.prepared.is_broken_down().then(|| self.rows(&ranges, &keys)),
             total: self.series(&ranges, None, &|totals| totals.all().reached().to_vec()),
-            overflow: self.prepared.values.overflow(),
+            overflow: self.prepared.values().overflow(),
             keys,
             events,
         })
@@ -101,23 +101,23 @@ impl Measuring for Conversion<'_> {
 }
 
 /// The whole span and its columns, each with its numbers.
-struct Ranges<'p> {
-    whole: (Folds<'p>, Sums),
-    columns: Vec<(Folds<'p>, Sums)>,
+struct Ranges {
+    whole: (Folds, Sums),
+    columns: Vec<(Folds, Sums)>,
     in_sessions: bool,
 }
 
-impl Ranges<'_> {
+impl Ranges {
     /// Counts a unit's sorted events in the whole span, and in every column that it can have entered in.
     fn add(&mut self, cut: &Cut, events: Vec<FunnelEvent>) {
         if !self.columns.is_empty() {
             for column in self.entered(cut, &events) {
                 let (folds, sums) = &mut self.columns[column];
-                let own = if self.in_sessions { events.clone() } else { within(folds, &events) };
+                let own = if self.in_sessions { &events[..] } else { within(folds, &events) };
                 count(folds, sums, own);
             }
         }
-        count(&self.whole.0, &mut self.whole.1, events);
+        count(&self.whole.0, &mut self.whole.1, &events);
     }
 
     /// The columns in which a chain can begin.
@@ -132,14 +132,14 @@ impl Ranges<'_> {
 }
 
 /// Of a unit's sorted events those that can matter to a column.
-fn within(folds: &Folds<'_>, events: &[FunnelEvent]) -> Vec<FunnelEvent> {
+fn within<'e>(folds: &Folds, events: &'e [FunnelEvent]) -> &'e [FunnelEvent] {
     let (from_us, to_us) = times(&folds.plan, folds.span);
     let first = events.partition_point(|event| event.time_us < from_us);
     let end = events.partition_point(|event| event.time_us < to_us);
-    events[first..end.max(first)].to_vec()
+    &events[first..end.max(first)]
 }
 
-fn count(folds: &Folds<'_>, sums: &mut Sums, events: Vec<FunnelEvent>) {
+fn count(folds: &Folds, sums: &mut Sums, events: &[FunnelEvent]) {
     let steps = folds.plan.steps();
     folds.attempts(events).iter().for_each(|attempt| sums.add(attempt, steps));
 }

@@ -8,6 +8,7 @@ use footpath_history::{Block, HistoryError, Pinned, Place, Run};
 
 use super::ruler::Ruler;
 use crate::by_person::person;
+use crate::sorted::{OfPerson, Sorter};
 
 /// Runs of a part: what a second-level cache holds of pairs of 16 bytes.
 const PART_RUNS: usize = if cfg!(test) { 20 } else { 16 << 10 };
@@ -51,9 +52,8 @@ impl Counted<'_> {
                 counts[column] += heads.len() as u64;
                 return;
             }
-            let times_us = heads.times_us();
-            for column in times_us.iter().filter_map(|time_us| self.ruler.column(*time_us)) {
-                counts[column] += 1;
+            for run in heads.runs() {
+                self.ruler.cut(run.times_us, &mut |column, own| counts[column] += own as u64);
             }
         });
         self.pinned.stop().check()?;
@@ -69,20 +69,21 @@ impl Counted<'_> {
         let runs: usize = blocks.iter().map(|block| block.heads.run_count()).sum();
         let bits = (runs / PART_RUNS).next_power_of_two().ilog2().min(MOST_BITS);
         let graph = (self.graph.epoch() > 0).then_some(self.graph);
-        let work = |found: &mut Vec<Part>, part: usize| {
+        let make = || (Vec::new(), Sorter::new());
+        let work = |(found, sorter): &mut (Vec<Part>, Sorter<Seen>), part: usize| {
             if self.pinned.stop().check().is_ok() {
-                found.push(Part::new(self.ruler, blocks, graph, (part, bits)));
+                found.push(Part::new(self.ruler, blocks, graph, (part, bits), sorter));
             }
         };
-        let parts = self.pinned.workers().share(1 << bits, Vec::new, work);
-        let parts: Vec<Part> = parts.into_iter().flatten().collect();
+        let parts = self.pinned.workers().share(1 << bits, make, work);
+        let parts: Vec<Part> = parts.into_iter().flat_map(|(found, _)| found).collect();
         self.pinned.stop().check()?;
         let mut columns: Vec<Vec<u32>> = vec![Vec::new(); self.ruler.columns()];
         for part in &parts {
-            for of_person in part.pairs.chunk_by(|a, b| a.0 == b.0) {
-                let Some((place, _)) = of_person.first() else { continue };
-                let ordinal = ordinals.ordinal(ActorKey(place.hash()));
-                of_person.iter().for_each(|(_, column)| columns[*column as usize].push(ordinal));
+            for of_person in part.seen.chunk_by(|a, b| a.person == b.person) {
+                let Some(Seen { person, .. }) = of_person.first() else { continue };
+                let ordinal = ordinals.ordinal(ActorKey(person.hash()));
+                of_person.iter().for_each(|seen| columns[seen.column as usize].push(ordinal));
             }
         }
         let partial = |mut own: Vec<u32>| {
@@ -99,7 +100,26 @@ impl Counted<'_> {
 struct Part {
     events: u64,
     /// Each once, by person.
-    pairs: Vec<(Place, u32)>,
+    seen: Vec<Seen>,
+}
+
+/// Somebody was seen in a column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    person: Place,
+    column: u32,
+}
+
+impl OfPerson for Seen {
+    #[inline]
+    fn person(&self) -> Place {
+        self.person
+    }
+
+    #[inline]
+    fn order(&self) -> u128 {
+        u128::from(self.person.0) << 32 | u128::from(self.column)
+    }
 }
 
 impl Part {
@@ -108,8 +128,9 @@ impl Part {
         blocks: &[Block],
         graph: Option<&IdentityGraph>,
         (part, bits): (usize, u32),
+        sorter: &mut Sorter<Seen>,
     ) -> Self {
-        let mut found = Self { events: 0, pairs: Vec::new() };
+        let mut found = Self { events: 0, seen: Vec::new() };
         for block in blocks {
             let only = only_column(ruler, block);
             for run in block.heads.runs_in(part, bits) {
@@ -120,26 +141,22 @@ impl Part {
                 }
             }
         }
-        // As one number each: compared without a branch.
-        found.pairs.sort_unstable_by_key(|(place, column)| u128::from(place.0) << 32 | u128::from(*column));
-        found.pairs.dedup();
-        found.pairs.shrink_to_fit();
+        sorter.sort(&mut found.seen, bits);
+        found.seen.dedup();
+        found.seen.shrink_to_fit();
         found
     }
 
     fn add_all(&mut self, place: Place, column: usize, run: &Run<'_>) {
         self.events += run.times_us.len() as u64;
-        self.pairs.push((place, column as u32));
+        self.seen.push(Seen { person: place, column: column as u32 });
     }
 
     fn add(&mut self, ruler: &Ruler, place: Place, run: &Run<'_>) {
-        let mut newest = None;
-        for column in run.times_us.iter().filter_map(|time_us| ruler.column(*time_us)) {
-            self.events += 1;
-            if newest.replace(column) != Some(column) {
-                self.pairs.push((place, column as u32));
-            }
-        }
+        ruler.cut(run.times_us, &mut |column, own| {
+            self.events += own as u64;
+            self.seen.push(Seen { person: place, column: column as u32 });
+        });
     }
 }
 

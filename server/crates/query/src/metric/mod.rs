@@ -118,10 +118,7 @@ fn measuring<'a>(
     counted: &'a CountedMetric,
 ) -> Result<Box<dyn Measuring + 'a>, QueryError> {
     Ok(match &counted.definition.measure {
-        Measure::Events(term) => Box::new(Terms::new(source, counted, &[term])?),
-        Measure::Ratio { numerator, denominator } => {
-            Box::new(Terms::new(source, counted, &[numerator, denominator])?)
-        }
+        Measure::Events(_) | Measure::Ratio { .. } => Box::new(Terms::new(source, counted)?),
         Measure::Sessions(aggregate) => Box::new(OfSessions::new(source, counted, aggregate)?),
         Measure::Conversion { funnel, step } => {
             let missing = || QueryError::Funnel(funnel.clone());

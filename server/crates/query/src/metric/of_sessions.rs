@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_engine::lens::{Values, quantiles};
 use footpath_engine::metric::{ItemValue, MetricKind};
 use footpath_engine::{IdentityGraph, Session};
 use footpath_history::StoredRow;
@@ -10,10 +11,8 @@ use footpath_model::definition::SessionAggregate;
 use footpath_model::props::Value;
 
 use super::sets::Sets;
-use super::terms::quantiles;
 use super::{Cut, Measuring, Rows, Table};
 use crate::sessions::{Counts, EventNames, Reading, SessionsQuery, each_persons_sessions};
-use crate::values::Values;
 use crate::{QueryError, Source};
 
 /// What a session of a breakdown is called by.

@@ -44,6 +44,22 @@ impl Ruler {
         Some(column)
     }
 
+    /// The columns of ascending times, each with how many of them lie in it.
+    #[inline]
+    pub(super) fn cut(&self, times_us: &[i64], each: &mut impl FnMut(usize, usize)) {
+        let mut rest = times_us;
+        while let Some(first_us) = rest.first() {
+            let Some(column) = self.column(*first_us) else {
+                rest = &rest[1..];
+                continue;
+            };
+            let end_us = self.begins_us.get(column + 1).copied().or(self.span.to_us).unwrap_or(i64::MAX);
+            let own = 1 + rest[1..].iter().take_while(|time_us| **time_us < end_us).count();
+            each(column, own);
+            rest = &rest[own..];
+        }
+    }
+
     /// How many columns there are.
     pub(super) fn columns(&self) -> usize {
         self.begins_us.len()
@@ -74,10 +90,16 @@ mod tests {
             let ruler = Ruler::new(span, &columns);
             assert_eq!(ruler.columns(), columns.len());
             let near = edges.iter().flat_map(|edge| [-1, 0, 1].map(|by: i64| edge.saturating_add(by)));
-            for time_us in near.chain([i64::MIN, 0, i64::MAX]) {
+            for time_us in near.clone().chain([i64::MIN, 0, i64::MAX]) {
                 let expected = columns.iter().position(|column| column.holds(time_us));
                 assert_eq!(ruler.column(time_us), expected, "seed {seed}, {time_us}");
             }
+            let mut times: Vec<i64> = near.clone().filter(|_| rng.chance(2)).collect();
+            times.sort_unstable();
+            let mut found = vec![0; columns.len()];
+            ruler.cut(&times, &mut |column, own| found[column] += own);
+            let held = |column: &Span| times.iter().filter(|time_us| column.holds(**time_us)).count();
+            assert_eq!(found, columns.iter().map(held).collect::<Vec<_>>(), "seed {seed}, {times:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Aggregates by column and value, and the tables made of them.
 
 use footpath_engine::ActorKey;
+use footpath_engine::lens::Values;
 use footpath_engine::metric::set::{MAX_VALUES, SeriesKey};
 use footpath_engine::metric::{
     Horizons, Item, ItemValue, Layout, MetricKind, Ordinals, Partial, SeriesSet, table,
@@ -8,7 +9,6 @@ use footpath_engine::metric::{
 
 use super::{Cut, Rows, Table};
 use crate::SliceValue;
-use crate::values::Values;
 
 /// A column is a minute of its own for the series, wherever its edges lie.
 const COLUMN_US: i64 = 60_000_000;

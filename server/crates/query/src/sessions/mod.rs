@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use footpath_engine::{ActorKey, IdentityGraph, Session, SessionEvent, fold_person_sessions};
 use footpath_history::{Columns, Scan, StoredRow};
 
+use footpath_model::control::left_out;
 use footpath_model::definition::Filter;
 use footpath_model::filter::{Facts, Test};
 
@@ -134,7 +135,7 @@ impl Counts {
         graph: &IdentityGraph,
         internal: Option<&Filter>,
     ) -> Result<Self, QueryError> {
-        let left_out = internal.map(|internal| Filter::not(internal.clone()));
+        let left_out = left_out(internal);
         let mut wanted = Wanted::default();
         left_out.iter().for_each(|filter| wanted.filter(filter));
         Ok(Self {
@@ -151,8 +152,7 @@ impl Counts {
 
     /// What it looks at.
     pub(crate) fn columns(&self) -> Columns {
-        let needs = self.test.as_ref().map(Test::needs).unwrap_or_default();
-        Columns { properties: needs.properties, rest: needs.context || needs.groups, ids: false }
+        self.test.as_ref().map_or(Columns::HEAD, |test| test.needs().into())
     }
 }
 

@@ -90,6 +90,8 @@ fn follow(
         ledger: Arc::new(|_| Ok(Vec::new())),
         images: None,
         reconcile: None,
+        // Fewer than there are persons.
+        most_units: 2_000,
     });
     let put = |control: &Control| {
         let payload = control_frame(PROJECT.number, 0, &serde_json::to_vec(control).unwrap());
@@ -163,7 +165,7 @@ fn compare(events: Vec<Event>) {
         .map(|(i, entry)| {
             let mut definition = definition(HOUR, entry, Counting::Persons);
             (definition.id, definition.version) = (format!("f{i}"), 1);
-            CountedFunnel { definition, range: whole.clone(), zone: "UTC".into(), internal: None }
+            CountedFunnel::new(definition, whole.clone(), "UTC".into())
         })
         .collect();
     let metrics = metrics();

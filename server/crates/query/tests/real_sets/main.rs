@@ -41,7 +41,7 @@ fn ask(
     step_times: bool,
 ) -> FunnelAnswer {
     let range = Range::Fixed { from_us, to_us };
-    let counted = CountedFunnel { definition, range, zone: "UTC".into(), internal: None };
+    let counted = CountedFunnel::new(definition, range, "UTC".into());
     funnel(source, &FunnelQuery { step_times, ..FunnelQuery::new(&counted) }).unwrap()
 }
 

@@ -18,7 +18,7 @@ const KINDS: u8 = 8;
 /// Gaps in minutes, so that sessions of the tests have ends; three gaps are the limit.
 pub fn settings(gap_minutes: i64) -> ProjectSettings {
     let gap_us = gap_minutes * 60 * SECOND;
-    ProjectSettings { session_gap_us: gap_us, session_max_us: 3 * gap_us, internal: None }
+    ProjectSettings { sessions: SessionLimits { gap_us, max_us: 3 * gap_us }, internal: None }
 }
 
 pub fn counted(metric: u8, kind: u8, version: u64) -> CountedMetric {
@@ -159,11 +159,11 @@ impl Bench {
     fn sessions(&self) -> Vec<Cut> {
         let mut open: BTreeMap<u64, Cut> = BTreeMap::new();
         let mut all = Vec::new();
-        let ProjectSettings { session_gap_us, session_max_us, .. } = self.settings;
+        let SessionLimits { gap_us, max_us } = self.settings.sessions;
         for event in self.told() {
             let own = open.entry(event.person).or_insert(Cut { person: event.person, events: vec![] });
-            let ends = own.events.last().is_some_and(|last| event.time_us - last.time_us > session_gap_us)
-                || own.events.first().is_some_and(|first| event.time_us - first.time_us > session_max_us);
+            let ends = own.events.last().is_some_and(|last| event.time_us - last.time_us > gap_us)
+                || own.events.first().is_some_and(|first| event.time_us - first.time_us > max_us);
             if ends {
                 all.push(std::mem::replace(own, Cut { person: event.person, events: vec![] }));
             }
@@ -202,8 +202,8 @@ impl Bench {
         let all = &world.sessions;
         let ends = |cut: &Cut| cut.events[cut.events.len() - 1].time_us;
         let closes = |cut: &Cut| {
-            let limit_us = cut.events[0].time_us + self.settings.session_max_us;
-            limit_us.min(ends(cut) + self.settings.session_gap_us)
+            let limit_us = cut.events[0].time_us + self.settings.sessions.max_us;
+            limit_us.min(ends(cut) + self.settings.sessions.gap_us)
         };
         let last_of_person =
             |cut: &Cut| all.iter().filter(|other| other.person == cut.person).map(ends).max();

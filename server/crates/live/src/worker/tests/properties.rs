@@ -9,7 +9,7 @@ use footpath_model::wire::put_fixed64;
 use super::*;
 
 /// The first of the shapes below.
-pub const FIRST: u8 = 10;
+pub const FIRST: u8 = 13;
 /// How many there are.
 pub const SHAPES: u8 = 14;
 

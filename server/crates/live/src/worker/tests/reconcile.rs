@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::reconciliation::Reconciliation;
+use crate::view::Seen;
 
 impl Bench {
     /// Compares every view once.

@@ -8,6 +8,7 @@ use tokio::sync::watch::Receiver;
 use super::*;
 use crate::reconciliation::Figures;
 use crate::shape::Shape;
+use crate::view::Seen;
 use crate::view::Wants;
 
 /// A view that counts how often its numbers are asked for.

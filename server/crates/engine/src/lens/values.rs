@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use footpath_engine::SliceValue;
-use footpath_engine::general::NO_VALUE;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-/// Most values that are kept apart; later ones are counted together.
-pub const MAX_VALUES: usize = 10_000;
-/// The property is not set.
-pub const NOT_SET: u32 = 0;
-/// More values than are kept apart.
-pub const OTHER: u32 = 1;
-/// The first value's number; those below mean something else.
-pub const FIRST: u32 = 2;
+use crate::SliceValue;
+use crate::general::NO_VALUE;
+use crate::metric::set::{MAX_VALUES, SeriesKey};
 
-/// Numbers values in the order in which they come. Shared with those who read stored events.
+/// The property is not set.
+const NOT_SET: u32 = 0;
+/// More values than are kept apart.
+const OTHER: u32 = 1;
+/// The first value's number; those below mean something else.
+const FIRST: u32 = 2;
+
+/// Numbers values in the order in which they come. Clones share the numbers: who follows the log has those of whoever reads stored
+/// events, and who counts those of whoever reads.
 #[derive(Debug, Clone, Default)]
 pub struct Values(Arc<Mutex<Known>>);
 
@@ -25,6 +26,12 @@ struct Known {
     numbers: HashMap<String, u32>,
     texts: Vec<String>,
     overflow: bool,
+}
+
+impl Known {
+    fn text(&self, number: u32) -> Option<&String> {
+        self.texts.get(number.checked_sub(FIRST)? as usize)
+    }
 }
 
 impl Values {
@@ -51,11 +58,24 @@ impl Values {
             NOT_SET => SliceValue::NotSet,
             NO_VALUE => SliceValue::NotReached,
             number => {
-                let text =
-                    number.checked_sub(FIRST).and_then(|i| self.0.lock().texts.get(i as usize).cloned());
+                let text = self.0.lock().text(number).cloned();
                 text.map_or(SliceValue::Other, SliceValue::Is)
             }
         }
+    }
+
+    /// The value of a metric's series.
+    pub fn of_series(&self, key: SeriesKey) -> SliceValue {
+        match key {
+            SeriesKey::Value(number) => self.value(number),
+            SeriesKey::NotSet => SliceValue::NotSet,
+            SeriesKey::Rest => SliceValue::Other,
+        }
+    }
+
+    /// A text's number as a metric's series want it: `None` is not set.
+    pub fn series(&self, value: Option<&str>) -> Option<u32> {
+        value.map(|value| self.number(Some(value)))
     }
 
     /// Whether there were more than are kept apart.

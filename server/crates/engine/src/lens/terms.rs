@@ -1,15 +1,14 @@
 //! How a metric sees an event: for which of its terms it counts, under which value, and with which number. The same for the
 //! log as it grows and for stored events.
 
-use footpath_engine::metric::{ItemValue, MetricKind};
 use footpath_model::control::CountedMetric;
 use footpath_model::definition::{Aggregate, Filter, Measure, Term};
-use footpath_model::filter::{FilterError, Needs, Selector, Test};
+use footpath_model::filter::{Facts, FilterError, Needs, Selector, Test};
 use footpath_model::props::property;
 use hashbrown::HashMap;
 
-use crate::values::Values;
-use crate::view::{Seen, Wants, left_out};
+use super::Values;
+use crate::metric::{ItemValue, MetricKind};
 
 /// Takes a term's number, the breakdown's value, and the number that is aggregated.
 type EachTerm<'e> = dyn FnMut(usize, Option<u32>, Option<ItemValue<'_>>) + 'e;
@@ -46,8 +45,7 @@ impl Terms {
             Measure::Ratio { numerator, denominator } => vec![numerator, denominator],
             Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
         };
-        let internal = counted.internal.as_ref().filter(|_| !counted.definition.include_internal);
-        let left_out = left_out(internal);
+        let left_out = counted.left_out();
         let names = names(&terms);
         let compile = |term: &&Term| Compiled::new(term, left_out.as_ref(), &names);
         Ok(Self {
@@ -68,15 +66,24 @@ impl Terms {
         self.terms.iter().map(|term| term.kind.clone()).collect()
     }
 
-    /// What they want to see.
-    pub fn wants(&self) -> Wants {
+    /// The names of the events that matter, in the order of their numbers; `None` if all do.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let mut names: Vec<_> = self.names.iter().map(|(name, number)| (*number, name.clone())).collect();
+        names.sort();
+        (!self.takes_all).then(|| names.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// What they read of an event.
+    pub fn needs(&self) -> Needs {
         let tests = self.terms.iter().flat_map(|term| &term.tests).map(Test::needs);
         let needs = tests.chain(self.by.iter().map(Selector::needs)).fold(Needs::default(), Needs::and);
         let numbers = self.terms.iter().any(|term| term.property.is_some());
-        let mut names: Vec<_> = self.names.iter().map(|(name, number)| (*number, name.clone())).collect();
-        names.sort();
-        let names = (!self.takes_all).then(|| names.into_iter().map(|(_, name)| name).collect());
-        Wants { names, ..Wants::all(Needs { properties: needs.properties || numbers, ..needs }) }
+        Needs { properties: needs.properties || numbers, ..needs }
+    }
+
+    /// Whether every event of their names counts, and nothing parts them.
+    pub fn are_names_alone(&self) -> bool {
+        self.by.is_none() && self.terms.iter().all(|term| term.tests.is_empty())
     }
 
     /// Whether there is a breakdown.
@@ -89,23 +96,22 @@ impl Terms {
         &self.values
     }
 
-    /// Shows every term that the event counts for: its number, the breakdown's value, and the number that is aggregated. `name` is
-    /// the name's number in [`Terms::wants`], where that is known.
+    /// Shows every term that the event counts for: its number, the breakdown's value, and the number that is aggregated. `number` is
+    /// its name's in [`Terms::names`], where that is known.
     #[inline]
-    pub fn each(&self, name: Option<usize>, seen: &Seen<'_>, each: &mut EachTerm<'_>) {
-        let by_text = || self.names.get(seen.name).copied().unwrap_or(self.names.len());
-        let name = name.filter(|_| !self.takes_all).unwrap_or_else(by_text);
+    pub fn each(&self, number: Option<usize>, name: &str, facts: &Facts<'_>, each: &mut EachTerm<'_>) {
+        let by_text = || self.names.get(name).copied().unwrap_or(self.names.len());
+        let name = number.filter(|_| !self.takes_all).unwrap_or_else(by_text);
         let mut value = None;
-        for (i, term) in self.terms.iter().enumerate().filter(|(_, term)| term.holds(name, seen)) {
-            let value = *value.get_or_insert_with(|| self.value(seen));
-            let number = term.property.as_ref().and_then(|key| property(seen.facts.properties, key));
+        for (i, term) in self.terms.iter().enumerate().filter(|(_, term)| term.holds(name, facts)) {
+            let value = *value.get_or_insert_with(|| self.value(facts));
+            let number = term.property.as_ref().and_then(|key| property(facts.properties, key));
             each(i, value, number.as_ref().and_then(ItemValue::of));
         }
     }
 
-    fn value(&self, seen: &Seen<'_>) -> Option<u32> {
-        let text = self.by.as_ref()?.text(&seen.facts)?;
-        Some(self.values.number(Some(&text)))
+    fn value(&self, facts: &Facts<'_>) -> Option<u32> {
+        self.values.series(self.by.as_ref()?.text(facts).as_deref())
     }
 }
 
@@ -129,9 +135,9 @@ impl Compiled {
     }
 
     #[inline]
-    fn holds(&self, name: usize, seen: &Seen<'_>) -> bool {
+    fn holds(&self, name: usize, facts: &Facts<'_>) -> bool {
         let named = self.named.as_ref().is_none_or(|named| named[name]);
-        named && self.tests.iter().all(|test| test.holds(&seen.facts))
+        named && self.tests.iter().all(|test| test.holds(facts))
     }
 }
 

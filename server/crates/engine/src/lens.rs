@@ -1,0 +1,12 @@
+//! How definitions see events: what an event is to a funnel or a metric, whose it is, and under which value it counts. The same for
+//! the log as it grows and for stored events.
+
+mod funnel;
+mod slices;
+mod terms;
+mod values;
+
+pub use funnel::{FunnelLens, part_of};
+pub use slices::slices;
+pub use terms::{Terms, quantiles};
+pub use values::Values;

@@ -1,0 +1,171 @@
+//! Room: a funnel keeps so many units with their folds. Of more, those that were quiet the longest keep nothing but what they count
+//! for, and are read again from stored events when something happens to them.
+
+use footpath_engine::Tallies;
+
+use super::{FunnelUnit, FunnelView, NEVER};
+use crate::hub::{Cause, Progress};
+use crate::table::{State, Unit, decode};
+
+/// Units that lose their folds at a time, so that nobody waits.
+const AT_ONCE: usize = 4096;
+
+/// A unit without its fold.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    /// As [`FunnelUnit`] has it.
+    counts: Tallies,
+    /// As [`FunnelUnit`] has it.
+    leaves_after: i64,
+}
+
+impl State for Quiet {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.counts.encode(out);
+        out.extend_from_slice(&self.leaves_after.to_le_bytes());
+    }
+
+    fn warm(&self) -> i64 {
+        self.leaves_after
+    }
+}
+
+impl FunnelView {
+    /// Takes the folds of the quietest units until there are no more than there may be.
+    pub(super) fn make_room(&mut self) {
+        for _ in 0..self.units.len().saturating_sub(self.most_units).min(AT_ONCE) {
+            let Some(unit) = self.units.take_quietest(|_| true) else { return };
+            let FunnelUnit { fold, counts, leaves_after } = unit.state;
+            let is_over = self.tallied.moves && counts == Tallies::None;
+            if is_over && fold.is_over(&self.plan, self.tallied.from_us) {
+                self.forgot = true;
+                continue;
+            }
+            self.quiet.change(unit.key, || Quiet { counts, leaves_after });
+        }
+    }
+
+    /// Whether a unit is there, and without its fold.
+    #[inline]
+    pub(super) fn is_quiet(&self, unit: u64) -> bool {
+        !self.quiet.is_empty() && self.units.slot(unit).is_none() && self.quiet.slot(unit).is_some()
+    }
+
+    /// What a unit counted for that is about to get its fold again, and when it is queued to leave.
+    pub(super) fn wake(&mut self, unit: u64) -> Option<(Tallies, i64)> {
+        self.quiet.remove(unit).map(|quiet| (quiet.state.counts, quiet.state.leaves_after))
+    }
+
+    /// A unit without its fold was queued under this moment, which has passed: what it counts for now, stored events say.
+    pub(super) fn leave_quietly(&mut self, unit: u64, moment: i64, at: Progress) {
+        let is_due = |quiet: &&mut Unit<Quiet>| quiet.state.leaves_after == moment;
+        if let Some(quiet) = self.quiet.get(unit).filter(is_due) {
+            let counts = quiet.state.counts.clone();
+            let new = || Quiet { counts, leaves_after: NEVER };
+            self.quiet.change(unit, new).state.leaves_after = NEVER; // An image has it as it was.
+            self.stale.mark(unit, at);
+        }
+    }
+
+    pub(super) fn restore_quiet(&mut self, copied: &[u8]) -> Option<()> {
+        let read = |bytes: &mut &[u8]| {
+            let counts = Tallies::decode(bytes).ok()?;
+            let (leaves_after, rest) = bytes.split_first_chunk()?;
+            *bytes = rest;
+            Some(Quiet { counts, leaves_after: i64::from_le_bytes(*leaves_after) })
+        };
+        decode(copied, read, |unit, quiet| {
+            self.tallied.count(Cause::Definition, &Tallies::None, &quiet.counts);
+            self.tallied.queue(unit, quiet.leaves_after);
+            self.quiet.change(unit, || quiet);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use footpath_engine::ActorKey;
+    use footpath_model::control::CountedFunnel;
+    use footpath_model::definition::{FunnelDefinition, Step};
+    use footpath_model::filter::Facts;
+    use footpath_model::range::{Range, RollingUnit};
+
+    use super::*;
+    use crate::hub::Numbers;
+    use crate::view::{Begin, Seen, View};
+
+    const SECOND: i64 = 1_000_000;
+    const NOW: i64 = 1_700_000_000 * SECOND;
+
+    fn view(range: Range) -> FunnelView {
+        let step = |name: &str| Step { events: vec![name.into()], ..Step::default() };
+        let definition = FunnelDefinition {
+            id: "f".into(),
+            steps: vec![step("a"), step("b")],
+            window_us: 60 * SECOND,
+            ..FunnelDefinition::default()
+        };
+        let counted = CountedFunnel::new(definition, range, String::new());
+        FunnelView::new("shop", counted, Begin { now_us: NOW, most_units: 3 }).unwrap()
+    }
+
+    fn at(position: u64) -> Progress {
+        Progress { position, processed_us: NOW }
+    }
+
+    fn take(view: &mut FunnelView, person: u64, time_us: i64) {
+        let facts = Facts { order: (time_us, u128::from(person)), ..Facts::default() };
+        let actor = ActorKey(person);
+        view.take(0, &Seen { person: actor, name: "a", facts, actor, stored_us: time_us });
+        view.flush(at(person));
+    }
+
+    fn entered(view: &FunnelView) -> u64 {
+        let Numbers::Funnel(numbers) = view.numbers() else { panic!("a funnel has the numbers of one") };
+        numbers.reached[0]
+    }
+
+    #[test]
+    fn the_quietest_keep_their_numbers_and_are_read_when_they_come_back() {
+        let mut view = view(Range::Fixed { from_us: NOW - 60 * SECOND, to_us: NOW + 60 * SECOND });
+        (1..=100).for_each(|person| take(&mut view, person, NOW));
+        assert_eq!((view.units.len(), view.quiet.len(), entered(&view)), (3, 97, 100));
+        assert!(view.stale().is_empty());
+        take(&mut view, 1, NOW + SECOND);
+        assert_eq!(view.stale(), [(1, at(1))]);
+        assert_eq!(entered(&view), 100);
+    }
+
+    #[test]
+    fn who_left_a_range_that_moves_is_gone() {
+        let mut view = view(Range::Last { n: 5, unit: RollingUnit::Minutes });
+        (1..=100).for_each(|person| take(&mut view, person, NOW));
+        view.advance(NOW + 3_600 * SECOND, at(100));
+        // Those who were quiet count for something that has to be read; the others are known to have left.
+        assert_eq!((view.stale().len(), entered(&view)), (97, 97));
+        (101..=103).for_each(|person| take(&mut view, person, NOW + 3_600 * SECOND));
+        assert_eq!((view.units.len(), view.quiet.len(), entered(&view)), (3, 97, 100));
+        // A clock that goes back before that finds nobody: everything is folded again.
+        assert_eq!(view.broken(), None);
+        view.advance(NOW, at(103));
+        assert_eq!(view.broken(), Some(at(103)));
+    }
+    #[test]
+    fn an_image_has_those_who_leave_meanwhile_as_they_were() {
+        let five_minutes = || Range::Last { n: 5, unit: RollingUnit::Minutes };
+        let (mut view, mut again) = (view(five_minutes()), view(five_minutes()));
+        (1..=10).for_each(|person| take(&mut view, person, NOW));
+        view.begin_copy();
+        let later_us = NOW + 3_600 * SECOND;
+        view.advance(later_us, at(10));
+        let mut more = true;
+        while more {
+            let mut block = Vec::new();
+            more = view.copy_slice(2, &mut block);
+            again.restore(&block).unwrap();
+        }
+        assert_eq!(entered(&again), 10);
+        again.advance(later_us, at(10));
+        assert_eq!((again.stale().len(), view.stale().len()), (7, 7));
+    }
+}
