@@ -101,6 +101,13 @@ struct Place {
 }
 
 impl Place {
+    /// The table that it is in, by the upper bits: a table looks where the lower ones say, and would have all of its units in
+    /// few places if these were the same.
+    #[inline]
+    fn table(hash: u32) -> usize {
+        (hash >> 16) as usize % TABLES
+    }
+
     /// The hash as a table wants it: it takes bits from both ends.
     #[inline]
     fn spread(hash: u32) -> u64 {
@@ -125,19 +132,19 @@ impl Slots {
     fn find(&self, key: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = self.hash(key);
         let is_it = |place: &Place| place.hash == hash && is_it(place.slot);
-        self.tables[hash as usize % TABLES].find(Place::spread(hash), is_it).map(|place| place.slot)
+        self.tables[Place::table(hash)].find(Place::spread(hash), is_it).map(|place| place.slot)
     }
 
     fn insert(&mut self, key: u64, slot: u32) {
         let hash = self.hash(key);
         let place = Place { hash, slot };
-        let table = &mut self.tables[hash as usize % TABLES];
+        let table = &mut self.tables[Place::table(hash)];
         table.insert_unique(Place::spread(hash), place, |place| Place::spread(place.hash));
     }
 
     fn remove(&mut self, key: u64, slot: u32) {
         let hash = self.hash(key);
-        let table = &mut self.tables[hash as usize % TABLES];
+        let table = &mut self.tables[Place::table(hash)];
         if let Ok(found) = table.find_entry(Place::spread(hash), |place| place.slot == slot) {
             found.remove();
         }
