@@ -223,10 +223,10 @@ async fn metrics_sessions_and_active_persons_move_as_events_come() {
     shop.send(vec![colored(event("cleo", "cart", 5), "blue"), colored(event("ann", "cart", 4), "red")]).await;
     shop.send(vec![event("bob", "start", 300)]).await;
     let seen = watched.until("what came", |seen| {
-        let colors = (number(seen, "colors", "red"), number(seen, "colors", "blue"));
+        let colors = ["red", "blue", "NotSet(true)"].map(|color| number(seen, "colors", color));
         let visits = (number(seen, "visits", "cart"), number(seen, "visits", "start"));
         let people = number(seen, "people", "");
-        colors == (2.0, 1.0) && visits == (1.0, 1.0) && people == 3.0 && seen.sessions.events == 5
+        colors == [2.0, 1.0, 2.0] && visits == (1.0, 1.0) && people == 3.0 && seen.sessions.events == 5
     });
     let seen = seen.await.clone();
     assert_eq!((seen.sessions.started, seen.sessions.bounces), (3, 1));
