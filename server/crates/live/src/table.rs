@@ -65,8 +65,10 @@ pub struct Table<S> {
     pages: Vec<Vec<Option<Unit<S>>>>,
     free: Vec<u32>,
     copy: Option<Copying>,
-    /// A bit for each slot whose unit changed since the hand passed.
+    /// A bit for each slot whose unit changed since the hand passed; kept from when somebody asks for the quietest, for it costs
+    /// every event a tenth.
     changed: Vec<u64>,
+    tracks: bool,
     /// The slot that is looked at next for a quiet unit.
     hand: usize,
 }
@@ -79,6 +81,7 @@ impl<S> Default for Table<S> {
             free: Vec::new(),
             copy: None,
             changed: Vec::new(),
+            tracks: false,
             hand: 0,
         }
     }
@@ -193,7 +196,9 @@ impl<S: State> Table<S> {
             }
             None => self.vacant(key),
         };
-        self.changed[slot as usize / 64] |= 1 << (slot % 64);
+        if self.tracks {
+            self.changed[slot as usize / 64] |= 1 << (slot % 64);
+        }
         self.slot_mut(slot).get_or_insert_with(|| Unit { key, state: new() })
     }
 
@@ -219,6 +224,7 @@ impl<S: State> Table<S> {
     /// Takes out one of those that have not changed for the longest, and may go: a hand goes round, and finds one that did not
     /// change since it passed (the second chance, or clock, of operating systems). `None` if there is none where it looked.
     pub fn take_quietest(&mut self, may_go: impl Fn(&S) -> bool) -> Option<Unit<S>> {
+        self.tracks = true;
         let slots = self.slot_count();
         for _ in 0..LOOKED_AT.min(2 * slots) {
             let slot = self.hand % slots;
