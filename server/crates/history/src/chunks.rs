@@ -23,8 +23,8 @@ use crate::stop::Stop;
 use crate::stored::{ScanStats, StoredRow};
 use crate::workers::Workers;
 
-/// Bytes read at a time to compare a checksum: what stays in the processor's cache.
-const CHECK_BYTES: u64 = 128 << 10;
+/// Bytes read at a time to compare a checksum.
+const CHECK_BYTES: u64 = 1 << 20;
 /// Bytes of decoded columns that are kept unless told otherwise.
 const CACHE_BYTES: usize = 256 << 20;
 

@@ -72,12 +72,13 @@ pub struct Run<'h> {
 }
 
 impl Heads {
-    /// None, with room for so many runs and events. What has to grow is copied, and each time into pages the system clears first.
+    /// None, with room for so many runs and events of several files.
     pub(crate) fn with_room(runs: usize, events: usize) -> Self {
         Self {
             places: Vec::with_capacity(runs),
             ends: Vec::with_capacity(runs),
             times_us: Vec::with_capacity(events),
+            origins: Vec::with_capacity(events),
             ..Self::default()
         }
     }
@@ -186,12 +187,8 @@ impl Heads {
         self.times_us.shrink_to_fit();
         self.origins.shrink_to_fit();
         self.index_bits = (self.places.len() / INDEXED_RUNS).checked_ilog2().unwrap_or_default();
-        let parts = 1 << self.index_bits;
-        self.index = Vec::with_capacity(parts + 1);
-        for (run, place) in (0..).zip(&self.places) {
-            self.index.resize(self.index.len().max(place.part(self.index_bits) + 1), run);
-        }
-        self.index.resize(parts + 1, self.places.len() as u32);
+        let begin = |part: usize| self.places.partition_point(|place| place.part(self.index_bits) < part);
+        self.index = (0..=1_usize << self.index_bits).map(|part| begin(part) as u32).collect();
         let times = || self.times_us.iter().copied();
         self.span_us = times().min().zip(times().max());
     }

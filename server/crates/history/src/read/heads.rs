@@ -21,10 +21,7 @@ pub(crate) fn heads(
     stop: &Stop,
 ) -> Result<Vec<Heads>, HistoryError> {
     check_rows(file)?;
-    // Of one name there are mostly few.
-    let room =
-        |name: &Name| if name.is_none() { Heads::with_room(0, file.rows as usize) } else { Heads::default() };
-    let mut found: Vec<Heads> = names.iter().map(room).collect();
+    let mut found: Vec<Heads> = names.iter().map(|_| Heads::default()).collect();
     let columns = [schema::ACTOR_HASH, schema::EVENT_TIME];
     each_batch(input, file, names, &columns, stop, &mut |batch, slots| {
         let actors: &Int64Array = column(batch, schema::ACTOR_HASH)?;
