@@ -84,7 +84,7 @@ pub struct Config {
     /// Time between two images of the live state.
     #[arg(long, env = "FOOTPATH_IMAGE_INTERVAL", default_value = "60s", value_parser = duration)]
     pub image_interval: Duration,
-    /// Persons or groups of a funnel that are kept in memory with their last events, some 250 bytes each, and persons that are kept with their sessions. Of more, those that were quiet the longest keep what they count for, some 60 bytes, and are read from stored events when they come back.
+    /// Persons or groups of a funnel that are kept in memory with their last events, some 300 bytes each, and persons that are kept with their sessions. Of more, those that were quiet the longest keep what they count for, some 50 bytes, and are read from stored events when they come back.
     #[arg(long, env = "FOOTPATH_LIVE_UNITS", default_value = "2000000")]
     pub live_units: usize,
     /// Time in which every view (funnels, metrics, sessions, active persons) is compared once with stored events; 0s is never.

@@ -150,6 +150,7 @@ mod tests {
         view.advance(NOW, at(103));
         assert_eq!(view.broken(), Some(at(103)));
     }
+
     #[test]
     fn an_image_has_those_who_leave_meanwhile_as_they_were() {
         let five_minutes = || Range::Last { n: 5, unit: RollingUnit::Minutes };
