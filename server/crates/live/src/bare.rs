@@ -8,7 +8,7 @@ use footpath_model::record::FrameView;
 use crate::LiveError;
 use crate::hub::{Numbers, Progress};
 use crate::project::ProjectLive;
-use crate::view::{Begin, Counted, Seen, ViewKey};
+use crate::view::{Counted, Seen, ViewKey};
 
 /// A project and its funnels.
 pub struct Bare {
@@ -35,10 +35,7 @@ impl Bare {
     pub fn new(id: &str, funnels: &[CountedFunnel], now_us: i64) -> Result<Self, LiveError> {
         let mut project = ProjectLive::new(id);
         for funnel in funnels {
-            project.put(
-                Counted::Funnel(Box::new(funnel.clone()))
-                    .view(id, Begin { now_us, most_units: usize::MAX })?,
-            );
+            project.put(Counted::Funnel(Box::new(funnel.clone())).view(id, now_us)?);
         }
         Ok(Self { project, at: Progress { position: 0, processed_us: now_us } })
     }

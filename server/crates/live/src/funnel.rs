@@ -22,7 +22,7 @@ use crate::reconciliation::Figures;
 use crate::sessions::KEPT;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, Unit, decode};
-use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, Wants};
+use crate::view::{Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, Wants};
 use quiet::Quiet;
 
 mod quiet;
@@ -160,12 +160,12 @@ impl Tallied {
 }
 
 impl FunnelView {
-    /// An empty funnel.
+    /// An empty funnel at `now_us`.
     ///
     /// # Errors
     /// If the definition or its range is not valid.
-    pub fn new(project: &str, counted: CountedFunnel, begin: Begin) -> Result<Self, LiveError> {
-        let (from_us, to_us) = counted.resolve(begin.now_us)?;
+    pub fn new(project: &str, counted: CountedFunnel, now_us: i64) -> Result<Self, LiveError> {
+        let (from_us, to_us) = counted.resolve(now_us)?;
         let moves = counted.range.moves();
         let sessions = SessionRules::try_from(counted.sessions.unwrap_or_default())?.with_kept(KEPT);
         let plan = Plan::new(&counted.definition, (from_us, to_us), moves, &sessions)?;
@@ -173,7 +173,7 @@ impl FunnelView {
             lens: FunnelLens::new(project, &counted, plan.sees_all(), Values::default())?,
             units: Table::default(),
             quiet: Table::default(),
-            most_units: begin.most_units,
+            most_units: usize::MAX,
             forgot: false,
             stale: Stale::default(),
             waiting: Vec::new(),
@@ -579,8 +579,7 @@ mod tests {
         let definition = FunnelDefinition { steps, window_us: MINUTE, ..FunnelDefinition::default() };
         let range = Range::Last { n: 60, unit: RollingUnit::Minutes };
         let counted = CountedFunnel::new(definition, range, String::new());
-        let begin = Begin { now_us: START, most_units: 10 };
-        let mut view = FunnelView::new("shop", counted, begin).unwrap();
+        let mut view = FunnelView::new("shop", counted, START).unwrap();
         let at = Progress::default();
         for minute in 0..30 {
             let facts = Facts { order: (START + minute * MINUTE, minute as u128), ..Facts::default() };

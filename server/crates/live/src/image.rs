@@ -18,7 +18,7 @@ use crate::LiveError;
 use crate::book::Book;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
-use crate::view::{Begin, Counted, TREMBLE_US, View, ViewKey};
+use crate::view::{Counted, TREMBLE_US, View, ViewKey};
 
 mod files;
 
@@ -123,7 +123,7 @@ impl Image {
     pub fn decode(
         bytes: &[u8],
         incarnation: u64,
-        begin: Begin,
+        now_us: i64,
         wanted: Wanted<'_>,
     ) -> Result<Self, LiveError> {
         let (body, crc) = bytes.split_last_chunk().ok_or(LiveError::Image("too short"))?;
@@ -131,9 +131,9 @@ impl Image {
             return Err(LiveError::Image("the checksum does not fit"));
         }
         let mut reader = Reader(body);
-        let at = head(&mut reader, incarnation, begin.now_us)?;
+        let at = head(&mut reader, incarnation, now_us)?;
         let damaged = LiveError::Image("the lengths do not fit");
-        let (projects, slots) = reader.projects(begin, wanted)?.ok_or(damaged)?;
+        let (projects, slots) = reader.projects(now_us, wanted)?.ok_or(damaged)?;
         let mut image = Self { at, projects };
         image.units(&mut reader, &slots).ok_or(LiveError::Image("the units do not fit"))?;
         Ok(image)
@@ -191,12 +191,12 @@ impl ViewHead<'_> {
         self,
         number: u32,
         project: &str,
-        begin: Begin,
+        now_us: i64,
         wanted: Wanted<'_>,
     ) -> Result<Option<Box<dyn View>>, LiveError> {
         let counted: Option<Counted> = serde_json::from_slice(self.json).ok();
         let Some(counted) = counted.filter(|counted| wanted(number, counted)) else { return Ok(None) };
-        let mut view = counted.view(project, begin)?;
+        let mut view = counted.view(project, now_us)?;
         view.restore_values(self.values);
         self.stale.into_iter().for_each(|(unit, since)| view.mark_stale(unit, since));
         Ok(Some(view))
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    fn projects(&mut self, begin: Begin, wanted: Wanted<'_>) -> Result<Option<Projects>, LiveError> {
+    fn projects(&mut self, now_us: i64, wanted: Wanted<'_>) -> Result<Option<Projects>, LiveError> {
         let (mut projects, mut slots) = (Vec::new(), Vec::new());
         let Some(count) = self.u32() else { return Ok(None) };
         for place in 0..count as usize {
@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
             let Some(views) = self.u32() else { return Ok(None) };
             for _ in 0..views {
                 let Some(head) = self.view() else { return Ok(None) };
-                let view = head.view(number, &project.id, begin, wanted)?;
+                let view = head.view(number, &project.id, now_us, wanted)?;
                 slots.push(view.as_ref().map(|view| (place, view.counted().key())));
                 view.into_iter().for_each(|view| project.put(view));
             }

@@ -20,7 +20,7 @@ use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
 use crate::stale::{Finished, Stale};
 use crate::table::{State, Table, decode};
-use crate::view::{Begin, Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, ViewKey, Wants};
+use crate::view::{Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, ViewKey, Wants};
 use before::{Before, Refolded};
 use quiet::Quiet;
 
@@ -181,12 +181,11 @@ impl Book {
 }
 
 impl SessionsView {
-    /// No sessions yet.
+    /// No sessions yet, at `now_us`.
     ///
     /// # Errors
     /// If the filter cannot be compiled, or the settings are out of bounds.
-    pub fn new(counted: CountedSessions, begin: Begin) -> Result<Self, LiveError> {
-        let Begin { now_us, most_units } = begin;
+    pub fn new(counted: CountedSessions, now_us: i64) -> Result<Self, LiveError> {
         let names = Values::default();
         let rules = SessionRules::try_from(counted.limits)?.with_kept(KEPT);
         Ok(Self {
@@ -197,7 +196,7 @@ impl SessionsView {
             },
             units: Table::default(),
             quiet: Table::default(),
-            most_units,
+            most_units: usize::MAX,
             stale: Stale::default(),
             before: HashMap::new(),
             waiting: Vec::new(),

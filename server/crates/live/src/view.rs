@@ -102,27 +102,18 @@ impl Counted {
     ///
     /// # Errors
     /// If it cannot be followed.
-    pub fn view(&self, project: &str, begin: Begin) -> Result<Box<dyn View>, LiveError> {
+    pub fn view(&self, project: &str, now_us: i64) -> Result<Box<dyn View>, LiveError> {
         match self {
-            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), begin)?)),
-            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), begin.now_us)?)),
-            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), begin)?)),
-            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), begin.now_us)?)),
+            Self::Funnel(funnel) => Ok(Box::new(FunnelView::new(project, (**funnel).clone(), now_us)?)),
+            Self::Metric(metric) => Ok(Box::new(MetricView::new((**metric).clone(), now_us)?)),
+            Self::Sessions(sessions) => Ok(Box::new(SessionsView::new((**sessions).clone(), now_us)?)),
+            Self::Active(active) => Ok(Box::new(ActiveView::new((**active).clone(), now_us)?)),
         }
     }
 }
 
 /// A clock that goes back by less than this is waited for, microseconds.
 pub const TREMBLE_US: i64 = 1_000_000;
-
-/// What a view begins with.
-#[derive(Debug, Clone, Copy)]
-pub struct Begin {
-    /// What time it is, microseconds since 1970.
-    pub now_us: i64,
-    /// How many units of a funnel, or persons with their sessions, are kept at most; see [`View::bound`].
-    pub most_units: usize,
-}
 
 /// What a view wants to see.
 #[derive(Debug, Clone)]
@@ -196,7 +187,7 @@ pub trait View: Send {
     }
     /// Time goes on.
     fn advance(&mut self, now_us: i64, at: Progress);
-    /// Keeps so many units from now on: [`Begin::most_units`].
+    /// Keeps so many units with all that it knows of them from now on; all until then.
     fn bound(&mut self, most_units: usize) {
         let _ = most_units;
     }

@@ -21,7 +21,7 @@ use crate::imager::{ImageOptions, Imager};
 use crate::project::ProjectLive;
 use crate::readers::Readers;
 use crate::reading::{Ledger, READ_BYTES};
-use crate::view::{Begin, Counted, View, ViewKey};
+use crate::view::{Counted, View, ViewKey};
 use fills::{Filling, Refill};
 use on_demand::Demanded;
 use reconcile::Checks;
@@ -242,7 +242,6 @@ impl Worker {
     }
 
     fn restore_image(&mut self, now_us: i64) -> bool {
-        let begin = Begin { now_us, most_units: self.most_units };
         let Some(options) = &self.images else { return false };
         let wanted = |number: u32, counted: &Counted| {
             let demanded = self.demands.get(&number).and_then(|demand| demand.counted(&counted.key()));
@@ -251,13 +250,14 @@ impl Worker {
                 || known.any(|project| project.counted().any(|own| own == *counted))
         };
         let bounds = (self.log.first(), self.live_from);
-        let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, begin, &wanted);
+        let image = load_newest(options.disk.as_ref(), options.incarnation, bounds, now_us, &wanted);
         let Some(image) = image else { return false };
         options.durable.store(image.at.position, Ordering::Release);
         self.progress = image.at;
         self.projects = image.projects.into_iter().collect();
-        // Whoever watched before the restart comes again soon.
         for (number, project) in &mut self.projects {
+            project.views().for_each(|(_, view)| view.bound(self.most_units));
+            // Whoever watched before the restart comes again soon.
             let on_demand = project.views().map(|(key, _)| key).filter(|key| key.on_demand());
             let demand = self.demands.entry(*number).or_default();
             on_demand.for_each(|key| demand.watch(key, now_us));

@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::hub::Numbers;
-    use crate::view::{Begin, Seen, View};
+    use crate::view::{Seen, View};
 
     const SECOND: i64 = 1_000_000;
     const NOW: i64 = 1_700_000_000 * SECOND;
@@ -106,7 +106,9 @@ mod tests {
             ..FunnelDefinition::default()
         };
         let counted = CountedFunnel::new(definition, range, String::new());
-        FunnelView::new("shop", counted, Begin { now_us: NOW, most_units: 3 }).unwrap()
+        let mut view = FunnelView::new("shop", counted, NOW).unwrap();
+        view.bound(3);
+        view
     }
 
     fn at(position: u64) -> Progress {

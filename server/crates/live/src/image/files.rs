@@ -10,7 +10,6 @@ use footpath_log::disk::{Disk, Replacement, UNFINISHED, read_whole};
 
 use super::{END, Image, Wanted};
 use crate::LiveError;
-use crate::view::Begin;
 
 /// Pieces of an image that may wait for the disk before copying pauses.
 const QUEUE: usize = 64;
@@ -161,7 +160,7 @@ pub fn load_newest(
     disk: &dyn Disk,
     incarnation: u64,
     (first, end): (u64, u64),
-    begin: Begin,
+    now_us: i64,
     wanted: Wanted<'_>,
 ) -> Option<Image> {
     // A killed process can have left a name that never reached the disk; it is synced before it is believed.
@@ -170,7 +169,7 @@ pub fn load_newest(
         names.inspect_err(|error| tracing::warn!(%error, "images cannot be read")).unwrap_or_default();
     names.into_iter().filter(|name| !name.ends_with(UNFINISHED)).find_map(|name| {
         let read = read_whole(disk, &name).map_err(LiveError::from);
-        match read.and_then(|bytes| Image::decode(&bytes, incarnation, begin, wanted)) {
+        match read.and_then(|bytes| Image::decode(&bytes, incarnation, now_us, wanted)) {
             Ok(image) if (first..=end).contains(&image.at.position) => Some(image),
             Ok(image) => {
                 tracing::warn!(

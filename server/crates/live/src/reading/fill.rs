@@ -13,7 +13,7 @@ use super::{go_on, seen, with_entities};
 use crate::LiveError;
 use crate::hub::Progress;
 use crate::project::ProjectLive;
-use crate::view::{Begin, Context, Counted, View, ViewKey};
+use crate::view::{Context, Counted, View, ViewKey};
 
 /// Events after which a view counts what it took.
 const FLUSH_EVERY: usize = 256;
@@ -28,8 +28,8 @@ pub struct Fill {
     pub counted: Counted,
     /// The position of the definition's own record: from here on it follows the log.
     pub upto: u64,
-    /// What its view begins with.
-    pub begin: Begin,
+    /// The time that ranges begin from.
+    pub now_us: i64,
     /// Set when nobody wants the result any more.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -89,7 +89,7 @@ impl Fill {
         let mut scratch = ProjectLive::new(&self.project_id);
         let ledger = (sources.ledger)(self.project)?;
         scratch.identity = pinned.identity(self.project, &self.project_id, &ledger)?;
-        let mut view = self.counted.view(&self.project_id, self.begin)?;
+        let mut view = self.counted.view(&self.project_id, self.now_us)?;
         scratch.book.want(view.reads());
         self.fill_book(sources, &pinned, &mut scratch, &wanted)?;
         self.fold(&pinned, &scratch, view.as_mut(), &wanted, percent)?;

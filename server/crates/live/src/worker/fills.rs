@@ -7,7 +7,7 @@ use super::Worker;
 use crate::LiveError;
 use crate::hub::{Shown, Standing};
 use crate::reading::{Fill, Filled, follow};
-use crate::view::{Begin, Counted, ViewKey};
+use crate::view::{Counted, ViewKey};
 
 /// How long a view that was folded again as a whole rests at most before it is so again. None in tests, whose clock stands still.
 const MOST_REST_US: i64 = if cfg!(test) { 0 } else { 600_000_000 };
@@ -63,8 +63,7 @@ impl Worker {
             project_id: project.id.clone(),
             counted,
             upto,
-            // Who came back would have to be read again for each file: the bound holds from when it joins.
-            begin: Begin { now_us, most_units: usize::MAX },
+            now_us,
             cancelled: Arc::new(AtomicBool::new(false)),
         });
         // Whoever waits for numbers comes first.
@@ -135,6 +134,7 @@ impl Worker {
             self.abort_image();
             view.advance(self.clock.now_us(), self.progress);
             view.touch();
+            // Not sooner: who came back would have been read again for each file.
             view.bound(self.most_units);
             if let Some(project) = self.projects.get_mut(&number) {
                 project.book.adopt(book);

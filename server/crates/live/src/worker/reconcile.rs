@@ -10,7 +10,7 @@ use crate::LiveError;
 use crate::hub::Progress;
 use crate::reading::{Fill, Filled, follow};
 use crate::reconciliation::{Reconciliation, compare};
-use crate::view::{Begin, View, ViewKey};
+use crate::view::{View, ViewKey};
 
 /// How much longer it rests than a comparison took: a tenth of the time at most.
 const REST: i64 = 9;
@@ -107,7 +107,7 @@ impl Worker {
             project_id,
             counted: view.counted(),
             upto: position,
-            begin: Begin { now_us, most_units: usize::MAX },
+            now_us,
             cancelled: Arc::new(AtomicBool::new(false)),
         });
         self.readers.fill(Arc::clone(&job));
