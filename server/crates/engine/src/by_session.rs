@@ -47,38 +47,51 @@ pub fn fold_by_session(rules: BySessionRules<'_>, from_us: i64, sorted: &[Funnel
 }
 
 /// The funnel in one session.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct InSession {
     fold: GeneralPerson,
-    /// What it counts for in the range as it stands.
+    /// Its answer for the range as it stands; worked out when somebody asks.
+    answer: Option<Answer>,
+}
+
+/// What one session counts for.
+#[derive(Debug, Clone)]
+struct Answer {
     tallies: Tallies,
     /// As [`GeneralPerson::falls_after`].
     falls_after: Option<i64>,
 }
 
+impl PartialEq for InSession {
+    /// The answer follows from the fold.
+    fn eq(&self, other: &Self) -> bool {
+        self.fold == other.fold
+    }
+}
+
 impl InSession {
-    fn new(rules: &GeneralRules, fold: GeneralPerson, from_us: i64) -> Self {
-        let mut own = Self { fold, tallies: Tallies::None, falls_after: None };
-        own.count(rules, from_us);
-        own
+    fn new(fold: GeneralPerson) -> Self {
+        Self { fold, answer: None }
     }
 
-    fn count(&mut self, rules: &GeneralRules, from_us: i64) {
-        self.tallies = Tallies::of(&self.fold.attempts(rules, from_us), rules.options().steps);
-        self.falls_after = self.fold.falls_after(rules, from_us);
+    fn answer(&mut self, rules: &GeneralRules, from_us: i64) -> &Answer {
+        self.answer.get_or_insert_with(|| Answer {
+            tallies: Tallies::of(&self.fold.attempts(rules, from_us), rules.options().steps),
+            falls_after: self.fold.falls_after(rules, from_us),
+        })
     }
 
     fn advance(&mut self, rules: &GeneralRules, from_us: i64, back: bool) -> Result<(), NeedsRefold> {
         self.fold.advance(rules, from_us)?;
-        if back || self.falls_after.is_some_and(|moment| moment < from_us) {
-            self.count(rules, from_us);
-        }
+        let falls = |answer: &Answer| answer.falls_after.is_some_and(|moment| moment < from_us);
+        self.answer.take_if(|answer| back || falls(answer));
         Ok(())
     }
 
     /// Whether nothing counts any more, whatever becomes of the range's beginning.
-    fn is_over(&self) -> bool {
-        self.tallies == Tallies::None && self.falls_after.is_none()
+    fn is_over(&mut self, rules: &GeneralRules, from_us: i64) -> bool {
+        let answer = self.answer(rules, from_us);
+        answer.tallies == Tallies::None && answer.falls_after.is_none()
     }
 }
 
@@ -136,7 +149,7 @@ impl BySession {
             return Ok(false);
         };
         let fold = GeneralPerson::merge(rules.funnel, &known.fold, &own.fold)?;
-        *known = InSession::new(rules.funnel, fold, self.from_us);
+        *known = InSession::new(fold);
         Ok(true)
     }
 
@@ -146,11 +159,11 @@ impl BySession {
             return Change::Irrelevant;
         }
         let from_us = self.from_us;
-        let new = || InSession::new(funnel, GeneralPerson::new(funnel, from_us), from_us);
+        let new = || InSession::new(GeneralPerson::new(funnel, from_us));
         let own = self.funnels.entry(start_us).or_insert_with(new);
         let change = own.fold.apply(funnel, event);
         match change {
-            Change::InOrder | Change::Late => own.count(funnel, from_us),
+            Change::InOrder | Change::Late => own.answer = None,
             Change::Irrelevant if own.fold.is_empty() => {
                 self.funnels.remove(&start_us);
                 self.forgot = true;
@@ -168,7 +181,8 @@ impl BySession {
         while let Some(oldest) = self.funnels.first_entry()
             && is_settled(&self.sessions, *oldest.key())
         {
-            self.settled.extend_from_slice(oldest.remove().tallies.as_slice());
+            let mut oldest = oldest.remove();
+            self.settled.extend_from_slice(oldest.answer(rules.funnel, self.from_us).tallies.as_slice());
         }
     }
 
@@ -214,20 +228,32 @@ impl BySession {
         self.funnels.values_mut().try_for_each(|own| own.advance(rules.funnel, from_us, back))?;
         self.from_us = from_us;
         let (sessions, before) = (&self.sessions, self.funnels.len());
-        self.funnels.retain(|start_us, own| !own.is_over() || !is_settled(sessions, *start_us));
+        let stays = |start_us: &i64, own: &mut InSession| {
+            !is_settled(sessions, *start_us) || !own.is_over(rules.funnel, from_us)
+        };
+        self.funnels.retain(stays);
         self.forgot |= self.funnels.len() < before;
         Ok(())
     }
 
     /// What its sessions count for.
-    pub fn tallies(&self) -> Tallies {
-        let own = self.funnels.values().flat_map(|own| own.tallies.as_slice());
+    pub fn tallies(&mut self, rules: BySessionRules<'_>) -> Tallies {
+        let from_us = self.from_us;
+        let own = self.funnels.values_mut();
+        let own = own.flat_map(|own| own.answer(rules.funnel, from_us).tallies.as_slice());
         self.settled.iter().chain(own).copied().collect()
     }
 
     /// The range's beginning behind which it counts for something else, without any event.
-    pub fn falls_after(&self) -> Option<i64> {
-        self.funnels.values().filter_map(|own| own.falls_after).min()
+    pub fn falls_after(&mut self, rules: BySessionRules<'_>) -> Option<i64> {
+        let from_us = self.from_us;
+        self.funnels.values_mut().filter_map(|own| own.answer(rules.funnel, from_us).falls_after).min()
+    }
+
+    /// As [`GeneralPerson::is_heavy`], with many sessions as well.
+    pub fn is_heavy(&self, many: usize) -> bool {
+        let sessions = self.settled.len() + self.funnels.len();
+        sessions > many || self.funnels.values().any(|own| own.fold.is_heavy(many))
     }
 
     /// Appends the state, for images: the sessions, the range's beginning (8 bytes), whether something is gone (1), what settled
@@ -257,7 +283,7 @@ impl BySession {
         for _ in 0..u32::from_le_bytes(take(bytes)?) {
             let start_us = i64::from_le_bytes(take(bytes)?);
             let fold = GeneralPerson::decode(rules.funnel, bytes)?;
-            funnels.insert(start_us, InSession::new(rules.funnel, fold, from_us));
+            funnels.insert(start_us, InSession::new(fold));
         }
         Ok(Self { sessions, funnels, settled, from_us, forgot: forgot != 0 })
     }

@@ -223,21 +223,32 @@ impl UnitFunnel {
 
     /// What it counts for in a range that begins at `from_us`.
     #[inline]
-    pub fn tallies(&self, plan: &Plan, from_us: i64) -> Tallies {
+    pub fn tallies(&mut self, plan: &Plan, from_us: i64) -> Tallies {
         match self {
             Self::Fast(person) => fast_tally(person, plan.steps(), from_us),
             Self::General(person) => Tallies::of(&person.attempts(&plan.rules, from_us), plan.steps()),
-            Self::BySession(person) => person.tallies(),
+            Self::BySession(person) => plan.by_session().map_or(Tallies::None, |rules| person.tallies(rules)),
         }
     }
 
     /// The range's beginning behind which it counts for something else, without any event.
     #[inline]
-    pub fn falls_after(&self, plan: &Plan, from_us: i64) -> Option<i64> {
+    pub fn falls_after(&mut self, plan: &Plan, from_us: i64) -> Option<i64> {
         match self {
             Self::Fast(person) => person.falls_after(from_us),
             Self::General(person) => person.falls_after(&plan.rules, from_us),
-            Self::BySession(person) => person.falls_after(),
+            Self::BySession(person) => person.falls_after(plan.by_session()?),
+        }
+    }
+
+    /// Whether [`UnitFunnel::tallies`] looks at more than so many parts, sessions or attempts. Then it is better not asked for after
+    /// every event.
+    #[inline]
+    pub fn is_heavy(&self, many: usize) -> bool {
+        match self {
+            Self::Fast(_) => false,
+            Self::General(person) => person.is_heavy(many),
+            Self::BySession(person) => person.is_heavy(many),
         }
     }
 

@@ -55,7 +55,7 @@ fn attempts(rules: &GeneralRules, events: &[FunnelEvent]) -> Vec<Attempt> {
         assert_ne!(backwards.apply(rules, *event), Change::NeedsRefold);
     }
     assert_eq!(backwards.attempts(rules, from_us), batch);
-    let person = GeneralPerson::rebuild(rules, from_us, events.iter().copied());
+    let mut person = GeneralPerson::rebuild(rules, from_us, events.iter().copied());
     assert_eq!(person.attempts(rules, from_us), batch);
     batch
 }
@@ -257,6 +257,6 @@ fn sessions_count_each_on_its_own() {
     for event in visits.iter().rev() {
         assert_ne!(person.apply(rules, *event), Change::NeedsRefold);
     }
-    let reached = person.tallies().as_slice().iter().map(|tally| tally.steps).collect::<Vec<_>>();
+    let reached = person.tallies(rules).as_slice().iter().map(|tally| tally.steps).collect::<Vec<_>>();
     assert_eq!(reached, [A | B]);
 }

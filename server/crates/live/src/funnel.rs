@@ -12,6 +12,7 @@ use footpath_engine::{
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
 use footpath_model::filter::Entities;
+use hashbrown::HashMap;
 
 use crate::LiveError;
 use crate::book::{Corrected, Read};
@@ -38,6 +39,9 @@ const TOGETHER: usize = 32;
 const UNITS: u8 = 0;
 const QUIET: u8 = 1;
 const DEPENDENTS: u8 = 2;
+
+/// A unit of more parts, sessions or attempts is heavy. In tests nearly everybody is.
+const MANY: usize = if cfg!(test) { 2 } else { 64 };
 
 /// It is not queued.
 const NEVER: i64 = i64::MAX;
@@ -109,6 +113,9 @@ pub struct FunnelView {
     waiting: Vec<(u64, FunnelEvent)>,
     /// Units with an event that saw what is no longer known.
     unsure: Vec<u64>,
+    /// Heavy units that are to be judged, and why: once for all that comes together, so that nobody can make every event as
+    /// expensive as all of theirs before.
+    postponed: HashMap<u64, Cause>,
     dependents: Dependents,
     tallied: Tallied,
 }
@@ -178,6 +185,7 @@ impl FunnelView {
             stale: Stale::default(),
             waiting: Vec::new(),
             unsure: Vec::new(),
+            postponed: HashMap::new(),
             dependents: Dependents::new(project, &counted),
             tallied: Tallied {
                 totals: FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some()),
@@ -212,11 +220,34 @@ impl FunnelView {
         if known.state.fold.advance(plan, from_us).is_err() {
             return self.stale.mark(unit, at);
         }
-        match known.state.fold.apply(plan, event) {
-            Change::InOrder => self.tallied.judge(plan, known, Cause::Event),
-            Change::Late => self.tallied.judge(plan, known, Cause::LateEvent),
-            Change::Duplicate | Change::Irrelevant => {}
-            Change::NeedsRefold => self.stale.mark(unit, at),
+        let cause = match known.state.fold.apply(plan, event) {
+            Change::InOrder => Cause::Event,
+            Change::Late => Cause::LateEvent,
+            Change::Duplicate | Change::Irrelevant => return,
+            Change::NeedsRefold => return self.stale.mark(unit, at),
+        };
+        if known.state.fold.is_heavy(MANY) {
+            return self.postpone(unit, cause);
+        }
+        self.tallied.judge(plan, known, cause);
+    }
+
+    #[cold]
+    fn postpone(&mut self, unit: u64, cause: Cause) {
+        let known = self.postponed.entry(unit).or_insert(cause);
+        if cause == Cause::LateEvent {
+            *known = cause;
+        }
+    }
+
+    /// Judges who was postponed.
+    fn settle(&mut self, at: Progress) {
+        for (unit, cause) in std::mem::take(&mut self.postponed) {
+            let Some(known) = self.units.get(unit) else { continue };
+            match known.state.fold.advance(&self.plan, self.tallied.from_us) {
+                Ok(()) => self.tallied.judge(&self.plan, known, cause),
+                Err(NeedsRefold) => self.stale.mark(unit, at),
+            }
         }
     }
 
@@ -362,6 +393,9 @@ impl View for FunnelView {
         self.waiting = waiting;
         self.waiting.clear();
         self.unsure.drain(..).for_each(|unit| self.stale.mark_again(unit, at));
+        if self.units.len() > self.most_units {
+            self.settle(at); // Who loses its fold cannot be judged any more.
+        }
         self.make_room();
     }
 
@@ -382,6 +416,7 @@ impl View for FunnelView {
     }
 
     fn advance(&mut self, now_us: i64, at: Progress) {
+        self.settle(at);
         if !self.tallied.moves {
             return;
         }
@@ -449,6 +484,7 @@ impl View for FunnelView {
                 self.apply(unit, event, upto);
             }
             again.into_iter().for_each(|since| self.stale.mark(unit, since));
+            self.settle(upto);
         }
         self.make_room();
     }

@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use footpath_engine::general::{GeneralPerson, GeneralRules, Options};
+use footpath_engine::general::{GeneralPerson, GeneralRules, Options, Parts};
 use footpath_engine::{Change, FunnelEvent, Plan, SessionRules, UnitFunnel};
 use footpath_model::definition::{FunnelDefinition, Step};
 
@@ -81,4 +81,28 @@ fn general(bencher: Bencher<'_, '_>, crowd: &Crowd) {
         .counter(ItemsCount::new(BLOCK))
         .with_inputs(|| steps(&traffic.block()))
         .bench_local_refs(|block| take(&mut units, block));
+}
+
+/// A person whose every event has another value of what is held constant: what one more costs, with the answer read.
+#[divan::bench(args = [10, 1_000, 8_000], sample_count = 200)]
+fn a_person_of_so_many_parts(bencher: Bencher<'_, '_>, parts: u64) {
+    let options = Options { moving: true, parts: Parts::BestOf, ..Options::new(3, WINDOW_US) };
+    let rules = GeneralRules::new(options).expect("the options are sound");
+    let mut person = GeneralPerson::new(&rules, 0);
+    let mut number = 0;
+    let mut take = || {
+        number += 1;
+        let event = FunnelEvent {
+            time_us: number as i64 * 1_000_000,
+            id: u128::from(number),
+            steps: 1,
+            exclusions: 0,
+            part: 1 + number % parts,
+            value: 0,
+        };
+        person.apply(&rules, event);
+        (person.attempts(&rules, 0), person.falls_after(&rules, 0))
+    };
+    (0..parts).for_each(|_| drop(take()));
+    bencher.counter(ItemsCount::new(1_u64)).bench_local(take);
 }

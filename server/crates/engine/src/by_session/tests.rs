@@ -92,8 +92,8 @@ fn ordered(mut tallies: Vec<Tally>) -> Vec<Tally> {
     tallies
 }
 
-fn counted(person: &BySession) -> Vec<Tally> {
-    ordered(person.tallies().as_slice().to_vec())
+fn counted(rules: BySessionRules<'_>, person: &mut BySession) -> Vec<Tally> {
+    ordered(person.tallies(rules).as_slice().to_vec())
 }
 
 fn both() -> impl Strategy<Value = Both> {
@@ -148,8 +148,8 @@ proptest! {
     #[test]
     fn any_arrival_order_gives_the_batch_answer(both in both(), arrivals in shuffled(30), images: u32) {
         let from_us = both.begins_us();
-        let person = both.live(from_us, &arrivals, images);
-        prop_assert_eq!(counted(&person), both.naive(from_us, &arrivals));
+        let mut person = both.live(from_us, &arrivals, images);
+        prop_assert_eq!(counted(both.rules(), &mut person), both.naive(from_us, &arrivals));
     }
 
     #[test]
@@ -165,15 +165,15 @@ proptest! {
                 person = both.rebuild(from_us, so_far);
             }
             let before = both.naive(from_us, so_far);
-            prop_assert_eq!(&counted(&person), &before);
-            let falls_after = person.falls_after();
+            prop_assert_eq!(&counted(both.rules(), &mut person), &before);
+            let falls_after = person.falls_after(both.rules());
             let moved = moves[i % moves.len()] * UNIT;
             from_us += moved;
             if person.advance(both.rules(), from_us).is_err() {
                 person = both.rebuild(from_us, so_far);
             }
             let wanted = both.naive(from_us, so_far);
-            prop_assert_eq!(&counted(&person), &wanted);
+            prop_assert_eq!(&counted(both.rules(), &mut person), &wanted);
             if moved >= 0 && falls_after.is_none_or(|us| us >= from_us) {
                 prop_assert_eq!(&before, &wanted, "it said {:?}", falls_after);
             }
@@ -188,13 +188,13 @@ proptest! {
         let (a, b) = (both.live(from_us, &a, split), both.live(from_us, &b, 0));
         let merged = BySession::merge(both.rules(), &a, &b);
         let mut person = merged.unwrap_or_else(|_| both.rebuild(from_us, now));
-        prop_assert_eq!(counted(&person), both.naive(from_us, now));
+        prop_assert_eq!(counted(both.rules(), &mut person), both.naive(from_us, now));
         for (i, event) in later.iter().enumerate() {
             if person.apply(both.rules(), *event) == Change::NeedsRefold {
                 person = both.rebuild(from_us, &events[..=now.len() + i]);
             }
         }
-        prop_assert_eq!(counted(&person), both.naive(from_us, &events));
+        prop_assert_eq!(counted(both.rules(), &mut person), both.naive(from_us, &events));
     }
 
     #[test]
@@ -212,8 +212,8 @@ proptest! {
             }
             let _ = person.advance(both.rules(), 3);
             let _ = BySession::merge(both.rules(), &person, &person);
-            person.falls_after();
-            person.tallies();
+            person.falls_after(both.rules());
+            person.tallies(both.rules());
         }
     }
 }
@@ -235,7 +235,7 @@ fn a_late_event_that_bridges_two_sessions_leaves_one() {
     let mut person = BySession::new(0);
     let mut reached = |at, steps| {
         person.apply(rules, event(at, steps));
-        let mut steps: Vec<u32> = person.tallies().as_slice().iter().map(|tally| tally.steps).collect();
+        let mut steps: Vec<u32> = person.tallies(rules).as_slice().iter().map(|tally| tally.steps).collect();
         steps.sort_unstable();
         steps
     };

@@ -6,7 +6,8 @@ use super::event::{Attempt, FunnelEvent};
 use super::moment::Moment;
 use super::part::Part;
 use super::rules::{GeneralRules, Parts};
-use crate::funnel::{NO_ENTRY, clamp_time};
+use super::standing::Standings;
+use crate::funnel::clamp_time;
 
 /// In strict order the moments are the person's: events of other parts, and such that match nothing, stand between.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -17,6 +18,17 @@ struct PersonMoment {
     events: u64,
     /// The parts that have events in it.
     parts: Vec<u64>,
+}
+
+impl PersonMoment {
+    /// Tells a part that has events in it what else is in it.
+    fn end(&self, part: &mut Part) {
+        if let Some(moment) = &mut part.pending {
+            moment.events = self.events;
+            moment.follows = part.closed + 1 == self.number;
+        }
+        part.closed = self.number;
+    }
 }
 
 /// Folds one person's events in their total order. A state of the fold can be cloned and goes on from there.
@@ -91,74 +103,57 @@ impl GeneralFold {
     fn close_strict(&mut self, rules: &GeneralRules) {
         for key in std::mem::take(&mut self.moment.parts) {
             let Some(part) = self.parts.get_mut(&key) else { continue };
-            if let Some(moment) = &mut part.pending {
-                moment.events = self.moment.events;
-                moment.follows = part.closed + 1 == self.moment.number;
-            }
-            part.closed = self.moment.number;
+            self.moment.end(part);
             part.close(rules, self.from_us);
         }
         self.moment.events = 0;
     }
 
-    /// Ends the open moments. No more events may be pushed.
-    fn close(&mut self, rules: &GeneralRules) {
-        if rules.is_strict() {
-            self.close_strict(rules);
-        }
-        self.parts.values_mut().for_each(|part| part.close(rules, self.from_us));
-    }
-
-    fn closed(&self, rules: &GeneralRules) -> Self {
-        let mut closed = self.clone();
-        closed.close(rules);
-        closed
-    }
-
     /// What counts now, of chains that entered at `from_us` or later, sorted by entry. Nobody who was dropped is in it.
     pub fn attempts(&self, rules: &GeneralRules, from_us: i64) -> Vec<Attempt> {
-        self.closed(rules).count(rules, from_us)
+        self.clone().finish(rules, from_us)
     }
 
     /// What counts in the end; as [`GeneralFold::attempts`].
     pub fn finish(mut self, rules: &GeneralRules, from_us: i64) -> Vec<Attempt> {
-        self.close(rules);
-        self.count(rules, from_us)
+        let from_us = from_us.max(self.from_us);
+        let parts = std::mem::take(&mut self.parts).into_iter();
+        let standings = parts.map(|(key, part)| (key, self.end(rules, key, part).standing(rules, from_us)));
+        Standings::new(from_us, standings).attempts(rules)
     }
 
-    fn count(&self, rules: &GeneralRules, from_us: i64) -> Vec<Attempt> {
-        let from_us = from_us.max(self.from_us).max(NO_ENTRY + 1);
-        if self.parts.values().any(|part| part.hit_us() >= from_us) {
-            return Vec::new();
-        }
-        let of_part = |(key, part): (&u64, &Part)| {
-            part.attempts(rules, from_us).map(|attempt| (*key, attempt)).collect::<Vec<_>>()
-        };
-        let attempts = self.parts.iter().flat_map(of_part);
-        if rules.counts_persons() {
-            // Of parts that are equally good always the same one, in whatever order they came.
-            let best = attempts.max_by(|(a_part, a), (b_part, b)| a.rank(b, rules).then(b_part.cmp(a_part)));
-            return best.into_iter().map(|(_, attempt)| attempt).collect();
-        }
-        let mut attempts: Vec<Attempt> = attempts.map(|(_, attempt)| attempt).collect();
-        attempts.sort_by_key(|attempt| (attempt.entry_us, attempt.steps, attempt.value));
-        attempts
+    /// Brings what the parts are worth up to date, for a range that begins at `from_us`.
+    pub(super) fn settle(&self, rules: &GeneralRules, from_us: i64, standings: &mut Standings) {
+        let from_us = from_us.max(self.from_us);
+        standings.advance(from_us);
+        let standing = |key, part: &Part| self.end(rules, key, part.clone()).standing(rules, from_us);
+        standings.fill(&self.parts, standing);
     }
 
-    /// The beginning of the range behind which the answer changes by itself: when it moves past this moment.
-    pub(super) fn falls_after(&self, rules: &GeneralRules, from_us: i64) -> Option<i64> {
-        let closed = self.closed(rules);
-        if !rules.reads_by_entry() {
-            return closed.first_entry_us();
+    /// A part without an open moment.
+    fn end(&self, rules: &GeneralRules, key: u64, mut part: Part) -> Part {
+        if self.moment.parts.contains(&key) {
+            self.moment.end(&mut part);
         }
-        let from_us = from_us.max(NO_ENTRY + 1);
-        let hits = closed.parts.values().map(Part::hit_us).filter(|hit_us| *hit_us >= from_us);
-        hits.max().or_else(|| closed.count(rules, from_us).first().map(|attempt| attempt.entry_us))
+        part.close(rules, self.from_us);
+        part
     }
 
-    /// The first moment in which a chain could begin.
-    pub(super) fn first_entry_us(&self) -> Option<i64> {
-        self.parts.values().filter_map(Part::first_entry_us).min()
+    /// Makes it what another fold is, from which it differs in no parts but these.
+    pub(super) fn reset(&mut self, to: &Self, parts: impl IntoIterator<Item = u64>) {
+        (self.from_us, self.newest) = (to.from_us, to.newest);
+        self.moment.clone_from(&to.moment);
+        for key in parts {
+            match to.parts.get(&key) {
+                Some(part) => _ = self.parts.insert(key, part.clone()),
+                None => _ = self.parts.remove(&key),
+            }
+        }
+    }
+
+    /// Where the order is strict: the parts that have events in the moment that is not over.
+    pub(super) fn open_parts(&self) -> &[u64] {
+        &self.moment.parts
     }
 
     /// Whether an event at `time_us` comes too late to matter: a chain that entered after it is complete, and nothing can break it.
@@ -169,6 +164,11 @@ impl GeneralFold {
         }
         let part = part_of(rules, event).and_then(|part| self.parts.get(&part));
         part.is_some_and(|part| part.is_complete_since(rules, event.time_us))
+    }
+
+    /// Whether an answer looks at more than so many parts or attempts.
+    pub(super) fn is_heavy(&self, many: usize) -> bool {
+        self.parts.len() > many || self.parts.values().map(Part::ended).sum::<usize>() > many
     }
 
     pub(super) fn newest(&self) -> Option<(i64, u128)> {
@@ -210,7 +210,7 @@ pub(super) fn clamped(event: FunnelEvent) -> FunnelEvent {
 }
 
 /// The part an event belongs to, if it belongs to one.
-fn part_of(rules: &GeneralRules, event: &FunnelEvent) -> Option<u64> {
+pub(super) fn part_of(rules: &GeneralRules, event: &FunnelEvent) -> Option<u64> {
     match rules.options.parts {
         Parts::Whole => Some(0),
         Parts::BestOf => (event.part != 0).then_some(event.part),

@@ -39,8 +39,8 @@
 //!
 //! # Cost
 //! Every fold is linear in the number of events. An event costs up to the number of steps times the events of its moment that can
-//! matter (at most as many as steps); in any order, the square of the steps. [`GeneralPerson::attempts`] closes a copy of
-//! the state, so with parts it is linear in the number of parts.
+//! matter (at most as many as steps); in any order, the square of the steps. [`GeneralPerson::attempts`] looks at every
+//! part, and works out again those that changed.
 //!
 //! [`window_funnel`] says what the ClickHouse preset does.
 
@@ -57,6 +57,7 @@ mod moment;
 mod part;
 mod person;
 mod rules;
+mod standing;
 pub mod window_funnel;
 
 #[cfg(test)]

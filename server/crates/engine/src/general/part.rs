@@ -7,6 +7,7 @@ use super::first::First;
 use super::latest::Latest;
 use super::moment::Moment;
 use super::rules::{Entry, GeneralRules, Order};
+use super::standing::Standing;
 use super::window_funnel::WindowFunnel;
 use crate::funnel::NO_ENTRY;
 
@@ -210,18 +211,19 @@ impl Part {
         self.chains = Chains::new(rules);
     }
 
-    /// The latest entry that an excluded event hit, or [`NO_ENTRY`].
-    pub(super) fn hit_us(&self) -> i64 {
-        self.ended_hit_us.max(self.chains.hit_us())
+    /// How many attempts have ended.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.len()
     }
 
-    pub(super) fn first_entry_us(&self) -> Option<i64> {
-        self.first_entry_us
-    }
-
-    /// What counts of chains that entered at `from_us` or later.
-    pub(super) fn attempts(&self, rules: &GeneralRules, from_us: i64) -> impl Iterator<Item = Attempt> {
-        self.ended.iter().copied().chain(self.chains.result(rules, from_us))
+    /// What it is worth to a range that begins at `from_us`. It must not have an open moment.
+    pub(super) fn standing(&self, rules: &GeneralRules, from_us: i64) -> Standing {
+        let running = self.chains.result(rules, from_us.max(NO_ENTRY + 1));
+        Standing {
+            hit_us: self.ended_hit_us.max(self.chains.hit_us()),
+            attempts: self.ended.iter().copied().chain(running).collect(),
+            first_entry_us: self.first_entry_us,
+        }
     }
 
     /// Whether a chain that entered after `time_us` is complete.

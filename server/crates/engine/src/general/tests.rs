@@ -186,7 +186,7 @@ proptest! {
         (options.entry, options.counting, options.moving) = (Entry::Latest, Counting::Persons, true);
         options.from_us = 0;
         let rules = GeneralRules::new(options).unwrap();
-        let person = live(&rules, 0, &events, 0);
+        let mut person = live(&rules, 0, &events, 0);
         let mut falls_after = person.falls_after(&rules, 0);
         for from_us in 0..31 {
             let attempts = person.attempts(&rules, from_us);
@@ -209,7 +209,7 @@ proptest! {
         let slim = |e: FunnelEvent| SlimEvent { time_us: e.time_us, id: e.id, mask: e.steps };
         let slim: Vec<_> = sorted(&events).into_iter().map(slim).collect();
         let fast = fold_person(&rules.fast().unwrap(), &slim);
-        let person = live(&rules, 0, &events, 0);
+        let mut person = live(&rules, 0, &events, 0);
         for from_us in 0..31 {
             let attempts = person.attempts(&rules, from_us);
             let depth = attempts.first().map_or(0, |attempt| attempt.depth(&rules));
@@ -246,7 +246,7 @@ proptest! {
         rules in all_rules(), (events, arrivals) in shuffled(30), images: u32
     ) {
         let from_us = rules.options().from_us;
-        let person = live(&rules, from_us, &arrivals, images);
+        let mut person = live(&rules, from_us, &arrivals, images);
         let wanted = fold_general(&rules, from_us, sorted(&events));
         prop_assert_eq!(person.attempts(&rules, from_us), wanted);
     }

@@ -86,7 +86,7 @@ impl FunnelView {
 mod tests {
     use footpath_engine::ActorKey;
     use footpath_model::control::CountedFunnel;
-    use footpath_model::definition::{FunnelDefinition, Step};
+    use footpath_model::definition::{Counting, FunnelDefinition, Step};
     use footpath_model::filter::Facts;
     use footpath_model::range::{Range, RollingUnit};
 
@@ -98,11 +98,16 @@ mod tests {
     const NOW: i64 = 1_700_000_000 * SECOND;
 
     fn view(range: Range) -> FunnelView {
+        view_of(Counting::Persons, range)
+    }
+
+    fn view_of(counting: Counting, range: Range) -> FunnelView {
         let step = |name: &str| Step { events: vec![name.into()], ..Step::default() };
         let definition = FunnelDefinition {
             id: "f".into(),
             steps: vec![step("a"), step("b")],
             window_us: 60 * SECOND,
+            counting,
             ..FunnelDefinition::default()
         };
         let counted = CountedFunnel::new(definition, range, String::new());
@@ -116,10 +121,14 @@ mod tests {
     }
 
     fn take(view: &mut FunnelView, person: u64, time_us: i64) {
+        put(view, person, time_us);
+        view.flush(at(person));
+    }
+
+    fn put(view: &mut FunnelView, person: u64, time_us: i64) {
         let facts = Facts { order: (time_us, u128::from(person)), ..Facts::default() };
         let actor = ActorKey(person);
         view.take(0, &Seen { person: actor, name: "a", facts, actor, stored_us: time_us });
-        view.flush(at(person));
     }
 
     fn entered(view: &FunnelView) -> u64 {
@@ -151,6 +160,18 @@ mod tests {
         assert_eq!(view.broken(), None);
         view.advance(NOW, at(103));
         assert_eq!(view.broken(), Some(at(103)));
+    }
+
+    #[test]
+    fn heavy_units_are_counted_before_they_lose_their_folds() {
+        let fixed = Range::Fixed { from_us: NOW, to_us: NOW + 3_600 * SECOND };
+        let mut view = view_of(Counting::Conversions, fixed);
+        for attempt in 0..5 {
+            (1..=10).for_each(|person| put(&mut view, person, NOW + 120 * attempt * SECOND));
+        }
+        view.flush(at(1));
+        assert!(!view.quiet.is_empty() && view.postponed.is_empty());
+        assert_eq!(entered(&view), 50);
     }
 
     #[test]
