@@ -208,15 +208,15 @@ impl FunnelView {
         matches!(self.counted.definition.counting, Counting::Groups(_))
     }
 
-    /// Takes one event of one unit, stored at `at`.
+    /// Takes one event of one unit, stored at `at`; the unit is kept at `slot` in all likelihood.
     #[inline]
-    fn apply(&mut self, unit: u64, event: FunnelEvent, at: Progress) {
+    fn apply(&mut self, unit: u64, slot: Option<u32>, event: FunnelEvent, at: Progress) {
         let Some(event) = self.stale.take(unit, event) else { return };
         if self.is_quiet(unit) {
             return self.stale.mark(unit, at);
         }
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let known = self.units.change(unit, || new_unit(plan, from_us));
+        let known = self.units.change_at(slot, unit, || new_unit(plan, from_us));
         if known.state.fold.advance(plan, from_us).is_err() {
             return self.stale.mark(unit, at);
         }
@@ -386,8 +386,8 @@ impl View for FunnelView {
                 *slot = self.units.guess(*unit);
             }
             slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
-            for (unit, event) in together {
-                self.apply(*unit, *event, at);
+            for (slot, (unit, event)) in slots.iter().zip(together) {
+                self.apply(*unit, *slot, *event, at);
             }
         }
         self.waiting = waiting;
@@ -481,7 +481,7 @@ impl View for FunnelView {
             let Some(Finished { upto, later, again }) = self.stale.finish(number, unit) else { continue };
             self.take_fold(unit, fold, Cause::LateEvent, upto);
             for event in later {
-                self.apply(unit, event, upto);
+                self.apply(unit, None, event, upto);
             }
             again.into_iter().for_each(|since| self.stale.mark(unit, since));
             self.settle(upto);

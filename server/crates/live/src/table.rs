@@ -189,7 +189,14 @@ impl<S: State> Table<S> {
     /// A unit whose state is about to change; a new one if there was none.
     #[inline]
     pub fn change(&mut self, key: u64, new: impl FnOnce() -> S) -> &mut Unit<S> {
-        let slot = match self.slot(key) {
+        self.change_at(None, key, new)
+    }
+
+    /// As [`Table::change`], by one who has guessed where it is.
+    #[inline]
+    pub fn change_at(&mut self, guess: Option<u32>, key: u64, new: impl FnOnce() -> S) -> &mut Unit<S> {
+        let known = guess.filter(|slot| self.is_at(*slot, key)).or_else(|| self.slot(key));
+        let slot = match known {
             Some(slot) => {
                 self.save(slot);
                 slot
