@@ -110,6 +110,14 @@ mod tests {
     }
 
     #[test]
+    fn the_page_offers_every_property_of_the_context() {
+        let (_, catalog) = PAGE.iter().find(|(name, _)| *name == "catalog.js").unwrap();
+        for name in footpath_model::filter::context_names() {
+            assert!(catalog.contains(&format!("'{name}'")), "the page's list lacks {name}");
+        }
+    }
+
+    #[test]
     fn files_carry_their_type_and_a_strict_policy() {
         let response = asset("style.css");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/css; charset=utf-8");

@@ -32,7 +32,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Joined, PropertyBook, Touched};
+pub use book::{Joined, PropertyBook};
 pub use history::{DEFAULT_OPERATIONS, Forgotten, History, HistoryChange};
 pub use image::{BadProperties, FORMAT};
 pub use keys::{KeyId, Owner};

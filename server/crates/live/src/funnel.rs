@@ -22,7 +22,8 @@ use crate::reading::{Asked, Persons, Sees, units_of};
 use crate::reconciliation::Figures;
 use crate::sessions::KEPT;
 use crate::stale::{Finished, Stale};
-use crate::table::{State, Table, Unit, decode};
+use crate::table::{State, Unit, decode};
+use crate::units::{AWAKE, QUIET, Units};
 use crate::view::{Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, Wants};
 use quiet::Quiet;
 
@@ -35,9 +36,7 @@ const NAMED: usize = 10;
 /// of a million of them each is a miss; side by side, those of many cost little more than those of one.
 const TOGETHER: usize = 32;
 
-/// What a block of an image holds: units with and without their folds, or who sees whose properties.
-const UNITS: u8 = 0;
-const QUIET: u8 = 1;
+/// What a block of an image holds beside units: who sees whose properties.
 const DEPENDENTS: u8 = 2;
 
 /// A unit of more parts, sessions or attempts is heavy. In tests nearly everybody is.
@@ -102,11 +101,7 @@ pub struct FunnelView {
     counted: CountedFunnel,
     plan: Plan,
     lens: FunnelLens,
-    units: Table<FunnelUnit>,
-    /// Units without their folds, none of which is among `units`.
-    quiet: Table<Quiet>,
-    /// How many units there are with their folds at most.
-    most_units: usize,
+    units: Units<FunnelUnit, Quiet>,
     /// Whether units were forgotten that had left a range that moves.
     forgot: bool,
     stale: Stale<FunnelEvent>,
@@ -178,9 +173,7 @@ impl FunnelView {
         let plan = Plan::new(&counted.definition, (from_us, to_us), moves, &sessions)?;
         Ok(Self {
             lens: FunnelLens::new(project, &counted, plan.sees_all(), Values::default())?,
-            units: Table::default(),
-            quiet: Table::default(),
-            most_units: usize::MAX,
+            units: Units::default(),
             forgot: false,
             stale: Stale::default(),
             waiting: Vec::new(),
@@ -212,11 +205,11 @@ impl FunnelView {
     #[inline]
     fn apply(&mut self, unit: u64, slot: Option<u32>, event: FunnelEvent, at: Progress) {
         let Some(event) = self.stale.take(unit, event) else { return };
-        if self.is_quiet(unit) {
+        if self.units.is_quiet(unit) {
             return self.stale.mark(unit, at);
         }
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let known = self.units.change_at(slot, unit, || new_unit(plan, from_us));
+        let known = self.units.awake.change_at(slot, unit, || new_unit(plan, from_us));
         if known.state.fold.advance(plan, from_us).is_err() {
             return self.stale.mark(unit, at);
         }
@@ -243,7 +236,7 @@ impl FunnelView {
     /// Judges who was postponed.
     fn settle(&mut self, at: Progress) {
         for (unit, cause) in std::mem::take(&mut self.postponed) {
-            let Some(known) = self.units.get(unit) else { continue };
+            let Some(known) = self.units.awake.get(unit) else { continue };
             match known.state.fold.advance(&self.plan, self.tallied.from_us) {
                 Ok(()) => self.tallied.judge(&self.plan, known, cause),
                 Err(NeedsRefold) => self.stale.mark(unit, at),
@@ -253,9 +246,9 @@ impl FunnelView {
 
     /// Two persons became one at `at`: `loser`'s events are `winner`'s now.
     fn join(&mut self, loser: ActorKey, winner: ActorKey, at: Progress) {
-        let (lost, quiet) = (self.units.remove(loser.0), self.wake(loser.0));
-        let counts =
-            lost.as_ref().map(|lost| &lost.state.counts).or(quiet.as_ref().map(|(counts, _)| counts));
+        let (lost, quiet) = (self.units.awake.remove(loser.0), self.units.quiet.remove(loser.0));
+        let counts = lost.as_ref().map(|lost| &lost.state.counts);
+        let counts = counts.or(quiet.as_ref().map(|quiet| &quiet.state.counts));
         if let Some(counts) = counts.filter(|counts| **counts != Tallies::None) {
             self.tallied.count(Cause::Merge, counts, &Tallies::None);
         }
@@ -263,12 +256,12 @@ impl FunnelView {
         if let Some(since) = wrong.into_iter().flatten().min() {
             return self.stale.mark(winner.0, since);
         }
-        if quiet.is_some() || lost.is_some() && self.is_quiet(winner.0) {
+        if quiet.is_some() || lost.is_some() && self.units.is_quiet(winner.0) {
             return self.stale.mark(winner.0, at);
         }
         let Some(mut lost) = lost else { return };
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let winning = self.units.change(winner.0, || new_unit(plan, from_us));
+        let winning = self.units.awake.change(winner.0, || new_unit(plan, from_us));
         // Only what begins at the same time can be joined.
         let begins = [&mut lost.state.fold, &mut winning.state.fold].map(|fold| fold.advance(plan, from_us));
         if begins.iter().any(Result::is_err) {
@@ -286,7 +279,7 @@ impl FunnelView {
     /// One person became two at `at`: some of `left`'s events are `parted`'s now. Which ones, stored events say.
     fn part(&mut self, left: ActorKey, parted: ActorKey, at: Progress) {
         let wrong = self.stale.since(left.0);
-        if wrong.is_none() && self.units.slot(left.0).is_none() && !self.is_quiet(left.0) {
+        if wrong.is_none() && !self.units.has(left.0) {
             return; // The funnel has nothing of either.
         }
         let since = wrong.map_or(at, |wrong| wrong.min(at));
@@ -297,12 +290,12 @@ impl FunnelView {
     /// The clock was ahead and was set right: who had left by it is counted again.
     fn go_back(&mut self, from_us: i64, at: Progress) {
         self.tallied.from_us = from_us;
-        if self.forgot || !self.quiet.is_empty() {
+        if self.forgot || !self.units.quiet.is_empty() {
             return self.stale.break_at(at);
         }
         self.tallied.leaving.clear();
         let Self { units, tallied, plan, stale, .. } = self;
-        units.each(|unit| {
+        units.awake.each(|unit| {
             unit.state.leaves_after = NEVER;
             match unit.state.fold.advance(plan, from_us) {
                 Ok(()) => tallied.judge(plan, unit, Cause::WindowMoved),
@@ -335,10 +328,11 @@ impl FunnelView {
 
     /// Takes what was read up to `at`.
     fn take_fold(&mut self, unit: u64, fold: UnitFunnel, cause: Cause, at: Progress) {
-        let (counts, leaves_after) = self.wake(unit).unwrap_or((Tallies::None, NEVER));
+        let quiet = self.units.quiet.remove(unit).map(|quiet| quiet.state);
+        let Quiet { counts, leaves_after } = quiet.unwrap_or_default();
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
         let new = || FunnelUnit { counts, leaves_after, ..new_unit(plan, from_us) };
-        let known = self.units.change(unit, new);
+        let known = self.units.awake.change(unit, new);
         known.state.fold = fold;
         match known.state.fold.advance(plan, from_us) {
             Ok(()) => self.tallied.judge(plan, known, cause),
@@ -383,9 +377,9 @@ impl View for FunnelView {
         for together in waiting.chunks(TOGETHER) {
             let mut slots = [None; TOGETHER];
             for (slot, (unit, _)) in slots.iter_mut().zip(together) {
-                *slot = self.units.guess(*unit);
+                *slot = self.units.awake.guess(*unit);
             }
-            slots.iter().flatten().for_each(|slot| self.units.warm(*slot));
+            slots.iter().flatten().for_each(|slot| self.units.awake.warm(*slot));
             for (slot, (unit, event)) in slots.iter().zip(together) {
                 self.apply(*unit, *slot, *event, at);
             }
@@ -393,7 +387,7 @@ impl View for FunnelView {
         self.waiting = waiting;
         self.waiting.clear();
         self.unsure.drain(..).for_each(|unit| self.stale.mark_again(unit, at));
-        if self.units.len() > self.most_units {
+        if self.units.is_too_many() {
             self.settle(at); // Who loses its fold cannot be judged any more.
         }
         self.make_room();
@@ -433,7 +427,8 @@ impl View for FunnelView {
                 return;
             }
             self.tallied.leaving.pop();
-            let Some(unit) = self.units.get(key).filter(|unit| unit.state.leaves_after == moment) else {
+            let Some(unit) = self.units.awake.get(key).filter(|unit| unit.state.leaves_after == moment)
+            else {
                 self.leave_quietly(key, moment, at);
                 continue; // Or it has left earlier, or is another one by now.
             };
@@ -446,7 +441,7 @@ impl View for FunnelView {
     }
 
     fn bound(&mut self, most_units: usize) {
-        self.most_units = most_units;
+        self.units.bound(most_units);
     }
 
     fn complete(&self, read: Progress) -> Progress {
@@ -503,19 +498,12 @@ impl View for FunnelView {
 
     fn begin_copy(&mut self) {
         self.units.begin_copy();
-        self.quiet.begin_copy();
         self.dependents.begin_copy();
     }
 
     fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool {
         if self.units.is_copying() {
-            out.push(UNITS);
-            self.units.copy_slice(units, out);
-            return true;
-        }
-        if self.quiet.is_copying() {
-            out.push(QUIET);
-            return self.quiet.copy_slice(units, out) || self.reads_entities();
+            return self.units.copy_slice(units, out) || self.reads_entities();
         }
         out.push(DEPENDENTS);
         self.dependents.copy_slice(units, out)
@@ -523,7 +511,6 @@ impl View for FunnelView {
 
     fn end_copy(&mut self) {
         self.units.end_copy();
-        self.quiet.end_copy();
         self.dependents.end_copy();
     }
 
@@ -531,7 +518,7 @@ impl View for FunnelView {
         let (kind, copied) = copied.split_first()?;
         self.forgot = true; // Whether anybody was, the image does not say.
         match *kind {
-            UNITS => self.restore_units(copied),
+            AWAKE => self.restore_units(copied),
             QUIET => self.restore_quiet(copied),
             DEPENDENTS => self.dependents.restore(copied),
             _ => None,

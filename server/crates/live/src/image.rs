@@ -25,7 +25,7 @@ mod files;
 pub use files::{ImageWriter, load_newest};
 
 const MAGIC: &[u8; 8] = b"FPLIVE\0\0";
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 const HEAD: usize = 8 + 4 + 2 + 8 + 8 + 8 + 8;
 const END: u32 = u32::MAX;
 

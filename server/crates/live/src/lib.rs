@@ -25,6 +25,7 @@ mod sessions;
 mod shape;
 mod stale;
 mod table;
+mod units;
 mod view;
 mod worker;
 

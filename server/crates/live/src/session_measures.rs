@@ -1,15 +1,14 @@
 //! What is measured of sessions: the numbers that every watcher of sessions sees, and the metrics that are made of them. A session
 //! counts in the minute in which it begins.
 
-use footpath_engine::lens::{Values, quantiles};
+use footpath_engine::lens::{SessionBy, SessionWhat, Values, session_sets};
 use footpath_engine::metric::table::{Rows, Source};
 use footpath_engine::metric::{
     Horizons, Item, ItemValue, MetricKind, MetricValue, Ordinals, SeriesSet, StaleBucket,
 };
 use footpath_engine::{ActorKey, PersonSessions, Session, SessionCorrection, SessionRules};
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::{Measure, MetricDefinition, SessionAggregate};
-use footpath_model::props::Value;
+use footpath_model::definition::{Measure, MetricDefinition};
 
 use crate::hub::{CAUSES, Cause, MetricNumbers, Numbers, SESSION_CHANGES, SessionEventKind, SessionNumbers};
 use crate::shape::Laid;
@@ -81,30 +80,8 @@ const MEDIAN: usize = 4;
 struct Measured {
     sets: Vec<SeriesSet>,
     /// What is added to each of them.
-    what: Vec<What>,
-    by: Option<By>,
-}
-
-/// What of a session is added to a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    /// That it is there.
-    Each,
-    /// That it has a single event.
-    Bounce,
-    /// Whose it is.
-    Person,
-    /// Its events.
-    Events,
-    /// Its seconds.
-    Duration,
-}
-
-/// What a session of a breakdown is called by.
-#[derive(Debug, Clone, Copy)]
-enum By {
-    Entry,
-    Exit,
+    what: Vec<SessionWhat>,
+    by: Option<SessionBy>,
 }
 
 impl Measures {
@@ -165,7 +142,7 @@ impl Measures {
         let Some(lost) = self.ordinals.get(loser) else { return Right::Yes };
         let won = self.ordinals.ordinal(winner);
         let (each, _) = self.each();
-        let sets = each.flat_map(Measured::each).filter(|(what, _)| **what == What::Person);
+        let sets = each.flat_map(Measured::each).filter(|(what, _)| **what == SessionWhat::Person);
         let renamed = sets.map(|(_, set)| Right::when(set.replace(0, lost, won).is_empty()));
         renamed.fold(Right::Yes, Right::and)
     }
@@ -259,11 +236,11 @@ fn causes(changes: &[u64; SESSION_CHANGES]) -> [u64; CAUSES] {
 impl Measured {
     fn overview() -> Self {
         let kinds = [
-            (What::Each, MetricKind::Count),
-            (What::Bounce, MetricKind::Count),
-            (What::Events, MetricKind::Sum),
-            (What::Duration, MetricKind::Sum),
-            (What::Duration, MetricKind::Percentiles(vec![0.5])),
+            (SessionWhat::Each, MetricKind::Count),
+            (SessionWhat::Bounce, MetricKind::Count),
+            (SessionWhat::Events, MetricKind::Sum),
+            (SessionWhat::Duration, MetricKind::Sum),
+            (SessionWhat::Duration, MetricKind::Percentiles(vec![0.5])),
         ];
         Self::with(kinds.into(), None)
     }
@@ -271,41 +248,27 @@ impl Measured {
     /// Of a metric that is made of sessions.
     fn of(metric: &CountedMetric) -> Option<Self> {
         let Measure::Sessions(aggregate) = &metric.definition.measure else { return None };
-        let kinds = match aggregate {
-            SessionAggregate::Count => vec![(What::Each, MetricKind::Count)],
-            SessionAggregate::Uniques => vec![(What::Person, MetricKind::Uniques)],
-            SessionAggregate::BounceRate => {
-                vec![(What::Bounce, MetricKind::Count), (What::Each, MetricKind::Count)]
-            }
-            SessionAggregate::AverageDuration => vec![(What::Duration, MetricKind::Average)],
-            SessionAggregate::AverageEvents => vec![(What::Events, MetricKind::Average)],
-            SessionAggregate::DurationPercentiles(percentiles) => {
-                vec![(What::Duration, quantiles(percentiles))]
-            }
-        };
-        let by = metric.definition.breakdown.as_ref();
-        let by = by.map(|by| if by.property == "exit_event" { By::Exit } else { By::Entry });
-        Some(Self::with(kinds, by))
+        Some(Self::with(session_sets(aggregate), SessionBy::of(&metric.definition)))
     }
 
-    fn with(kinds: Vec<(What, MetricKind)>, by: Option<By>) -> Self {
+    fn with(kinds: Vec<(SessionWhat, MetricKind)>, by: Option<SessionBy>) -> Self {
         let (what, kinds): (Vec<_>, Vec<_>) = kinds.into_iter().unzip();
         let set = |kind| SeriesSet::new(kind, Horizons::default());
         Self { sets: kinds.into_iter().map(set).collect(), what, by }
     }
 
-    fn each(&mut self) -> impl Iterator<Item = (&What, &mut SeriesSet)> {
+    fn each(&mut self) -> impl Iterator<Item = (&SessionWhat, &mut SeriesSet)> {
         self.what.iter().zip(&mut self.sets)
     }
 
     fn value(&self, session: &Session) -> Option<u32> {
-        value_of(self.by, session)
+        self.by.map(|by| by.name(session))
     }
 
     fn add(&mut self, person: ActorKey, session: &Session, ordinals: &mut Ordinals) {
         let value = self.value(session);
-        for (what, set) in self.each().filter(|(what, _)| what.counts(session)) {
-            what.with_item(person, session, |item| set.add(value, item, ordinals));
+        for (what, set) in self.each().filter(|(what, _)| what.is_of(session)) {
+            with_item(*what, person, session, |item| set.add(value, item, ordinals));
         }
     }
 
@@ -318,17 +281,14 @@ impl Measured {
     ) -> Right {
         let (value, by) = (self.value(session), self.by);
         let mut right = Right::Yes;
-        for (what, set) in self.each().filter(|(what, _)| what.counts(session)) {
-            if *what != What::Person {
-                let retracted = what.with_item(person, session, |item| set.retract(value, item).is_ok());
+        for (what, set) in self.each().filter(|(what, _)| what.is_of(session)) {
+            if *what != SessionWhat::Person {
+                let retracted = with_item(*what, person, session, |item| set.retract(value, item).is_ok());
                 right = right.and(Right::when(retracted));
                 continue;
             }
-            let has_one = has_one(kept, rules, set.bucket(session.start_us), |other| match by {
-                None => true,
-                Some(By::Entry) => other.entry == session.entry,
-                Some(By::Exit) => other.exit == session.exit,
-            });
+            let is_such = |other: &Session| by.is_none_or(|by| by.name(other) == by.name(session));
+            let has_one = has_one(kept, rules, set.bucket(session.start_us), is_such);
             right = right.and(match (has_one, ordinals.get(person)) {
                 (Some(false), Some(ordinal)) => {
                     Right::when(set.remove(set.key(value), session.start_us, ordinal).is_ok())
@@ -351,20 +311,20 @@ impl Measured {
         let mut right = Right::Yes;
         for (what, set) in what.into_iter().zip(&mut self.sets) {
             let add = |set: &mut SeriesSet, sessions: &[Session], ordinals: &mut Ordinals| {
-                for session in sessions.iter().filter(|session| what.counts(session)) {
-                    let value = value_of(by, session);
-                    what.with_item(person, session, |item| set.add(value, item, ordinals));
+                for session in sessions.iter().filter(|session| what.is_of(session)) {
+                    let value = by.map(|by| by.name(session));
+                    with_item(what, person, session, |item| set.add(value, item, ordinals));
                 }
             };
-            if what == What::Person {
+            if what == SessionWhat::Person {
                 let erased = ordinals.get(person).is_none_or(|ordinal| set.erase(0, ordinal).is_empty());
                 right = right.and(Right::when(erased));
                 add(set, all, ordinals);
                 continue;
             }
-            for session in correction.removed.iter().filter(|session| what.counts(session)) {
-                let value = value_of(by, session);
-                let retracted = what.with_item(person, session, |item| set.retract(value, item).is_ok());
+            for session in correction.removed.iter().filter(|session| what.is_of(session)) {
+                let value = by.map(|by| by.name(session));
+                let retracted = with_item(what, person, session, |item| set.retract(value, item).is_ok());
                 right = right.and(Right::when(retracted));
             }
             add(set, &correction.added, ordinals);
@@ -373,26 +333,13 @@ impl Measured {
     }
 }
 
-/// The value of the breakdown.
-fn value_of(by: Option<By>, session: &Session) -> Option<u32> {
-    by.map(|by| match by {
-        By::Entry => session.entry,
-        By::Exit => session.exit,
-    })
-}
-
-impl What {
-    fn counts(self, session: &Session) -> bool {
-        self != Self::Bounce || session.is_bounce()
-    }
-
-    fn with_item<R>(self, person: ActorKey, session: &Session, take: impl FnOnce(&Item<'_>) -> R) -> R {
-        let number = match self {
-            Self::Each | Self::Bounce | Self::Person => None,
-            Self::Events => Some(Value::Int(session.events.cast_signed())),
-            Self::Duration => Some(Value::Double(session.duration_us() as f64 / 1e6)),
-        };
-        let value = number.as_ref().and_then(ItemValue::of);
-        take(&Item { time_us: session.start_us, person, value })
-    }
+fn with_item<R>(
+    what: SessionWhat,
+    person: ActorKey,
+    session: &Session,
+    take: impl FnOnce(&Item<'_>) -> R,
+) -> R {
+    let number = what.number(session);
+    let value = number.as_ref().and_then(ItemValue::of);
+    take(&Item { time_us: session.start_us, person, value })
 }

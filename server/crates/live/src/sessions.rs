@@ -19,7 +19,8 @@ use crate::reconciliation::{Figures, of_table};
 use crate::session_measures::{Measures, Right};
 use crate::shape::Shape;
 use crate::stale::{Finished, Stale};
-use crate::table::{State, Table, decode};
+use crate::table::{State, decode};
+use crate::units::{QUIET, Units};
 use crate::view::{Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, ViewKey, Wants};
 use before::{Before, Refolded};
 use quiet::Quiet;
@@ -129,11 +130,8 @@ pub struct SessionsView {
     counted: CountedSessions,
     rules: SessionRules,
     lens: SessionLens,
-    units: Table<SessionUnit>,
-    /// Persons without their sessions, none of whom is among `units`.
-    quiet: Table<Quiet>,
-    /// How many persons there are with their sessions at most, beside those who are in one.
-    most_units: usize,
+    /// As many are kept with their sessions as may be, and those who are in one.
+    units: Units<SessionUnit, Quiet>,
     stale: Stale<Event>,
     /// Of persons that are wrong.
     before: HashMap<u64, Before>,
@@ -194,9 +192,7 @@ impl SessionsView {
                 counts: left_out(counted.internal.as_ref()).as_ref().map(Test::new).transpose()?,
                 names: names.clone(),
             },
-            units: Table::default(),
-            quiet: Table::default(),
-            most_units: usize::MAX,
+            units: Units::default(),
             stale: Stale::default(),
             before: HashMap::new(),
             waiting: Vec::new(),
@@ -236,11 +232,11 @@ impl SessionsView {
     #[inline]
     fn apply(&mut self, person: u64, event: Event, at: Progress) {
         let Some(event) = self.skip(person, event, at) else { return };
-        if self.is_quiet(person) {
+        if self.units.is_quiet(person) {
             self.stale.mark(person, at);
             return self.remember(person, event, at);
         }
-        let known = self.units.change(person, SessionUnit::new);
+        let known = self.units.awake.change(person, SessionUnit::new);
         let Ok(delta) = known.state.sessions.apply(&self.rules, event.0) else {
             self.stale.mark(person, at);
             return self.remember(person, event, at);
@@ -265,18 +261,18 @@ impl SessionsView {
     /// Two persons became one at `at`: the `ids` of `loser` are `winner`'s now.
     fn join(&mut self, loser: ActorKey, winner: ActorKey, ids: &[ActorKey], at: Progress) {
         let wrong = [self.stale.since(loser.0), self.stale.since(winner.0)].into_iter().flatten().min();
-        let is_there = self.units.slot(loser.0).is_some();
-        if self.is_quiet(loser.0) || is_there && self.is_quiet(winner.0) {
+        let is_there = self.units.awake.slot(loser.0).is_some();
+        if self.units.is_quiet(loser.0) || is_there && self.units.is_quiet(winner.0) {
             return self.join_quiet(loser, winner, ids, wrong.map_or(at, |since| since.min(at)));
         }
-        let Some(lost) = self.units.remove(loser.0) else {
+        let Some(lost) = self.units.awake.remove(loser.0) else {
             if let Some(since) = self.stale.remove(loser.0) {
                 self.join_wrong(loser, winner, ids, since);
             }
             return;
         };
         self.book.leave(&lost.state);
-        let winning = self.units.change(winner.0, SessionUnit::new);
+        let winning = self.units.awake.change(winner.0, SessionUnit::new);
         let merged = PersonSessions::merge(&self.rules, &lost.state.sessions, &winning.state.sessions);
         let (Ok(merged), None) = (merged, wrong) else {
             return self.join_wrong(loser, winner, ids, wrong.map_or(at, |since| since.min(at)));
@@ -312,12 +308,12 @@ impl SessionsView {
 
     /// The clock was ahead and was set right: who had been counted out by it is counted again.
     fn go_back(&mut self, at: Progress) {
-        if !self.quiet.is_empty() {
+        if !self.units.quiet.is_empty() {
             return self.stale.break_at(at); // They may be in a session again.
         }
         self.book.closing.clear();
         let Self { units, book, rules, .. } = self;
-        units.each(|unit| {
+        units.awake.each(|unit| {
             unit.state.queued_us = NEVER;
             book.judge(rules, unit.key, &mut unit.state);
         });
@@ -331,7 +327,7 @@ impl SessionsView {
                 return;
             }
             self.book.closing.pop();
-            let Some(unit) = self.units.get(key) else { continue };
+            let Some(unit) = self.units.awake.get(key) else { continue };
             if unit.state.queued_us != moment {
                 continue; // Queued by somebody who was merged away.
             }
@@ -365,10 +361,8 @@ impl SessionsView {
     }
 }
 
-/// The first byte of a block of an image: what follows.
-const SUMS: u8 = 0;
-const UNITS: u8 = 1;
-const QUIET: u8 = 2;
+/// What a block of an image holds beside persons: the numbers, and what is wrong with them.
+const SUMS: u8 = 2;
 
 fn kind_of(change: SessionChange) -> SessionEventKind {
     match change {
@@ -395,8 +389,8 @@ impl View for SessionsView {
 
     fn flush(&mut self, at: Progress) {
         let waiting = std::mem::take(&mut self.waiting);
-        let slots: Vec<_> = waiting.iter().map(|(person, _)| self.units.guess(*person)).collect();
-        slots.into_iter().flatten().for_each(|slot| self.units.warm(slot));
+        let slots: Vec<_> = waiting.iter().map(|(person, _)| self.units.awake.guess(*person)).collect();
+        slots.into_iter().flatten().for_each(|slot| self.units.awake.warm(slot));
         for (person, event) in &waiting {
             self.apply(*person, *event, at);
         }
@@ -409,8 +403,7 @@ impl View for SessionsView {
         if !moved.is_split() {
             return self.join(moved.from_root, moved.to_root, &moved.ids, at);
         }
-        let known = self.units.slot(moved.from_root.0).is_some() || self.is_quiet(moved.from_root.0);
-        if known || self.stale.since(moved.from_root.0).is_some() {
+        if self.units.has(moved.from_root.0) || self.stale.since(moved.from_root.0).is_some() {
             self.stale.break_at(at); // Rare, and asked for by hand: all is folded again.
         }
     }
@@ -429,7 +422,7 @@ impl View for SessionsView {
     }
 
     fn bound(&mut self, most_units: usize) {
-        self.most_units = most_units;
+        self.units.bound(most_units);
     }
 
     fn complete(&self, read: Progress) -> Progress {
@@ -460,9 +453,9 @@ impl View for SessionsView {
         for (person, refolded) in *folded {
             let Some(Finished { upto, later, .. }) = self.stale.finish(number, person) else { continue };
             self.before.remove(&person);
-            self.quiet.remove(person);
+            self.units.quiet.remove(person);
             let correction = refolded.correction();
-            let known = self.units.change(person, SessionUnit::new);
+            let known = self.units.awake.change(person, SessionUnit::new);
             known.state.sessions = refolded.now.state.clone();
             let all = &refolded.now.sessions;
             let right = self.book.measures.correct(ActorKey(person), &correction, all);
@@ -495,7 +488,6 @@ impl View for SessionsView {
     fn begin_copy(&mut self) {
         self.copied_sums = Some(self.encode_sums());
         self.units.begin_copy();
-        self.quiet.begin_copy();
     }
 
     fn copy_slice(&mut self, units: usize, out: &mut Vec<u8>) -> bool {
@@ -503,19 +495,12 @@ impl View for SessionsView {
             out.extend(sums);
             return true;
         }
-        if self.units.is_copying() {
-            out.push(UNITS);
-            self.units.copy_slice(units, out);
-            return true;
-        }
-        out.push(QUIET);
-        self.quiet.copy_slice(units, out)
+        self.units.copy_slice(units, out)
     }
 
     fn end_copy(&mut self) {
         self.copied_sums = None;
         self.units.end_copy();
-        self.quiet.end_copy();
     }
 
     fn restore(&mut self, copied: &[u8]) -> Option<()> {
@@ -529,7 +514,7 @@ impl View for SessionsView {
         let read = |bytes: &mut &[u8]| PersonSessions::decode(&self.rules, bytes).ok();
         decode(copied, read, |person, sessions| persons.push((person, sessions)))?;
         for (person, sessions) in persons {
-            let unit = self.units.change(person, SessionUnit::new);
+            let unit = self.units.awake.change(person, SessionUnit::new);
             unit.state.sessions = sessions;
             self.book.judge(&self.rules, person, &mut unit.state);
         }

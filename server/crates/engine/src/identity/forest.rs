@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::ActorKey;
 use super::outcome::Cause;
@@ -46,8 +46,6 @@ pub(super) struct Forest {
     index: HashTable<Place>,
     nodes: Vec<Node>,
     changes: Vec<Change>,
-    /// The change before, of the same pointer. Few pointers change twice.
-    previous: HashMap<u32, u32>,
 }
 
 impl Forest {
@@ -109,16 +107,6 @@ impl Forest {
         self.pointer(place).map(|(parent, _)| parent)
     }
 
-    /// Where an id pointed when there were `epoch` changes.
-    pub(super) fn parent_at(&self, place: Place, epoch: u64) -> Option<Place> {
-        let mut change = self.node(place).latest;
-        while u64::from(change) >= epoch {
-            change = *self.previous.get(&change)?;
-        }
-        let parent = self.changes.get(change as usize)?.parent;
-        (parent != NONE).then_some(parent)
-    }
-
     /// Every change, oldest first.
     pub(super) fn changes(&self) -> &[Change] {
         &self.changes
@@ -151,10 +139,7 @@ impl Forest {
     fn record(&mut self, change: Change) {
         let number = self.changes.len() as u32;
         self.changes.push(change);
-        let before = std::mem::replace(&mut self.node_mut(change.child).latest, number);
-        if before != NONE {
-            self.previous.insert(number, before);
-        }
+        self.node_mut(change.child).latest = number;
     }
 
     fn enter(&mut self, parent: Place, child: Place) {

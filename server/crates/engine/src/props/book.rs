@@ -27,17 +27,6 @@ pub struct PropertyBook {
     pub(super) histories: HashMap<(u64, KeyId), History>,
 }
 
-/// What an event did to one property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Touched {
-    /// Whose it is.
-    pub entity: u64,
-    /// Which one.
-    pub key: KeyId,
-    /// What became of its values.
-    pub change: HistoryChange,
-}
-
 /// What became of one property of two persons who are one now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
@@ -89,23 +78,6 @@ impl PropertyBook {
         if self.keys.forget(id) {
             self.histories.retain(|(_, key), _| *key != id);
         }
-    }
-
-    /// Takes what an event does to its person and its groups: `changes` as in a record. Calls `each` for every property that
-    /// somebody needs.
-    pub fn apply_event(
-        &mut self,
-        project: &str,
-        person: ActorKey,
-        moment: Moment,
-        changes: &[u8],
-        mut each: impl FnMut(Touched),
-    ) {
-        let Self { limit, keys, histories } = self;
-        operations_of(keys, project, person, changes, |entity, key, operation| {
-            let change = histories.entry((entity, key)).or_default().apply(*limit, moment, operation);
-            each(Touched { entity, key, change });
-        });
     }
 
     /// Shows what an event does to properties that somebody needs: `changes` as in a record. Each with whose property it
@@ -161,11 +133,6 @@ impl PropertyBook {
         } else if self.keys.name(key).is_some() {
             self.histories.insert((entity, key), history);
         }
-    }
-
-    /// Rebuilds a history from its operations in any order; [`PropertyBook::put`] sets it.
-    pub fn rebuild(&self, operations: impl IntoIterator<Item = (Moment, PropertyOperation)>) -> History {
-        History::rebuild(self.limit, operations)
     }
 
     /// An empty book of the same keys, with the same numbers, and histories of at most `limit` operations.

@@ -7,16 +7,13 @@ use super::{FunnelUnit, FunnelView, NEVER};
 use crate::hub::{Cause, Progress};
 use crate::table::{State, Unit, decode};
 
-/// Units that lose their folds at a time, so that nobody waits.
-const AT_ONCE: usize = 4096;
-
 /// A unit without its fold.
 #[derive(Debug)]
 pub(super) struct Quiet {
     /// As [`FunnelUnit`] has it.
-    counts: Tallies,
+    pub(super) counts: Tallies,
     /// As [`FunnelUnit`] has it.
-    leaves_after: i64,
+    pub(super) leaves_after: i64,
 }
 
 impl State for Quiet {
@@ -30,39 +27,31 @@ impl State for Quiet {
     }
 }
 
+impl Default for Quiet {
+    fn default() -> Self {
+        Self { counts: Tallies::None, leaves_after: NEVER }
+    }
+}
+
 impl FunnelView {
     /// Takes the folds of the quietest units until there are no more than there may be.
     pub(super) fn make_room(&mut self) {
-        for _ in 0..self.units.len().saturating_sub(self.most_units).min(AT_ONCE) {
-            let Some(unit) = self.units.take_quietest(|_| true) else { return };
-            let FunnelUnit { fold, counts, leaves_after } = unit.state;
-            let is_over = self.tallied.moves && counts == Tallies::None;
-            if is_over && fold.is_over(&self.plan, self.tallied.from_us) {
-                self.forgot = true;
-                continue;
-            }
-            self.quiet.change(unit.key, || Quiet { counts, leaves_after });
-        }
-    }
-
-    /// Whether a unit is there, and without its fold.
-    #[inline]
-    pub(super) fn is_quiet(&self, unit: u64) -> bool {
-        !self.quiet.is_empty() && self.units.slot(unit).is_none() && self.quiet.slot(unit).is_some()
-    }
-
-    /// What a unit counted for that is about to get its fold again, and when it is queued to leave.
-    pub(super) fn wake(&mut self, unit: u64) -> Option<(Tallies, i64)> {
-        self.quiet.remove(unit).map(|quiet| (quiet.state.counts, quiet.state.leaves_after))
+        let Self { units, tallied, plan, forgot, .. } = self;
+        let left = |_, FunnelUnit { fold, counts, leaves_after }: FunnelUnit| {
+            let is_over = tallied.moves && counts == Tallies::None && fold.is_over(plan, tallied.from_us);
+            *forgot |= is_over;
+            (!is_over).then_some(Quiet { counts, leaves_after })
+        };
+        units.make_room(|_| true, left);
     }
 
     /// A unit without its fold was queued under this moment, which has passed: what it counts for now, stored events say.
     pub(super) fn leave_quietly(&mut self, unit: u64, moment: i64, at: Progress) {
         let is_due = |quiet: &&mut Unit<Quiet>| quiet.state.leaves_after == moment;
-        if let Some(quiet) = self.quiet.get(unit).filter(is_due) {
+        if let Some(quiet) = self.units.quiet.get(unit).filter(is_due) {
             let counts = quiet.state.counts.clone();
             let new = || Quiet { counts, leaves_after: NEVER };
-            self.quiet.change(unit, new).state.leaves_after = NEVER; // An image has it as it was.
+            self.units.quiet.change(unit, new).state.leaves_after = NEVER; // An image has it as it was.
             self.stale.mark(unit, at);
         }
     }
@@ -77,7 +66,7 @@ impl FunnelView {
         decode(copied, read, |unit, quiet| {
             self.tallied.count(Cause::Definition, &Tallies::None, &quiet.counts);
             self.tallied.queue(unit, quiet.leaves_after);
-            self.quiet.change(unit, || quiet);
+            self.units.quiet.change(unit, || quiet);
         })
     }
 }
@@ -140,7 +129,7 @@ mod tests {
     fn the_quietest_keep_their_numbers_and_are_read_when_they_come_back() {
         let mut view = view(Range::Fixed { from_us: NOW - 60 * SECOND, to_us: NOW + 60 * SECOND });
         (1..=100).for_each(|person| take(&mut view, person, NOW));
-        assert_eq!((view.units.len(), view.quiet.len(), entered(&view)), (3, 97, 100));
+        assert_eq!((view.units.awake.len(), view.units.quiet.len(), entered(&view)), (3, 97, 100));
         assert!(view.stale().is_empty());
         take(&mut view, 1, NOW + SECOND);
         assert_eq!(view.stale(), [(1, at(1))]);
@@ -155,7 +144,7 @@ mod tests {
         // Those who were quiet count for something that has to be read; the others are known to have left.
         assert_eq!((view.stale().len(), entered(&view)), (97, 97));
         (101..=103).for_each(|person| take(&mut view, person, NOW + 3_600 * SECOND));
-        assert_eq!((view.units.len(), view.quiet.len(), entered(&view)), (3, 97, 100));
+        assert_eq!((view.units.awake.len(), view.units.quiet.len(), entered(&view)), (3, 97, 100));
         // A clock that goes back before that finds nobody: everything is folded again.
         assert_eq!(view.broken(), None);
         view.advance(NOW, at(103));
@@ -170,7 +159,7 @@ mod tests {
             (1..=10).for_each(|person| put(&mut view, person, NOW + 120 * attempt * SECOND));
         }
         view.flush(at(1));
-        assert!(!view.quiet.is_empty() && view.postponed.is_empty());
+        assert!(!view.units.quiet.is_empty() && view.postponed.is_empty());
         assert_eq!(entered(&view), 50);
     }
 

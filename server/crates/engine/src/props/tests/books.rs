@@ -100,6 +100,21 @@ struct World {
 
 const GROUP_ACTOR: u64 = 99;
 
+/// Takes what an event does, and says what became of which properties.
+fn apply(
+    book: &mut PropertyBook,
+    person: ActorKey,
+    moment: Moment,
+    changes: &[u8],
+) -> Vec<(u64, KeyId, HistoryChange)> {
+    let mut operations = Vec::new();
+    book.each_operation("shop", person, changes, |entity, key, operation| {
+        operations.push((entity, key, operation));
+    });
+    let mut take = |(entity, key, operation)| (entity, key, book.apply(entity, key, moment, operation));
+    operations.into_iter().map(&mut take).collect()
+}
+
 impl World {
     fn new() -> Self {
         let mut book = PropertyBook::new(LIMIT);
@@ -120,7 +135,7 @@ impl World {
 
     fn refold(&mut self, person: u64, key: KeyId) {
         let at = self.wanted.iter().position(|wanted| *wanted == key).unwrap();
-        let rebuilt = self.book.rebuild(self.of_person(person, at));
+        let rebuilt = History::rebuild(LIMIT, self.of_person(person, at));
         self.book.put(person, key, rebuilt);
     }
 
@@ -140,13 +155,12 @@ impl World {
     fn event(&mut self, actor: u64, moment: Moment, key: usize, operation: &PropertyOperation, group: bool) {
         let owner = if group { GROUP_ACTOR } else { actor };
         self.done.push((owner, key, (moment, operation.clone())));
-        let (person, mut touched) = (self.graph.canonical(ActorKey(actor)), Vec::new());
-        let changes = record(KEYS[key], operation, group);
-        self.book.apply_event("shop", person, moment, &changes, |one| touched.push(one));
+        let person = self.graph.canonical(ActorKey(actor));
+        let touched = apply(&mut self.book, person, moment, &record(KEYS[key], operation, group));
         assert_eq!(touched.len(), usize::from(if group { key == 0 } else { key < 2 }));
-        for Touched { entity, key, change } in touched {
+        for (entity, key, change) in touched {
             if change == HistoryChange::NeedsRefold && group {
-                let rebuilt = self.book.rebuild(self.of_person(GROUP_ACTOR, 0));
+                let rebuilt = History::rebuild(LIMIT, self.of_person(GROUP_ACTOR, 0));
                 self.book.put(entity, key, rebuilt);
             } else if change == HistoryChange::NeedsRefold {
                 self.refold(entity, key);
@@ -221,8 +235,8 @@ fn keys_are_named_and_given_up() {
     assert_ne!(plan, tier);
     assert_eq!(book.key(&Owner::Group("company".into()), "plan"), Some(tier));
     assert_eq!(book.key_name(plan), Some((&Owner::Person, "plan")));
-    book.apply_event("shop", ActorKey(1), at(1), &record("plan", &Set(int(1)), false), |_| {});
-    book.apply_event("shop", ActorKey(1), at(1), &record("plan", &Set(int(2)), true), |_| {});
+    apply(&mut book, ActorKey(1), at(1), &record("plan", &Set(int(1)), false));
+    apply(&mut book, ActorKey(1), at(1), &record("plan", &Set(int(2)), true));
     assert_eq!(book.len(), 2);
     book.forget(plan);
     assert_eq!((book.len(), book.key(&Owner::Person, "plan")), (1, None));
@@ -237,14 +251,14 @@ fn a_book_takes_over_the_keys_that_it_did_not_have() {
     let (company, plan, tier) = (Owner::Group("company".into()), "plan", "tier");
     let mut book = PropertyBook::new(LIMIT);
     let own = book.want(&Owner::Person, plan);
-    book.apply_event("shop", ActorKey(1), at(1), &record(plan, &Set(int(1)), false), |_| {});
+    apply(&mut book, ActorKey(1), at(1), &record(plan, &Set(int(1)), false));
     let mut other = PropertyBook::new(LIMIT);
     // Numbered the other way round.
     let keys = [(&company, plan), (&Owner::Person, tier), (&Owner::Person, plan)];
     keys.iter().for_each(|(owner, key)| _ = other.want(owner, key));
-    other.apply_event("shop", ActorKey(1), at(1), &record(plan, &Set(int(2)), false), |_| {});
-    other.apply_event("shop", ActorKey(1), at(1), &record(tier, &Set(int(3)), false), |_| {});
-    other.apply_event("shop", ActorKey(1), at(1), &record(plan, &Set(int(4)), true), |_| {});
+    apply(&mut other, ActorKey(1), at(1), &record(plan, &Set(int(2)), false));
+    apply(&mut other, ActorKey(1), at(1), &record(tier, &Set(int(3)), false));
+    apply(&mut other, ActorKey(1), at(1), &record(plan, &Set(int(4)), true));
     book.adopt(other);
     let value = |book: &PropertyBook, entity, owner: &Owner, key| {
         book.current(entity, book.key(owner, key).unwrap()).map(Cow::into_owned)
