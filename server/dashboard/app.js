@@ -12,6 +12,7 @@ import { Header } from './header.js';
 import { Metrics } from './metrics.js';
 import { Outcomes } from './outcomes.js';
 import { Refused } from './refused.js';
+import { Segments } from './segments.js';
 import { Tail } from './tail.js';
 import { Tiles } from './tiles.js';
 import { Watch } from './watch.js';
@@ -134,15 +135,16 @@ function assemble(project, signal) {
     metrics.end();
     tail.end();
   });
-  offerForms(project.id, { funnel: funnels, metric: metrics }, signal);
+  const segments = new Segments(client, project.id);
+  offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments }, signal);
   welcome(project.id, firstEvent, signal);
-  return [funnels, metrics, tiles, outcomes, refused, tail];
+  return [funnels, metrics, segments, tiles, outcomes, refused, tail];
 }
 
 /** Who may define gets the buttons for it; what is saved is chosen. */
 function offerForms(project, lists, signal) {
   const may = credentials.role() !== 'viewer';
-  for (const id of ['new-funnel', 'new-metric', 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
+  for (const id of ['new-funnel', 'new-metric', 'new-segment', 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
   if (!may) return;
   const definer = new Definer(client, project, {
     funnels: () => lists.funnel.all,
@@ -154,8 +156,9 @@ function offerForms(project, lists, signal) {
     failed: (error) => (error.code === 'UNAUTHENTICATED' ? signOut(signedOutBy(error)) : setText($('announcer'), error.message)),
   });
   signal.addEventListener('abort', () => definer.end());
-  for (const kind of Object.keys(lists)) {
-    $(`new-${kind}`).addEventListener('click', () => definer.open(kind), { signal });
+  lists.segment.open = (id) => definer.open('segment', id);
+  for (const kind of Object.keys(lists)) $(`new-${kind}`).addEventListener('click', () => definer.open(kind), { signal });
+  for (const kind of ['funnel', 'metric']) {
     $(`edit-${kind}`).addEventListener('click', () => definer.open(kind, lists[kind].chosen?.id), { signal });
   }
 }

@@ -1,4 +1,4 @@
-// The dialog that makes, changes and deletes funnels and metrics. The server judges; what it says stands at the field it is about.
+// The dialog that makes, changes and deletes funnels, metrics and segments. The server judges; what it says stands at the field it is about.
 
 import { Catalog } from './catalog.js';
 import { idOf, problemsOf } from './definition.js';
@@ -7,13 +7,15 @@ import { showAt } from './fields.js';
 import { FunnelForm } from './funnel-form.js';
 import { MetricForm } from './metric-form.js';
 import { warningOf } from './picker.js';
+import { SegmentForm } from './segment-form.js';
 
 const KINDS = {
   funnel: { name: 'Funnel', Form: FunnelForm },
   metric: { name: 'Metric', Form: MetricForm },
+  segment: { name: 'Segment', Form: SegmentForm },
 };
 /** Reasons that are about a field without naming it. */
-const FIELDS = { funnel_exists: 'id', metric_exists: 'id' };
+const FIELDS = { funnel_exists: 'id', metric_exists: 'id', segment_exists: 'id' };
 
 export class Definer {
   #abort = new AbortController();
@@ -62,7 +64,9 @@ export class Definer {
     return this.client.unary('DefinitionService', `${verb}${KINDS[this.#kind].name}`, { project: this.project, ...request });
   }
 
+  /** Those that a form offers; a segment names no others. */
   async #segments() {
+    if (this.#kind === 'segment') return [];
     return (await this.client.unary('DefinitionService', 'ListSegments', { project: this.project })).segments;
   }
 

@@ -209,12 +209,50 @@ test('what is in use is not deleted, and it is said by what; then it is', async 
   await until(() => page.locator('#funnel-list .chip', { hasText: 'Lamps' }).count(), (n) => n === 0, 'the funnel is gone');
 });
 
+test('a segment is defined, chosen in a step, changed, and not deleted while it is used', async () => {
+  const segment = (name) => page.locator('#segment-list .chip', { hasText: name });
+  await open('#new-segment');
+  await page.keyboard.type('About lamps');
+  await page.click('#definer-save');
+  await until(() => page.locator('#definer-form .problem').count(), (n) => n > 0, 'a segment without a condition is refused at its field');
+  await page.getByRole('button', { name: '+ condition' }).click();
+  await pick(page.getByRole('combobox', { name: 'Property', exact: true }), 'prod', 'product');
+  await pick(page.getByRole('combobox', { name: 'Values' }), 'la', 'lamp');
+  await page.click('#definer-save');
+  await closed();
+  await until(() => segment('About lamps').count(), (n) => n === 1, 'it is listed');
+  await open('#new-funnel');
+  await page.fill('#definer-name', 'Of a segment');
+  await pick(eventsOf(1), 'view', STEPS[0]);
+  await pick(eventsOf(2), 'cart', STEPS[1]);
+  const step = page.locator('.step-field').first();
+  await step.getByText('Conditions, label').click();
+  await step.getByRole('button', { name: '+ segment' }).click();
+  await page.click('#definer-save');
+  await closed();
+  const { funnel } = await admin.unary('DefinitionService', 'GetFunnel', { project: admin.project, funnelId: 'of-a-segment' });
+  assert.equal(funnel.steps[0].filter.segmentId, 'about-lamps');
+  await segment('About lamps').click();
+  await page.waitForSelector('#definer[open]');
+  await pick(page.getByRole('combobox', { name: 'Values' }), 'de', 'desk');
+  await page.click('#definer-save');
+  await closed();
+  const changed = await admin.unary('DefinitionService', 'GetSegment', { project: admin.project, segmentId: 'about-lamps' });
+  assert.deepEqual(changed.segment.filter.condition.values, ['lamp', 'desk']);
+  await segment('About lamps').click();
+  await page.waitForSelector('#definer[open]');
+  await page.click('#definer-delete');
+  await page.click('#definer-delete-sure');
+  await until(() => text('#definer-error'), (t) => t.includes('of-a-segment') && t.includes('definition_in_use'), 'the funnel is named');
+  await page.click('#definer-close');
+});
+
 test('viewers see numbers and no forms', async () => {
   const viewer = await openPage(browser, server.origin, { setup: withToken(await tokenFor('ROLE_VIEWER'), admin.project) });
   await live(viewer);
   await until(() => viewer.locator('#metric-list .chip').count(), (n) => n > 2, 'metrics are listed');
   await until(() => text('#metric-total', viewer), (t) => t !== '–', 'with their numbers');
-  for (const id of ['new-funnel', 'new-metric', 'edit-funnel', 'edit-metric']) assert.equal(await viewer.isVisible(`#${id}`), false, id);
+  for (const id of ['new-funnel', 'new-metric', 'new-segment', 'edit-funnel', 'edit-metric']) assert.equal(await viewer.isVisible(`#${id}`), false, id);
   assert.deepEqual(viewer.errors, []);
   await viewer.context().close();
 });

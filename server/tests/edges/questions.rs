@@ -279,6 +279,14 @@ async fn what_cannot_be_computed_is_refused_when_it_is_defined() {
     let status = definitions.create_metric(with(&shop.admin, conversion(4))).await.unwrap_err();
     assert_eq!(reason(&status), "definition_invalid");
     definitions.create_metric(with(&shop.admin, conversion(3))).await.unwrap();
+    let mut update = async |window_s: i64| {
+        let window = Some(Duration { seconds: window_s, nanos: 0 });
+        let funnel = Some(v1::Funnel { window, ..checkout() });
+        let asked = v1::UpdateFunnelRequest { project: PROJECT.into(), funnel, update_mask: None };
+        definitions.update_funnel(with(&shop.admin, asked)).await.unwrap().into_inner().funnel.unwrap().version
+    };
+    assert_eq!((update(77).await, update(77).await), (2, 2), "what does not change keeps its version");
+    assert_eq!(update(78).await, 3);
     let shorter = v1::Funnel { steps: vec![step("view"), step("cart")], ..checkout() };
     let asked = v1::UpdateFunnelRequest { project: PROJECT.into(), funnel: Some(shorter), update_mask: None };
     let status = definitions.update_funnel(with(&shop.admin, asked)).await.unwrap_err();

@@ -169,10 +169,15 @@ async fn a_change_of_a_watch_is_made_whole_or_not_at_all() {
         v1::Subscription { id: id.into(), ..subscription }
     };
     let without_target = v1::Subscription { target: None, ..one("bad", &[]) };
+    let hasty = v1::Subscription {
+        target: Some(v1::subscription::Target::Funnel(v1::FunnelSubscription { funnel_id: "f".into(), interval_ms: 19 })),
+        ..one("bad", &[])
+    };
     let foreign_cursor = v1::Subscription { cursor: "AAAA".into(), ..one("bad", &[]) };
     let many = (0..101).map(|at| one(&format!("m{at}"), &[])).collect();
     let changes = [
         (vec![one("new", &[]), without_target], "subscription_target_missing"),
+        (vec![one("new", &[]), hasty], "interval_invalid"),
         (vec![one("new", &[]), foreign_cursor], "cursor_invalid"),
         (vec![one("new", &[]), one("", &[])], "subscription_id_invalid"),
         (vec![one("new", &[]), one("new", &[])], "subscription_id_invalid"),

@@ -74,6 +74,9 @@ impl DefinitionApi {
         let merged = merge::<K>(known.message(), message, mask)?;
         let asked = K::read(&merged, known.version() + 1, &project.time_zone)?;
         let wanted = resolve(&self.context, &project.id, asked)?;
+        if wanted.clone().with_version(known.version()) == known {
+            return self.shown(project, &known); // Nothing changes, so nothing is folded again.
+        }
         let mut changes = vec![wanted.clone().put()];
         changes.extend(followers(&self.context, &project.id, &changes[0])?);
         self.context.record(project, &together(changes)).await?;

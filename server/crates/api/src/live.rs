@@ -27,7 +27,7 @@ use crate::cursor::{Cursor, Kind, Opened, Scope};
 use crate::ingest::{stream_ending, until};
 use crate::metrics::Metrics;
 use crate::status::{invalid, not_found, unavailable};
-use crate::watch::{ActiveWatch, FunnelWatch, MetricWatch, SessionWatch, StateWatch, Told};
+use crate::watch::{ActiveWatch, FunnelWatch, MetricWatch, SessionWatch, StateWatch, Told, interval};
 
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -169,10 +169,10 @@ fn current_watermark(context: &Context, project: u32) -> v1::Watermark {
 
 /// What a subscription is about.
 enum Wanted {
-    Funnel { funnel: String, interval_ms: u32 },
-    Metric { metric: String, shape: Shape, interval_ms: u32 },
-    Sessions { shape: Shape, interval_ms: u32 },
-    Active { zone: String, interval_ms: u32 },
+    Funnel { funnel: String, interval: Duration },
+    Metric { metric: String, shape: Shape, interval: Duration },
+    Sessions { shape: Shape, interval: Duration },
+    Active { zone: String, interval: Duration },
     Events(v1::EventSubscription),
 }
 
@@ -215,27 +215,27 @@ fn checked_target(
     Ok(match target.ok_or_else(missing)? {
         Target::Funnel(v1::FunnelSubscription { funnel_id: funnel, interval_ms }) => {
             let scope = Scope::new(Kind::Funnel, number, &[&funnel]);
-            (Wanted::Funnel { funnel, interval_ms }, scope)
+            (Wanted::Funnel { funnel, interval: interval(interval_ms)? }, scope)
         }
         Target::Metric(asked) => {
             let usual = Range::Last { n: 60, unit: RollingUnit::Minutes };
             let unit = crate::query::unit(asked.unit)?;
             let top = crate::query::top(asked.top)?;
             let shape = shape(context, project, asked.range.as_ref(), usual, (unit, top))?;
-            let (metric, interval_ms) = (asked.metric_id, asked.interval_ms);
+            let (metric, interval) = (asked.metric_id, interval(asked.interval_ms)?);
             let scope = Scope::new(Kind::WatchedMetric, number, &[&metric, &format!("{shape:?}")]);
-            (Wanted::Metric { metric, shape, interval_ms }, scope)
+            (Wanted::Metric { metric, shape, interval }, scope)
         }
         Target::Sessions(v1::SessionSubscription { range, interval_ms }) => {
             let shape = shape(context, project, range.as_ref(), Range::Today, (None, 0))?;
             let scope = Scope::new(Kind::WatchedSessions, number, &[&format!("{shape:?}")]);
-            (Wanted::Sessions { shape, interval_ms }, scope)
+            (Wanted::Sessions { shape, interval: interval(interval_ms)? }, scope)
         }
         Target::ActiveUsers(v1::ActiveUsersSubscription { time_zone, interval_ms }) => {
             let today = v1::TimeRange { kind: None, time_zone };
             let (_, zone) = crate::convert::range(Some(&today), &project.time_zone)?;
             let scope = Scope::new(Kind::ActiveUsers, number, &[&zone]);
-            (Wanted::Active { zone, interval_ms }, scope)
+            (Wanted::Active { zone, interval: interval(interval_ms)? }, scope)
         }
         Target::Events(events) => {
             caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
@@ -274,16 +274,16 @@ fn start(context: &Arc<Context>, state: &Arc<WatchState>, begun: Vec<(Checked, C
 async fn follow(context: &Arc<Context>, state: &WatchState, subscription: &Checked) {
     let Checked { id, wanted, scope, from } = subscription;
     let watch = StateWatch { context, state, id, scope };
-    let (told, interval_ms): (&dyn Told, u32) = match wanted {
-        Wanted::Funnel { funnel, interval_ms } => (&FunnelWatch { funnel }, *interval_ms),
-        Wanted::Metric { metric, shape, interval_ms } => (&MetricWatch { metric, shape }, *interval_ms),
-        Wanted::Sessions { shape, interval_ms } => (&SessionWatch { shape }, *interval_ms),
-        Wanted::Active { zone, interval_ms } => (&ActiveWatch { zone }, *interval_ms),
+    let (told, interval): (&dyn Told, Duration) = match wanted {
+        Wanted::Funnel { funnel, interval } => (&FunnelWatch { funnel }, *interval),
+        Wanted::Metric { metric, shape, interval } => (&MetricWatch { metric, shape }, *interval),
+        Wanted::Sessions { shape, interval } => (&SessionWatch { shape }, *interval),
+        Wanted::Active { zone, interval } => (&ActiveWatch { zone }, *interval),
         Wanted::Events(target) => {
             return crate::tail::follow_events(context, state, id, target, scope, from.clone()).await;
         }
     };
-    watch.follow(told, interval_ms).await;
+    watch.follow(told, interval).await;
 }
 
 /// How complete an answer is.

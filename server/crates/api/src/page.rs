@@ -48,6 +48,8 @@ const PAGE: &[(&str, &str)] = page_files![
     "place.js",
     "property-field.js",
     "refused.js",
+    "segment-form.js",
+    "segments.js",
     "series-chart.js",
     "snippets.js",
     "step-field.js",

@@ -12,10 +12,12 @@ use footpath_live::{Progress, Refused, Shown, Standing, is_of_events};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch;
+use tonic::Status;
 
 use crate::context::Context;
 use crate::cursor::{Cursor, Scope};
 use crate::live::{WatchState, watermark};
+use crate::status::invalid;
 
 pub use active::ActiveWatch;
 pub use funnel::FunnelWatch;
@@ -25,9 +27,19 @@ pub use sessions::SessionWatch;
 /// How long a first snapshot waits for what was acknowledged before it was asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-fn interval(asked_ms: u32) -> Duration {
-    let ms = if asked_ms == 0 { 100 } else { asked_ms.clamp(20, 1000) };
-    Duration::from_millis(u64::from(ms))
+/// The least time between two messages, as it was asked for.
+///
+/// # Errors
+/// If it is out of bounds.
+pub fn interval(asked_ms: u32) -> Result<Duration, Status> {
+    match asked_ms {
+        0 => Ok(Duration::from_millis(100)),
+        20..=1000 => Ok(Duration::from_millis(u64::from(asked_ms))),
+        _ => Err(invalid(
+            "interval_invalid",
+            "subscriptions: interval_ms is 20 to 1,000; leave it out for 100",
+        )),
+    }
 }
 
 /// Why a subscription ended: the stable reason, and a text for people.
@@ -79,8 +91,7 @@ pub struct StateWatch<'a> {
 impl StateWatch<'_> {
     /// Sends the numbers: whole at first, then what changed, at most once per interval, the first change at once. The
     /// first snapshot holds all that is stored now, and so what any cursor has seen.
-    pub async fn follow(&self, told: &dyn Told, interval_ms: u32) {
-        let interval = interval(interval_ms);
+    pub async fn follow(&self, told: &dyn Told, interval: Duration) {
         // What was defined a moment ago is in the log already, but the live path may not have read it yet.
         let wanted = self.context.log.durable_end();
         let mut progress = self.context.hub.complete();

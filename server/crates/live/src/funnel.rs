@@ -1,13 +1,11 @@
 //! A funnel's view: every unit's fold, the numbers, who leaves the range next, and who is being folded again.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use footpath_engine::lens::{FunnelLens, Values, slices};
+use footpath_engine::lens::{FunnelLens, Values};
 use footpath_engine::{
-    ActorKey, Change, FunnelEvent, FunnelTotals, IdentityGraph, Moved, NeedsRefold, Plan, SessionRules,
-    SliceValue, Tallies, Totals, UnitFunnel,
+    ActorKey, Change, FunnelEvent, IdentityGraph, Moved, NeedsRefold, Plan, SessionRules, Tallies, UnitFunnel,
 };
 use footpath_model::control::CountedFunnel;
 use footpath_model::definition::Counting;
@@ -17,20 +15,19 @@ use hashbrown::HashMap;
 use crate::LiveError;
 use crate::book::{Corrected, Read};
 use crate::dependents::Dependents;
-use crate::hub::{CAUSES, Cause, CauseTotal, FunnelNumbers, Numbers, Progress, Slice};
+use crate::hub::{Cause, Numbers, Progress};
 use crate::reading::{Asked, Persons, Sees, units_of};
 use crate::reconciliation::Figures;
 use crate::sessions::KEPT;
 use crate::stale::{Finished, Stale};
-use crate::table::{State, Unit, decode};
+use crate::table::decode;
 use crate::units::{AWAKE, QUIET, Units};
 use crate::view::{Brought, Context, Counted, Reading, Seen, TREMBLE_US, View, Wants};
 use quiet::Quiet;
+use tallied::{FunnelUnit, NEVER, Tallied};
 
 mod quiet;
-
-/// Values of a breakdown that are named; the others are added up.
-const NAMED: usize = 10;
+mod tallied;
 
 /// Events whose units' memory is asked for together. Finding a unit is some reads that each depend on the one before, and
 /// of a million of them each is a miss; side by side, those of many cost little more than those of one.
@@ -41,32 +38,6 @@ const DEPENDENTS: u8 = 2;
 
 /// A unit of more parts, sessions or attempts is heavy. In tests nearly everybody is.
 const MANY: usize = if cfg!(test) { 2 } else { 64 };
-
-/// It is not queued.
-const NEVER: i64 = i64::MAX;
-
-/// One person (or group) in one funnel.
-#[derive(Debug)]
-struct FunnelUnit {
-    /// The fold over its events.
-    fold: UnitFunnel,
-    /// What it counts for.
-    counts: Tallies,
-    /// The earliest moment that it is queued under, to leave a range that moves. Then it is judged, and queued again under the
-    /// moment that holds by then: so it is queued about once, however often the moment moves on.
-    leaves_after: i64,
-}
-
-impl State for FunnelUnit {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.fold.encode(out);
-    }
-
-    #[inline]
-    fn warm(&self) -> i64 {
-        self.fold.warm() ^ self.leaves_after
-    }
-}
 
 /// The unit that an event is of, and what the kernel has to know of it; `None` if it does not matter. `name` is its name's number,
 /// where that is known.
@@ -115,52 +86,6 @@ pub struct FunnelView {
     tallied: Tallied,
 }
 
-/// The numbers, and who changes them next.
-#[derive(Debug)]
-struct Tallied {
-    totals: FunnelTotals,
-    causes: [CauseTotal; CAUSES],
-    /// The range's beginning, and whether it moves.
-    from_us: i64,
-    moves: bool,
-    /// (moment, unit): when the range's beginning passes the moment, the unit is judged again.
-    leaving: BinaryHeap<Reverse<(i64, u64)>>,
-    changed: bool,
-}
-
-impl Tallied {
-    /// Counts a unit for what it is worth now.
-    #[inline]
-    fn judge(&mut self, plan: &Plan, unit: &mut Unit<FunnelUnit>, cause: Cause) {
-        let now = unit.state.fold.tallies(plan, self.from_us);
-        if self.moves
-            && let Some(moment) = unit.state.fold.falls_after(plan, self.from_us)
-            && moment < unit.state.leaves_after
-        {
-            unit.state.leaves_after = moment;
-            self.queue(unit.key, moment);
-        }
-        if unit.state.counts != now {
-            let before = std::mem::replace(&mut unit.state.counts, now);
-            self.count(cause, &before, &unit.state.counts);
-        }
-    }
-
-    /// Has a unit judged when the range's beginning passes the moment.
-    fn queue(&mut self, unit: u64, moment: i64) {
-        if self.moves && moment != NEVER {
-            self.leaving.push(Reverse((moment, unit)));
-        }
-    }
-
-    /// One unit counts for something else.
-    fn count(&mut self, cause: Cause, before: &Tallies, now: &Tallies) {
-        self.totals.shift(before, now);
-        self.causes[cause as usize].count(before, now);
-        self.changed = true;
-    }
-}
-
 impl FunnelView {
     /// An empty funnel at `now_us`.
     ///
@@ -180,14 +105,7 @@ impl FunnelView {
             unsure: Vec::new(),
             postponed: HashMap::new(),
             dependents: Dependents::new(project, &counted),
-            tallied: Tallied {
-                totals: FunnelTotals::new(plan.steps(), counted.definition.breakdown.is_some()),
-                causes: Default::default(),
-                from_us,
-                moves,
-                leaving: BinaryHeap::new(),
-                changed: true,
-            },
+            tallied: Tallied::new(plan.steps(), counted.definition.breakdown.is_some(), (from_us, moves)),
             plan,
             counted,
         })
@@ -209,7 +127,7 @@ impl FunnelView {
             return self.stale.mark(unit, at);
         }
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let known = self.units.awake.change_at(slot, unit, || new_unit(plan, from_us));
+        let known = self.units.awake.change_at(slot, unit, || FunnelUnit::new(plan, from_us));
         if known.state.fold.advance(plan, from_us).is_err() {
             return self.stale.mark(unit, at);
         }
@@ -261,7 +179,7 @@ impl FunnelView {
         }
         let Some(mut lost) = lost else { return };
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let winning = self.units.awake.change(winner.0, || new_unit(plan, from_us));
+        let winning = self.units.awake.change(winner.0, || FunnelUnit::new(plan, from_us));
         // Only what begins at the same time can be joined.
         let begins = [&mut lost.state.fold, &mut winning.state.fold].map(|fold| fold.advance(plan, from_us));
         if begins.iter().any(Result::is_err) {
@@ -331,7 +249,7 @@ impl FunnelView {
         let quiet = self.units.quiet.remove(unit).map(|quiet| quiet.state);
         let Quiet { counts, leaves_after } = quiet.unwrap_or_default();
         let (plan, from_us) = (&self.plan, self.tallied.from_us);
-        let new = || FunnelUnit { counts, leaves_after, ..new_unit(plan, from_us) };
+        let new = || FunnelUnit { counts, leaves_after, ..FunnelUnit::new(plan, from_us) };
         let known = self.units.awake.change(unit, new);
         known.state.fold = fold;
         match known.state.fold.advance(plan, from_us) {
@@ -340,10 +258,6 @@ impl FunnelView {
             Err(NeedsRefold) => self.stale.mark(unit, at),
         }
     }
-}
-
-fn new_unit(plan: &Plan, from_us: i64) -> FunnelUnit {
-    FunnelUnit { fold: UnitFunnel::new(plan, from_us), counts: Tallies::None, leaves_after: NEVER }
 }
 
 impl View for FunnelView {
@@ -542,46 +456,11 @@ impl View for FunnelView {
     }
 
     fn figures(&self, _now_us: i64) -> Figures {
-        let values = self.lens.values();
-        let all = (String::new(), self.tallied.totals.all());
-        // Which values are kept apart depends on the order of arrival once there are too many.
-        let apart = self.tallied.totals.by_value().filter(|_| !values.overflow());
-        let by_value = apart.map(|(value, totals)| (format!("{:?} ", values.value(value)), totals));
-        let mut figures = Figures::new();
-        for (value, totals) in std::iter::once(all).chain(by_value) {
-            for (step, reached) in totals.reached().iter().enumerate().filter(|(_, reached)| **reached > 0) {
-                figures.insert(format!("{value}step {}", step + 1), reached.to_string());
-            }
-            let took: Vec<_> = totals.took().counts().collect();
-            if !took.is_empty() {
-                figures.insert(format!("{value}conversion time"), format!("{took:?}"));
-            }
-        }
-        figures
+        self.tallied.figures(self.lens.values())
     }
 
     fn numbers(&self) -> Numbers {
-        let all = self.tallied.totals.all();
-        let broken_down = self.counted.definition.breakdown.is_some();
-        Numbers::Funnel(Box::new(FunnelNumbers {
-            reached: all.reached().to_vec(),
-            took: all.took().clone(),
-            causes: self.tallied.causes.clone(),
-            slices: if broken_down { self.slices() } else { Vec::new() },
-            ..FunnelNumbers::nothing(&self.counted.definition)
-        }))
-    }
-}
-
-impl FunnelView {
-    fn slices(&self) -> Vec<Slice> {
-        let slices = slices(&self.tallied.totals, self.lens.values(), NAMED);
-        let slice = |(value, totals): (SliceValue, Totals)| Slice {
-            value,
-            reached: totals.reached().to_vec(),
-            took: totals.took().clone(),
-        };
-        slices.into_iter().map(slice).collect()
+        Numbers::Funnel(Box::new(self.tallied.numbers(&self.counted.definition, self.lens.values())))
     }
 }
 

@@ -5,9 +5,9 @@ use crate::table::{State, Table, Unit};
 /// Units that lose what is known of them at a time, so that nobody waits.
 const AT_ONCE: usize = 4096;
 
-/// What a block of an image holds.
+/// A block of an image holds units that are awake.
 pub const AWAKE: u8 = 0;
-/// What a block of an image holds.
+/// A block of an image holds quiet units.
 pub const QUIET: u8 = 1;
 
 /// Units with their states `S`, and the quiet ones, of which `Q` is left. Nobody is in both.
