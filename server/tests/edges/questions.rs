@@ -283,7 +283,14 @@ async fn what_cannot_be_computed_is_refused_when_it_is_defined() {
         let window = Some(Duration { seconds: window_s, nanos: 0 });
         let funnel = Some(v1::Funnel { window, ..checkout() });
         let asked = v1::UpdateFunnelRequest { project: PROJECT.into(), funnel, update_mask: None };
-        definitions.update_funnel(with(&shop.admin, asked)).await.unwrap().into_inner().funnel.unwrap().version
+        definitions
+            .update_funnel(with(&shop.admin, asked))
+            .await
+            .unwrap()
+            .into_inner()
+            .funnel
+            .unwrap()
+            .version
     };
     assert_eq!((update(77).await, update(77).await), (2, 2), "what does not change keeps its version");
     assert_eq!(update(78).await, 3);

@@ -170,7 +170,10 @@ async fn a_change_of_a_watch_is_made_whole_or_not_at_all() {
     };
     let without_target = v1::Subscription { target: None, ..one("bad", &[]) };
     let hasty = v1::Subscription {
-        target: Some(v1::subscription::Target::Funnel(v1::FunnelSubscription { funnel_id: "f".into(), interval_ms: 19 })),
+        target: Some(v1::subscription::Target::Funnel(v1::FunnelSubscription {
+            funnel_id: "f".into(),
+            interval_ms: 19,
+        })),
         ..one("bad", &[])
     };
     let foreign_cursor = v1::Subscription { cursor: "AAAA".into(), ..one("bad", &[]) };

@@ -2,12 +2,14 @@
 //! the log as it grows and for stored events.
 
 mod funnel;
+mod reads;
 mod sessions;
 mod slices;
 mod terms;
 mod values;
 
 pub use funnel::{FunnelLens, part_of};
+pub use reads::PropertyRead;
 pub use sessions::{SessionBy, SessionWhat, session_sets};
 pub use slices::slices;
 pub use terms::{Terms, quantiles};

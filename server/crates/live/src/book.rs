@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use footpath_engine::lens::PropertyRead;
 use footpath_engine::props::{BadProperties, HistoryChange, Joined, KeyId, Moment, Owner, PropertyBook};
 use footpath_engine::props::{PropertyOperation, PropertyValue};
 use footpath_engine::{ActorKey, IdentityGraph, Moved};
@@ -26,17 +27,6 @@ pub use known::{Entity, Known, OfPerson, show};
 /// Operations that a history keeps; what lies before them is read from stored events when somebody needs it. In tests so few
 /// that it happens.
 const OPERATIONS: usize = if cfg!(test) { 2 } else { 16 };
-
-/// A property that a view reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
-    /// Whose it is.
-    pub owner: Owner,
-    /// Its key.
-    pub key: String,
-    /// Whether its newest value is read; else the one as of the event.
-    pub current: bool,
-}
 
 /// Values that became others for events that may have been seen.
 #[derive(Debug, Clone)]
@@ -98,7 +88,7 @@ impl Book {
     }
 
     /// Keeps what is read here, from the first event on.
-    pub fn want(&mut self, reads: &[Read]) {
+    pub fn want(&mut self, reads: &[PropertyRead]) {
         let mut book = self.known.write();
         reads.iter().for_each(|read| _ = book.want(&read.owner, &read.key));
         drop(book);
@@ -106,7 +96,7 @@ impl Book {
     }
 
     /// Lets go of what nobody reads.
-    pub fn keep(&mut self, reads: &[Read]) {
+    pub fn keep(&mut self, reads: &[PropertyRead]) {
         let mut book = self.known.write();
         let is_read =
             |owner: &Owner, key: &str| reads.iter().any(|read| read.owner == *owner && read.key == key);

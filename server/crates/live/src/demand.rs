@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use footpath_engine::lens::{Terms, Values};
+use footpath_engine::lens::PropertyRead;
 use footpath_model::control::{CountedMetric, ProjectSettings};
-use footpath_model::definition::Measure;
-use footpath_model::filter::Test;
+use footpath_model::definition::{Filter, Measure};
 use hashbrown::{HashMap, HashSet};
 
 use crate::active::CountedActive;
@@ -46,17 +45,18 @@ pub fn followed(metric: &CountedMetric) -> Followed {
             let internal = definition.include_internal && metric.internal.is_some();
             Followed::Sessions(ViewKey::Sessions { internal })
         }
-        Measure::Events(_) | Measure::Ratio { .. } => match Terms::new(metric, Values::default()) {
-            Ok(terms) if !terms.needs().entities() => Followed::Alone(ViewKey::Metric(definition.id.clone())),
-            _ => Followed::No,
-        },
-        Measure::Sessions(_) | Measure::Conversion { .. } => Followed::No,
+        Measure::Events(_) | Measure::Ratio { .. } if PropertyRead::of_metric(metric).is_empty() => {
+            Followed::Alone(ViewKey::Metric(definition.id.clone()))
+        }
+        Measure::Events(_) | Measure::Ratio { .. } | Measure::Sessions(_) | Measure::Conversion { .. } => {
+            Followed::No
+        }
     }
 }
 
 /// Whether a filter reads nothing but events. With another one for internal traffic, sessions and active persons are not followed.
-pub fn is_of_events(filter: &footpath_model::definition::Filter) -> bool {
-    Test::new(filter).is_ok_and(|test| !test.needs().entities())
+pub fn is_of_events(filter: &Filter) -> bool {
+    PropertyRead::of([filter], []).is_empty()
 }
 
 /// What decides which of these views a project has.

@@ -6,41 +6,18 @@
 //! **Memory**: about 80 bytes for each actor (where properties of persons are read) and each group (where those of groups are)
 //! with an event of the funnel's names, and about 25 more for each actor with events of a group.
 
+use footpath_engine::lens::PropertyRead;
 use footpath_engine::props::Owner;
 use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_model::changes::group_of;
 use footpath_model::control::CountedFunnel;
-use footpath_model::definition::{AsOf, Counting, Scope};
+use footpath_model::definition::Counting;
 use footpath_model::id::group_key;
 use hashbrown::HashMap;
 
-use crate::book::{Corrected, Read};
+use crate::book::Corrected;
 use crate::table::{State, Table, decode};
 use crate::view::Seen;
-
-/// The properties of persons and groups that a funnel reads.
-pub fn reads_of(counted: &CountedFunnel) -> Vec<Read> {
-    let mut reads = Vec::new();
-    let mut read = |scope: &Scope, key: &str, as_of: AsOf| {
-        let owner = match scope {
-            Scope::Event | Scope::Context => return,
-            Scope::Person => Owner::Person,
-            Scope::Group(kind) => Owner::Group(kind.clone()),
-        };
-        let read = Read { owner, key: key.to_owned(), current: as_of == AsOf::Current };
-        if !reads.contains(&read) {
-            reads.push(read);
-        }
-    };
-    let definition = &counted.definition;
-    let internal = counted.internal.iter().filter(|_| !definition.include_internal);
-    let of_steps = definition.steps.iter().flat_map(|step| &step.filters);
-    let filters = of_steps.chain(definition.exclusions.iter().flat_map(|one| &one.filters)).chain(internal);
-    filters.for_each(|filter| filter.each(&mut |c| read(&c.scope, &c.property, c.as_of)));
-    let selected = definition.breakdown.iter().map(|by| &by.by).chain(&definition.hold);
-    selected.for_each(|by| read(&by.scope, &by.property, by.as_of));
-    reads
-}
 
 /// Who sees what is known of one actor's person, or of one group.
 #[derive(Debug, Default)]
@@ -94,7 +71,7 @@ impl Seers {
 #[derive(Debug)]
 pub struct Dependents {
     project: String,
-    reads: Vec<Read>,
+    reads: Vec<PropertyRead>,
     /// Whether properties of persons are read, and of which types of groups.
     persons: bool,
     kinds: Vec<String>,
@@ -106,7 +83,7 @@ pub struct Dependents {
 impl Dependents {
     /// Of a funnel.
     pub fn new(project: &str, counted: &CountedFunnel) -> Self {
-        let reads = reads_of(counted);
+        let reads = PropertyRead::of_funnel(counted);
         let mut kinds: Vec<String> = Vec::new();
         for read in &reads {
             if let Owner::Group(kind) = &read.owner
@@ -129,7 +106,7 @@ impl Dependents {
     }
 
     /// What the funnel reads.
-    pub fn reads(&self) -> &[Read] {
+    pub fn reads(&self) -> &[PropertyRead] {
         &self.reads
     }
 
@@ -164,7 +141,7 @@ impl Dependents {
 
     /// The units that a correction concerns.
     pub fn units(&mut self, corrected: &Corrected, identity: &IdentityGraph) -> Vec<u64> {
-        let own = |read: &&Read| read.owner == corrected.owner && read.key == corrected.key;
+        let own = |read: &&PropertyRead| read.owner == corrected.owner && read.key == corrected.key;
         let (mut all, mut late) = (false, false);
         for read in self.reads.iter().filter(own) {
             all |= read.current && corrected.current;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use footpath_engine::lens::{FunnelLens, Values};
+use footpath_engine::lens::{FunnelLens, PropertyRead, Values};
 use footpath_engine::{
     ActorKey, Change, FunnelEvent, IdentityGraph, Moved, NeedsRefold, Plan, SessionRules, Tallies, UnitFunnel,
 };
@@ -13,7 +13,7 @@ use footpath_model::filter::Entities;
 use hashbrown::HashMap;
 
 use crate::LiveError;
-use crate::book::{Corrected, Read};
+use crate::book::Corrected;
 use crate::dependents::Dependents;
 use crate::hub::{Cause, Numbers, Progress};
 use crate::reading::{Asked, Persons, Sees, units_of};
@@ -269,7 +269,7 @@ impl View for FunnelView {
         Sees::wants(&self.lens)
     }
 
-    fn reads(&self) -> &[Read] {
+    fn reads(&self) -> &[PropertyRead] {
         self.dependents.reads()
     }
 

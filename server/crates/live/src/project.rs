@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use footpath_engine::lens::PropertyRead;
 use footpath_engine::{ActorKey, IdentityGraph, Moved, Outcome, link_control, link_event};
 use footpath_model::control::Control;
 use footpath_model::filter::{Entities, Facts};
@@ -9,7 +10,7 @@ use footpath_model::record::{EventView, FrameView};
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::book::{Book, Corrected, Read};
+use crate::book::{Book, Corrected};
 use crate::hub::Progress;
 use crate::view::{Brought, Seen, View, ViewKey};
 
@@ -89,7 +90,8 @@ impl ProjectLive {
     /// Lets go of what is known of persons and groups and no view reads.
     pub fn tidy(&mut self) {
         if self.book.is_wanted() {
-            let reads: Vec<Read> = self.views.iter().flat_map(|(_, view)| view.reads()).cloned().collect();
+            let reads: Vec<PropertyRead> =
+                self.views.iter().flat_map(|(_, view)| view.reads()).cloned().collect();
             self.book.keep(&reads);
         }
     }

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use footpath_engine::lens::PropertyRead;
 use footpath_engine::{ActorKey, IdentityGraph, Moved};
 use footpath_history::{HistoryError, Stored};
 use footpath_model::control::{CountedFunnel, CountedMetric};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LiveError;
 use crate::active::{ActiveView, CountedActive};
-use crate::book::{Corrected, Known, Read};
+use crate::book::{Corrected, Known};
 use crate::funnel::FunnelView;
 use crate::hub::{FunnelNumbers, Numbers, Progress};
 use crate::metric::MetricView;
@@ -171,7 +172,7 @@ pub trait View: Send {
     fn wants(&self) -> Wants;
 
     /// The properties of persons and groups that it reads.
-    fn reads(&self) -> &[Read] {
+    fn reads(&self) -> &[PropertyRead] {
         &[]
     }
 

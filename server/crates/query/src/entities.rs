@@ -3,41 +3,16 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use footpath_engine::lens::PropertyRead;
 use footpath_engine::props::{History, KeyId, Moment, Owner, PropertyBook, PropertyOperation};
 use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{Columns, HistoryError, Scan};
 use footpath_model::changes::{Operation, groups, person_operations};
-use footpath_model::definition::{Filter, PropertyRef, Scope};
 use footpath_model::filter::{self, Entities, Whose};
 use footpath_model::id::group_key;
 use footpath_model::props::Value;
 
 use crate::Source;
-
-/// Keys of persons and groups that a definition names.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted(Vec<(Owner, String)>);
-
-impl Wanted {
-    /// Those of a filter.
-    pub(crate) fn filter(&mut self, filter: &Filter) {
-        filter.each(&mut |condition| self.key(&condition.scope, &condition.property));
-    }
-
-    /// A property's.
-    pub(crate) fn property(&mut self, property: &PropertyRef) {
-        self.key(&property.scope, &property.property);
-    }
-
-    fn key(&mut self, scope: &Scope, key: &str) {
-        let owner = match scope {
-            Scope::Event | Scope::Context => return,
-            Scope::Person => Owner::Person,
-            Scope::Group(kind) => Owner::Group(kind.clone()),
-        };
-        self.0.push((owner, key.to_owned()));
-    }
-}
 
 /// The wanted properties of all persons and groups, with all of their past.
 ///
@@ -53,14 +28,14 @@ impl Properties {
     pub(crate) fn read(
         source: &Source<'_>,
         graph: &IdentityGraph,
-        wanted: &Wanted,
+        wanted: &[PropertyRead],
     ) -> Result<Self, HistoryError> {
         let mut book = PropertyBook::new(usize::MAX);
-        for (owner, key) in &wanted.0 {
-            book.want(owner, key);
+        for read in wanted {
+            book.want(&read.owner, &read.key);
         }
         let mut properties = Self { project: source.project.id.to_owned(), book };
-        if wanted.0.is_empty() {
+        if wanted.is_empty() {
             return Ok(properties);
         }
         let mut changes = Changes::new();

@@ -1,3 +1,4 @@
+use footpath_engine::lens::PropertyRead;
 use footpath_model::wire::{put_bytes, put_fixed64};
 
 use super::*;
@@ -5,8 +6,8 @@ use super::*;
 const NOW: Progress = Progress { position: 7, processed_us: 0 };
 const PERSON: ActorKey = ActorKey(1);
 
-fn read(key: &str) -> Read {
-    Read { owner: Owner::Person, key: key.into(), current: false }
+fn read(key: &str) -> PropertyRead {
+    PropertyRead { owner: Owner::Person, key: key.into(), current: false }
 }
 
 /// `Event.person` that adds 1.

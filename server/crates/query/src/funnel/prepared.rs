@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use footpath_engine::lens::{FunnelLens, Values};
+use footpath_engine::lens::{FunnelLens, PropertyRead, Values};
 use footpath_engine::{ActorKey, FunnelEvent, IdentityGraph, Plan};
 use footpath_history::{Columns, StoredRow};
 use footpath_model::control::CountedFunnel;
@@ -11,7 +11,7 @@ use footpath_model::definition::FunnelDefinition;
 use footpath_model::filter::Facts;
 
 use super::heads::ByName;
-use crate::entities::{Properties, Wanted};
+use crate::entities::Properties;
 use crate::{QueryError, Source, Span};
 
 /// A funnel and who is who.
@@ -38,7 +38,7 @@ impl<'a> Prepared<'a> {
         let sees_all = plan(source, &counted.definition, Span::ALWAYS)?.sees_all();
         let lens = FunnelLens::new(source.project.id, counted, sees_all, Values::default())?;
         let graph = source.identity(epoch)?;
-        let properties = Properties::read(source, &graph, &wanted(counted))?;
+        let properties = Properties::read(source, &graph, &PropertyRead::of_funnel(counted))?;
         Ok(Self {
             names: lens.names().map(|names| names.into_iter().collect()),
             columns: lens.needs().into(),
@@ -101,18 +101,6 @@ impl<'a> Prepared<'a> {
 
 fn plan(source: &Source<'_>, definition: &FunnelDefinition, span: Span) -> Result<Plan, QueryError> {
     Ok(Plan::new(definition, (span.from_us, span.to_us), false, &source.sessions)?)
-}
-
-fn wanted(counted: &CountedFunnel) -> Wanted {
-    let definition = &counted.definition;
-    let mut wanted = Wanted::default();
-    let steps = definition.steps.iter().flat_map(|step| &step.filters);
-    let exclusions = definition.exclusions.iter().flat_map(|exclusion| &exclusion.filters);
-    let internal = counted.internal.iter().filter(|_| !definition.include_internal);
-    steps.chain(exclusions).chain(internal).for_each(|filter| wanted.filter(filter));
-    let breakdown = definition.breakdown.iter().map(|breakdown| &breakdown.by);
-    definition.hold.iter().chain(breakdown).for_each(|property| wanted.property(property));
-    wanted
 }
 
 /// What is known of an event by itself.

@@ -5,19 +5,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use footpath_engine::lens;
-use footpath_engine::lens::Values;
+use footpath_engine::lens::{PropertyRead, Values};
 use footpath_engine::metric::MetricKind;
 use footpath_engine::{ActorKey, IdentityGraph};
 use footpath_history::{Scan, StoredRow};
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::Measure;
 use footpath_model::filter::Facts;
 
 use super::heads::Counted;
 use super::ruler::Ruler;
 use super::sets::Sets;
 use super::{Cut, Measuring, Rows, Table};
-use crate::entities::{Properties, Wanted};
+use crate::entities::Properties;
 use crate::funnel::facts;
 use crate::{QueryError, Source};
 
@@ -35,7 +34,7 @@ impl<'a> Terms<'a> {
         Ok(Self {
             source,
             terms: lens::Terms::new(counted, Values::default())?,
-            properties: Properties::read(source, &graph, &wanted(counted))?,
+            properties: Properties::read(source, &graph, &PropertyRead::of_metric(counted))?,
             graph,
         })
     }
@@ -102,18 +101,4 @@ impl Measuring for Terms<'_> {
         let values = self.terms.is_broken_down().then(|| self.terms.values());
         Ok(sets.table(cut, rows, values, stats.rows))
     }
-}
-
-/// The properties of persons and groups that it asks for.
-fn wanted(counted: &CountedMetric) -> Wanted {
-    let terms = match &counted.definition.measure {
-        Measure::Events(term) => vec![term],
-        Measure::Ratio { numerator, denominator } => vec![numerator, denominator],
-        Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
-    };
-    let mut wanted = Wanted::default();
-    let filters = terms.into_iter().flat_map(|term| &term.filters);
-    filters.chain(&counted.left_out()).for_each(|filter| wanted.filter(filter));
-    counted.definition.breakdown.iter().for_each(|by| wanted.property(by));
-    wanted
 }

@@ -8,6 +8,7 @@ mod tests;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use footpath_engine::lens::PropertyRead;
 use footpath_engine::{ActorKey, IdentityGraph, Session, SessionEvent, fold_person_sessions};
 use footpath_history::{Columns, Scan, StoredRow};
 
@@ -15,7 +16,7 @@ use footpath_model::control::left_out;
 use footpath_model::definition::Filter;
 use footpath_model::filter::{Facts, Test};
 
-use crate::entities::{Properties, Wanted};
+use crate::entities::Properties;
 use crate::funnel::facts;
 use crate::ids::{actors_of, name_of, person_names, person_of};
 use crate::units::Units;
@@ -136,8 +137,7 @@ impl Counts {
         internal: Option<&Filter>,
     ) -> Result<Self, QueryError> {
         let left_out = left_out(internal);
-        let mut wanted = Wanted::default();
-        left_out.iter().for_each(|filter| wanted.filter(filter));
+        let wanted = PropertyRead::of(&left_out, []);
         Ok(Self {
             test: left_out.as_ref().map(Test::new).transpose()?,
             properties: Properties::read(source, graph, &wanted)?,
