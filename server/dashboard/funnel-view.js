@@ -1,5 +1,6 @@
 // The chosen funnel's card: built once per definition, then only its changed parts are touched.
 
+import { drawBackfill } from './backfill.js';
 import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
 import { countedText, definitionText, elapsed, integer, percent, signed } from './format.js';
@@ -42,9 +43,8 @@ export class FunnelView {
     const { reached } = funnel;
     const counting = !funnel.live && !funnel.ended;
     $('funnel').classList.toggle('pale', counting || Boolean(funnel.ended));
-    $('backfill').hidden = !counting || reached.length === 0;
-    $('backfill-bar').value = funnel.percent;
-    setText($('backfill-text'), `Backfilling from stored events: ${funnel.percent} %`);
+    $('backfill').hidden = !(counting || funnel.next) || reached.length === 0;
+    drawBackfill('', funnel);
     setText($('funnel-ended'), funnel.ended && `This funnel ended: ${funnel.ended}`);
     setText($('overall'), percent(reached.at(-1) ?? 0, reached[0] ?? 0));
     const whole = reached.length > 0 ? `${integer(reached.at(-1))} of ${integer(reached[0])} went through` : ' ';

@@ -61,11 +61,12 @@ export class Funnel {
   }
 
   /** Takes the whole numbers; returns what is worth a line in the feed. */
-  snapshot({ version, state, backfillPercent, reached, slices = [], conversionTime }) {
+  snapshot({ version, state, backfillPercent, next, reached, slices = [], conversionTime }) {
     const redefined = this.version !== undefined && this.version !== version;
     this.version = version;
     this.live = state === 'DEFINITION_STATE_LIVE';
     this.percent = backfillPercent;
+    this.next = next;
     this.ended = '';
     Object.assign(this, { reached, slices, took: conversionTime });
     return redefined ? [{ cause: 'CAUSE_DEFINITION', persons: 0, change: [] }] : [];

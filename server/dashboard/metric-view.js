@@ -1,5 +1,6 @@
 // The chosen metric's card: total, chart, the rows of its breakdown, and what there is to know of its numbers.
 
+import { drawBackfill } from './backfill.js';
 import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
 import { percent, signed } from './format.js';
@@ -56,9 +57,8 @@ export class MetricView {
   #drawState(metric) {
     const counting = !metric.live && !metric.ended && metric.known;
     $('metric').classList.toggle('pale', counting || Boolean(metric.ended) || !metric.known);
-    $('metric-backfill').hidden = !counting;
-    $('metric-backfill-bar').value = metric.percent;
-    setText($('metric-backfill-text'), `Backfilling from stored events: ${metric.percent} %`);
+    $('metric-backfill').hidden = !counting && !metric.next;
+    drawBackfill('metric-', metric);
     setText($('metric-ended'), metric.ended && `This metric ended: ${metric.ended}`);
     $('metric-recounted').hidden = !metric.recounted;
   }
@@ -139,7 +139,7 @@ export class MetricView {
     const notes = [
       approximateText(metric.total),
       metric.overflow && 'there are more values than are kept apart: the last to come are in “other”',
-      metric.cut && 'an edge of the range lies inside a stretch that was rolled up with age, which counts where it begins',
+      metric.cut && 'an edge of the range lies inside a stretch that was rolled up, which counts where it begins',
       metric.split && !metric.nature.adds && 'rows do not add up to the total',
       `days and hours of ${this.zone}`,
     ].filter(Boolean);

@@ -69,6 +69,7 @@ export class Metric {
     this.#take(message);
     this.live = message.state === 'DEFINITION_STATE_LIVE';
     this.percent = message.backfillPercent;
+    this.next = message.next;
     this.cut = message.cut;
     this.recounted = message.recounted;
   }
@@ -82,7 +83,8 @@ export class Metric {
   }
 
   /** Takes a change; returns what of it is not an event in its turn. */
-  delta({ series, total, causes, span }, now) {
+  delta({ series, total, causes, span, overflow = false, cut = false }, now) {
+    Object.assign(this, { overflow, cut });
     const before = this.#size;
     const from = span?.from?.getTime() ?? -Infinity;
     const touched = new Set();

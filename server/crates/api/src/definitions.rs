@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use footpath_live::Followed;
+use footpath_live::{Followed, Standing};
 use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
@@ -147,8 +147,20 @@ impl DefinitionApi {
             Some(standing) if standing.live && standing.version == version => {
                 (v1::DefinitionState::Live, 100)
             }
-            standing => (v1::DefinitionState::Backfilling, standing.map_or(0, |standing| standing.percent)),
+            standing => (
+                v1::DefinitionState::Backfilling,
+                standing.map_or(0, |standing| percent_of(&standing, version)),
+            ),
         }
+    }
+}
+
+/// How far a version is; another one may count meanwhile.
+fn percent_of(standing: &Standing, version: u64) -> u32 {
+    match standing.next {
+        Some(next) if next.version == version => next.percent,
+        _ if standing.version == version => standing.percent,
+        _ => 0,
     }
 }
 

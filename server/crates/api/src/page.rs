@@ -18,6 +18,7 @@ const PAGE: &[(&str, &str)] = page_files![
     "icon.svg",
     "style.css",
     "app.js",
+    "backfill.js",
     "catalog.js",
     "causes.js",
     "codec.js",

@@ -8,7 +8,7 @@ mod sessions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_live::{Progress, Refused, Shown, Standing, is_of_events};
+use footpath_live::{Next, Progress, Refused, Shown, Standing, is_of_events};
 use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch;
@@ -153,7 +153,11 @@ impl StateWatch<'_> {
 
 /// Whether a subscriber has to be told everything anew: another definition, or another state of it.
 fn is_other(was: &Standing, is: &Standing) -> bool {
-    was.version != is.version || was.live != is.live || was.percent != is.percent
+    was.version != is.version || was.live != is.live || was.percent != is.percent || was.next != is.next
+}
+
+fn next(standing: &Standing) -> Option<v1::NextVersion> {
+    standing.next.map(|Next { version, percent }| v1::NextVersion { version, backfill_percent: percent })
 }
 
 fn state(standing: &Standing) -> i32 {

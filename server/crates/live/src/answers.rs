@@ -6,13 +6,17 @@ use footpath_model::clock::Clock;
 use hashbrown::HashMap;
 use tokio::sync::watch::Sender;
 
-use crate::hub::{Hub, Numbers, Progress, ShapeCell, Shown, Standing};
+use crate::hub::{Hub, Next, Numbers, Progress, ShapeCell, Shown, Standing};
 use crate::project::ProjectLive;
+use crate::view::ViewKey;
 
 /// After so many microseconds of computing the worker goes on with events.
 const SLICE_US: i64 = 2_000;
 /// How much longer it then goes on with them than it computed: a tenth of its time goes into shapes at most.
 const REST: i64 = 9;
+
+/// What is back-filled to take the place of a project's view, which is of this version.
+pub type NextOf<'a> = dyn Fn(u32, &ViewKey, u64) -> Option<Next> + 'a;
 
 /// A shape and what its numbers were computed from last.
 struct Asked {
@@ -37,6 +41,7 @@ impl Answers {
         hub: &Hub,
         projects: &mut HashMap<u32, ProjectLive>,
         (progress, live): (Progress, bool),
+        next: &NextOf<'_>,
         clock: &dyn Clock,
     ) {
         let begun_us = clock.now_us();
@@ -49,7 +54,7 @@ impl Answers {
         for _ in 0..self.asked.len() {
             self.next = (self.next + 1) % self.asked.len();
             let asked = &mut self.asked[self.next];
-            if asked.answer(hub, projects, (progress, live), now_us) {
+            if asked.answer(hub, projects, (progress, live), next, now_us) {
                 now_us = clock.now_us();
             }
             if now_us - begun_us > SLICE_US {
@@ -82,23 +87,25 @@ impl Asked {
         hub: &Hub,
         projects: &mut HashMap<u32, ProjectLive>,
         (progress, live): (Progress, bool),
+        next: &NextOf<'_>,
         now_us: i64,
     ) -> bool {
-        let ShapeCell { project, view, shape, shown } = &*self.cell;
+        let ShapeCell { project, view: key, shape, shown } = &*self.cell;
         let project_live = projects.get_mut(project);
         let puts = project_live.as_ref().map_or(0, |project| project.puts());
-        let Some(view) = project_live.and_then(|project| project.view(view)) else {
+        let Some(view) = project_live.and_then(|project| project.view(key)) else {
             // Not there yet: how far its back-fill is.
-            let standing = hub.standing(*project, view).unwrap_or_default();
+            let standing = hub.standing(*project, key).unwrap_or_default();
             self.seen = None;
             return show(shown, standing, Numbers::None);
         };
         let seen = (puts, view.revision(), shape.minute(now_us));
         let version = view.counted().version();
         let at = view.complete(progress);
-        let standing = Standing { version, at, live, percent: if live { 100 } else { 0 } };
-        let is_live = shown.borrow().standing.live;
-        if self.seen == Some(seen) && is_live == live {
+        let next = next(*project, key, version);
+        let standing = Standing { version, at, live, percent: if live { 100 } else { 0 }, next };
+        let was = shown.borrow().standing;
+        if self.seen == Some(seen) && was.live == live && was.next == next {
             return false;
         }
         // A metric that is made of sessions is not in a view that was made before it.

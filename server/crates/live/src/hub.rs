@@ -200,6 +200,17 @@ pub struct Standing {
     pub live: bool,
     /// Progress of the back-fill.
     pub percent: u32,
+    /// What is back-filled to take its place.
+    pub next: Option<Next>,
+}
+
+/// A newer version of a definition, while the older one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// Its version.
+    pub version: u64,
+    /// Progress of its back-fill.
+    pub percent: u32,
 }
 
 /// A view's numbers and where it stands.

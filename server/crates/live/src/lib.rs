@@ -31,7 +31,7 @@ mod worker;
 
 pub use demand::{Followed, followed, is_of_events};
 pub use hub::{
-    CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, MetricNumbers, Numbers, Progress, Refused,
+    CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, MetricNumbers, Next, Numbers, Progress, Refused,
     SESSION_CHANGES, SessionEventKind, SessionNumbers, Shown, Slice, Standing, TailFrame,
 };
 pub use imager::ImageOptions;

@@ -13,7 +13,7 @@ use footpath_model::record::{FrameKind, FrameView};
 use hashbrown::{HashMap, HashSet};
 
 use crate::LiveError;
-use crate::answers::Answers;
+use crate::answers::{Answers, NextOf};
 use crate::demand::{Demand, Followed, followed};
 use crate::hub::{Hub, Progress, Shown, Standing, TailFrame};
 use crate::image::load_newest;
@@ -344,14 +344,28 @@ impl Worker {
                 let at = view.complete(self.progress);
                 let at = if view.reads().is_empty() { at } else { at.min(known) };
                 complete = complete.min(at);
-                if view.take_changed() || all {
+                let filling = match self.filling.is_empty() {
+                    true => None,
+                    false => self.filling.get_mut(&(*number, key.clone())),
+                };
+                let is_news = filling.as_ref().is_some_and(|filling| !filling.told);
+                if view.take_changed() || all || is_news {
                     let version = view.counted().version();
-                    let standing = Standing { version, at, live, percent: if live { 100 } else { 0 } };
+                    let next = filling.and_then(|filling| {
+                        filling.told = true;
+                        filling.next(version)
+                    });
+                    let standing = Standing { version, at, live, percent: if live { 100 } else { 0 }, next };
                     self.hub.publish(*number, key, Shown { standing, numbers: view.numbers() });
                 }
             }
         }
-        self.answers.step(&self.hub, &mut self.projects, (self.progress, live), self.clock.as_ref());
+        let next = |number, key: &ViewKey, version| {
+            let filling = self.filling.get(&(number, key.clone()));
+            filling.and_then(|filling| filling.next(version))
+        };
+        let next: &NextOf<'_> = if self.filling.is_empty() { &|_, _, _| None } else { &next };
+        self.answers.step(&self.hub, &mut self.projects, (self.progress, live), next, self.clock.as_ref());
         // Before the position, which readers look at first.
         self.starting.retain(|key| self.filling.contains_key(key));
         self.hub.publish_starting(self.starting.len());

@@ -7,7 +7,7 @@ use footpath_proto::v1;
 use footpath_proto::v1::watch_response::Message;
 use tokio::sync::watch::Receiver;
 
-use super::{Ended, StateWatch, Told, is_other, state};
+use super::{Ended, StateWatch, Told, is_other, next, state};
 use crate::convert::{slice_value, took};
 
 /// A funnel.
@@ -58,6 +58,7 @@ impl FunnelWatch<'_> {
             version: standing.version,
             state: state(standing),
             backfill_percent: standing.percent,
+            next: next(standing),
             watermark: Some(watch.watermark(shown)),
             cursor: watch.cursor(shown),
             ..v1::FunnelSnapshot::default()

@@ -10,7 +10,7 @@ use footpath_proto::v1::watch_response::Message;
 use footpath_query::Span;
 use tokio::sync::watch::Receiver;
 
-use super::{Ended, StateWatch, Told, is_other, refused, state};
+use super::{Ended, StateWatch, Told, is_other, next, refused, state};
 use crate::convert::{metric_series, slice_value, span, timestamp};
 use crate::definitions::find;
 
@@ -64,6 +64,7 @@ impl MetricWatch<'_> {
             version: standing.version,
             state: v1::DefinitionState::Backfilling.into(),
             backfill_percent: standing.percent,
+            next: next(standing),
             watermark: Some(watch.watermark(shown)),
             cursor: watch.cursor(shown),
             ..v1::MetricSnapshot::default()
@@ -129,6 +130,8 @@ fn delta(
         span: Some(span_of(watch, now)),
         watermark: Some(watch.watermark(shown)),
         cursor: watch.cursor(shown),
+        overflow: now.table.overflow,
+        cut: now.table.cut,
     }))
 }
 

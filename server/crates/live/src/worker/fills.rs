@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Worker;
 use crate::LiveError;
-use crate::hub::{Shown, Standing};
+use crate::hub::{Next, Shown, Standing};
 use crate::reading::{Fill, Filled, follow};
 use crate::view::{Counted, ViewKey};
 
@@ -16,6 +16,21 @@ const MOST_REST_US: i64 = if cfg!(test) { 0 } else { 600_000_000 };
 pub(super) struct Filling {
     pub(super) job: Arc<Fill>,
     pub(super) filled: Option<Filled>,
+    /// Progress in per cent, and whether it was published beside the older version's numbers.
+    pub(super) percent: u32,
+    pub(super) told: bool,
+}
+
+impl Filling {
+    fn new(job: Arc<Fill>) -> Self {
+        Self { job, filled: None, percent: 0, told: false }
+    }
+
+    /// It, as what takes the place of a view of this version; `None` if it is the same again.
+    pub(super) fn next(&self, version: u64) -> Option<Next> {
+        let next = Next { version: self.job.counted.version(), percent: self.percent };
+        (next.version != version).then_some(next)
+    }
 }
 
 /// A view that is folded again as a whole: a tenth of the time at most, so that it costs the others little.
@@ -70,14 +85,18 @@ impl Worker {
         self.checks.put_off(now_us);
         self.publish_percent(&job, 0);
         let key = (number, job.key());
-        let before = self.filling.insert(key, Filling { job: Arc::clone(&job), filled: None });
+        let before = self.filling.insert(key, Filling::new(Arc::clone(&job)));
         before.iter().for_each(|before| before.job.cancelled.store(true, Ordering::Relaxed));
         self.readers.fill(job);
     }
 
-    /// A definition that nobody saw before shows how far it is; one that changed goes on with its old numbers.
+    /// A definition that nobody saw before shows how far it is; one that changed goes on with its old numbers, and shows it beside
+    /// them with the next publication.
     pub(super) fn publish_percent(&mut self, job: &Fill, percent: u32) {
         let key = job.key();
+        if let Some(filling) = self.filling.get_mut(&(job.project, key.clone())) {
+            (filling.percent, filling.told) = (percent, false);
+        }
         if self.view(job.project, &key).is_some() {
             return;
         }
@@ -118,8 +137,7 @@ impl Worker {
             let Some(filled) = filling.filled else { continue };
             if let Err(error) = self.join(number, &key, filled) {
                 tracing::error!(%error, view = %key, "a definition cannot join; folding it again");
-                let again = Filling { job: Arc::clone(&filling.job), filled: None };
-                self.filling.insert((number, key), again);
+                self.filling.insert((number, key), Filling::new(Arc::clone(&filling.job)));
                 self.readers.fill(filling.job);
             }
         }
