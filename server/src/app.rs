@@ -87,6 +87,7 @@ impl App {
             cursors,
             watches: footpath_api::live::Watches::default(),
             recounts: footpath_api::recount::Recounts::default(),
+            listings: footpath_api::listings::Listings::default(),
             budgets: Budgets::new(config.body_memory),
             metrics: Arc::default(),
             drain: CancellationToken::new(),

@@ -173,6 +173,33 @@ async fn funnels_answer_who_how_long_and_why() {
     let persons = query.list_funnel_persons(with(&shop.admin, asked)).await.unwrap().into_inner().persons;
     assert_eq!(persons.iter().map(|person| person.id.as_str()).collect::<Vec<_>>(), ["bob"]);
 
+    let mut page = async |size: u32, token: &str, value| {
+        let asked = v1::ListFunnelPersonsRequest {
+            project: PROJECT.into(),
+            funnel: Some(checkout()),
+            step: 1,
+            page_size: size,
+            page_token: token.to_owned(),
+            value,
+            ..v1::ListFunnelPersonsRequest::default()
+        };
+        query.list_funnel_persons(with(&shop.admin, asked)).await.map(tonic::Response::into_inner)
+    };
+    let all = page(100, "", None).await.unwrap();
+    assert!(all.persons.len() > 3 && all.next_page_token.is_empty(), "{all:?}");
+    let (mut turned, mut token) = (Vec::new(), String::new());
+    loop {
+        let next = page(1, &token, None).await.unwrap();
+        turned.extend(next.persons);
+        token = next.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(turned, all.persons, "page by page, the later ones read ahead");
+    let red = v1::SliceValue { kind: Some(Value("red".into())) };
+    assert_eq!(reason(&page(100, "", Some(red)).await.unwrap_err()), "query_invalid");
+
     let explain = |person: &str| v1::ExplainFunnelRequest {
         project: PROJECT.into(),
         funnel: Some(checkout()),

@@ -50,6 +50,8 @@ pub struct Context {
     pub watches: crate::live::Watches,
     /// Watched metrics that the live path does not follow.
     pub recounts: crate::recount::Recounts,
+    /// Persons of funnels that were read ahead.
+    pub listings: crate::listings::Listings,
     /// Memory for request bodies.
     pub budgets: crate::budget::Budgets,
     /// What is counted.

@@ -107,7 +107,7 @@ impl Kind {
 }
 
 /// What a cursor is good for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
     kind: Kind,
     project: u32,

@@ -12,6 +12,7 @@ mod definitions;
 mod http;
 mod ingest;
 pub mod layer;
+pub mod listings;
 pub mod live;
 pub mod metrics;
 mod page;

@@ -67,10 +67,11 @@ pub fn filters(
 fn condition(path: &str, condition: &v1::PropertyCondition) -> Result<Condition, Status> {
     let operator = OPERATORS.iter().find(|(operator, _)| *operator == condition.operator());
     let Some((_, op)) = operator else { return Err(wrong(path, "name an operator")) };
+    let (scope, as_of) = whose(path, (condition.scope, &condition.group_type, condition.moment))?;
     Ok(Condition {
         property: condition.property.clone(),
-        scope: scope(known(&format!("{path}.scope"), condition.scope)?, &condition.group_type),
-        as_of: as_of(known(&format!("{path}.moment"), condition.moment)?),
+        scope,
+        as_of,
         op: *op,
         values: condition.values.clone(),
     })
@@ -81,14 +82,28 @@ fn condition(path: &str, condition: &v1::PropertyCondition) -> Result<Condition,
 /// # Errors
 /// INVALID_ARGUMENT that names the field.
 pub fn property(path: &str, property: &v1::PropertyReference) -> Result<PropertyRef, Status> {
-    Ok(PropertyRef {
-        property: property.property.clone(),
-        scope: scope(known(&format!("{path}.scope"), property.scope)?, &property.group_type),
-        as_of: as_of(known(&format!("{path}.moment"), property.moment)?),
-    })
+    let (scope, as_of) = whose(path, (property.scope, &property.group_type, property.moment))?;
+    Ok(PropertyRef { property: property.property.clone(), scope, as_of })
 }
 
-fn scope(scope: v1::PropertyScope, group_type: &str) -> Scope {
+/// Whose property it is, and of when.
+fn whose(path: &str, (scope, group_type, moment): (i32, &str, i32)) -> Result<(Scope, AsOf), Status> {
+    let field = |name: &str| format!("{path}.{name}");
+    let scope = scope_of(known(&field("scope"), scope)?, group_type);
+    let as_of = as_of(known(&field("moment"), moment)?);
+    if !group_type.is_empty() && !matches!(scope, Scope::Group(_)) {
+        return Err(wrong(&field("group_type"), "only with the scope of groups"));
+    }
+    if as_of != AsOf::AtEvent && matches!(scope, Scope::Event | Scope::Context) {
+        return Err(wrong(
+            &field("moment"),
+            "only for properties of persons and groups; an event's do not change",
+        ));
+    }
+    Ok((scope, as_of))
+}
+
+fn scope_of(scope: v1::PropertyScope, group_type: &str) -> Scope {
     match scope {
         v1::PropertyScope::Unspecified | v1::PropertyScope::Event => Scope::Event,
         v1::PropertyScope::Context => Scope::Context,

@@ -1,9 +1,12 @@
 //! Funnels from stored events: numbers, persons, explanations.
 
+use std::sync::Arc;
+
 use footpath_model::control::CountedFunnel;
 use footpath_proto::v1;
 use footpath_query::{
-    Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, FunnelPerson, FunnelPersonsQuery, FunnelQuery,
+    Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, FunnelPerson, FunnelPersons, FunnelPersonsQuery,
+    FunnelQuery,
 };
 use footpath_store::ProjectRow;
 use tonic::{Response, Status};
@@ -11,6 +14,7 @@ use tonic::{Response, Status};
 use super::{QueryApi, top};
 use crate::convert::{self, conversion_time, slice_value, slice_value_of, timestamp};
 use crate::cursor::{Kind, Scope};
+use crate::listings::AHEAD;
 use crate::status::{invalid, not_found};
 
 /// What names a funnel in a request.
@@ -107,13 +111,23 @@ impl QueryApi {
                 .ok_or_else(|| invalid("query_invalid", "value: name a value, not_set or not_reached"))
         });
         let value = value.transpose()?;
+        if value.is_some() && counted.definition.breakdown.is_none() {
+            return Err(invalid("query_invalid", "value: only of a funnel with a breakdown"));
+        }
         let shape = format!("{counted:?}{value:?}");
         let asked_for = [shape.as_str(), &request.step.to_string(), &request.dropped.to_string()];
         let scope = Scope::new(Kind::FunnelPersons, project.number, &asked_for);
         let after = self.context.cursors.open_page(&scope, &request.page_token)?;
         let after = after.parse().ok();
+        let now_us = self.context.clock.now_us();
+        let known = after.and_then(|after| self.context.listings.behind(&scope, after, now_us));
+        if let Some((listing, at)) = known {
+            return Ok(self.persons_page(project, &scope, &listing, at, limit));
+        }
         let (step, dropped) = (request.step, request.dropped);
-        let answer = self
+        // The first page is all that most want.
+        let most = if after.is_some() { limit.max(AHEAD) } else { limit };
+        let listing = self
             .asked(project)?
             .answer(move |source| {
                 let query = FunnelPersonsQuery {
@@ -123,18 +137,36 @@ impl QueryApi {
                     dropped,
                     value,
                     after,
-                    limit,
+                    limit: most,
                 };
                 footpath_query::funnel_persons(source, &query)
             })
             .await?;
-        let next_page_token =
-            answer.next.map(|last| self.context.cursors.seal_page(&scope, &last.to_string()));
-        Ok(Response::new(v1::ListFunnelPersonsResponse {
-            persons: answer.persons.into_iter().map(person_message).collect(),
+        let listing = Arc::new(listing);
+        if listing.persons.len() > limit {
+            self.context.listings.keep(&scope, &listing, now_us);
+        }
+        Ok(self.persons_page(project, &scope, &listing, 0, limit))
+    }
+
+    /// So many of the persons, from the one at `at`.
+    fn persons_page(
+        &self,
+        project: &ProjectRow,
+        scope: &Scope,
+        listing: &FunnelPersons,
+        at: usize,
+        limit: usize,
+    ) -> Response<v1::ListFunnelPersonsResponse> {
+        let rest = &listing.persons[at..];
+        let page = &rest[..limit.min(rest.len())];
+        let last = if page.len() < rest.len() { page.last().map(|last| last.key) } else { listing.next };
+        let next_page_token = last.map(|last| self.context.cursors.seal_page(scope, &last.to_string()));
+        Response::new(v1::ListFunnelPersonsResponse {
+            persons: page.iter().map(person_message).collect(),
             next_page_token: next_page_token.unwrap_or_default(),
-            watermark: Some(self.watermark(project, &answer.read)),
-        }))
+            watermark: Some(self.watermark(project, &listing.read)),
+        })
     }
 
     pub(super) async fn explain(
@@ -176,9 +208,9 @@ fn steps(steps: Vec<(u32, i64)>) -> Vec<v1::FunnelStepTime> {
     steps.into_iter().map(time).collect()
 }
 
-fn person_message(person: FunnelPerson) -> v1::FunnelPerson {
-    let FunnelPerson { id, steps: reached, value } = person;
-    v1::FunnelPerson { id, steps: steps(reached), value: value.as_ref().map(slice_value) }
+fn person_message(person: &FunnelPerson) -> v1::FunnelPerson {
+    let FunnelPerson { id, steps: reached, value, .. } = person;
+    v1::FunnelPerson { id: id.clone(), steps: steps(reached.clone()), value: value.as_ref().map(slice_value) }
 }
 
 fn attempt_message(attempt: Attempted) -> v1::FunnelAttempt {

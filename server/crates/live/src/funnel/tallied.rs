@@ -49,7 +49,7 @@ impl State for FunnelUnit {
 /// The numbers, and who changes them next.
 #[derive(Debug)]
 pub(super) struct Tallied {
-    totals: FunnelTotals,
+    pub(super) totals: FunnelTotals,
     causes: [CauseTotal; CAUSES],
     /// The range's beginning, and whether it moves.
     pub(super) from_us: i64,

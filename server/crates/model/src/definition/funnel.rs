@@ -286,7 +286,9 @@ impl FunnelDefinition {
     fn check_breakdown(&self, check: &mut Checker) {
         check.count("hold_constant", self.hold.len(), 0, MAX_HELD);
         for (i, held) in self.hold.iter().take(MAX_HELD).enumerate() {
-            check.property(&format!("hold_constant[{i}]"), held);
+            let path = format!("hold_constant[{i}]");
+            check.property(&path, held);
+            check.that(!self.hold[..i].contains(held), &path, || "is held already".into());
         }
         let Some(FunnelBreakdown { by, attribution }) = &self.breakdown else { return };
         check.property("breakdown.property", by);

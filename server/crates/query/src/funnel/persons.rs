@@ -30,7 +30,7 @@ pub struct FunnelPersonsQuery<'a> {
 }
 
 /// A page of persons (or groups), by their keys: an order that stays and means nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FunnelPersons {
     /// The persons. Each is named once; where every attempt counts, or every session, with the newest that fits.
     pub persons: Vec<FunnelPerson>,
@@ -43,6 +43,8 @@ pub struct FunnelPersons {
 /// How far somebody came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunnelPerson {
+    /// Its key.
+    pub key: u64,
     /// The person's id: the user id, or the anonymous id of who has none; of a group its id.
     pub id: String,
     /// The steps that were reached, counted from 1, and when, microseconds since 1970.
@@ -100,6 +102,7 @@ fn named(prepared: &Prepared<'_>, page: &BTreeMap<u64, Attempt>) -> Result<Vec<F
         _ => person_names(prepared.source, &prepared.graph, units)?,
     };
     let one = |(unit, attempt): (&u64, &Attempt)| FunnelPerson {
+        key: *unit,
         id: name_of(&names, *unit),
         steps: step_times(attempt),
         value: prepared.is_broken_down().then(|| prepared.values().value(attempt.value)),

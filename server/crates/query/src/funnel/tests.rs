@@ -398,7 +398,12 @@ fn who_reached_a_step_is_named_once_on_some_page() {
             .filter_map(|(unit, own)| {
                 let (attempt, value) = own.iter().filter(fits).max_by_key(|(attempt, _)| attempt.entry_us)?;
                 let value = asked.breakdown.is_some().then(|| value.clone());
-                Some(FunnelPerson { id: name(&asked, &world, *unit), steps: step_times(attempt), value })
+                Some(FunnelPerson {
+                    key: *unit,
+                    id: name(&asked, &world, *unit),
+                    steps: step_times(attempt),
+                    value,
+                })
             })
             .collect();
         let mut found = all_persons(&source, &query);
