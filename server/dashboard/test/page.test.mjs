@@ -230,11 +230,11 @@ test('20 subscriptions in each of two tabs: one stream a tab, and every number l
   await second.close();
 });
 
-test('a backfill is shown with its per cent', async () => {
-  const filling = await openPage(browser, server.origin, {
+/** A page whose watch answers with a snapshot of the funnel like this one. */
+const pageOf = (state) => openPage(browser, server.origin, {
     setup: async (p) => {
       await withToken(await tokenFor('ROLE_ANALYST', 3600), admin.project)(p);
-      const snapshot = { subscriptionId: 'funnel:checkout', funnelId: 'checkout', version: 1, state: 'DEFINITION_STATE_BACKFILLING', backfillPercent: 42, reached: [0, 0, 0, 0] };
+      const snapshot = { subscriptionId: 'funnel:checkout', funnelId: 'checkout', version: 1, reached: [4, 3, 2, 1], ...state };
       const messages = [{ started: { watchId: 'w' } }, { funnelSnapshot: snapshot }].map((m) => server.codec.encode('footpath.v1.WatchResponse', m));
       const frames = messages.map((m) => Buffer.concat([Buffer.from([0, 0, 0, 0, m.length]), m]));
       // Not before the page has asked for its funnels.
@@ -244,9 +244,19 @@ test('a backfill is shown with its per cent', async () => {
       });
     },
   });
-  await until(() => text('#backfill-text', filling), (t) => t === 'Backfilling from stored events: 42 %', 'the per cent is shown');
-  await filling.unrouteAll({ behavior: 'ignoreErrors' }); // The page asks again after each answer.
-  await filling.context().close();
+
+test('a backfill is shown with its per cent, and that of a newer version beside the older one’s numbers', async () => {
+  for (const [state, wanted, pale] of [
+    [{ state: 'DEFINITION_STATE_BACKFILLING', backfillPercent: 42 }, 'Backfilling from stored events: 42 %', true],
+    [{ state: 'DEFINITION_STATE_LIVE', backfillPercent: 100, next: { version: 2, backfillPercent: 7 } }, 'Version 2 is counted from stored events: 7 %', false],
+  ]) {
+    const filling = await pageOf(state);
+    await until(() => text('#backfill-text', filling), (t) => t === wanted, 'the per cent is shown');
+    assert.equal(await filling.isVisible('#backfill'), true);
+    assert.equal(await filling.locator('#funnel.pale').count() > 0, pale);
+    await filling.unrouteAll({ behavior: 'ignoreErrors' }); // The page asks again after each answer.
+    await filling.context().close();
+  }
 });
 
 test('a narrow screen scrolls in one direction only, light and dark', async () => {

@@ -28,7 +28,7 @@ use footpath_model::wire::put_bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::hub::{FunnelNumbers, Numbers};
+use crate::hub::{FunnelNumbers, Next, Numbers};
 
 mod metrics;
 mod power_losses;
@@ -593,6 +593,30 @@ fn answers_say_how_complete_they_are_while_a_person_is_folded_again() {
     bench.run(&Op::Step);
     assert_eq!(bench.hub.complete().borrow().position, before);
     bench.check();
+}
+
+#[test]
+fn a_newer_version_shows_how_far_it_is_beside_the_older_ones_numbers() {
+    let mut bench = Bench::new();
+    bench.run(&Op::Put { funnel: 0, shape: 2 });
+    bench.run(&Op::Event { anonymous: 1, user: 0, name: 2, second: 1 });
+    bench.check();
+    let key = ViewKey::Funnel("f0".into());
+    let standing = |bench: &Bench| bench.hub.standing(1, &key).unwrap();
+    let before = standing(&bench).version;
+    let newer = counted(0, 0, before + 1);
+    let at = bench.worker.progress.position;
+    bench.worker.fill(1, Counted::Funnel(Box::new(newer.clone())), at);
+    let job = Arc::clone(&bench.worker.filling[&(1, key.clone())].job);
+    bench.worker.publish_percent(&job, 40);
+    bench.worker.publish(false);
+    let next = Some(Next { version: before + 1, percent: 40 });
+    assert_eq!(
+        (standing(&bench).version, standing(&bench).live, standing(&bench).next),
+        (before, true, next)
+    );
+    bench.settle();
+    assert_eq!((standing(&bench).version, standing(&bench).next), (before + 1, None));
 }
 
 #[test]
