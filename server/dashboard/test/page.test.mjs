@@ -232,18 +232,18 @@ test('20 subscriptions in each of two tabs: one stream a tab, and every number l
 
 /** A page whose watch answers with a snapshot of the funnel like this one. */
 const pageOf = (state) => openPage(browser, server.origin, {
-    setup: async (p) => {
-      await withToken(await tokenFor('ROLE_ANALYST', 3600), admin.project)(p);
-      const snapshot = { subscriptionId: 'funnel:checkout', funnelId: 'checkout', version: 1, reached: [4, 3, 2, 1], ...state };
-      const messages = [{ started: { watchId: 'w' } }, { funnelSnapshot: snapshot }].map((m) => server.codec.encode('footpath.v1.WatchResponse', m));
-      const frames = messages.map((m) => Buffer.concat([Buffer.from([0, 0, 0, 0, m.length]), m]));
-      // Not before the page has asked for its funnels.
-      await p.route(WATCH, async (route) => {
-        await p.waitForSelector('#steps .step');
-        await route.fulfill({ contentType: 'application/grpc-web+proto', body: Buffer.concat(frames) });
-      });
-    },
-  });
+  setup: async (p) => {
+    await withToken(await tokenFor('ROLE_ANALYST', 3600), admin.project)(p);
+    const snapshot = { subscriptionId: 'funnel:checkout', funnelId: 'checkout', version: 1, reached: [4, 3, 2, 1], ...state };
+    const messages = [{ started: { watchId: 'w' } }, { funnelSnapshot: snapshot }].map((m) => server.codec.encode('footpath.v1.WatchResponse', m));
+    const frames = messages.map((m) => Buffer.concat([Buffer.from([0, 0, 0, 0, m.length]), m]));
+    // Not before the page has asked for its funnels.
+    await p.route(WATCH, async (route) => {
+      await p.waitForSelector('#steps .step');
+      await route.fulfill({ contentType: 'application/grpc-web+proto', body: Buffer.concat(frames) });
+    });
+  },
+});
 
 test('a backfill is shown with its per cent, and that of a newer version beside the older one’s numbers', async () => {
   for (const [state, wanted, pale] of [

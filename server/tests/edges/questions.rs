@@ -186,7 +186,7 @@ async fn funnels_answer_who_how_long_and_why() {
         query.list_funnel_persons(with(&shop.admin, asked)).await.map(tonic::Response::into_inner)
     };
     let all = page(100, "", None).await.unwrap();
-    assert!(all.persons.len() > 3 && all.next_page_token.is_empty(), "{all:?}");
+    assert!(all.persons.len() == 3 && all.next_page_token.is_empty(), "{all:?}");
     let (mut turned, mut token) = (Vec::new(), String::new());
     loop {
         let next = page(1, &token, None).await.unwrap();
