@@ -103,6 +103,8 @@ struct Seen {
     changes: BTreeMap<String, u64>,
     active: v1::ActiveUsers,
     causes: Vec<i32>,
+    /// Metrics with an edge inside of a bucket.
+    cut: BTreeMap<String, bool>,
     ended: BTreeMap<String, String>,
 }
 
@@ -140,10 +142,12 @@ impl Seen {
                 self.metrics.remove(&one.subscription_id);
                 self.buckets.remove(&one.subscription_id);
                 self.series(&one.subscription_id, &one.series);
+                self.cut.insert(one.subscription_id, one.cut);
             }
             Message::MetricDelta(one) => {
                 self.series(&one.subscription_id, &one.series);
                 self.causes.extend(one.causes);
+                self.cut.insert(one.subscription_id, one.cut);
             }
             Message::Sessions(one) => {
                 for change in &one.changes {
@@ -178,6 +182,25 @@ fn metric(id: &str, unit: v1::MetricBucketUnit) -> Target {
         interval_ms: 20,
         ..v1::MetricSubscription::default()
     })
+}
+
+#[tokio::test]
+async fn a_delta_says_that_an_edge_lies_inside_of_a_minute() {
+    let shop = Shop::open().await;
+    let measure = events(v1::MetricAggregate::Count);
+    shop.define(v1::Metric { id: "views".into(), measure, ..v1::Metric::default() }).await;
+    let minute = now_s() / 60 * 60 - 600;
+    let at = |second: i64| Timestamp { seconds: minute + second, nanos: 0 };
+    let range = v1::FixedRange { from: at(30).to_string(), to: at(300).to_string() };
+    let fixed = v1::time_range::Kind::Fixed(range);
+    let range = Some(v1::TimeRange { kind: Some(fixed), time_zone: String::new() });
+    let target = v1::MetricSubscription { metric_id: "views".into(), range, ..Default::default() };
+    let mut watched = shop.watch(vec![("views", Target::Metric(target))]).await;
+    watched.until("nothing yet", |seen| seen.cut.get("views") == Some(&false)).await;
+    let one = |second| v1::Event { time: Some(at(second)), ..event("ann", "view", 0) };
+    shop.send(vec![one(10), one(40), one(100)]).await;
+    let seen = watched.until("the minute's edge", |seen| seen.cut["views"]).await;
+    assert_eq!(seen.metrics["views"][""], 1.0, "the minute that is cut counts where it begins");
 }
 
 #[tokio::test]

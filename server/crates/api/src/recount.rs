@@ -120,8 +120,14 @@ impl Recount {
 
     fn shown(&self, answer: MetricAnswer) -> Shown {
         let at = Progress { position: answer.read.position, processed_us: answer.read.processed_us };
-        let standing =
-            Standing { version: self.counted.definition.version, at, live: true, percent: 100, next: None };
+        let standing = Standing {
+            version: self.counted.definition.version,
+            at,
+            live: true,
+            percent: 100,
+            next: None,
+            behind: true,
+        };
         let mut series = answer.series;
         let (rows, total) = match answer.total {
             Some(total) => (Some(series), Some(total)),

@@ -165,14 +165,34 @@ fn state(standing: &Standing) -> i32 {
 }
 
 /// The numbers, and how complete they are by now: a cell that did not change keeps its old position, while the live path
-/// went on. It publishes cells first and its progress last, so what it had reached before the cell is read is in it.
+/// went on; unless it is behind, as a definition can be that has just joined, whatever had been complete before it did. It publishes cells first and its progress last, so what it had reached before the cell is read is in it.
 fn newest(progress: &watch::Receiver<Progress>, cell: &mut watch::Receiver<Arc<Shown>>) -> Arc<Shown> {
     let reached = *progress.borrow();
     let mut shown = Arc::clone(&cell.borrow_and_update());
-    if shown.standing.live && shown.standing.at.position < reached.position {
+    let goes_along = shown.standing.live && !shown.standing.behind;
+    if goes_along && shown.standing.at.position < reached.position {
         let at = &mut Arc::make_mut(&mut shown).standing.at;
         at.position = reached.position;
         at.processed_us = at.processed_us.max(reached.processed_us);
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use footpath_live::Numbers;
+
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_behind_do_not_go_along() {
+        let at = |position| Progress { position, processed_us: 0 };
+        let seen = |live, behind| {
+            let standing = Standing { at: at(5), live, behind, ..Standing::default() };
+            let (_progress, complete) = watch::channel(at(9));
+            let (_shown, mut cell) = watch::channel(Arc::new(Shown { standing, numbers: Numbers::None }));
+            newest(&complete, &mut cell).standing.at.position
+        };
+        assert_eq!((seen(true, false), seen(true, true), seen(false, false)), (9, 5, 5));
+    }
 }

@@ -103,9 +103,11 @@ impl Asked {
         let version = view.counted().version();
         let at = view.complete(progress);
         let next = next(*project, key, version);
-        let standing = Standing { version, at, live, percent: if live { 100 } else { 0 }, next };
+        let behind = at.position < progress.position;
+        let percent = if live { 100 } else { 0 };
+        let standing = Standing { version, at, live, percent, next, behind };
         let was = shown.borrow().standing;
-        if self.seen == Some(seen) && was.live == live && was.next == next {
+        if self.seen == Some(seen) && (was.live, was.next, was.behind) == (live, next, behind) {
             return false;
         }
         // A metric that is made of sessions is not in a view that was made before it.

@@ -202,6 +202,9 @@ pub struct Standing {
     pub percent: u32,
     /// What is back-filled to take its place.
     pub next: Option<Next>,
+    /// Something that the reader had passed is not in the numbers yet: they hold for `at` however far it goes on, until they are
+    /// published again.
+    pub behind: bool,
 }
 
 /// A newer version of a definition, while the older one counts.

@@ -139,6 +139,8 @@ struct Worker {
     refills: HashMap<(u32, ViewKey), Refill>,
     answers: Answers,
     checks: Checks,
+    /// Views whose numbers were published as being behind.
+    behind: HashSet<(u32, ViewKey)>,
     /// Views that the start found without numbers, until they have them.
     starting: HashSet<(u32, ViewKey)>,
     readings: u64,
@@ -174,6 +176,7 @@ impl Worker {
             refills: HashMap::new(),
             answers: Answers::default(),
             checks,
+            behind: HashSet::new(),
             starting: HashSet::new(),
             readings: 0,
             progress: Progress { position: live_from, processed_us: 0 },
@@ -344,18 +347,24 @@ impl Worker {
                 let at = view.complete(self.progress);
                 let at = if view.reads().is_empty() { at } else { at.min(known) };
                 complete = complete.min(at);
+                let behind = at.position < self.progress.position;
+                let turned = match behind {
+                    true => self.behind.insert((*number, key.clone())),
+                    false => !self.behind.is_empty() && self.behind.remove(&(*number, key.clone())),
+                };
                 let filling = match self.filling.is_empty() {
                     true => None,
                     false => self.filling.get_mut(&(*number, key.clone())),
                 };
                 let is_news = filling.as_ref().is_some_and(|filling| !filling.told);
-                if view.take_changed() || all || is_news {
+                if view.take_changed() || all || is_news || turned {
                     let version = view.counted().version();
                     let next = filling.and_then(|filling| {
                         filling.told = true;
                         filling.next(version)
                     });
-                    let standing = Standing { version, at, live, percent: if live { 100 } else { 0 }, next };
+                    let percent = if live { 100 } else { 0 };
+                    let standing = Standing { version, at, live, percent, next, behind };
                     self.hub.publish(*number, key, Shown { standing, numbers: view.numbers() });
                 }
             }

@@ -592,7 +592,10 @@ fn answers_say_how_complete_they_are_while_a_person_is_folded_again() {
     bench.run(&Op::Event { anonymous: 2, user: 0, name: 2, second: 50 });
     bench.run(&Op::Step);
     assert_eq!(bench.hub.complete().borrow().position, before);
+    let behind = |bench: &Bench| bench.hub.standing(1, &ViewKey::Funnel("f0".into())).unwrap().behind;
+    assert!(behind(&bench));
     bench.check();
+    assert!(!behind(&bench));
 }
 
 #[test]
