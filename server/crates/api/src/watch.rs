@@ -165,7 +165,8 @@ fn state(standing: &Standing) -> i32 {
 }
 
 /// The numbers, and how complete they are by now: a cell that did not change keeps its old position, while the live path
-/// went on; unless it is behind, as a definition can be that has just joined, whatever had been complete before it did. It publishes cells first and its progress last, so what it had reached before the cell is read is in it.
+/// went on; unless it is behind, as a definition can be that has just joined, whatever had been complete before it
+/// did. The live path publishes cells first and its progress last, so what it had reached before the cell is read is in it.
 fn newest(progress: &watch::Receiver<Progress>, cell: &mut watch::Receiver<Arc<Shown>>) -> Arc<Shown> {
     let reached = *progress.borrow();
     let mut shown = Arc::clone(&cell.borrow_and_update());
