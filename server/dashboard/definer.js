@@ -67,7 +67,7 @@ export class Definer {
   /** Those that a form offers; a segment names no others. */
   async #segments() {
     if (this.#kind === 'segment') return [];
-    return (await this.client.unary('DefinitionService', 'ListSegments', { project: this.project })).segments;
+    return this.client.list('DefinitionService', 'ListSegments', 'segments', { project: this.project });
   }
 
   #show(known, segments) {

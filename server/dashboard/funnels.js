@@ -43,13 +43,7 @@ export class Funnels {
 
   /** Looks which funnels there are. */
   async list() {
-    const defined = [];
-    let pageToken = '';
-    do {
-      const page = await this.client.unary('DefinitionService', 'ListFunnels', { project: this.project, pageToken });
-      defined.push(...page.funnels);
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+    const defined = await this.client.list('DefinitionService', 'ListFunnels', 'funnels', { project: this.project });
     this.#take(defined);
   }
 

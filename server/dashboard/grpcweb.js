@@ -200,7 +200,19 @@ export function createClient(codec, token, origin = '') {
     return answer;
   }
 
-  return { unary, stream };
+  /** Everything that a paged list holds: its pages are asked for until there is none. `field` is what an answer calls them. */
+  async function list(service, method, field, request) {
+    const all = [];
+    let pageToken = '';
+    do {
+      const page = await unary(service, method, { ...request, pageToken });
+      all.push(...page[field]);
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+    return all;
+  }
+
+  return { unary, list, stream };
 }
 
 /** Turns what fetch throws into RpcError. */

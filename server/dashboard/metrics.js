@@ -71,13 +71,7 @@ export class Metrics {
 
   /** Looks which metrics there are. */
   async list() {
-    const defined = [];
-    let pageToken = '';
-    do {
-      const page = await this.client.unary('DefinitionService', 'ListMetrics', { project: this.project, pageToken });
-      defined.push(...page.metrics);
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+    const defined = await this.client.list('DefinitionService', 'ListMetrics', 'metrics', { project: this.project });
     if (!this.#abort.signal.aborted) this.#take(defined);
   }
 

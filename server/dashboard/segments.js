@@ -20,13 +20,7 @@ export class Segments {
 
   /** Looks which there are. */
   async list() {
-    const segments = [];
-    let pageToken = '';
-    do {
-      const page = await this.client.unary('DefinitionService', 'ListSegments', { project: this.project, pageToken });
-      segments.push(...page.segments);
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+    const segments = await this.client.list('DefinitionService', 'ListSegments', 'segments', { project: this.project });
     const shown = JSON.stringify(segments);
     if (shown !== this.#shown) this.#draw(segments);
     this.#shown = shown;

@@ -161,6 +161,19 @@ test('a unary call returns its message', async (t) => {
   assert.equal((await list()).funnels[0].id, 'checkout');
 });
 
+test('a list is asked for page by page, to its end', async (t) => {
+  const pages = { '': { funnels: [{ id: 'a' }, { id: 'b' }], nextPageToken: 'second' }, second: { funnels: [{ id: 'c' }] } };
+  const asked = [];
+  t.mock.method(globalThis, 'fetch', async (_url, { body }) => {
+    const { pageToken } = codec.decode(`${P}ListFunnelsRequest`, body.subarray(5));
+    asked.push(pageToken);
+    const page = codec.encode(`${P}ListFunnelsResponse`, pages[pageToken]);
+    return new Response(Buffer.concat([framed(0, page), framed(0x80, Buffer.from('grpc-status:0\r\n'))]));
+  });
+  const funnels = await client.list('DefinitionService', 'ListFunnels', 'funnels', { project: 'demo' });
+  assert.deepEqual([funnels.map((f) => f.id), asked], [['a', 'b', 'c'], ['', 'second']]);
+});
+
 test('an error carries code, message and reason', async (t) => {
   const string = (number, value) => Buffer.concat([Buffer.from([number * 8 + 2, value.length]), Buffer.from(value)]);
   const any = Buffer.concat([string(1, 'type.googleapis.com/google.rpc.ErrorInfo'), string(2, string(1, 'no_such_project'))]);
