@@ -146,38 +146,48 @@ impl Api {
         }
     }
 
-    /// A funnel's live numbers, once it counts and has come to `position`.
+    /// A funnel's live numbers, once it has come to a position and a version: until a changed definition is back-filled,
+    /// the one before serves.
     ///
     /// # Errors
     /// If it does not come there.
-    pub async fn watched(&self, funnel: &str, position: u64) -> anyhow::Result<Numbers> {
+    pub async fn watched(&self, funnel: &str, position: u64, version: u64) -> anyhow::Result<Numbers> {
         let until = Instant::now() + PATIENCE;
         let mut last = String::from("no message");
         while Instant::now() < until {
-            if let Some(found) = self.watch(funnel, position, &mut last).await? {
+            if let Some(found) = self.watch(funnel, position, version, &mut last).await? {
                 return Ok(found);
             }
         }
-        bail!("live funnel {funnel} did not come to position {position}; last: {last}")
+        bail!("live funnel {funnel} did not come to position {position}, version {version}; last: {last}")
     }
 
-    async fn watch(&self, funnel: &str, position: u64, last: &mut String) -> anyhow::Result<Option<Numbers>> {
+    async fn watch(
+        &self,
+        funnel: &str,
+        position: u64,
+        version: u64,
+        last: &mut String,
+    ) -> anyhow::Result<Option<Numbers>> {
         let target = v1::FunnelSubscription { funnel_id: funnel.to_owned(), interval_ms: 20 };
         let target = v1::subscription::Target::Funnel(target);
         let mut stream = self.subscribe(target, String::new()).await.context("Watch")?;
-        let mut version = None;
+        let mut shown = None;
         while let Ok(message) = timeout(SILENCE, stream.message()).await {
             let Some(message) = message.context("Watch")?.and_then(|message| message.message) else { break };
             *last = format!("{message:?}");
             let found = match message {
                 Message::FunnelSnapshot(now) => {
-                    version = (now.state() == v1::DefinitionState::Live).then_some(now.version);
-                    version.map(|version| numbers(now.reached, now.watermark, version))
+                    shown = (now.state() == v1::DefinitionState::Live).then_some(now.version);
+                    shown.map(|version| numbers(now.reached, now.watermark, version))
                 }
-                Message::FunnelDelta(now) => version.map(|v| numbers(now.reached, now.watermark, v)),
+                Message::FunnelDelta(now) => {
+                    shown.map(|version| numbers(now.reached, now.watermark, version))
+                }
                 _ => None,
             };
-            if let Some(found) = found.filter(|found| found.position >= position) {
+            if let Some(found) = found.filter(|found| found.position >= position && found.version >= version)
+            {
                 return Ok(Some(found));
             }
         }

@@ -99,10 +99,10 @@ async fn funnel(api: &Api, link: &Link, id: &str, spec: &Spec) -> anyhow::Result
     Ok(())
 }
 
-/// Live at an equal or later position shows what stored events give.
+/// Live at an equal or later position, by the same definition, shows what stored events give.
 async fn same_numbers(api: &Api, id: &str) -> anyhow::Result<Numbers> {
     let stored = api.query(id).await?.context("it exists and does not answer")?;
-    let live = api.watched(id, stored.position).await?;
+    let live = api.watched(id, stored.position, stored.version).await?;
     let same = (&live.reached, live.version) == (&stored.reached, stored.version);
     ensure!(same, "live shows {live:?}, stored events give {stored:?}");
     Ok(stored)

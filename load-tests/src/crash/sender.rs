@@ -148,14 +148,14 @@ impl Sender {
         waiting: &mut VecDeque<Work>,
     ) -> anyhow::Result<bool> {
         for work in waiting.iter() {
-            if !stream.send(work).await {
+            if !stream.send(link, work).await {
                 return Ok(false);
             }
         }
         loop {
             while waiting.len() < IN_FLIGHT {
                 let Some(work) = self.next_work(link) else { break };
-                let sent = stream.send(&work).await;
+                let sent = stream.send(link, &work).await;
                 waiting.push_back(work);
                 if !sent {
                     return Ok(false);
@@ -203,6 +203,7 @@ async fn unary(client: &IngestClient, link: &Link, work: &Work, twins: bool) -> 
 
 async fn attempt(client: &IngestClient, link: &Link, (batch, request): &Work) -> anyhow::Result<bool> {
     let mut client = client.clone();
+    link.books().sending(*batch);
     let call = timeout(ANSWER, client.ingest(with(&link.key, request.clone())));
     match call.await {
         Ok(Ok(answer)) => take(link, *batch, answer.get_ref()),
@@ -242,7 +243,8 @@ impl Stream {
     }
 
     /// Whether it could be sent.
-    async fn send(&self, (batch, request): &Work) -> bool {
+    async fn send(&self, link: &Link, (batch, request): &Work) -> bool {
+        link.books().sending(*batch);
         let message = v1::IngestStreamRequest { sequence: *batch as u64, batch: Some(request.clone()) };
         self.out.send(message).await.is_ok()
     }

@@ -61,11 +61,23 @@ fn after_an_attempt_without_an_answer_more_may_be_duplicates_until_the_disk_was_
     let mut books = self::books();
     books.unanswered(0);
     books.compare(&[stored(1)], false).unwrap();
+    books.sending(0);
     assert!(books.answered(0, &answer(0, 2)).is_err());
     let mut books = self::books();
     books.unanswered(0);
     books.compare(&[stored(1)], false).unwrap();
+    books.sending(0);
     assert!(books.answered(0, &answer(1, 1)).is_ok());
+}
+
+#[test]
+fn a_killed_servers_last_answer_may_be_read_after_its_disk_was_looked_at() {
+    let mut books = books();
+    books.sending(0);
+    books.compare(&[stored(1), stored(2)], false).unwrap();
+    assert!(books.answered(0, &answer(2, 0)).unwrap(), "it was stored once, by the killed server");
+    books.sending(0);
+    assert!(fault(books.answered(0, &answer(2, 0))).contains("2 of 3 were stored before"));
 }
 
 #[test]
