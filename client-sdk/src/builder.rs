@@ -6,27 +6,43 @@ use std::time::Duration;
 
 use footpath_proto::v1::Context;
 use parking_lot::Mutex;
+#[cfg(feature = "grpc")]
 use tokio::runtime::Handle;
+#[cfg(feature = "grpc")]
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::backoff::Backoff;
-use crate::client::{Client, Entry, Inner};
+use crate::client::{BeforeSend, Client, Inner};
 use crate::clock::{Clock, Randomness, SystemClock, SystemRandom};
+use crate::courier::Courier;
 use crate::delivery::{Delivery, Settings};
-use crate::error::{BuildError, PauseReason};
-use crate::grpc::GrpcTransport;
-use crate::queue::Queue;
+use crate::error::{BuildError, Problem};
+use crate::intake::{Intake, Shared};
+use crate::profile::Consent;
+use crate::queue::Limits;
+use crate::seal::{KeyProvider, Sealer};
 use crate::stats::Stats;
-use crate::transport::{Reply, Transport};
-use crate::worker::{Era, Inbox, OnPause, Worker};
+use crate::track::Track;
+use crate::transport::Transport;
+use crate::value::{PropertyValue, put_entry};
+use crate::worker::{OnProblem, Place, Setup, Worker};
 
 /// The worker's stack: SQLite needs little, and a process may hold hundreds of clients.
 const STACK_BYTES: usize = 512 * 1024;
+/// Room for a burst of 20,000 events of 200 bytes, which one thread can track faster than a disk takes them.
+const RING_BYTES: usize = 8 << 20;
+/// A queue in memory is for tests and simulations, of which there may be many.
+const MEMORY_RING_BYTES: usize = 256 << 10;
+/// A connection that is not there by then is tried again.
+#[cfg(feature = "grpc")]
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-enum Place {
-    Nowhere,
-    Folder(PathBuf),
-    Memory,
+/// Who carries the batches, if not gRPC.
+enum Carrier {
+    /// A thread of the client's own.
+    Thread(Arc<dyn Transport>),
+    /// The host, through a [`Courier`].
+    Host,
 }
 
 /// Settings of a [`Client`]. Needed: a project, and a queue folder (or a queue in memory).
@@ -34,19 +50,27 @@ pub struct Builder {
     endpoint: String,
     key: String,
     project: String,
-    place: Place,
+    place: Option<Place>,
+    ring_bytes: Option<usize>,
     settings: Settings,
     backoff: (Duration, Duration),
     request_timeout: Duration,
-    buffer: usize,
-    max_pending: u64,
-    transport: Option<Arc<dyn Transport>>,
+    limits: Limits,
+    shared: Shared,
+    backend: bool,
+    first_consent: Consent,
+    keys: Option<Arc<dyn KeyProvider>>,
+    before_send: Option<BeforeSend>,
+    carrier: Option<Carrier>,
+    #[cfg(feature = "grpc")]
     channel: Option<Channel>,
+    #[cfg(feature = "grpc")]
     runtime: Option<Handle>,
+    #[cfg(feature = "grpc")]
     ca: Option<Vec<u8>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Randomness>,
-    on_pause: Option<OnPause>,
+    on_problem: Option<OnProblem>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -63,26 +87,39 @@ impl Builder {
             library_version: env!("CARGO_PKG_VERSION").into(),
             ..Context::default()
         };
-        let interval = Duration::from_secs(1);
-        let settings =
-            Settings { max_events: 500, max_bytes: 512 * 1024, interval, historical: false, context };
+        let settings = Settings {
+            max_events: 500,
+            max_bytes: 512 * 1024,
+            interval: Duration::from_secs(1),
+            historical: false,
+            context,
+            saving_bytes_per_hour: 256 * 1024,
+        };
         Self {
             endpoint,
             key,
             project: String::new(),
-            place: Place::Nowhere,
+            place: None,
+            ring_bytes: None,
             settings,
             backoff: (Duration::from_millis(250), Duration::from_secs(30)),
             request_timeout: Duration::from_secs(30),
-            buffer: 8_192,
-            max_pending: 1_000_000,
-            transport: None,
+            limits: Limits::default(),
+            shared: Shared::default(),
+            backend: false,
+            first_consent: Consent::Granted,
+            keys: None,
+            before_send: None,
+            carrier: None,
+            #[cfg(feature = "grpc")]
             channel: None,
+            #[cfg(feature = "grpc")]
             runtime: None,
+            #[cfg(feature = "grpc")]
             ca: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
-            on_pause: None,
+            on_problem: None,
         }
     }
 
@@ -92,17 +129,76 @@ impl Builder {
         self
     }
 
-    /// Keeps the queue in this folder, made if needed. It serves one client at a time.
+    /// Keeps the queue under this folder, made if needed. Several processes may name the same one.
     pub fn queue_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.place = Place::Folder(folder.into());
+        self.place = Some(Place::Folder(folder.into()));
         self
     }
 
     /// Keeps the queue in memory: what is not delivered is gone with the client. For tests and simulations;
     /// every such client is a new install.
     pub fn queue_in_memory(mut self) -> Self {
-        self.place = Place::Memory;
+        self.place = Some(Place::Memory);
         self
+    }
+
+    /// Bytes between `track` and the database; 8 MiB by default, 256 KiB for a queue in memory. They are allocated at the
+    /// start.
+    pub fn ring_bytes(mut self, bytes: usize) -> Self {
+        self.ring_bytes = Some(bytes);
+        self
+    }
+
+    /// How much may wait for the server; beyond it the oldest of the least important events go, and are reported as lost.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A backend: no person, no session and no device of its own; every event names its user or anonymous id.
+    pub fn backend(mut self) -> Self {
+        self.backend = true;
+        self
+    }
+
+    /// What holds on a new install until [`Client::set_consent`]; granted by default.
+    pub fn first_consent(mut self, consent: Consent) -> Self {
+        self.first_consent = consent;
+        self
+    }
+
+    /// Encrypts the queue with keys kept there.
+    pub fn encrypt(mut self, keys: Arc<dyn KeyProvider>) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Looks at every event before it is taken, on the caller's thread: changes it, or leaves it out.
+    pub fn before_send(mut self, hook: impl Fn(Track) -> Option<Track> + Send + Sync + 'static) -> Self {
+        self.before_send = Some(Box::new(hook));
+        self
+    }
+
+    /// Takes events of this name from a share of all persons only, 0 to 1. Critical ones are always taken.
+    pub fn sample(mut self, name: impl Into<String>, share: f64) -> Self {
+        self.shared.samples.push((name.into(), share));
+        self
+    }
+
+    /// A property of every event of this process, unless the event sets it itself. It wins over a registered one.
+    pub fn property(mut self, key: impl Into<String>, value: impl Into<PropertyValue>) -> Self {
+        let key = key.into();
+        let mut entry = Vec::new();
+        put_entry(&mut entry, 11, &key, &value.into());
+        self.shared.properties.retain(|(known, _)| *known != key);
+        self.shared.properties.push((key, entry));
+        self
+    }
+
+    /// Marks every event of this process, so that a developer finds the own device among all others: the property
+    /// `debug_view`.
+    pub fn debug_view(self, tag: impl Into<String>) -> Self {
+        self.property("debug_view", tag.into())
     }
 
     /// What all events share; by default this library's name and version and the operating system.
@@ -123,9 +219,15 @@ impl Builder {
         self
     }
 
-    /// An event waits at most this long for company; 1 s by default.
+    /// An event waits at most this long for company; 1 s by default. Critical ones do not wait.
     pub fn batch_interval(mut self, interval: Duration) -> Self {
         self.settings.interval = interval;
+        self
+    }
+
+    /// Bytes an hour, before compression, while [`Client::save_data`] is on; 256 KiB by default.
+    pub fn saving_bytes_per_hour(mut self, bytes: u64) -> Self {
+        self.settings.saving_bytes_per_hour = bytes;
         self
     }
 
@@ -147,44 +249,47 @@ impl Builder {
         self
     }
 
-    /// Events between `track` and the disk, at most; 8,192 by default.
-    pub fn buffer(mut self, events: usize) -> Self {
-        self.buffer = events.max(1);
-        self
-    }
-
-    /// Events that may wait for the server, about; 1,000,000 by default. Beyond it `track` says that the queue
-    /// is full.
-    pub fn max_pending(mut self, events: u64) -> Self {
-        self.max_pending = events;
-        self
-    }
-
-    /// Sends through this instead of gRPC; endpoint, key, channel and runtime are not used.
+    /// Sends through this on a thread of the client's own; endpoint, channel and runtime are not used.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
+        self.carrier = Some(Carrier::Thread(transport));
+        self
+    }
+
+    /// Sends by `POST /v1/ingest` to the endpoint.
+    #[cfg(feature = "http")]
+    pub fn http(self) -> Self {
+        let transport = crate::http::HttpTransport::new(&self.endpoint, self.request_timeout);
+        self.transport(Arc::new(transport))
+    }
+
+    /// Sends nothing by itself: the host asks [`Client::courier`] for batches and carries them.
+    pub fn host_carries(mut self) -> Self {
+        self.carrier = Some(Carrier::Host);
         self
     }
 
     /// Sends over this channel, which may be shared; the endpoint is not used.
+    #[cfg(feature = "grpc")]
     pub fn channel(mut self, channel: Channel) -> Self {
         self.channel = Some(channel);
         self
     }
 
     /// Sends on this runtime. By default: the caller's, else a small one of the client's own.
+    #[cfg(feature = "grpc")]
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// Trusts servers whose certificate this authority (PEM) signed. Needed for `https` endpoints.
+    /// Trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones.
+    #[cfg(feature = "grpc")]
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(pem.into());
         self
     }
 
-    /// Uses this clock. Its monotonic time must advance for anything to be sent.
+    /// Uses this clock. Its continuous time must advance for anything to be sent.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -196,111 +301,121 @@ impl Builder {
         self
     }
 
-    /// Called once whenever the server's answer pauses delivery, from the client's own thread: be quick.
-    pub fn on_pause(mut self, callback: impl Fn(&PauseReason) + Send + 'static) -> Self {
-        self.on_pause = Some(Box::new(callback));
+    /// Called when something needs the application's attention, once until it changes, from the client's own thread: be
+    /// quick.
+    pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + 'static) -> Self {
+        self.on_problem = Some(Box::new(callback));
         self
     }
 
-    /// Opens the queue and starts the client. What an earlier run left in the queue is sent at once.
+    /// Starts the client and returns at once: the storage is opened by the client's thread, and what is tracked until then
+    /// is kept in memory. What an earlier run left in the queue is sent as soon as it is open.
     ///
     /// # Errors
-    /// When a setting is missing, or the queue or the endpoint cannot be used.
+    /// When a setting is missing, the endpoint cannot be used, or there is no thread to be had.
     pub fn build(mut self) -> Result<Client, BuildError> {
         if self.project.is_empty() {
             return Err(BuildError::Setting("a project is needed: `.project(\"...\")`".into()));
         }
-        let queue = match &self.place {
-            Place::Folder(folder) => Queue::open(folder, &*self.random)?,
-            Place::Memory => Queue::in_memory(&*self.random)?,
-            Place::Nowhere => {
-                return Err(BuildError::Setting("a queue is needed: `.queue_dir(\"...\")`".into()));
-            }
-        };
-        let transport = self.take_transport()?;
+        let place = self.place.take();
+        let place =
+            place.ok_or_else(|| BuildError::Setting("a queue is needed: `.queue_dir(\"...\")`".into()))?;
+        let default_ring = if matches!(place, Place::Memory) { MEMORY_RING_BYTES } else { RING_BYTES };
         let backoff = Backoff::new(self.backoff.0, self.backoff.1);
-        let delivery = Delivery::new(self.settings, backoff, self.clock.monotonic());
-        let (tracks_in, tracks) = crossbeam_channel::bounded(self.buffer);
+        let delivery = Delivery::new(self.settings.clone(), backoff, self.clock.continuous());
+        let intake = Arc::new(Intake::new(Arc::clone(&self.clock), Arc::clone(&self.random)));
+        let stats = Arc::new(Mutex::new(Stats::default()));
         let (commands_in, commands) = crossbeam_channel::unbounded();
-        let stats = Arc::new(Mutex::new(Stats { pending: queue.pending(), ..Stats::default() }));
-        let worker = Worker {
-            queue,
-            delivery,
-            transport,
-            clock: self.clock.clone(),
-            random: self.random.clone(),
-            tracks,
-            commands,
-            commands_in: commands_in.clone(),
-            stats: stats.clone(),
-            on_pause: self.on_pause,
-            era: Era::new(&*self.clock, &*self.random),
-            inbox: Inbox::default(),
+        let courier = Courier::new(commands_in.clone());
+        let carrier = self.start_carrier(courier)?;
+        let setup = Setup {
+            project: self.project.clone(),
+            shared: self.shared,
+            place,
+            ring_bytes: self.ring_bytes.unwrap_or(default_ring),
+            sealer: Sealer::new(self.keys),
+            limits: self.limits,
+            backend: self.backend,
+            first_consent: self.first_consent,
+            clock: Arc::clone(&self.clock),
+            random: self.random,
+            on_problem: self.on_problem,
         };
-        let thread = std::thread::Builder::new().name("footpath-client".into()).stack_size(STACK_BYTES);
+        let worker =
+            Worker::new(setup, Arc::clone(&intake), delivery, commands, Arc::clone(&stats), &self.key);
+        let thread = std::thread::Builder::new().name("footpath-queue".into()).stack_size(STACK_BYTES);
+        let thread = thread.spawn(move || worker.run())?;
         let inner = Inner {
             project: self.project,
             clock: self.clock,
-            random: self.random,
-            entry: Mutex::new(Entry::default()),
-            tracks: tracks_in,
+            intake,
             commands: commands_in,
             stats,
-            max_pending: self.max_pending,
-            worker: Mutex::new(Some(thread.spawn(move || worker.run())?)),
+            before_send: self.before_send,
+            worker: Mutex::new(Some(thread)),
+            _carrier: carrier,
         };
         Ok(Client { inner: Arc::new(inner) })
     }
 
-    fn take_transport(&mut self) -> Result<Arc<dyn Transport>, BuildError> {
-        if let Some(transport) = self.transport.take() {
-            return Ok(transport);
+    fn start_carrier(&mut self, courier: Courier) -> Result<Option<Box<dyn Send + Sync>>, BuildError> {
+        match self.carrier.take() {
+            Some(Carrier::Host) => Ok(None),
+            Some(Carrier::Thread(transport)) => {
+                let thread = std::thread::Builder::new().name("footpath-send".into());
+                thread.spawn(move || courier.carry(&*transport))?;
+                Ok(None)
+            }
+            #[cfg(feature = "grpc")]
+            _ => self.start_grpc(courier),
+            #[cfg(not(feature = "grpc"))]
+            None => Err(BuildError::Setting("say who carries the batches: `.host_carries()`".into())),
         }
-        let given = self.runtime.take().or_else(|| Handle::try_current().ok());
-        let Some(handle) = given else {
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-            let handle = runtime.handle().clone();
-            return Ok(Arc::new(WithRuntime { inner: self.grpc(handle)?, runtime: Some(runtime) }));
-        };
-        Ok(Arc::new(self.grpc(handle)?))
     }
 
-    fn grpc(&mut self, runtime: Handle) -> Result<GrpcTransport, BuildError> {
-        let channel = match self.channel.take() {
-            Some(channel) => channel,
+    #[cfg(feature = "grpc")]
+    fn start_grpc(&mut self, courier: Courier) -> Result<Option<Box<dyn Send + Sync>>, BuildError> {
+        let given = self.runtime.take().or_else(|| Handle::try_current().ok());
+        let (handle, own) = match given {
+            Some(handle) => (handle, None),
             None => {
-                let _inside = runtime.enter(); // A channel starts a task as soon as it is made.
-                let mut endpoint = Endpoint::from_shared(self.endpoint.clone())?
-                    .connect_timeout(Duration::from_secs(10))
-                    .tcp_nodelay(true);
-                if let Some(pem) = self.ca.take() {
-                    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-                    endpoint = endpoint.tls_config(tls)?;
-                }
-                endpoint.connect_lazy()
+                let mut runtime = tokio::runtime::Builder::new_multi_thread();
+                let runtime = runtime.worker_threads(1).thread_name("footpath-send").enable_all().build()?;
+                (runtime.handle().clone(), Some(OwnRuntime(Some(runtime))))
             }
         };
-        GrpcTransport::new(channel, &self.key, runtime, self.request_timeout)
+        let channel = match self.channel.take() {
+            Some(channel) => channel,
+            None => self.connect(&handle)?,
+        };
+        crate::grpc::GrpcCarrier::new(channel, self.request_timeout).start(courier, &handle);
+        Ok(own.map(|own| Box::new(own) as Box<dyn Send + Sync>))
+    }
+
+    #[cfg(feature = "grpc")]
+    fn connect(&mut self, runtime: &Handle) -> Result<Channel, BuildError> {
+        let _inside = runtime.enter(); // A channel starts a task as soon as it is made.
+        let mut endpoint =
+            Endpoint::from_shared(self.endpoint.clone())?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        if let Some(pem) = self.ca.take() {
+            endpoint =
+                endpoint.tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))?;
+        } else if self.endpoint.starts_with("https://") {
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots())?;
+        }
+        Ok(endpoint.connect_lazy())
     }
 }
 
-/// A transport with a runtime of its own.
-struct WithRuntime {
-    inner: GrpcTransport,
-    runtime: Option<tokio::runtime::Runtime>,
-}
+/// A runtime of the client's own.
+#[cfg(feature = "grpc")]
+struct OwnRuntime(Option<tokio::runtime::Runtime>);
 
-impl Transport for WithRuntime {
-    fn send(&self, request: footpath_proto::v1::IngestRequest, reply: Reply) {
-        self.inner.send(request, reply);
-    }
-}
-
-impl Drop for WithRuntime {
+#[cfg(feature = "grpc")]
+impl Drop for OwnRuntime {
     fn drop(&mut self) {
         // Dropping a runtime waits for its tasks, and panics inside another runtime.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }

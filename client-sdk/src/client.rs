@@ -1,26 +1,29 @@
 //! The client: what an application holds.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
-use footpath_proto::v1::DeliveryClass;
+use crossbeam_channel::{Sender, bounded};
+use footpath_proto::v1::PrivacyRequestKind;
 use parking_lot::Mutex;
-use prost::Message as _;
 
 use crate::builder::Builder;
-use crate::clock::{Clock, Randomness};
+use crate::clock::Clock;
+use crate::courier::{Answer, Courier};
 use crate::error::{ShutdownError, TrackError};
-use crate::id::{EventId, IdGenerator};
-use crate::lane::lane;
-use crate::queue::NewEvent;
+use crate::id::EventId;
+use crate::intake::{Call, Class, Intake, Taken};
+use crate::profile::Consent;
+use crate::queue::Receipt;
 use crate::stats::{FlushResult, Stats};
-use crate::track::{MAX_EVENT_BYTES, Track, timestamp};
-use crate::worker::{Command, Tracked};
+use crate::track::{Changes, Track};
+use crate::value::PropertyValue;
+use crate::worker::Command;
 
-/// Room for what is added to an event after its size was checked: id, time, lane, number.
-const ADDED_BYTES: usize = 64;
+/// Looks at every event before it is taken: changes it, or leaves it out.
+pub(crate) type BeforeSend = Box<dyn Fn(Track) -> Option<Track> + Send + Sync>;
 
 /// Tracks events and delivers them. Cheap to clone; all clones are one client. The last one that is dropped
 /// shuts it down.
@@ -32,22 +35,13 @@ pub struct Client {
 pub(crate) struct Inner {
     pub(crate) project: String,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn Randomness>,
-    /// Held while an event enters the channel, so that the order of ids is the order of the queue.
-    pub(crate) entry: Mutex<Entry>,
-    pub(crate) tracks: Sender<Tracked>,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) commands: Sender<Command>,
     pub(crate) stats: Arc<Mutex<Stats>>,
-    pub(crate) max_pending: u64,
+    pub(crate) before_send: Option<BeforeSend>,
     pub(crate) worker: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-pub(crate) struct Entry {
-    ids: IdGenerator,
-    closed: bool,
-    tracked: u64,
-    refused_full: u64,
+    /// What carries batches needs it as long as the client lives.
+    pub(crate) _carrier: Option<Box<dyn Send + Sync>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -62,75 +56,210 @@ impl Client {
         Builder::new(endpoint.into(), project_key.into())
     }
 
-    /// Takes an event. Never waits for a disk or a socket; on disk it is soon after.
+    /// Takes an event. Never waits for a disk or a socket; it survives the end of the process from here on.
     ///
     /// # Errors
-    /// When the event is not valid, the queue is full, or the client was shut down.
+    /// When the event is not valid or not wanted, the queue is full, or the client has ended.
     pub fn track(&self, track: Track) -> Result<EventId, TrackError> {
-        self.enter(track, DeliveryClass::Normal, false, None)
+        self.track_as(track, Class::Normal)
     }
 
-    /// Takes an event that must not be lost even if the process dies now: returns when it is on disk, after
-    /// `timeout` at the latest. This one does wait.
-    ///
-    /// # Errors
-    /// As [`Client::track`]; [`TrackError::NotYetDurable`] when the time is up.
-    pub fn track_durable(&self, track: Track, timeout: Duration) -> Result<EventId, TrackError> {
-        let (told, on_disk) = bounded(1);
-        let id = self.enter(track, DeliveryClass::Critical, false, Some(told))?;
-        on_disk.recv_timeout(timeout).map(|()| id).map_err(|_| TrackError::NotYetDurable(id))
-    }
-
-    /// Says that the person behind `anonymous` is the user `user`: sends the event `$identify`.
+    /// Takes an event of any class.
     ///
     /// # Errors
     /// As [`Client::track`].
-    pub fn identify(&self, anonymous: impl AsRef<str>, user: impl AsRef<str>) -> Result<EventId, TrackError> {
-        let track = Track::identify(anonymous.as_ref(), user.as_ref());
-        if user.as_ref().is_empty() {
-            return Err(TrackError::Invalid("identify needs both ids".into()));
-        }
-        self.enter(track, DeliveryClass::Normal, true, None)
+    pub fn track_as(&self, track: Track, class: Class) -> Result<EventId, TrackError> {
+        let track = match &self.inner.before_send {
+            None => track,
+            Some(hook) => match hook(track) {
+                Some(track) => track,
+                None => {
+                    self.inner.intake.count_not_wanted();
+                    return Err(TrackError::NotWanted("the hook left it out"));
+                }
+            },
+        };
+        thread_local!(static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+        FRAME.with_borrow_mut(|frame| {
+            frame.clear();
+            track.put(frame);
+            self.track_frame(frame, class)
+        })
     }
 
-    fn enter(
+    /// Takes an event that another language has encoded: the fields of a `footpath.v1.Event` that are the application's
+    /// (name, time, ids, session, properties, person, groups). Hooks do not see it.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn track_frame(&self, frame: &[u8], class: Class) -> Result<EventId, TrackError> {
+        let taken = self.inner.intake.take(Call::Event { class, frame: frame.into() })?;
+        if class == Class::Critical {
+            let _ = self.inner.commands.send(Command::Absorb);
+        }
+        self.after(&taken);
+        taken.id.ok_or(TrackError::Disabled)
+    }
+
+    /// Takes an event that must not be lost even if the power fails: [`Pending::queued`] says when it is on the disk,
+    /// [`Pending::delivered`] when the server has it. Only waiting waits.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn track_critical(&self, track: Track) -> Result<Pending, TrackError> {
+        let id = self.track_as(track, Class::Critical)?;
+        Ok(self.receipt(id))
+    }
+
+    /// How far a critical event has come, after a restart too.
+    pub fn receipt(&self, id: EventId) -> Pending {
+        Pending { id, commands: self.inner.commands.clone(), clock: Arc::clone(&self.inner.clock) }
+    }
+
+    /// Says who the person is: sends the event `$identify` with changes to the person's properties. Another user than
+    /// before begins with a new anonymous id: two users are never made one.
+    ///
+    /// # Errors
+    /// As [`Client::track`]; for an id that stands for nobody in particular, such as "null"; for a backend.
+    pub fn identify(&self, user: impl Into<String>, person: Changes) -> Result<(), TrackError> {
+        self.call(Call::Identify { user: user.into(), person }).map(drop)
+    }
+
+    /// What a backend does instead: says that the person behind an anonymous id is a user.
+    ///
+    /// # Errors
+    /// As [`Client::track`]; for an id that stands for nobody in particular.
+    pub fn link(
         &self,
-        track: Track,
-        class: DeliveryClass,
-        system_event: bool,
-        durable: Option<Sender<()>>,
+        anonymous: impl Into<String>,
+        user: impl Into<String>,
+        person: Changes,
     ) -> Result<EventId, TrackError> {
-        track.check(system_event)?;
-        let bytes = track.event.encoded_len() + ADDED_BYTES;
-        if bytes > MAX_EVENT_BYTES {
-            return Err(TrackError::TooLarge { bytes, limit: MAX_EVENT_BYTES });
+        let linked = self.call(Call::Link { anonymous: anonymous.into(), user: user.into(), person })?;
+        linked.ok_or(TrackError::Disabled)
+    }
+
+    /// Gives the person another name: sends the event `$alias`.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn alias(&self, name: impl Into<String>) -> Result<(), TrackError> {
+        self.call(Call::Alias { name: name.into() }).map(drop)
+    }
+
+    /// Changes properties of the person: sends the event `person_updated`.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn set_person(&self, changes: Changes) -> Result<EventId, TrackError> {
+        self.track(Track::new("person_updated").person(changes))
+    }
+
+    /// Says that the person belongs to a group, and changes the group's properties: sends the event `group_joined`.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn group(
+        &self,
+        kind: impl Into<String>,
+        id: impl Into<String>,
+        changes: Changes,
+    ) -> Result<EventId, TrackError> {
+        self.track(Track::new("group_joined").group(kind.into(), id.into(), changes))
+    }
+
+    /// Somebody looks at a screen: sends the event `screen_viewed` with the property `screen`.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn screen(&self, name: impl Into<String>) -> Result<EventId, TrackError> {
+        self.track(Track::new("screen_viewed").property("screen", name.into()))
+    }
+
+    /// Forgets the person, as after a logout: a new anonymous id, no shared properties, a new session.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn reset(&self) -> Result<(), TrackError> {
+        self.call(Call::Reset).map(drop)
+    }
+
+    /// Sets a property of every later event that does not set it itself.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn register(
+        &self,
+        key: impl Into<String>,
+        value: impl Into<PropertyValue>,
+    ) -> Result<(), TrackError> {
+        self.call(Call::Register { key: key.into(), value: value.into() }).map(drop)
+    }
+
+    /// Takes a shared property away again.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn unregister(&self, key: impl Into<String>) -> Result<(), TrackError> {
+        self.call(Call::Unregister { key: key.into() }).map(drop)
+    }
+
+    /// The next event begins a new session.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn end_session(&self) -> Result<(), TrackError> {
+        self.call(Call::EndSession).map(drop)
+    }
+
+    /// What the person allows. Denied: nothing is taken, what waited is destroyed together with its key, and its numbers
+    /// are reported as lost.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn set_consent(&self, consent: Consent) -> Result<(), TrackError> {
+        self.call(Call::Consent(consent)).map(drop)
+    }
+
+    /// Asks the server to delete what it knows of the person. The wish is never evicted, and needs no consent.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn delete_my_data(&self) -> Result<(), TrackError> {
+        self.call(Call::Wish(PrivacyRequestKind::Delete)).map(drop)
+    }
+
+    /// Asks for a copy of what the server knows of the person.
+    ///
+    /// # Errors
+    /// As [`Client::identify`].
+    pub fn access_my_data(&self) -> Result<(), TrackError> {
+        self.call(Call::Wish(PrivacyRequestKind::Access)).map(drop)
+    }
+
+    /// The anonymous id and the user id that events carry now; the user id is empty before somebody is known. `None` for a
+    /// backend and until the storage is open.
+    pub fn who(&self) -> Option<(String, String)> {
+        self.inner.intake.who()
+    }
+
+    /// The id of the event that the call made, if it did.
+    fn call(&self, call: Call<'static>) -> Result<Option<EventId>, TrackError> {
+        let is_wish = matches!(call, Call::Wish(_));
+        let taken = self.inner.intake.take(call)?;
+        if let Some((consent, key)) = &taken.consent {
+            let _ = self.inner.commands.send(Command::Consent(*consent, key.clone()));
         }
-        let lane = lane(&self.inner.project, track.actor());
-        let too_many = self.inner.stats.lock().pending >= self.inner.max_pending;
-        let mut entry = self.inner.entry.lock();
-        if entry.closed {
-            return Err(TrackError::Closed);
+        if is_wish {
+            let _ = self.inner.commands.send(Command::Absorb);
         }
-        if too_many {
-            entry.refused_full += 1;
-            return Err(TrackError::QueueFull);
-        }
-        let wall_us = self.inner.clock.wall_us();
-        let id = entry.ids.next(wall_us, &*self.inner.random);
-        let mut event = track.event;
-        event.id_bytes = id.as_bytes().to_vec();
-        event.time = Some(timestamp(track.time_us.unwrap_or(wall_us)));
-        let tracked = Tracked { event: NewEvent { class, lane, event }, durable };
-        match self.inner.tracks.try_send(tracked) {
-            Ok(()) => {
-                entry.tracked += 1;
-                Ok(id)
-            }
-            Err(TrySendError::Full(_)) => {
-                entry.refused_full += 1;
-                Err(TrackError::QueueFull)
-            }
-            Err(TrySendError::Disconnected(_)) => Err(TrackError::Closed),
+        self.after(&taken);
+        Ok(taken.id)
+    }
+
+    fn after(&self, taken: &Taken) {
+        if taken.wake {
+            let _ = self.inner.commands.send(Command::Wake);
         }
     }
 
@@ -138,20 +267,25 @@ impl Client {
     /// delivery is paused, or `timeout` is over. Backoff and the server's hints still hold.
     pub fn flush(&self, timeout: Duration) -> FlushResult {
         let (reply, result) = bounded(1);
-        self.start_flush(timeout, move |flushed| drop(reply.send(flushed)));
+        self.start_flush(timeout, Box::new(move |flushed| drop(reply.send(flushed))));
         result.recv().unwrap_or_default()
     }
 
     /// As [`Client::flush`], for async callers.
-    pub async fn flush_async(&self, timeout: Duration) -> FlushResult {
-        let (reply, result) = tokio::sync::oneshot::channel();
-        self.start_flush(timeout, move |flushed| drop(reply.send(flushed)));
-        result.await.unwrap_or_default()
+    pub fn flush_async(&self, timeout: Duration) -> Answer<FlushResult> {
+        let (reply, answer) = Answer::pair();
+        self.start_flush(timeout, reply);
+        answer
     }
 
-    fn start_flush(&self, timeout: Duration, reply: impl FnOnce(FlushResult) + Send + 'static) {
-        let deadline = self.inner.clock.monotonic().saturating_add(timeout);
-        let _ = self.inner.commands.send(Command::Flush { deadline, reply: Box::new(reply) });
+    fn start_flush(&self, timeout: Duration, reply: Box<dyn FnOnce(FlushResult) + Send>) {
+        let deadline = self.inner.clock.continuous().saturating_add(timeout);
+        let _ = self.inner.commands.send(Command::Flush { deadline, reply });
+    }
+
+    /// For whoever carries this client's batches: see [`Builder::host_carries`].
+    pub fn courier(&self) -> Courier {
+        Courier::new(self.inner.commands.clone())
     }
 
     /// Stops sending, for example while the device is offline. Events are taken and kept.
@@ -159,17 +293,29 @@ impl Client {
         let _ = self.inner.commands.send(Command::Hold);
     }
 
-    /// Goes on sending at once, after [`Client::hold`], a pause, or during a backoff.
+    /// Goes on sending at once, after [`Client::hold`], a pause, or during a backoff: what a callback about connectivity
+    /// calls.
     pub fn resume(&self) {
         let _ = self.inner.commands.send(Command::Resume);
+    }
+
+    /// Sends with another project key from now on, and goes on if delivery was paused.
+    pub fn set_key(&self, key: impl Into<String>) {
+        let _ = self.inner.commands.send(Command::SetKey(key.into()));
+    }
+
+    /// Spends little from now on, or no longer: on a metered link, or with a low battery. Critical events still go.
+    pub fn save_data(&self, saving: bool) {
+        let _ = self.inner.commands.send(Command::Save(saving));
     }
 
     /// What this client has done so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.inner.stats.lock().clone();
-        let entry = self.inner.entry.lock();
-        stats.tracked = entry.tracked;
-        stats.refused_full = entry.refused_full;
+        let counts = self.inner.intake.counts();
+        stats.tracked = counts.tracked;
+        stats.refused_full = counts.refused_full;
+        stats.not_wanted = counts.not_wanted;
         stats
     }
 
@@ -183,10 +329,66 @@ impl Client {
     }
 }
 
+/// How far a critical event has come. Dropped, nobody waits any more; the event goes its way.
+#[derive(Clone)]
+pub struct Pending {
+    id: EventId,
+    commands: Sender<Command>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pending").field(&self.id).finish()
+    }
+}
+
+impl Pending {
+    /// The event's id. [`Client::receipt`] takes it, in a later run too.
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Waits until the event is on the disk; `None` when the time is up, or no such event is known.
+    pub fn queued(&self, timeout: Duration) -> Option<Receipt> {
+        self.wait(false, timeout)
+    }
+
+    /// Waits until the server has the event or will never take it. When the time is up: how far it has come.
+    pub fn delivered(&self, timeout: Duration) -> Option<Receipt> {
+        self.wait(true, timeout)
+    }
+
+    /// As [`Pending::queued`], for async callers.
+    pub fn queued_async(&self, timeout: Duration) -> Answer<Option<Receipt>> {
+        self.ask(false, timeout)
+    }
+
+    /// As [`Pending::delivered`], for async callers.
+    pub fn delivered_async(&self, timeout: Duration) -> Answer<Option<Receipt>> {
+        self.ask(true, timeout)
+    }
+
+    fn wait(&self, final_only: bool, timeout: Duration) -> Option<Receipt> {
+        let (give, given) = bounded(1);
+        self.send(final_only, timeout, Box::new(move |found| drop(give.send(found))));
+        given.recv().ok()?
+    }
+
+    fn ask(&self, final_only: bool, timeout: Duration) -> Answer<Option<Receipt>> {
+        let (reply, answer) = Answer::pair();
+        self.send(final_only, timeout, reply);
+        answer
+    }
+
+    fn send(&self, final_only: bool, timeout: Duration, reply: Box<dyn FnOnce(Option<Receipt>) + Send>) {
+        let deadline = self.clock.continuous().saturating_add(timeout);
+        let _ = self.commands.send(Command::Receipt { id: *self.id.as_bytes(), final_only, reply, deadline });
+    }
+}
+
 impl Inner {
     fn shutdown(&self) -> Result<(), ShutdownError> {
-        // From here on no event enters the channel, so the worker can empty it.
-        self.entry.lock().closed = true;
         let Some(worker) = self.worker.lock().take() else { return Ok(()) };
         let (reply, result) = bounded(1);
         let _ = self.commands.send(Command::Shutdown(Box::new(move |ended| drop(reply.send(ended)))));
@@ -196,8 +398,8 @@ impl Inner {
         let ended = result.recv();
         let _ = worker.join();
         ended.unwrap_or_else(|_| {
-            let uncommitted = self.tracks.len() as u64;
-            Err(ShutdownError { uncommitted, reason: "the worker thread has died".into() })
+            let unsaved = self.intake.counts().early;
+            Err(ShutdownError { unsaved, reason: "the queue's thread has died".into() })
         })
     }
 }

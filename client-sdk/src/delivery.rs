@@ -1,16 +1,21 @@
-//! The delivery core: decides what goes out and what an answer means. Synchronous; time is an argument.
+//! The delivery core: decides what goes out and what an outcome means. Synchronous; time is an argument.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use footpath_proto::v1::{Context, FlowHints, IngestRequest, IngestResponse, Producer, Refusal};
+use footpath_proto::v1::{Context, FlowHints, IngestResponse, Refusal};
+use prost::Message as _;
 
 use crate::backoff::Backoff;
-use crate::clock::{Randomness, random_uuid};
+use crate::block::Number;
+use crate::clock::{Clock, Randomness, random_uuid};
 use crate::error::{PauseReason, QueueError};
-use crate::queue::{Loss, Queue, Row};
-use crate::track::timestamp;
-use crate::transport::SendError;
+use crate::link::{Budget, Pace};
+use crate::offset::Offset;
+use crate::outcome::Outcome;
+use crate::queue::{Fate, Gathered, Loss, Queue, Queued};
+use crate::record::Wish;
+use crate::wire::{put_bytes, put_message, put_number, put_time};
 
 /// When a batch is full or old enough, and what all batches share.
 #[derive(Debug, Clone)]
@@ -20,25 +25,29 @@ pub(crate) struct Settings {
     pub(crate) interval: Duration,
     pub(crate) historical: bool,
     pub(crate) context: Context,
-}
-
-/// Now, by both clocks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Now {
-    pub(crate) mono: Duration,
-    pub(crate) wall_us: i64,
-    pub(crate) era: u64,
+    /// Bytes an hour while the link costs money or the battery is low.
+    pub(crate) saving_bytes_per_hour: u64,
 }
 
 /// What to do next.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Next {
-    /// Send this; then call `on_answer`.
-    Send(Box<IngestRequest>),
-    /// Ask again at this monotonic time.
+    /// Send this; then call `report`.
+    Send(Request),
+    /// Ask again at this time of the continuous clock.
     WaitUntil(Duration),
     /// Ask again when something happened.
     Idle,
+}
+
+/// A batch on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) id: String,
+    /// An encoded `footpath.v1.IngestRequest`.
+    pub(crate) body: Vec<u8>,
+    pub(crate) events: usize,
+    pub(crate) is_resend: bool,
 }
 
 /// What became of events, to be added to the statistics.
@@ -47,42 +56,64 @@ pub(crate) struct Progress {
     pub(crate) stored: u64,
     pub(crate) duplicates: u64,
     pub(crate) rejected: u64,
-    pub(crate) corrupt: u64,
     pub(crate) error: Option<String>,
-    /// Set when this answer paused delivery.
+    /// Set when this outcome paused delivery.
     pub(crate) paused: Option<PauseReason>,
 }
 
 /// One batch: a fixed set of events under a fixed id, until it has reached its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Batch {
     id: String,
-    epoch: u64,
-    era: u64,
-    rows: Vec<Row>,
+    events: Gathered,
     losses: Vec<Loss>,
+    wishes: Vec<Wish>,
+    attempts: u32,
 }
+
+impl Batch {
+    fn new(events: Gathered, random: &dyn Randomness) -> Self {
+        Self { id: random_uuid(random), events, losses: Vec::new(), wishes: Vec::new(), attempts: 0 }
+    }
+
+    fn has_riders(&self) -> bool {
+        !self.losses.is_empty() || !self.wishes.is_empty()
+    }
+}
+
+/// A send that has no outcome yet.
+#[derive(Debug, Clone)]
+struct Flight {
+    started: Duration,
+    wall_us: i64,
+    bytes: usize,
+}
+
+type EventKey = (u64, i32, Number);
 
 pub(crate) struct Delivery {
     settings: Settings,
+    context: Vec<u8>,
     hints: FlowHints,
     backoff: Backoff,
+    pace: Pace,
+    budget: Budget,
+    offset: Offset,
     /// The batch that is on its way or is to be sent again.
     current: Option<Batch>,
-    awaiting: bool,
-    attempts: u32,
+    flight: Option<Flight>,
     /// Parts of a refused batch, oldest first.
     parts: VecDeque<Batch>,
     /// Events the server asked to see again later, and when.
-    held: HashMap<i64, Duration>,
+    held: HashMap<EventKey, Duration>,
     /// Nothing is sent before.
     not_before: Duration,
     /// When a batch that is not full goes out anyway.
     due_at: Option<Duration>,
-    /// Events up to here do not wait for company.
+    /// Blocks up to here do not wait for company.
     force_until: i64,
-    /// A batch with losses was refused: until one gets through, they travel alone.
-    losses_alone: bool,
+    /// A batch with losses or wishes was refused: until one gets through, they travel alone.
+    riders_alone: bool,
     paused: Option<PauseReason>,
 }
 
@@ -90,148 +121,201 @@ impl Delivery {
     /// Starts at `now`; what an earlier run left behind is due at once.
     pub(crate) fn new(settings: Settings, backoff: Backoff, now: Duration) -> Self {
         Self {
+            context: settings.context.encode_to_vec(),
+            pace: Pace::new(settings.max_bytes),
+            budget: Budget::new(settings.saving_bytes_per_hour),
             settings,
             hints: FlowHints::default(),
             backoff,
+            offset: Offset::default(),
             current: None,
-            awaiting: false,
-            attempts: 0,
+            flight: None,
             parts: VecDeque::new(),
             held: HashMap::new(),
             not_before: Duration::ZERO,
             due_at: Some(now),
             force_until: 0,
-            losses_alone: false,
+            riders_alone: false,
             paused: None,
         }
     }
 
-    /// Events were committed at `now`.
-    pub(crate) fn on_commit(&mut self, now: Duration) {
-        self.due_at.get_or_insert(now + self.settings.interval);
+    /// Events were stored at `now`; critical ones are due at once.
+    pub(crate) fn on_stored(&mut self, critical: bool, now: Duration) {
+        let due = if critical { now } else { now + self.settings.interval };
+        self.due_at = Some(self.due_at.map_or(due, |known| known.min(due)));
     }
 
-    /// Events up to `seq` go out without waiting for a full batch.
-    pub(crate) fn force(&mut self, seq: i64) {
-        self.force_until = self.force_until.max(seq);
+    /// Blocks up to `block` go out without waiting for a full batch.
+    pub(crate) fn force(&mut self, block: i64) {
+        self.force_until = self.force_until.max(block);
     }
 
     pub(crate) fn pause(&mut self, reason: PauseReason) {
         self.paused = Some(reason);
     }
 
-    pub(crate) fn resume(&mut self) {
+    /// Goes on at once, whatever the reason of a pause or a wait was.
+    pub(crate) fn resume(&mut self, now: Duration) {
         self.paused = None;
         self.not_before = Duration::ZERO;
         self.backoff.reset();
+        self.due_at = Some(now);
     }
 
     pub(crate) fn paused(&self) -> Option<&PauseReason> {
         self.paused.as_ref()
     }
 
-    /// Whether the send that `next` asked for last repeats an earlier one.
-    pub(crate) fn is_resend(&self) -> bool {
-        self.attempts > 1
+    /// Spends little from now on, or no longer.
+    pub(crate) fn save(&mut self, saving: bool, now: Duration) {
+        self.budget.save(saving, now);
     }
 
-    /// What to do at `now`.
+    pub(crate) fn offset(&self) -> &Offset {
+        &self.offset
+    }
+
+    /// Nobody will report the outcome of what is on its way: it is sent again.
+    pub(crate) fn abandon(&mut self) {
+        self.flight = None;
+    }
+
+    /// Events of this install will not be sent any more: they were destroyed.
+    pub(crate) fn forget(&mut self) {
+        self.parts.clear();
+        self.held.clear();
+        if self.flight.is_none() {
+            self.current = None;
+        }
+    }
+
+    /// What to do now.
     pub(crate) fn next(
         &mut self,
-        queue: &Queue,
-        now: Now,
+        queue: &mut Queue,
+        clock: &dyn Clock,
         random: &dyn Randomness,
     ) -> Result<Next, QueueError> {
-        if self.awaiting || self.paused.is_some() {
+        let now = clock.continuous();
+        if self.flight.is_some() || self.paused.is_some() {
             return Ok(Next::Idle);
         }
-        if now.mono < self.not_before {
+        if now < self.not_before {
             return Ok(Next::WaitUntil(self.not_before));
         }
         if self.current.is_none() {
-            self.attempts = 0;
             self.current = self.parts.pop_front();
         }
         if self.current.is_none() {
-            if let Some(wait) = self.gathering(queue, now.mono)? {
+            if let Some(wait) = self.gathering(queue, now)? {
                 return Ok(wait);
             }
-            self.current = self.form(queue, random)?;
+            self.current = self.form(queue, now, random)?;
         }
-        let Some(batch) = &self.current else {
+        let Some(batch) = &mut self.current else {
             // Only held events are left: they come back one by one.
             self.due_at = self.held.values().min().copied();
             return Ok(self.due_at.map_or(Next::Idle, Next::WaitUntil));
         };
-        self.awaiting = true;
-        self.attempts += 1;
-        Ok(Next::Send(Box::new(self.request(batch, queue, now))))
+        queue.sync()?;
+        batch.attempts += 1;
+        let request = Request {
+            id: batch.id.clone(),
+            body: encode(batch, &self.settings, &self.context, queue, clock)?,
+            events: batch.events.events.len(),
+            is_resend: batch.attempts > 1,
+        };
+        self.budget.spend(request.body.len() as u64, now);
+        self.flight = Some(Flight { started: now, wall_us: clock.wall_us(), bytes: request.body.len() });
+        Ok(Next::Send(request))
     }
 
     /// Why no batch is formed yet, if so.
     fn gathering(&mut self, queue: &Queue, now: Duration) -> Result<Option<Next>, QueueError> {
         self.held.retain(|_, until| *until > now);
         let ready = queue.pending().saturating_sub(self.held.len() as u64);
+        let riders = queue.has_riders()?;
+        if ready == 0 && !riders {
+            self.due_at = self.held.values().min().copied();
+            return Ok(Some(self.due_at.map_or(Next::Idle, Next::WaitUntil)));
+        }
         let full = ready >= self.max_events() as u64 || queue.pending_bytes() >= self.max_bytes() as u64;
-        if (full && ready > 0) || self.due_at.is_some_and(|due| due <= now) {
+        let due = self.due_at.is_some_and(|due| due <= now);
+        let forced = self.force_until > 0 && queue.waits_until(self.force_until)?;
+        if !(full && ready > 0 || due || forced) {
+            return Ok(Some(self.due_at.map_or(Next::Idle, Next::WaitUntil)));
+        }
+        if queue.critical().0 > 0 {
             return Ok(None);
         }
-        if ready > 0 && self.force_until > 0 && queue.waits_until(self.force_until)? {
-            return Ok(None);
-        }
-        Ok(Some(self.due_at.map_or(Next::Idle, Next::WaitUntil)))
+        Ok(self.budget.wait(now).map(Next::WaitUntil))
     }
 
-    fn form(&mut self, queue: &Queue, random: &dyn Randomness) -> Result<Option<Batch>, QueueError> {
-        let lone_losses = if self.losses_alone { queue.losses(None)? } else { Vec::new() };
-        if let Some(first) = lone_losses.first() {
-            let epoch = first.epoch;
-            return Ok(Some(Batch {
-                id: random_uuid(random),
-                epoch,
-                era: 0,
-                rows: Vec::new(),
-                losses: lone_losses,
-            }));
-        }
-        let rows = queue.oldest(|seq| self.held.contains_key(&seq), self.max_events(), self.max_bytes())?;
-        let losses = queue.losses(rows.first().map(|row| row.epoch))?;
-        let epoch = rows.first().map(|row| row.epoch).or(losses.first().map(|loss| loss.epoch));
-        let era = rows.first().map_or(0, |row| row.era);
-        Ok(epoch.map(|epoch| Batch { id: random_uuid(random), epoch, era, rows, losses }))
-    }
-
-    fn request(&self, batch: &Batch, queue: &Queue, now: Now) -> IngestRequest {
-        // The send time corrects a wrong clock. It says nothing about events of another clock era.
-        let same_era = batch.era == now.era;
-        IngestRequest {
-            batch_id: batch.id.clone(),
-            sent_at: same_era.then(|| timestamp(now.wall_us)),
-            clock_era: if batch.era == 0 { String::new() } else { format!("{:016x}", batch.era) },
-            historical: self.settings.historical,
-            context: Some(self.settings.context.clone()),
-            producer: Some(Producer { install_id: queue.install().to_owned(), epoch: batch.epoch }),
-            events: batch.rows.iter().filter_map(|row| row.event.clone()).collect(),
-            losses: batch.losses.iter().map(|loss| loss.range.clone()).collect(),
-            privacy_requests: Vec::new(),
-        }
-    }
-
-    /// Takes the outcome of the batch on its way. On an error the batch is still there and is sent again.
-    pub(crate) fn on_answer(
+    fn form(
         &mut self,
         queue: &mut Queue,
-        outcome: Result<IngestResponse, SendError>,
         now: Duration,
         random: &dyn Randomness,
+    ) -> Result<Option<Batch>, QueueError> {
+        let held = &self.held;
+        let skip = |epoch, class, at| held.get(&(epoch, class, at)).is_some_and(|until| *until > now);
+        let riders = queue.has_riders()?;
+        if !(riders && self.riders_alone) {
+            let events = queue.gather(skip, self.max_events(), self.max_bytes())?;
+            if !events.events.is_empty() {
+                let mut batch = Batch::new(events, random);
+                batch.losses = queue.losses(Some((&batch.events.install, batch.events.epoch)))?;
+                batch.wishes = queue.wishes()?;
+                return Ok(Some(batch));
+            }
+        }
+        if !riders {
+            return Ok(None);
+        }
+        let (losses, wishes) = (queue.losses(None)?, queue.wishes()?);
+        if losses.is_empty() && wishes.is_empty() {
+            return Ok(None); // Wishes that cannot be read now: a locked device.
+        }
+        let mut batch = Batch::new(Gathered::default(), random);
+        if let Some(first) = losses.first() {
+            (batch.events.install, batch.events.epoch) = (first.install.clone(), first.epoch);
+        }
+        (batch.losses, batch.wishes) = (losses, wishes);
+        Ok(Some(batch))
+    }
+
+    /// Takes the outcome of the batch `id`. One that is not on its way any more says nothing. On an error the batch is
+    /// still there and is sent again.
+    pub(crate) fn report(
+        &mut self,
+        queue: &mut Queue,
+        id: &str,
+        outcome: Outcome,
+        clock: &dyn Clock,
+        random: &dyn Randomness,
     ) -> Result<Progress, QueueError> {
-        self.awaiting = false;
-        let Some(batch) = self.current.take() else { return Ok(Progress::default()) };
+        let now = clock.continuous();
+        let on_its_way = self.flight.is_some() && self.current.as_ref().is_some_and(|batch| batch.id == id);
+        if !on_its_way {
+            return Ok(Progress::default());
+        }
+        let (Some(batch), Some(flight)) = (self.current.take(), self.flight.take()) else {
+            return Ok(Progress::default());
+        };
         let verdict = match outcome {
-            Ok(response) => self.on_response(queue, &batch, &response, now),
-            Err(SendError::Retry { message, after }) => Ok(Verdict::Again(message, after)),
-            Err(SendError::Refused(message)) => self.on_refused(queue, &batch, message, random),
-            Err(SendError::Denied(reason)) => {
+            Outcome::Answered(response) => {
+                self.pace.answered(flight.bytes, now.saturating_sub(flight.started));
+                self.offset.learn(&response, flight.wall_us, flight.started, now);
+                self.on_response(queue, &batch, &response, now, random)
+            }
+            Outcome::Retry { message, after } => Ok(Verdict::Again(message, after)),
+            Outcome::Broken(message) => {
+                self.pace.broke(flight.bytes);
+                Ok(self.on_broken(&batch, message, random))
+            }
+            Outcome::Refused(message) => self.on_refused(queue, &batch, message, random),
+            Outcome::Denied(reason) => {
                 self.paused = Some(reason.clone());
                 self.current = Some(batch);
                 return Ok(Progress { paused: Some(reason), ..Progress::default() });
@@ -248,6 +332,10 @@ impl Delivery {
                 self.delay(after, now, random);
                 Ok(Progress { error: Some(message), ..Progress::default() })
             }
+            Ok(Verdict::Parts(message)) => {
+                self.delay(None, now, random);
+                Ok(Progress { error: Some(message), ..Progress::default() })
+            }
             Err(error) => {
                 self.current = Some(batch);
                 self.delay(None, now, random);
@@ -258,8 +346,9 @@ impl Delivery {
 
     /// After a finished batch the rest gathers anew; losses get their own wait.
     fn due_again(&mut self, queue: &Queue, now: Duration) -> Result<(), QueueError> {
-        let waiting = queue.pending() > 0 || !queue.losses(None)?.is_empty();
-        self.due_at = waiting.then_some(now + self.settings.interval);
+        let waiting = queue.pending() > 0 || queue.has_riders()?;
+        let wait = if queue.critical().0 > 0 { Duration::ZERO } else { self.settings.interval };
+        self.due_at = waiting.then_some(now + wait);
         Ok(())
     }
 
@@ -274,40 +363,37 @@ impl Delivery {
         batch: &Batch,
         response: &IngestResponse,
         now: Duration,
+        random: &dyn Randomness,
     ) -> Result<Verdict, QueueError> {
-        let sent: Vec<&Row> = batch.rows.iter().filter(|row| row.event.is_some()).collect();
-        if let Some(doubt) = doubts(batch, sent.len(), response) {
+        if let Some(doubt) = doubts(batch, response) {
             return Ok(Verdict::Again(doubt, None));
         }
         let refused: HashMap<usize, &Refusal> =
             response.refused.iter().map(|refusal| (refusal.index as usize, refusal)).collect();
-        let mut done = Vec::new();
-        let mut lost: Vec<(&Row, &str)> = Vec::new();
+        let mut fates = Vec::with_capacity(batch.events.events.len());
         let mut again = Vec::new();
-        for (index, row) in sent.into_iter().enumerate() {
+        for (index, event) in batch.events.events.iter().enumerate() {
             match refused.get(&index) {
-                None => done.push(row),
-                Some(refusal) if refusal.retryable => again.push((row, *refusal)),
-                Some(_) => lost.push((row, "rejected")),
+                None => fates.push((index, Fate::Acked)),
+                Some(refusal) if refusal.retryable => again.push((event, *refusal)),
+                Some(refusal) => {
+                    let why = format!("{}: {}", refusal.reason, refusal.message);
+                    fates.push((index, Fate::Lost { word: "rejected", why }));
+                }
             }
         }
-        let rejected = lost.len() as u64;
-        lost.extend(batch.rows.iter().filter(|row| row.event.is_none()).map(|row| (row, "corrupt")));
-        let corrupt = lost.len() as u64 - rejected;
-        let reported: Vec<i64> = batch.losses.iter().map(|loss| loss.id).collect();
-        queue.settle(&done, &lost, &reported)?;
-        if !reported.is_empty() {
-            self.losses_alone = false;
-        }
-        for (row, refusal) in again {
+        let rejected = (refused.len() - again.len()) as u64;
+        settle(queue, batch, &fates, random)?;
+        self.riders_alone &= !batch.has_riders();
+        for (event, refusal) in again {
             let wait = refusal.retry_after.and_then(positive).unwrap_or(self.backoff.min());
-            self.held.insert(row.seq, now + wait);
+            self.held.insert((batch.events.epoch, event.class, event.at), now + wait);
         }
         self.take_hints(response.hints.unwrap_or_default(), now);
         let error =
             response.refused.first().map(|refusal| format!("{}: {}", refusal.reason, refusal.message));
         let (stored, duplicates) = (u64::from(response.stored), u64::from(response.duplicates));
-        Ok(Verdict::Done(Progress { stored, duplicates, rejected, corrupt, error, paused: None }))
+        Ok(Verdict::Done(Progress { stored, duplicates, rejected, error, paused: None }))
     }
 
     fn take_hints(&mut self, hints: FlowHints, now: Duration) {
@@ -316,7 +402,17 @@ impl Delivery {
         self.hints = hints;
     }
 
-    /// The server refused the batch as a whole. Losses are taken off first, then the events are halved.
+    /// A link that breaks under large batches gets smaller ones: numbers make it safe to cut what may have arrived.
+    fn on_broken(&mut self, batch: &Batch, message: String, random: &dyn Randomness) -> Verdict {
+        let too_large = batch.events.body.len() > self.pace.bytes() && batch.events.events.len() > 1;
+        if !too_large {
+            return Verdict::Again(message, None);
+        }
+        self.cut(batch, random);
+        Verdict::Parts(message)
+    }
+
+    /// The server refused the batch as a whole. What rides along is taken off first, then the events are halved.
     fn on_refused(
         &mut self,
         queue: &mut Queue,
@@ -324,36 +420,47 @@ impl Delivery {
         message: String,
         random: &dyn Randomness,
     ) -> Result<Verdict, QueueError> {
-        let mut progress = Progress { error: Some(message), ..Progress::default() };
-        let part = |rows: &[Row]| Batch {
-            id: random_uuid(random),
-            epoch: batch.epoch,
-            era: batch.era,
-            rows: rows.to_vec(),
-            losses: Vec::new(),
-        };
-        if batch.rows.is_empty() {
-            // Nothing but losses: the server will not have them. Its gap stays named, which is still true.
-            let reported: Vec<i64> = batch.losses.iter().map(|loss| loss.id).collect();
-            queue.settle(&[], &[], &reported)?;
+        let mut progress = Progress { error: Some(message.clone()), ..Progress::default() };
+        let events = &batch.events.events;
+        if events.is_empty() {
+            return self.on_refused_riders(queue, batch, message, random);
+        }
+        if batch.has_riders() {
+            self.riders_alone = true;
+            self.parts.push_front(Batch::new(batch.events.clone(), random));
             return Ok(Verdict::Done(progress));
         }
-        if !batch.losses.is_empty() {
-            self.losses_alone = true;
-            self.parts.push_front(part(&batch.rows));
+        if events.len() == 1 {
+            settle(queue, batch, &[(0, Fate::Lost { word: "rejected", why: message })], random)?;
+            progress.rejected = 1;
             return Ok(Verdict::Done(progress));
         }
-        if let [only] = batch.rows.as_slice() {
-            let reason = if only.event.is_some() { "rejected" } else { "corrupt" };
-            queue.settle(&[], &[(only, reason)], &[])?;
-            progress.rejected = u64::from(only.event.is_some());
-            progress.corrupt = 1 - progress.rejected;
-            return Ok(Verdict::Done(progress));
-        }
-        let (left, right) = batch.rows.split_at(batch.rows.len() / 2);
-        self.parts.push_front(part(right));
-        self.parts.push_front(part(left));
+        self.cut(batch, random);
         Ok(Verdict::Done(progress))
+    }
+
+    /// Losses that the server will not have are dropped: its gap stays named, which is still true. A wish is kept.
+    fn on_refused_riders(
+        &mut self,
+        queue: &mut Queue,
+        batch: &Batch,
+        message: String,
+        random: &dyn Randomness,
+    ) -> Result<Verdict, QueueError> {
+        if batch.losses.is_empty() {
+            return Ok(Verdict::Again(message, None));
+        }
+        let without_wishes = Batch { wishes: Vec::new(), ..batch.clone() };
+        settle(queue, &without_wishes, &[], random)?;
+        Ok(Verdict::Done(Progress { error: Some(message), ..Progress::default() }))
+    }
+
+    fn cut(&mut self, batch: &Batch, random: &dyn Randomness) {
+        let middle = batch.events.events.len() / 2;
+        let (left, right) = batch.events.events.split_at(middle);
+        for half in [right, left] {
+            self.parts.push_front(Batch::new(part(&batch.events, half), random));
+        }
     }
 
     fn max_events(&self) -> usize {
@@ -361,21 +468,91 @@ impl Delivery {
     }
 
     fn max_bytes(&self) -> usize {
-        limit(self.settings.max_bytes, self.hints.max_batch_bytes)
+        limit(self.settings.max_bytes, self.hints.max_batch_bytes).min(self.pace.bytes())
     }
 }
 
 /// What an outcome means for its batch.
 enum Verdict {
-    /// It has reached its end, or was cut into parts.
+    /// It has reached its end, or was cut because the server wants it so.
     Done(Progress),
     /// The same batch again, later.
     Again(String, Option<Duration>),
+    /// Its parts, later.
+    Parts(String),
+}
+
+fn settle(
+    queue: &mut Queue,
+    batch: &Batch,
+    fates: &[(usize, Fate)],
+    random: &dyn Randomness,
+) -> Result<(), QueueError> {
+    let reported: Vec<i64> = batch.losses.iter().map(|loss| loss.id).collect();
+    let granted: Vec<String> = batch.wishes.iter().map(|wish| wish.id.clone()).collect();
+    queue.settle(&batch.events, fates, &reported, &granted, random)
+}
+
+/// Some neighbouring events of a batch.
+fn part(whole: &Gathered, events: &[Queued]) -> Gathered {
+    let start = events.first().map_or(0, |event| event.span.start);
+    let end = events.last().map_or(0, |event| event.span.end);
+    let shift =
+        |event: &Queued| Queued { span: event.span.start - start..event.span.end - start, ..event.clone() };
+    Gathered {
+        install: whole.install.clone(),
+        body: whole.body[start..end].to_vec(),
+        events: events.iter().map(shift).collect(),
+        ..*whole
+    }
+}
+
+/// An `IngestRequest`.
+fn encode(
+    batch: &Batch,
+    settings: &Settings,
+    context: &[u8],
+    queue: &Queue,
+    clock: &dyn Clock,
+) -> Result<Vec<u8>, QueueError> {
+    let events = &batch.events;
+    let mut out = Vec::with_capacity(events.body.len() + context.len() + 256);
+    put_bytes(&mut out, 1, batch.id.as_bytes());
+    if let Some(era) = queue.era(events.era)? {
+        // The send time corrects a wrong clock: what that era's clock would show now, even if another one has begun.
+        if let Some(us) = era.shows(clock) {
+            put_time(&mut out, 2, us);
+        }
+        put_bytes(&mut out, 3, format!("{:016x}", era.id).as_bytes());
+    }
+    if settings.historical {
+        put_number(&mut out, 4, 1);
+    }
+    put_bytes(&mut out, 5, context);
+    if !events.install.is_empty() {
+        put_message(&mut out, 6, |out| {
+            put_bytes(out, 1, events.install.as_bytes());
+            put_number(out, 2, events.epoch);
+        });
+    }
+    out.extend_from_slice(&events.body);
+    for loss in &batch.losses {
+        put_bytes(&mut out, 8, &loss.range.encode_to_vec());
+    }
+    for wish in &batch.wishes {
+        put_message(&mut out, 9, |out| {
+            put_bytes(out, 1, wish.id.as_bytes());
+            put_number(out, 2, i64::from(wish.kind).cast_unsigned());
+            put_bytes(out, 3, wish.actor.as_bytes());
+        });
+    }
+    Ok(out)
 }
 
 /// Why an answer is no ack, if so. A proxy's page, another batch's answer or one that does not account for
-/// every event proves nothing about this batch.
-fn doubts(batch: &Batch, sent: usize, response: &IngestResponse) -> Option<String> {
+/// every event and every wish proves nothing about this batch.
+fn doubts(batch: &Batch, response: &IngestResponse) -> Option<String> {
+    let sent = batch.events.events.len();
     if response.batch_id != batch.id {
         return Some("the answer does not carry the batch's id".into());
     }
@@ -385,7 +562,13 @@ fn doubts(batch: &Batch, sent: usize, response: &IngestResponse) -> Option<Strin
         return Some("the answer refuses events that the batch does not have".into());
     }
     let counted = u64::from(response.stored) + u64::from(response.duplicates) + indexes.len() as u64;
-    (counted != sent as u64).then(|| format!("the answer accounts for {counted} of {sent} events"))
+    if counted != sent as u64 {
+        return Some(format!("the answer accounts for {counted} of {sent} events"));
+    }
+    let wishes = batch.wishes.len();
+    (response.privacy_requests as usize != wishes).then(|| {
+        format!("the answer accounts for {} of {wishes} privacy requests", response.privacy_requests)
+    })
 }
 
 fn limit(own: usize, hint: u32) -> usize {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Why an event was not taken. Nothing of it was kept.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrackError {
     /// The event can never be stored; correct it.
     #[error("the event is not valid: {0}")]
@@ -16,17 +16,20 @@ pub enum TrackError {
         /// The limit.
         limit: usize,
     },
-    /// Events come faster than the queue's disk takes them, or too many wait for the server. Track less, or
-    /// try again later.
+    /// Events come faster than the queue's disk takes them, the storage cannot be opened yet and what may be kept until
+    /// then is there, or the space for critical events is used up. Track less, or try again later.
     #[error("the queue is full; try again later")]
     QueueFull,
+    /// The person has not allowed it, or the event is left out of the sample.
+    #[error("the event is not wanted: {0}")]
+    NotWanted(&'static str),
     /// The client was shut down.
     #[error("the client was shut down")]
     Closed,
-    /// The event is in the queue's buffer, but was not yet on disk when the time was up. It will still be
-    /// committed; do not track it again.
-    #[error("the event was taken but is not on disk yet")]
-    NotYetDurable(crate::EventId),
+    /// The client has met a bug of its own and takes nothing any more, so that the application goes on. What was queued
+    /// is sent after the next start.
+    #[error("the client is disabled after a failure of its own")]
+    Disabled,
 }
 
 /// Why a client could not be built.
@@ -35,50 +38,62 @@ pub enum BuildError {
     /// A setting is missing or wrong.
     #[error("{0}")]
     Setting(String),
-    /// The queue could not be opened.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
     /// The endpoint or its TLS settings cannot be used.
+    #[cfg(feature = "grpc")]
     #[error("the endpoint cannot be used: {0}")]
     Endpoint(#[from] tonic::transport::Error),
-    /// A thread could not be started.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] std::io::Error),
+    /// A thread could not be started, or there is no memory.
+    #[error("the client cannot start: {0}")]
+    System(#[from] std::io::Error),
 }
 
 /// What is wrong with a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// Another client has it open; one folder serves one client at a time.
-    #[error("the queue is in use by another client")]
-    InUse,
-    /// It was written by a newer version of this library; upgrade.
-    #[error("the queue has format {found}, this library knows up to {known}")]
-    Newer {
+    /// It was written by another version of this library; use that one until the queue is empty.
+    #[error("the queue has format {found}, this library knows {known}")]
+    Format {
         /// The format found.
         found: i64,
-        /// The newest format known.
+        /// The format known.
         known: i64,
     },
-    /// The folder could not be made.
-    #[error("the queue folder {0} could not be made: {1}")]
+    /// The folder or a file in it cannot be used now; everything is kept, and it is tried again.
+    #[error("{0} cannot be used: {1}")]
     Folder(PathBuf, std::io::Error),
-    /// The database failed; see whether the disk is full or read only.
+    /// The database failed; see whether the disk is full or read only. It is tried again.
     #[error("the queue's database failed: {0}")]
     Database(#[from] rusqlite::Error),
+    /// The key cannot be had now, as on a locked device. It is tried again.
+    #[error(transparent)]
+    Key(crate::seal::KeyError),
+}
+
+impl QueueError {
+    /// Whether the database itself is broken. Only then it is set aside; a full disk, a lock or a file that cannot be
+    /// opened say nothing about what is in it.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Database(error) => {
+                matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The shutdown could not save everything.
 #[derive(Debug, thiserror::Error)]
-#[error("{uncommitted} events could not be saved: {reason}")]
+#[error("{unsaved} events could not be saved: {reason}")]
 pub struct ShutdownError {
-    /// Events that were tracked and are lost.
-    pub uncommitted: u64,
+    /// Events that were tracked and are not in the database. Those in a queue folder are found after the next start.
+    pub unsaved: u64,
     /// Why.
     pub reason: String,
 }
 
-/// Why delivery is paused. Everything is kept; `Client::resume` goes on.
+/// Why delivery is paused. Everything is kept; `Client::set_key` and `Client::resume` go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PauseReason {
     /// The key is not known; set the right one.
@@ -89,4 +104,20 @@ pub enum PauseReason {
     NotFound(String),
     /// The application called `Client::hold`.
     Held,
+    /// The person has not been asked yet.
+    ConsentPending,
+}
+
+/// What the application should know of; each is told once until it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Nothing is delivered until somebody acts.
+    Paused(PauseReason),
+    /// The queue cannot be opened or written now. Events are kept in memory, as many as fit.
+    Storage(String),
+    /// The queue's database was broken and is set aside; a new one was begun.
+    Quarantined(PathBuf),
+    /// The client has met a bug of its own and is disabled.
+    Disabled(String),
 }

@@ -1,72 +1,126 @@
-//! The real transport: tonic.
+//! The transport of servers and desktops: tonic. A batch is sent as the bytes it is; nothing is encoded again.
 
 use std::time::Duration;
 
-use footpath_proto::v1::IngestRequest;
-use footpath_proto::v1::ingest_service_client::IngestServiceClient;
+use bytes::{Buf as _, BufMut as _};
+use footpath_proto::v1::IngestResponse;
+use http::uri::PathAndQuery;
+use prost::Message as _;
 use tokio::runtime::Handle;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::client::Grpc;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::error::{BuildError, PauseReason};
-use crate::transport::{Reply, SendError, Transport};
+use crate::courier::Courier;
+use crate::error::PauseReason;
+use crate::outcome::Outcome;
+use crate::transport::Outgoing;
+
+const METHOD: PathAndQuery = PathAndQuery::from_static("/footpath.v1.IngestService/Ingest");
 
 /// Sends batches over a tonic channel. Many clients may share one channel and one runtime.
-#[derive(Debug)]
-pub struct GrpcTransport {
-    service: IngestServiceClient<Channel>,
-    authorization: MetadataValue<Ascii>,
-    runtime: Handle,
+#[derive(Debug, Clone)]
+pub(crate) struct GrpcCarrier {
+    channel: Channel,
     timeout: Duration,
 }
 
-impl GrpcTransport {
-    /// Sends with `key` as bearer; each attempt ends after `timeout`.
-    ///
-    /// # Errors
-    /// When the key has characters that no header can carry.
-    pub fn new(channel: Channel, key: &str, runtime: Handle, timeout: Duration) -> Result<Self, BuildError> {
-        let mut authorization: MetadataValue<Ascii> = format!("Bearer {key}")
-            .parse()
-            .map_err(|_| BuildError::Setting("the key has characters that a header cannot carry".into()))?;
-        authorization.set_sensitive(true);
-        Ok(Self { service: IngestServiceClient::new(channel), authorization, runtime, timeout })
+impl GrpcCarrier {
+    /// Each attempt ends after `timeout`.
+    pub(crate) fn new(channel: Channel, timeout: Duration) -> Self {
+        Self { channel, timeout }
     }
-}
 
-impl Transport for GrpcTransport {
-    fn send(&self, batch: IngestRequest, reply: Reply) {
-        let mut request = Request::new(batch);
-        request.metadata_mut().insert("authorization", self.authorization.clone());
-        request.set_timeout(self.timeout);
-        let mut service = self.service.clone();
-        let timeout = self.timeout;
-        self.runtime.spawn(async move {
-            let outcome = match tokio::time::timeout(timeout, service.ingest(request)).await {
-                Ok(Ok(response)) => Ok(response.into_inner()),
-                Ok(Err(status)) => Err(sort(&status)),
-                Err(_) => Err(SendError::retry("no answer in time")),
-            };
-            reply.deliver(outcome);
+    /// Carries batches as a task until the client ends.
+    pub(crate) fn start(self, courier: Courier, runtime: &Handle) {
+        runtime.spawn(async move {
+            while let Some(batch) = courier.next().await {
+                courier.report(&batch.id, self.send(&batch).await);
+            }
         });
+    }
+
+    async fn send(&self, batch: &Outgoing) -> Outcome {
+        match tokio::time::timeout(self.timeout, self.call(batch)).await {
+            Ok(Ok(response)) => Outcome::Answered(Box::new(response)),
+            Ok(Err(status)) => sort(&status),
+            Err(_) => Outcome::Broken("no answer in time".into()),
+        }
+    }
+
+    async fn call(&self, batch: &Outgoing) -> Result<IngestResponse, Status> {
+        let mut request = Request::new(batch.body.clone());
+        let authorization = batch.authorization.parse();
+        let mut authorization: tonic::metadata::MetadataValue<tonic::metadata::Ascii> = authorization
+            .map_err(|_| Status::unauthenticated("the key has characters that no header can carry"))?;
+        authorization.set_sensitive(true);
+        request.metadata_mut().insert("authorization", authorization);
+        request.set_timeout(self.timeout);
+        let mut grpc = Grpc::new(self.channel.clone())
+            .send_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Gzip);
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        grpc.unary(request, METHOD, Bytes).await.map(tonic::Response::into_inner)
     }
 }
 
 /// What the client does about a status. Whatever is not known to be final is worth another attempt: the
 /// queue keeps the batch, and a repetition is counted once.
-fn sort(status: &Status) -> SendError {
+fn sort(status: &Status) -> Outcome {
     let message = format!("{:?}: {}", status.code(), status.message());
     match status.code() {
-        Code::InvalidArgument | Code::OutOfRange => SendError::Refused(message),
-        Code::Unauthenticated => SendError::Denied(PauseReason::Unauthenticated(message)),
-        Code::PermissionDenied => SendError::Denied(PauseReason::PermissionDenied(message)),
-        Code::NotFound | Code::Unimplemented => SendError::Denied(PauseReason::NotFound(message)),
+        Code::InvalidArgument | Code::OutOfRange => Outcome::Refused(message),
+        Code::Unauthenticated => Outcome::Denied(PauseReason::Unauthenticated(message)),
+        Code::PermissionDenied => Outcome::Denied(PauseReason::PermissionDenied(message)),
+        Code::NotFound | Code::Unimplemented => Outcome::Denied(PauseReason::NotFound(message)),
+        Code::DeadlineExceeded | Code::Cancelled => Outcome::Broken(message),
         _ => {
             let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            SendError::Retry { message, after }
+            Outcome::Retry { message, after }
         }
+    }
+}
+
+/// Requests as bytes, answers as messages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bytes;
+
+impl Codec for Bytes {
+    type Encode = Vec<u8>;
+    type Decode = IngestResponse;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Bytes {
+    type Item = IngestResponse;
+    type Error = Status;
+
+    fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<IngestResponse>, Status> {
+        let bytes = bytes.copy_to_bytes(bytes.remaining());
+        // An answer that cannot be read is no ack, and no reason to give up the batch.
+        let read = IngestResponse::decode(bytes).map_err(|error| Status::unavailable(error.to_string()));
+        read.map(Some)
     }
 }
 
@@ -77,13 +131,14 @@ mod tests {
 
     #[test]
     fn sorts_by_what_to_do() {
-        assert!(matches!(sort(&Status::out_of_range("x")), SendError::Refused(_)));
-        assert!(matches!(sort(&Status::unauthenticated("x")), SendError::Denied(_)));
-        assert!(matches!(sort(&Status::unknown("x")), SendError::Retry { after: None, .. }));
+        assert!(matches!(sort(&Status::out_of_range("x")), Outcome::Refused(_)));
+        assert!(matches!(sort(&Status::unauthenticated("x")), Outcome::Denied(_)));
+        assert!(matches!(sort(&Status::unknown("x")), Outcome::Retry { after: None, .. }));
+        assert!(matches!(sort(&Status::deadline_exceeded("x")), Outcome::Broken(_)));
         let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(3)));
         let busy = Status::with_error_details(Code::ResourceExhausted, "x", details);
         assert!(
-            matches!(sort(&busy), SendError::Retry { after: Some(after), .. } if after == Duration::from_secs(3))
+            matches!(sort(&busy), Outcome::Retry { after: Some(after), .. } if after == Duration::from_secs(3))
         );
     }
 }

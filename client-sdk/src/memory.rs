@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use footpath_proto::v1::{Event, FlowHints, IngestRequest, IngestResponse, LossRange, Refusal};
-use parking_lot::Mutex;
+use footpath_proto::v1::{
+    Event, FlowHints, IngestRequest, IngestResponse, LossRange, PrivacyRequest, Refusal,
+};
+use parking_lot::{Condvar, Mutex};
+use prost::Message as _;
 
-use crate::transport::{Reply, SendError, Transport};
+use crate::outcome::Outcome;
+use crate::transport::{Outgoing, Transport};
 
 /// What the server does with a batch.
 #[derive(Debug, Clone)]
@@ -19,7 +23,7 @@ pub enum Step {
     /// Stores, and answers without the batch's id, as a proxy would.
     AnswerWithoutId,
     /// Stores nothing and fails.
-    Fail(SendError),
+    Fail(Outcome),
     /// Keeps the batch waiting until [`MemoryServer::release`].
     Hang,
 }
@@ -33,6 +37,7 @@ type Judge = dyn FnMut(&Event) -> Option<Refusal> + Send;
 /// See the module.
 pub struct MemoryServer {
     state: Mutex<State>,
+    released: Condvar,
 }
 
 struct State {
@@ -42,8 +47,10 @@ struct State {
     stored: BTreeMap<StreamKey, Event>,
     order: Vec<Event>,
     losses: Vec<LossRange>,
+    wishes: Vec<PrivacyRequest>,
     batches: Vec<IngestRequest>,
-    hanging: Vec<(IngestRequest, Reply)>,
+    /// How often hanging batches were let go.
+    releases: u64,
 }
 
 impl Default for MemoryServer {
@@ -70,10 +77,11 @@ impl MemoryServer {
             stored: BTreeMap::new(),
             order: Vec::new(),
             losses: Vec::new(),
+            wishes: Vec::new(),
             batches: Vec::new(),
-            hanging: Vec::new(),
+            releases: 0,
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), released: Condvar::new() }
     }
 
     /// Decides for every batch that arrives from now on.
@@ -111,13 +119,15 @@ impl MemoryServer {
         self.state.lock().batches.clone()
     }
 
+    /// Every privacy request of a batch that was stored.
+    pub fn wishes(&self) -> Vec<PrivacyRequest> {
+        self.state.lock().wishes.clone()
+    }
+
     /// Stores and answers the batches that hang.
     pub fn release(&self) {
-        let hanging = std::mem::take(&mut self.state.lock().hanging);
-        for (request, reply) in hanging {
-            let response = self.state.lock().store(request);
-            reply.deliver(Ok(response));
-        }
+        self.state.lock().releases += 1;
+        self.released.notify_all();
     }
 }
 
@@ -141,31 +151,35 @@ impl State {
             }
         }
         self.losses.extend(request.losses);
+        answer.privacy_requests = u32::try_from(request.privacy_requests.len()).unwrap_or(u32::MAX);
+        self.wishes.extend(request.privacy_requests);
         answer
     }
 }
 
 impl Transport for MemoryServer {
-    fn send(&self, request: IngestRequest, reply: Reply) {
-        let outcome = {
-            let mut state = self.state.lock();
-            state.batches.push(request.clone());
-            match (state.script)(&request) {
-                Step::Answer => Ok(state.store(request)),
-                Step::StoreAndDrop => {
-                    state.store(request);
-                    Err(SendError::retry("the connection broke"))
-                }
-                Step::AnswerWithoutId => {
-                    Ok(IngestResponse { batch_id: String::new(), ..state.store(request) })
-                }
-                Step::Fail(error) => Err(error),
-                Step::Hang => {
-                    state.hanging.push((request, reply));
-                    return;
-                }
-            }
+    fn send(&self, batch: &Outgoing) -> Outcome {
+        let Ok(request) = IngestRequest::decode(&*batch.body) else {
+            return Outcome::Refused("the batch is no IngestRequest".into());
         };
-        reply.deliver(outcome);
+        let mut state = self.state.lock();
+        state.batches.push(request.clone());
+        match (state.script)(&request) {
+            Step::Answer => Outcome::Answered(Box::new(state.store(request))),
+            Step::StoreAndDrop => {
+                state.store(request);
+                Outcome::Broken("the connection broke".into())
+            }
+            Step::AnswerWithoutId => Outcome::Answered(Box::new(IngestResponse {
+                batch_id: String::new(),
+                ..state.store(request)
+            })),
+            Step::Fail(outcome) => outcome,
+            Step::Hang => {
+                let releases = state.releases;
+                self.released.wait_while(&mut state, |state| state.releases == releases);
+                Outcome::Answered(Box::new(state.store(request)))
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a client says about itself.
 
 use crate::error::PauseReason;
+use crate::offset::ClockOffset;
 
 /// Counts since the client was built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,7 +11,9 @@ pub struct Stats {
     pub tracked: u64,
     /// Events that `track` refused because the queue was full.
     pub refused_full: u64,
-    /// Events committed to the queue.
+    /// Events that `track` left out: no consent, or not in the sample.
+    pub not_wanted: u64,
+    /// Events moved into the database.
     pub committed: u64,
     /// Events the server acknowledged: stored + duplicates.
     pub acked: u64,
@@ -20,20 +23,28 @@ pub struct Stats {
     pub duplicates: u64,
     /// Events the server will never take; their numbers are reported as lost.
     pub rejected: u64,
-    /// Queue rows that could not be read any more; their numbers are reported as lost.
-    pub corrupt: u64,
-    /// Events that wait: in the queue, or in the channel to it.
+    /// Events let go because of age or space; their numbers are reported as lost.
+    pub evicted: u64,
+    /// Times that a part of the ring could not be read: a power loss or a damaged file took what was in it.
+    pub torn: u64,
+    /// Events that wait: in the database, in the ring, or in memory until the storage is open.
     pub pending: u64,
-    /// Batches handed to the transport, repetitions included.
+    /// Their size in the database, in bytes.
+    pub pending_bytes: u64,
+    /// Batches handed out, repetitions included.
     pub sends: u64,
-    /// Batches handed to the transport once more.
+    /// Batches handed out once more.
     pub resends: u64,
-    /// Failed attempts to write the queue; the events stay in memory and are tried again.
+    /// Bytes handed out, before compression.
+    pub sent_bytes: u64,
+    /// Failed attempts to write the queue; the events stay in the ring and are tried again.
     pub commit_failures: u64,
     /// The last failure, for people.
     pub last_error: Option<String>,
     /// Why delivery is paused, when it is.
     pub paused: Option<PauseReason>,
+    /// How wrong this device's clock is, once the server has answered.
+    pub clock: Option<ClockOffset>,
 }
 
 /// How a flush ended.

@@ -1,207 +1,230 @@
 //! Events as an application describes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use footpath_proto::v1;
-use v1::value::Kind;
-
-use crate::error::TrackError;
-
-/// The server's default limits; checked here so that a bad event is known where it is made.
-const MAX_NAME_BYTES: usize = 255;
-const MAX_PROPERTIES: usize = 256;
-pub(crate) const MAX_EVENT_BYTES: usize = 32 * 1024;
+use crate::value::{EventTime, PropertyValue, Text, put_entry};
+use crate::wire::{put_bytes, put_fixed64, put_message, put_time};
 
 /// One event, under construction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Track {
-    pub(crate) event: v1::Event,
-    pub(crate) time_us: Option<i64>,
+    name: Text,
+    properties: Vec<(Text, PropertyValue)>,
+    person: Changes,
+    groups: Vec<(Text, Text, Changes)>,
+    user: Option<Text>,
+    anonymous: Option<Text>,
+    session: Option<Text>,
+    time: Option<EventTime>,
+}
+
+/// Changes to the properties of a person or a group.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    set: Vec<(Text, PropertyValue)>,
+    set_once: Vec<(Text, PropertyValue)>,
+    unset: Vec<Text>,
+    add: Vec<(Text, f64)>,
+}
+
+impl Changes {
+    /// No changes yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a property; the last value of a key stands.
+    pub fn set(mut self, key: impl Into<Text>, value: impl Into<PropertyValue>) -> Self {
+        put(&mut self.set, key.into(), value.into());
+        self
+    }
+
+    /// Sets a property where no earlier event did.
+    pub fn set_once(mut self, key: impl Into<Text>, value: impl Into<PropertyValue>) -> Self {
+        put(&mut self.set_once, key.into(), value.into());
+        self
+    }
+
+    /// Removes a property.
+    pub fn unset(mut self, key: impl Into<Text>) -> Self {
+        let key = key.into();
+        if !self.unset.contains(&key) {
+            self.unset.push(key);
+        }
+        self
+    }
+
+    /// Adds to a number.
+    pub fn add(mut self, key: impl Into<Text>, amount: impl Into<f64>) -> Self {
+        put(&mut self.add, key.into(), amount.into());
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.set_once.is_empty() && self.unset.is_empty() && self.add.is_empty()
+    }
+
+    /// Appends the fields of a `footpath.v1.PropertyChanges`.
+    fn put(&self, out: &mut Vec<u8>) {
+        for (key, value) in &self.set {
+            put_entry(out, 1, key, value);
+        }
+        for (key, value) in &self.set_once {
+            put_entry(out, 2, key, value);
+        }
+        for key in &self.unset {
+            put_bytes(out, 3, key.as_bytes());
+        }
+        for (key, amount) in &self.add {
+            put_message(out, 4, |out| {
+                put_bytes(out, 1, key.as_bytes());
+                put_fixed64(out, 2, amount.to_bits());
+            });
+        }
+    }
 }
 
 impl Track {
     /// An event named `name` (1 to 255 bytes; names that begin with "$" are reserved).
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { event: v1::Event { name: name.into(), ..Default::default() }, time_us: None }
+    pub fn new(name: impl Into<Text>) -> Self {
+        Self { name: name.into(), ..Self::default() }
     }
 
-    pub(crate) fn identify(anonymous: &str, user: &str) -> Self {
-        Self::new("$identify").anonymous(anonymous).user(user)
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The known user who did it.
-    pub fn user(mut self, id: impl Into<String>) -> Self {
-        self.event.user_id = id.into();
+    /// Gives it another name.
+    pub fn rename(mut self, name: impl Into<Text>) -> Self {
+        self.name = name.into();
         self
     }
 
-    /// The device's own id for its user before a login.
-    pub fn anonymous(mut self, id: impl Into<String>) -> Self {
-        self.event.anonymous_id = id.into();
+    /// The known user who did it, where that is not the client's own: a backend names a person for every event.
+    pub fn user(mut self, id: impl Into<Text>) -> Self {
+        self.user = Some(id.into());
         self
     }
 
-    /// The visit it belongs to, when the application follows visits itself.
-    pub fn session(mut self, id: impl Into<String>) -> Self {
-        self.event.session_id = id.into();
+    /// The device's own id for its user before a login, where that is not the client's own.
+    pub fn anonymous(mut self, id: impl Into<Text>) -> Self {
+        self.anonymous = Some(id.into());
+        self
+    }
+
+    /// The visit it belongs to, where the application follows visits itself.
+    pub fn session(mut self, id: impl Into<Text>) -> Self {
+        self.session = Some(id.into());
         self
     }
 
     /// Sets a property of the event; the last value of a key stands.
-    pub fn property(mut self, key: impl Into<String>, value: impl Into<PropertyValue>) -> Self {
-        self.event.properties.insert(key.into(), value.into().0);
+    pub fn property(mut self, key: impl Into<Text>, value: impl Into<PropertyValue>) -> Self {
+        put(&mut self.properties, key.into(), value.into());
+        self
+    }
+
+    /// The properties, in the order they were set.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &PropertyValue)> {
+        self.properties.iter().map(|(key, value)| (&**key, value))
+    }
+
+    /// Takes a property away.
+    pub fn without(mut self, key: &str) -> Self {
+        self.properties.retain(|(known, _)| known != key);
         self
     }
 
     /// Sets a property of the person.
-    pub fn person_set(mut self, key: impl Into<String>, value: impl Into<PropertyValue>) -> Self {
-        let changes = self.event.person.get_or_insert_default();
-        changes.set.insert(key.into(), value.into().0);
+    pub fn person_set(mut self, key: impl Into<Text>, value: impl Into<PropertyValue>) -> Self {
+        self.person = self.person.set(key, value);
         self
     }
 
     /// Sets a property of the person where no earlier event did.
-    pub fn person_set_once(mut self, key: impl Into<String>, value: impl Into<PropertyValue>) -> Self {
-        let changes = self.event.person.get_or_insert_default();
-        changes.set_once.insert(key.into(), value.into().0);
+    pub fn person_set_once(mut self, key: impl Into<Text>, value: impl Into<PropertyValue>) -> Self {
+        self.person = self.person.set_once(key, value);
+        self
+    }
+
+    /// Changes properties of the person.
+    pub fn person(mut self, changes: Changes) -> Self {
+        self.person = changes;
+        self
+    }
+
+    /// Says that the person belongs to a group, and changes the group's properties; at most five groups.
+    pub fn group(mut self, kind: impl Into<Text>, id: impl Into<Text>, changes: Changes) -> Self {
+        self.groups.push((kind.into(), id.into(), changes));
         self
     }
 
     /// When it happened; left out, it is the moment of the `track` call.
     pub fn time(mut self, time: impl Into<EventTime>) -> Self {
-        self.time_us = Some(time.into().0);
+        self.time = Some(time.into());
         self
     }
 
-    /// The id that decides the lane: the user if known, else the anonymous id.
-    pub(crate) fn actor(&self) -> &str {
-        if self.event.user_id.is_empty() { &self.event.anonymous_id } else { &self.event.user_id }
-    }
-
-    pub(crate) fn check(&self, system_event: bool) -> Result<(), TrackError> {
-        let event = &self.event;
-        let invalid = |what: &str| Err(TrackError::Invalid(what.to_owned()));
-        if event.name.is_empty() || event.name.len() > MAX_NAME_BYTES {
-            return invalid("a name has 1 to 255 bytes");
+    /// Appends the fields of a `footpath.v1.Event` that are the application's.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(out, 3, self.name.as_bytes());
+        if let Some(time) = self.time {
+            put_time(out, 4, time.0);
         }
-        if event.name.starts_with('$') && !system_event {
-            return invalid("names that begin with \"$\" are reserved");
-        }
-        if self.actor().is_empty() {
-            return invalid("a user id or an anonymous id is needed");
-        }
-        if system_event && event.anonymous_id.is_empty() {
-            return invalid("identify needs both ids");
-        }
-        if event.properties.len() > MAX_PROPERTIES {
-            return invalid("an event has at most 256 properties");
-        }
-        let person =
-            event.person.iter().flat_map(|changes| changes.set.values().chain(changes.set_once.values()));
-        if !event.properties.values().chain(person).all(is_finite) {
-            return invalid("numbers must be finite");
-        }
-        Ok(())
-    }
-}
-
-fn is_finite(value: &v1::Value) -> bool {
-    !matches!(value.kind, Some(Kind::DoubleValue(number)) if !number.is_finite())
-}
-
-/// A moment, in microseconds since 1970, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventTime(pub i64);
-
-impl From<SystemTime> for EventTime {
-    fn from(time: SystemTime) -> Self {
-        let us = match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
-        };
-        Self(us)
-    }
-}
-
-impl From<jiff::Timestamp> for EventTime {
-    fn from(time: jiff::Timestamp) -> Self {
-        Self(time.as_microsecond())
-    }
-}
-
-/// A property's value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PropertyValue(v1::Value);
-
-impl PropertyValue {
-    /// A decimal number as text, for example "12.340"; kept as written.
-    pub fn decimal(text: impl Into<String>) -> Self {
-        Kind::DecimalValue(text.into()).into()
-    }
-
-    /// An amount: `units` + `nanos` / 10^9 of an ISO 4217 currency, both of the same sign.
-    pub fn money(currency: impl Into<String>, units: i64, nanos: i32) -> Self {
-        Kind::MoneyValue(v1::Money { currency: currency.into(), units, nanos }).into()
-    }
-
-    /// A moment.
-    pub fn time(time: impl Into<EventTime>) -> Self {
-        Kind::TimeValue(timestamp(time.into().0)).into()
-    }
-}
-
-impl From<Kind> for PropertyValue {
-    fn from(kind: Kind) -> Self {
-        Self(v1::Value { kind: Some(kind) })
-    }
-}
-
-/// Any value of the API, for lists and maps.
-impl From<v1::Value> for PropertyValue {
-    fn from(value: v1::Value) -> Self {
-        Self(value)
-    }
-}
-
-macro_rules! from_plain {
-    ($($type:ty => $kind:ident),* $(,)?) => {$(
-        impl From<$type> for PropertyValue {
-            fn from(value: $type) -> Self {
-                Kind::$kind(value.into()).into()
+        for (field, id) in [(5, &self.anonymous), (6, &self.user), (7, &self.session)] {
+            if let Some(id) = id {
+                put_bytes(out, field, id.as_bytes());
             }
         }
-    )*};
+        for (key, value) in &self.properties {
+            put_entry(out, 11, key, value);
+        }
+        if !self.person.is_empty() {
+            put_message(out, 13, |out| self.person.put(out));
+        }
+        for (kind, id, changes) in &self.groups {
+            put_message(out, 14, |out| {
+                put_bytes(out, 1, kind.as_bytes());
+                put_bytes(out, 2, id.as_bytes());
+                put_message(out, 3, |out| changes.put(out));
+            });
+        }
+    }
 }
 
-from_plain! {
-    &str => StringValue, String => StringValue, bool => BoolValue,
-    i32 => IntValue, i64 => IntValue, u32 => IntValue, f32 => DoubleValue, f64 => DoubleValue,
-}
-
-/// Microseconds since 1970 as the wire writes them.
-pub(crate) fn timestamp(us: i64) -> prost_types::Timestamp {
-    let nanos = i32::try_from(us.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
-    prost_types::Timestamp { seconds: us.div_euclid(1_000_000), nanos }
+fn put<T>(entries: &mut Vec<(Text, T)>, key: Text, value: T) {
+    match entries.iter_mut().find(|(known, _)| *known == key) {
+        Some(entry) => entry.1 = value,
+        None => entries.push((key, value)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use footpath_proto::v1;
+    use prost::Message as _;
+    use v1::value::Kind;
 
     #[test]
-    fn refuses_what_the_server_would_refuse() {
-        assert!(Track::new("a").user("u").check(false).is_ok());
-        assert!(Track::new("").user("u").check(false).is_err());
-        assert!(Track::new("x".repeat(256)).user("u").check(false).is_err());
-        assert!(Track::new("$a").user("u").check(false).is_err());
-        assert!(Track::new("a").check(false).is_err());
-        assert!(Track::new("a").user("u").property("n", f64::NAN).check(false).is_err());
-        assert!(Track::identify("", "u").check(true).is_err());
-    }
-
-    #[test]
-    fn writes_times_before_1970_with_positive_nanos() {
-        assert_eq!(timestamp(-1), prost_types::Timestamp { seconds: -1, nanos: 999_999_000 });
-        assert_eq!(timestamp(1_500_000), prost_types::Timestamp { seconds: 1, nanos: 500_000_000 });
+    fn is_what_a_generated_client_reads() {
+        let changes = Changes::new().set("plan", "pro").set_once("first", 1).unset("old").add("visits", 2);
+        let track = Track::new("paid").user("u").anonymous("a").session("s").time(EventTime(1_500_000));
+        let track = track.property("n", 1).property("n", 2).property("gone", true).without("gone");
+        let track = track.person(changes.clone()).group("company", "acme", changes);
+        let mut out = Vec::new();
+        track.put(&mut out);
+        let event = v1::Event::decode(&*out).unwrap();
+        assert_eq!(
+            (&*event.name, &*event.user_id, &*event.anonymous_id, &*event.session_id),
+            ("paid", "u", "a", "s")
+        );
+        assert_eq!(event.time, Some(prost_types::Timestamp { seconds: 1, nanos: 500_000_000 }));
+        assert_eq!(event.properties.len(), 1);
+        assert_eq!(event.properties["n"].kind, Some(Kind::IntValue(2)));
+        let person = event.person.unwrap();
+        assert_eq!(event.groups[0].changes.as_ref(), Some(&person));
+        assert_eq!((person.set.len(), person.set_once.len()), (1, 1));
+        assert_eq!((person.unset, person.add["visits"]), (vec!["old".to_owned()], 2.0));
+        assert_eq!((&*event.groups[0].r#type, &*event.groups[0].id), ("company", "acme"));
     }
 }

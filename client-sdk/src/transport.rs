@@ -1,69 +1,46 @@
-//! How a batch leaves: a trait with two implementations, gRPC and in memory.
+//! How a batch leaves. Delivery is pulled: whoever carries batches asks for the next one, sends it as it likes, and
+//! reports how that ended. On a phone that is the host's own thread and HTTP stack; here are gRPC, HTTP and a server in
+//! memory.
 
-use std::time::Duration;
+use std::io::Write as _;
 
-use crossbeam_channel::Sender;
-use footpath_proto::v1::{IngestRequest, IngestResponse};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
-use crate::error::PauseReason;
-use crate::worker::Command;
+use crate::outcome::Outcome;
 
-/// Carries batches to a server.
-pub trait Transport: Send + Sync + 'static {
-    /// Starts sending `request` and returns at once; the outcome goes to `reply`, from any thread. Called with
-    /// one batch at a time by each client.
-    fn send(&self, request: IngestRequest, reply: Reply);
-}
-
-/// Why a batch has no answer, sorted by what the client does next.
+/// A batch that is to be sent, now and once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SendError {
-    /// Not now: the same batch is sent again, not before `after` if the server named a time.
-    Retry {
-        /// For people.
-        message: String,
-        /// The server's wish.
-        after: Option<Duration>,
-    },
-    /// The server will not take this batch as a whole; it is cut until the bad event is found.
-    Refused(String),
-    /// No batch will get through until somebody acts: delivery pauses, everything is kept.
-    Denied(PauseReason),
+pub struct Outgoing {
+    /// Its id; [`crate::Courier::report`] takes it.
+    pub id: String,
+    /// An encoded `footpath.v1.IngestRequest`.
+    pub body: Vec<u8>,
+    /// Events in it.
+    pub events: usize,
+    /// The header `authorization`: the project key as bearer.
+    pub authorization: String,
 }
 
-impl SendError {
-    /// A failure worth another attempt.
-    pub fn retry(message: impl Into<String>) -> Self {
-        Self::Retry { message: message.into(), after: None }
-    }
-}
+/// Below this many bytes compression costs more than it saves.
+const WORTH_IT: usize = 1024;
 
-/// Takes the outcome of one send. Dropped without one, it reports a failure worth another attempt.
-#[derive(Debug)]
-pub struct Reply {
-    worker: Option<Sender<Command>>,
-}
-
-impl Reply {
-    pub(crate) fn new(worker: Sender<Command>) -> Self {
-        Self { worker: Some(worker) }
-    }
-
-    /// Hands the outcome to the client. Never blocks.
-    pub fn deliver(mut self, outcome: Result<IngestResponse, SendError>) {
-        self.report(outcome);
-    }
-
-    fn report(&mut self, outcome: Result<IngestResponse, SendError>) {
-        if let Some(worker) = self.worker.take() {
-            // A client that is gone keeps the batch in its queue; nobody needs the answer.
-            let _ = worker.send(Command::Answer(Box::new(outcome)));
+impl Outgoing {
+    /// The body for `POST /v1/ingest`, and the header `content-encoding` where there is one.
+    pub fn compressed(&self) -> (Vec<u8>, Option<&'static str>) {
+        if self.body.len() < WORTH_IT {
+            return (self.body.clone(), None);
+        }
+        let mut gzip = GzEncoder::new(Vec::with_capacity(self.body.len() / 4), Compression::fast());
+        match gzip.write_all(&self.body).and_then(|()| gzip.finish()) {
+            Ok(packed) => (packed, Some("gzip")),
+            Err(_) => (self.body.clone(), None),
         }
     }
 }
 
-impl Drop for Reply {
-    fn drop(&mut self) {
-        self.report(Err(SendError::retry("the transport gave up without an answer")));
-    }
+/// Carries batches, one at a time, on a thread of its own.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends a batch and waits for the outcome, not for ever.
+    fn send(&self, batch: &Outgoing) -> Outcome;
 }

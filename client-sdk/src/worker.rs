@@ -1,39 +1,67 @@
 //! The one thread that owns the queue and the delivery core.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, select};
-use footpath_proto::v1::IngestResponse;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 
 use crate::clock::{Clock, Randomness};
-use crate::delivery::{Delivery, Next, Now, Progress};
-use crate::error::{PauseReason, QueueError, ShutdownError};
-use crate::queue::{NewEvent, Queue};
+use crate::delivery::{Delivery, Next, Progress};
+use crate::error::{PauseReason, Problem, QueueError, ShutdownError};
+use crate::folder::{Folder, Life};
+use crate::intake::{Intake, Open, Shared, Taken};
+use crate::outcome::Outcome;
+use crate::profile::{Consent, Profile};
+use crate::queue::{Limits, Opened, Queue, Receipt};
+use crate::ring::{Consumer, Ring};
+use crate::seal::Sealer;
 use crate::stats::{FlushResult, Stats};
-use crate::transport::{Reply, SendError, Transport};
+use crate::transport::Outgoing;
 
-/// Events of one commit: enough to spread the cost of a sync, few enough to keep it short.
-const MAX_COMMIT: usize = 1_000;
 /// The longest sleep; anything that happens wakes the thread earlier.
-const MAX_SLEEP: Duration = Duration::from_secs(60);
-/// The wait after the queue could not be written, for example because the disk is full.
-const COMMIT_RETRY: Duration = Duration::from_secs(1);
+const MAX_SLEEP: Duration = Duration::from_secs(3_600);
+/// The wait after the storage could not be used, for example because the disk is full; doubled up to a minute.
+const RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRY: Duration = Duration::from_secs(60);
+/// Events gather in the ring this long before they are moved: the ring already outlives the process.
+const GATHER: Duration = Duration::from_millis(50);
+/// A batch whose outcome nobody reports is sent again after this.
+const LOST_REPORT: Duration = Duration::from_secs(15 * 60);
 
 /// The place of events that are not in the queue yet: behind all others.
 const NOT_KNOWN: i64 = i64::MAX;
 
-/// What the worker is told beside events.
+/// What the worker is told.
 pub(crate) enum Command {
-    /// The transport's outcome.
-    Answer(Box<Result<IngestResponse, SendError>>),
+    /// There is something in the ring.
+    Wake,
+    /// There is something in the ring that is to be on the disk now.
+    Absorb,
+    /// Somebody would carry a batch.
+    Take(Box<dyn FnOnce(Option<Outgoing>) + Send>),
+    /// How a send ended.
+    Report(String, Box<Outcome>),
+    /// Tell how far an event has come, once it is at least that far.
+    Receipt {
+        id: [u8; 16],
+        final_only: bool,
+        reply: Box<dyn FnOnce(Option<Receipt>) + Send>,
+        deadline: Duration,
+    },
     /// Send what there is, and say how it went.
     Flush { deadline: Duration, reply: Box<dyn FnOnce(FlushResult) + Send> },
+    /// What the person allows has changed.
+    Consent(Consent, Option<String>),
     /// Stop sending.
     Hold,
-    /// Go on sending.
+    /// Go on sending at once.
     Resume,
+    /// Another project key, which goes on after a pause for the old one.
+    SetKey(String),
+    /// Spend little, or no longer.
+    Save(bool),
     /// Save everything and end.
     Shutdown(Box<dyn FnOnce(Result<(), ShutdownError>) + Send>),
 }
@@ -44,297 +72,591 @@ impl std::fmt::Debug for Command {
     }
 }
 
-/// An event, and whom to tell when it is on disk.
-pub(crate) struct Tracked {
-    pub(crate) event: NewEvent,
-    pub(crate) durable: Option<Sender<()>>,
+/// Where the queue lives.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Folder(PathBuf),
+    Memory,
 }
 
-struct Waiter {
+pub(crate) type OnProblem = Box<dyn Fn(&Problem) + Send>;
+
+/// What does not change while a client lives.
+pub(crate) struct Setup {
+    pub(crate) project: String,
+    pub(crate) shared: Shared,
+    pub(crate) place: Place,
+    pub(crate) ring_bytes: usize,
+    pub(crate) sealer: Sealer,
+    pub(crate) limits: Limits,
+    /// A backend: no person of its own.
+    pub(crate) backend: bool,
+    /// Until the person was asked.
+    pub(crate) first_consent: Consent,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Randomness>,
+    pub(crate) on_problem: Option<OnProblem>,
+}
+
+/// The storage, once it is open.
+struct Storage {
+    queue: Queue,
+    ring: Consumer,
+    folder: Option<Folder>,
+}
+
+struct FlushWaiter {
     deadline: Duration,
-    /// [`NOT_KNOWN`] until everything there was at its flush is committed.
-    until_seq: i64,
+    /// [`NOT_KNOWN`] until everything there was at its flush is in the queue.
+    until: i64,
     acked_before: u64,
     rejected_before: u64,
     reply: Box<dyn FnOnce(FlushResult) + Send>,
 }
 
-pub(crate) type OnPause = Box<dyn Fn(&PauseReason) + Send>;
+struct ReceiptWaiter {
+    id: [u8; 16],
+    final_only: bool,
+    deadline: Duration,
+    reply: Box<dyn FnOnce(Option<Receipt>) + Send>,
+}
 
 pub(crate) struct Worker {
-    pub(crate) queue: Queue,
-    pub(crate) delivery: Delivery,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn Randomness>,
-    pub(crate) tracks: Receiver<Tracked>,
-    pub(crate) commands: Receiver<Command>,
-    pub(crate) commands_in: Sender<Command>,
-    pub(crate) stats: Arc<Mutex<Stats>>,
-    pub(crate) on_pause: Option<OnPause>,
-    pub(crate) era: Era,
-    pub(crate) inbox: Inbox,
-}
-
-/// Events that left the channel and are not committed yet.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    events: Vec<NewEvent>,
-    durable: Vec<Sender<()>>,
+    setup: Setup,
+    intake: Arc<Intake>,
+    delivery: Delivery,
+    commands: Receiver<Command>,
+    stats: Arc<Mutex<Stats>>,
+    authorization: String,
+    storage: Option<Storage>,
+    /// What the intake needs, while the storage is closed again.
+    open: Option<Box<Open>>,
+    /// The storage is not touched before.
     retry_at: Option<Duration>,
-    waiters: Vec<Waiter>,
-}
-
-/// The clock era: a random id that changes when the wall clock jumps against the monotonic one.
-pub(crate) struct Era {
-    id: u64,
-    offset_us: i128,
-}
-
-impl Era {
-    /// The design's bound: a jump of more than 2 s begins a new era.
-    const JUMP_US: i128 = 2_000_000;
-
-    pub(crate) fn new(clock: &dyn Clock, random: &dyn Randomness) -> Self {
-        Self { id: random.next_u64() | 1, offset_us: offset(clock) }
-    }
-
-    fn current(&mut self, clock: &dyn Clock, random: &dyn Randomness) -> u64 {
-        if (offset(clock) - self.offset_us).abs() > Self::JUMP_US {
-            *self = Self::new(clock, random);
-        }
-        self.id
-    }
-}
-
-fn offset(clock: &dyn Clock) -> i128 {
-    i128::from(clock.wall_us()) - i128::try_from(clock.monotonic().as_micros()).unwrap_or(i128::MAX)
+    retry_after: Duration,
+    /// When what gathers in the ring is moved.
+    absorb_at: Option<Duration>,
+    /// Events that were moved before this run's own came into the ring.
+    committed_before: u64,
+    /// When there will be something to hand out.
+    send_at: Option<Duration>,
+    taker: Option<Box<dyn FnOnce(Option<Outgoing>) + Send>>,
+    /// Since when a batch is out.
+    out_since: Option<Duration>,
+    flushes: Vec<FlushWaiter>,
+    receipts: Vec<ReceiptWaiter>,
+    told: Vec<Problem>,
 }
 
 impl Worker {
+    pub(crate) fn new(
+        setup: Setup,
+        intake: Arc<Intake>,
+        delivery: Delivery,
+        commands: Receiver<Command>,
+        stats: Arc<Mutex<Stats>>,
+        key: &str,
+    ) -> Self {
+        Self {
+            setup,
+            intake,
+            delivery,
+            commands,
+            stats,
+            authorization: format!("Bearer {key}"),
+            storage: None,
+            open: None,
+            retry_at: None,
+            retry_after: RETRY,
+            absorb_at: None,
+            committed_before: 0,
+            send_at: None,
+            taker: None,
+            out_since: None,
+            flushes: Vec::new(),
+            receipts: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
     /// Runs until it is told to shut down.
     pub(crate) fn run(mut self) {
-        let mut sleep = Duration::ZERO;
         loop {
-            let mut command = None;
-            let (tracks, commands) = (self.tracks.clone(), self.commands.clone());
-            // Uncommitted events wait for the disk; the channel behind them fills up, and `track` says so.
-            let tracks = if self.inbox.retry_at.is_some() { crossbeam_channel::never() } else { tracks };
-            select! {
-                recv(commands) -> received => command = received.ok(),
-                recv(tracks) -> tracked => if let Ok(tracked) = tracked { self.take(tracked) },
-                default(sleep) => {}
-            }
-            self.commit();
-            // All commands before the next send: an event tracked after a `hold` must not overtake it.
+            self.work();
+            let sleep = self.sleep();
+            let mut command = match self.commands.recv_timeout(sleep) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.shutdown(Box::new(|_| ())),
+            };
+            // All commands before the next look: an event tracked after a `hold` must not overtake it.
             while let Some(next) = command.take().or_else(|| self.commands.try_recv().ok()) {
                 match next {
                     Command::Shutdown(reply) => return self.shutdown(reply),
                     next => self.obey(next),
                 }
             }
-            let wake = self.drive();
-            self.publish();
-            self.tell_waiters();
-            sleep = self.sleep(wake);
         }
     }
 
-    fn now(&mut self) -> Now {
-        let era = self.era.current(&*self.clock, &*self.random);
-        Now { mono: self.clock.monotonic(), wall_us: self.clock.wall_us(), era }
+    fn now(&self) -> Duration {
+        self.setup.clock.continuous()
     }
 
-    fn take(&mut self, tracked: Tracked) {
-        self.inbox.events.push(tracked.event);
-        self.inbox.durable.extend(tracked.durable);
-    }
-
-    /// Commits what waits in the channel. Returns whether nothing is left uncommitted.
-    fn commit(&mut self) -> bool {
+    /// One look at everything that may have become due.
+    fn work(&mut self) {
         let now = self.now();
-        if self.inbox.retry_at.is_some_and(|at| now.mono < at) {
-            return false;
+        if self.retry_at.is_some_and(|at| now < at) {
+            return self.tell_waiters();
         }
-        self.inbox.retry_at = None;
-        while self.inbox.events.len() < MAX_COMMIT {
-            let Ok(tracked) = self.tracks.try_recv() else { break };
-            self.take(tracked);
+        self.retry_at = None;
+        let worked = self.try_work();
+        if let Err(error) = worked {
+            self.failed(&error);
+        } else {
+            self.retry_after = RETRY;
         }
-        if self.inbox.events.is_empty() {
-            return true;
+        self.publish();
+        self.tell_waiters();
+    }
+
+    fn try_work(&mut self) -> Result<(), QueueError> {
+        if self.storage.is_none() {
+            self.open_storage()?;
         }
-        match self.queue.commit(&self.inbox.events, now.era) {
-            Ok(()) => {
-                self.stats.lock().committed += self.inbox.events.len() as u64;
-                self.inbox.events.clear();
-                for told in self.inbox.durable.drain(..) {
-                    let _ = told.try_send(()); // Whoever stopped waiting need not be told.
-                }
-                self.delivery.on_commit(now.mono);
-                self.force_for_waiters();
-                true
+        if self.absorb_at.is_some_and(|at| at <= self.now()) || !self.receipts.is_empty() {
+            self.absorb_all()?;
+        }
+        self.drive()
+    }
+
+    /// Opens or makes the storage, and lets the intake through to it.
+    fn open_storage(&mut self) -> Result<(), QueueError> {
+        let (opened, ring, folder) = self.find_storage()?;
+        let Opened { queue, profile, era, .. } = opened;
+        let Ring { producer, consumer, torn } = ring;
+        self.stats.lock().torn += u64::from(torn > 0);
+        let fresh = || Profile::new(self.setup.first_consent, &*self.setup.random);
+        let profile = (!self.setup.backend).then(|| profile.unwrap_or_else(fresh));
+        let consent = profile.as_ref().map(|profile| profile.consent);
+        self.storage = Some(Storage { queue, ring: consumer, folder });
+        let open = match self.open.take() {
+            Some(open) => Box::new(open.with(producer)),
+            None => {
+                let Setup { project, shared, clock, random, .. } = &self.setup;
+                Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
             }
+        };
+        // What an earlier run left in the ring goes first.
+        self.absorb_all()?;
+        self.committed_before = self.stats.lock().committed;
+        self.let_in(open)?;
+        if consent == Some(Consent::Pending) {
+            self.delivery.pause(PauseReason::ConsentPending);
+        }
+        self.adopt_orphans()?;
+        let now = self.now();
+        self.delivery.on_stored(true, now);
+        Ok(())
+    }
+
+    fn find_storage(&self) -> Result<(Opened, Ring, Option<Folder>), QueueError> {
+        let Setup { sealer, random, clock, ring_bytes, .. } = &self.setup;
+        let Place::Folder(base) = &self.setup.place else {
+            let opened = Queue::in_memory(sealer.clone(), &**random)?;
+            let ring = Ring::in_memory(*ring_bytes, &**random);
+            let ring = ring.map_err(|error| QueueError::Folder("memory".into(), error))?;
+            return Ok((opened, ring, None));
+        };
+        let folder = Folder::claim(base, &**random)?;
+        let found = Life::found(&folder, &**clock);
+        let mut opened = match Queue::open(&folder.database(), sealer.clone(), found.as_ref(), &**random) {
+            Err(error) if error.is_corrupt() => {
+                self.quarantine(&folder)?;
+                Queue::open(&folder.database(), sealer.clone(), None, &**random)?
+            }
+            opened => opened?,
+        };
+        let failed = |error| QueueError::Folder(folder.path.clone(), error);
+        let life = Life::begin(&folder, &**clock, &**random).map_err(failed)?;
+        opened.queue.set_life(life.as_ref())?;
+        let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, &**random).map_err(failed)?;
+        Ok((opened, ring, Some(folder)))
+    }
+
+    fn quarantine(&self, folder: &Folder) -> Result<(), QueueError> {
+        let aside = folder.quarantine(self.setup.clock.wall_us());
+        let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
+        tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
+        if let Some(tell) = &self.setup.on_problem {
+            tell(&Problem::Quarantined(aside));
+        }
+        Ok(())
+    }
+
+    /// Lets calls through to the ring, those that waited first.
+    fn let_in(&mut self, open: Box<Open>) -> Result<(), QueueError> {
+        let intake = Arc::clone(&self.intake);
+        let mut told = Vec::new();
+        let mut failed = None;
+        let drain = || match self.absorb_all() {
+            Ok(()) => true,
             Err(error) => {
-                self.inbox.retry_at = Some(now.mono + COMMIT_RETRY);
-                self.failed(&error);
+                failed = Some(error);
                 false
             }
+        };
+        let left = intake.open(open, drain, |taken: Taken| told.extend(taken.consent));
+        for (consent, key) in told {
+            self.on_consent(consent, key);
         }
+        if let Err(open) = left {
+            self.open = Some(open);
+            self.storage = None;
+        }
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Commits all there is, however much.
-    fn commit_all(&mut self) -> bool {
+    /// Takes over what processes that are gone have left.
+    fn adopt_orphans(&mut self) -> Result<(), QueueError> {
+        let Some(Storage { queue, folder: Some(folder), .. }) = &mut self.storage else { return Ok(()) };
+        let Setup { sealer, random, clock, .. } = &self.setup;
+        for orphan in folder.orphans() {
+            let opened = Queue::open(&orphan.database(), sealer.clone(), None, &**random);
+            let mut left = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::warn!(%error, path = %orphan.path.display(), "what a process left cannot be read");
+                    continue;
+                }
+            };
+            let ring = Ring::open(&orphan.ring(), 1 << 16, left.absorbed, &**random);
+            if let Ok(mut ring) = ring {
+                while left.queue.absorb(&mut ring.consumer, clock.wall_us(), &**random)?.more {}
+            }
+            queue.adopt(&left.queue)?;
+            drop(left);
+            if let Err(error) = orphan.remove() {
+                tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves everything that is in the ring into the database.
+    fn absorb_all(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        let Some(Storage { queue, ring, .. }) = &mut self.storage else { return Ok(()) };
+        let Setup { clock, random, limits, .. } = &self.setup;
+        ring.wakes();
+        let mut total = 0;
         loop {
-            if !self.commit() {
-                return false;
+            let absorbed = queue.absorb(ring, clock.wall_us(), &**random)?;
+            if absorbed.events > 0 {
+                self.delivery.on_stored(absorbed.critical > 0, now);
             }
-            if self.tracks.is_empty() {
-                return true;
+            self.stats.lock().torn += u64::from(absorbed.torn);
+            total += absorbed.events;
+            if !absorbed.more && !absorbed.torn && ring.rests(false) {
+                break;
             }
+        }
+        self.absorb_at = None;
+        let evicted = queue.evict(limits, clock.wall_us())?;
+        let mut stats = self.stats.lock();
+        stats.committed += total;
+        stats.evicted += evicted;
+        drop(stats);
+        self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
+        self.know_place();
+        Ok(())
+    }
+
+    /// What a flush could not commit is in the queue now.
+    fn know_place(&mut self) {
+        let Some(storage) = &self.storage else { return };
+        if self.flushes.iter().all(|waiter| waiter.until != NOT_KNOWN) {
+            return;
+        }
+        let Ok(last) = storage.queue.last_block() else { return };
+        self.delivery.force(last);
+        for waiter in self.flushes.iter_mut().filter(|waiter| waiter.until == NOT_KNOWN) {
+            waiter.until = last;
         }
     }
 
     fn obey(&mut self, command: Command) {
+        let now = self.now();
         match command {
-            Command::Answer(outcome) => self.on_answer(*outcome),
-            Command::Flush { deadline, reply } => self.on_flush(deadline, reply),
+            Command::Wake => match &self.storage {
+                // The second time the ring is getting full: it is not let gather any longer.
+                Some(_) if self.absorb_at.is_some() => self.absorb_at = Some(now),
+                Some(storage) => {
+                    storage.ring.rests(true);
+                    self.absorb_at = Some(now + GATHER);
+                }
+                None => {}
+            },
+            Command::Absorb => self.absorb_at = Some(now),
+            Command::Take(reply) => {
+                // The one before does not wait any more.
+                if let Some(before) = self.taker.replace(reply) {
+                    before(None);
+                }
+            }
+            Command::Report(id, outcome) => self.on_report(&id, *outcome),
+            Command::Receipt { id, final_only, reply, deadline } => {
+                self.receipts.push(ReceiptWaiter { id, final_only, deadline, reply });
+            }
+            Command::Flush { deadline, reply } => {
+                let stats = self.stats.lock();
+                let (acked_before, rejected_before) = (stats.acked, stats.rejected);
+                drop(stats);
+                self.absorb_at = Some(now);
+                self.flushes.push(FlushWaiter {
+                    deadline,
+                    until: NOT_KNOWN,
+                    acked_before,
+                    rejected_before,
+                    reply,
+                });
+            }
+            Command::Consent(consent, key) => self.on_consent(consent, key),
             Command::Hold => self.delivery.pause(PauseReason::Held),
-            Command::Resume => self.delivery.resume(),
+            Command::Resume => self.resume(),
+            Command::SetKey(key) => {
+                self.authorization = format!("Bearer {key}");
+                self.resume();
+            }
+            Command::Save(saving) => self.delivery.save(saving, now),
             Command::Shutdown(_) => {}
         }
     }
 
-    fn on_answer(&mut self, outcome: Result<IngestResponse, SendError>) {
-        let now = self.clock.monotonic();
-        match self.delivery.on_answer(&mut self.queue, outcome, now, &*self.random) {
+    fn resume(&mut self) {
+        self.told.retain(|problem| !matches!(problem, Problem::Paused(_)));
+        self.delivery.resume(self.now());
+    }
+
+    fn on_consent(&mut self, consent: Consent, key: Option<String>) {
+        match consent {
+            Consent::Granted => self.resume(),
+            Consent::Pending => self.delivery.pause(PauseReason::ConsentPending),
+            Consent::Denied => {
+                if self.delivery.paused() == Some(&PauseReason::ConsentPending) {
+                    self.resume(); // Losses and wishes may go out.
+                }
+            }
+        }
+        let Some(key) = key else { return };
+        let destroyed = self.absorb_all().and_then(|()| match &mut self.storage {
+            Some(storage) => storage.queue.destroy(&key),
+            None => Ok(0),
+        });
+        self.delivery.forget();
+        match destroyed {
+            Ok(lost) => self.stats.lock().evicted += lost,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn on_report(&mut self, id: &str, outcome: Outcome) {
+        self.out_since = None;
+        let Setup { clock, random, .. } = &self.setup;
+        let Some(storage) = &mut self.storage else { return self.delivery.abandon() };
+        match self.delivery.report(&mut storage.queue, id, outcome, &**clock, &**random) {
             Ok(progress) => self.count(progress),
             Err(error) => self.failed(&error),
         }
     }
 
     fn count(&mut self, progress: Progress) {
-        if let Some(reason) = &progress.paused {
+        if let Some(reason) = progress.paused {
             tracing::warn!(?reason, "delivery is paused; the events are kept");
-            if let Some(on_pause) = &self.on_pause {
-                on_pause(reason);
-            }
+            self.tell(Problem::Paused(reason));
         }
         let mut stats = self.stats.lock();
         stats.stored += progress.stored;
         stats.duplicates += progress.duplicates;
         stats.acked += progress.stored + progress.duplicates;
         stats.rejected += progress.rejected;
-        stats.corrupt += progress.corrupt;
         stats.last_error = progress.error.or(stats.last_error.take());
+        stats.clock = self.delivery.offset().best();
     }
 
-    fn on_flush(&mut self, deadline: Duration, reply: Box<dyn FnOnce(FlushResult) + Send>) {
-        let committed = self.commit_all();
-        let last = self.queue.last_seq().ok();
-        // Never `NOT_KNOWN`: what is forced stays so, and every later event would travel alone.
-        self.delivery.force(last.unwrap_or_default());
-        let until_seq = last.filter(|_| committed).unwrap_or(NOT_KNOWN);
-        let stats = self.stats.lock();
-        let (acked_before, rejected_before) = (stats.acked, stats.rejected + stats.corrupt);
-        drop(stats);
-        self.inbox.waiters.push(Waiter { deadline, until_seq, acked_before, rejected_before, reply });
-    }
-
-    /// What a flush could not commit is in the queue now, or a part of it.
-    fn force_for_waiters(&mut self) {
-        if self.inbox.waiters.iter().any(|waiter| waiter.until_seq == NOT_KNOWN) {
-            self.delivery.force(self.queue.last_seq().unwrap_or_default());
+    /// Tells the application, once.
+    fn tell(&mut self, problem: Problem) {
+        let same = |known: &Problem| std::mem::discriminant(known) == std::mem::discriminant(&problem);
+        if self.told.iter().any(same) {
+            return;
         }
+        if let Some(tell) = &self.setup.on_problem {
+            tell(&problem);
+        }
+        self.told.push(problem);
     }
 
-    /// Sends what is to be sent. Returns when to come back.
-    fn drive(&mut self) -> Option<Duration> {
+    /// Hands out what is to be sent.
+    fn drive(&mut self) -> Result<(), QueueError> {
         let now = self.now();
-        match self.delivery.next(&self.queue, now, &*self.random) {
-            Ok(Next::Send(request)) => {
-                let mut stats = self.stats.lock();
-                stats.sends += 1;
-                stats.resends += u64::from(self.delivery.is_resend());
-                drop(stats);
-                self.transport.send(*request, Reply::new(self.commands_in.clone()));
-                None
-            }
-            Ok(Next::WaitUntil(at)) => Some(at),
-            Ok(Next::Idle) => None,
-            Err(error) => {
-                self.failed(&error);
-                Some(now.mono + COMMIT_RETRY)
+        if self.out_since.is_some_and(|since| now > since + LOST_REPORT) {
+            self.out_since = None;
+            self.delivery.abandon();
+        }
+        self.send_at = None;
+        let (Some(storage), true) = (&mut self.storage, self.taker.is_some()) else { return Ok(()) };
+        let Setup { clock, random, .. } = &self.setup;
+        let next = self.delivery.next(&mut storage.queue, &**clock, &**random)?;
+        if let Next::WaitUntil(at) = next {
+            self.send_at = Some(at);
+        }
+        if let Next::Send(request) = next {
+            let mut stats = self.stats.lock();
+            stats.sends += 1;
+            stats.resends += u64::from(request.is_resend);
+            stats.sent_bytes += request.body.len() as u64;
+            drop(stats);
+            self.out_since = Some(now);
+            if let Some(reply) = self.taker.take() {
+                reply(Some(Outgoing {
+                    id: request.id,
+                    body: request.body,
+                    events: request.events,
+                    authorization: self.authorization.clone(),
+                }));
             }
         }
+        Ok(())
     }
 
-    fn failed(&self, error: &QueueError) {
+    /// The storage could not be used: everything is kept, and it is tried again.
+    fn failed(&mut self, error: &QueueError) {
         tracing::warn!(%error, "the queue cannot be used; trying again");
+        let now = self.now();
+        self.retry_at = Some(now + self.retry_after);
+        self.retry_after = (self.retry_after * 2).min(MAX_RETRY);
         let mut stats = self.stats.lock();
         stats.commit_failures += 1;
         stats.last_error = Some(error.to_string());
+        drop(stats);
+        if error.is_corrupt() && self.storage.as_ref().is_some_and(|storage| storage.folder.is_some()) {
+            // Opened again, it is set aside if it is still broken.
+            self.storage = None;
+            self.open = self.intake.reopen();
+            self.delivery.abandon();
+            self.delivery.forget();
+            self.retry_at = Some(now);
+        } else {
+            self.tell(Problem::Storage(error.to_string()));
+        }
     }
 
     fn pending(&self) -> u64 {
-        self.queue.pending() + (self.inbox.events.len() + self.tracks.len()) as u64
+        let queued = self.storage.as_ref().map_or(0, |storage| storage.queue.pending());
+        let counts = self.intake.counts();
+        let in_ring = counts.pushed.saturating_sub(self.stats.lock().committed - self.committed_before);
+        queued + counts.early + in_ring
     }
 
     fn publish(&self) {
         let pending = self.pending();
         let mut stats = self.stats.lock();
         stats.pending = pending;
+        stats.pending_bytes = self.storage.as_ref().map_or(0, |storage| storage.queue.pending_bytes());
         stats.paused = self.delivery.paused().cloned();
     }
 
     fn tell_waiters(&mut self) {
-        if self.inbox.waiters.is_empty() {
-            return;
-        }
-        let now = self.clock.monotonic();
-        for waiter in std::mem::take(&mut self.inbox.waiters) {
-            let waits =
-                !self.inbox.events.is_empty() || self.queue.waits_until(waiter.until_seq).unwrap_or(true);
+        let now = self.now();
+        for waiter in std::mem::take(&mut self.flushes) {
+            let queue = self.storage.as_ref().map(|storage| &storage.queue);
+            let waits = waiter.until == NOT_KNOWN
+                || queue.is_none_or(|queue| queue.waits_until(waiter.until).unwrap_or(true));
             if waits && now < waiter.deadline && self.delivery.paused().is_none() {
-                self.inbox.waiters.push(waiter);
+                self.flushes.push(waiter);
             } else {
-                self.tell(waiter, !waits);
+                self.end_flush(waiter, !waits);
+            }
+        }
+        for waiter in std::mem::take(&mut self.receipts) {
+            let queue = self.storage.as_ref().map(|storage| &storage.queue);
+            let found = queue.and_then(|queue| queue.receipt(&waiter.id).ok()).flatten();
+            let far_enough =
+                found.as_ref().is_some_and(|found| !waiter.final_only || *found != Receipt::Queued);
+            if far_enough || now >= waiter.deadline {
+                (waiter.reply)(found);
+            } else {
+                self.receipts.push(waiter);
             }
         }
     }
 
-    fn tell(&self, waiter: Waiter, complete: bool) {
+    fn end_flush(&self, waiter: FlushWaiter, complete: bool) {
         let stats = self.stats.lock().clone();
         (waiter.reply)(FlushResult {
             acked: stats.acked - waiter.acked_before,
-            rejected: stats.rejected + stats.corrupt - waiter.rejected_before,
+            rejected: stats.rejected - waiter.rejected_before,
             pending: self.pending(),
             complete,
             paused: self.delivery.paused().cloned(),
         });
     }
 
-    fn sleep(&self, wake: Option<Duration>) -> Duration {
-        let deadlines = self.inbox.waiters.iter().map(|waiter| waiter.deadline);
-        let next = deadlines.chain(wake).chain(self.inbox.retry_at).min();
-        next.map_or(MAX_SLEEP, |at| at.saturating_sub(self.clock.monotonic()).min(MAX_SLEEP))
+    fn sleep(&mut self) -> Duration {
+        let now = self.now();
+        let mut next = MAX_SLEEP;
+        let mut until = |at: Duration| next = next.min(at.saturating_sub(now));
+        self.flushes.iter().for_each(|waiter| until(waiter.deadline));
+        self.receipts.iter().for_each(|waiter| until(waiter.deadline));
+        if let Some(at) = self.retry_at {
+            until(at);
+            return next;
+        }
+        self.absorb_at.into_iter().for_each(&mut until);
+        self.out_since.into_iter().for_each(|since| until(since + LOST_REPORT));
+        self.send_at.into_iter().for_each(&mut until);
+        next
     }
 
     fn shutdown(mut self, reply: Box<dyn FnOnce(Result<(), ShutdownError>) + Send>) {
-        self.inbox.retry_at = None;
-        self.commit_all();
-        self.publish();
-        for waiter in std::mem::take(&mut self.inbox.waiters) {
-            self.tell(waiter, false);
+        if self.storage.is_none() {
+            let _ = self.open_storage();
         }
-        let uncommitted = (self.inbox.events.len() + self.tracks.len()) as u64;
-        let last_error = self.stats.lock().last_error.clone();
-        let closed = self.queue.close();
-        reply(match closed {
-            Ok(()) if uncommitted == 0 => Ok(()),
-            Ok(()) => Err(ShutdownError { uncommitted, reason: last_error.unwrap_or_default() }),
-            Err(error) => Err(ShutdownError { uncommitted, reason: error.to_string() }),
+        self.intake.save();
+        self.intake.close();
+        let absorbed = self.absorb_all();
+        self.publish();
+        if let Some(taker) = self.taker.take() {
+            taker(None);
+        }
+        for waiter in std::mem::take(&mut self.flushes) {
+            self.end_flush(waiter, false);
+        }
+        self.receipts.clear();
+        let lost = self.intake.give_up();
+        let in_ring = self.pending() - self.storage.as_ref().map_or(0, |storage| storage.queue.pending());
+        let closed = match self.storage.take() {
+            Some(storage) => storage.queue.close(),
+            None => Ok(()),
+        };
+        let last_error = self.stats.lock().last_error.clone().unwrap_or_default();
+        reply(match absorbed.and(closed) {
+            Ok(()) if lost == 0 => Ok(()),
+            Ok(()) => Err(ShutdownError { unsaved: lost, reason: last_error }),
+            Err(error) => Err(ShutdownError { unsaved: lost + in_ring, reason: error.to_string() }),
         });
+    }
+}
+
+impl Drop for Worker {
+    /// Whatever ends the thread, nobody waits for it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.intake.disable();
+            if let Some(tell) = &self.setup.on_problem {
+                tell(&Problem::Disabled("a bug of the client; see the log".into()));
+            }
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use footpath_client::{
-    Builder, Client, MemoryServer, PauseReason, Randomness as _, SeededRandom, SendError, Step, Track,
-    TrackError,
+    Builder, Changes, Class, Client, Consent, Limits, MemoryKeys, MemoryServer, Outcome, PauseReason,
+    Problem, Randomness as _, Receipt, SeededRandom, Step, Track, TrackError,
 };
-use footpath_proto::v1::{Event, IngestRequest, Refusal};
+use footpath_proto::v1::{Event, IngestRequest, PrivacyRequestKind, Refusal};
 use proptest::prelude::*;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -16,6 +16,7 @@ const LONG: Duration = Duration::from_secs(20);
 fn builder(server: &Arc<MemoryServer>) -> Builder {
     Client::builder("", "")
         .project("demo")
+        .ring_bytes(1 << 20)
         .transport(server.clone())
         .batch_interval(Duration::from_millis(5))
         .backoff(Duration::from_millis(1), Duration::from_millis(4))
@@ -51,7 +52,7 @@ fn what_is_tracked_arrives_in_order_with_ids_numbers_and_lanes() {
     let server = Arc::new(MemoryServer::new());
     let client = builder(&server).queue_in_memory().batch_events(7).build().unwrap();
     let ids: Vec<_> = (0..50).map(|n| client.track(event(n)).unwrap()).collect();
-    client.identify("a1", "user-1").unwrap();
+    client.identify("user-1", Changes::new().set("plan", "pro")).unwrap();
     let flushed = client.flush(LONG);
     // Some may have been acknowledged before the flush began.
     assert!(flushed.acked <= 51, "{flushed:?}");
@@ -66,15 +67,17 @@ fn what_is_tracked_arrives_in_order_with_ids_numbers_and_lanes() {
             .all(|event| event.lane == Some(footpath_client::lane("demo", &event.anonymous_id).into()))
     );
     let identify = order.last().unwrap();
+    let (anonymous, _) = client.who().unwrap();
     assert_eq!(
         (identify.name.as_str(), identify.anonymous_id.as_str(), identify.user_id.as_str(), identify.lane),
-        ("$identify", "a1", "user-1", Some(footpath_client::lane("demo", "user-1").into()))
+        ("$identify", &*anonymous, "user-1", Some(footpath_client::lane("demo", "user-1").into()))
     );
+    assert!(identify.person.as_ref().is_some_and(|person| person.set.contains_key("plan")));
     assert_no_gaps(&server);
     let stats = client.stats();
     assert_eq!(
         (stats.tracked, stats.committed, stats.acked, stats.stored, stats.pending),
-        (51, 51, 51, 51, 0)
+        (50, 51, 51, 51, 0)
     );
 }
 
@@ -104,70 +107,337 @@ fn shutdown_keeps_what_was_not_delivered_and_the_next_start_sends_it() {
     assert_no_gaps(&server);
 }
 
-/// Not a test of its own: the process that `a_killed_process_loses_nothing_that_is_on_disk` kills.
+/// Not a test of its own: the process that others kill. It tracks as fast as it can, says how many it has tracked and
+/// waits to be killed.
 #[test]
 fn child_that_is_killed() {
     let Ok(folder) = std::env::var("FOOTPATH_TEST_QUEUE") else { return };
+    let count: usize = std::env::var("FOOTPATH_TEST_COUNT").unwrap().parse().unwrap();
     let server = Arc::new(MemoryServer::new());
-    server.on_batch(|_| Step::Fail(SendError::retry("never")));
+    server.on_batch(|_| Step::Fail(Outcome::retry("never")));
     let client = builder(&server).queue_dir(folder).build().unwrap();
-    for n in 0.. {
-        client.track_durable(event(n), LONG).unwrap();
-        println!("durable {n}.");
+    // Until the storage is open, what is tracked lies in memory.
+    while client.who().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for n in 0..count {
+        client.track(event(n)).unwrap();
+    }
+    use std::io::Write as _;
+    println!("tracked {count}.");
+    std::io::stdout().flush().unwrap();
+    std::thread::sleep(LONG);
+}
+
+fn kill_after(folder: &std::path::Path, count: usize) {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_is_killed", "--nocapture"])
+        .env("FOOTPATH_TEST_QUEUE", folder)
+        .env("FOOTPATH_TEST_COUNT", count.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("tracked")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_was_tracked() {
+    for counts in [vec![1], vec![2, 3], vec![777, 5_000, 1]] {
+        let folder = tempfile::tempdir().unwrap();
+        counts.iter().for_each(|count| kill_after(folder.path(), *count));
+        let server = Arc::new(MemoryServer::new());
+        let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+        assert!(client.flush(LONG).complete);
+        let expected: Vec<_> = counts.iter().flat_map(|count| (0..*count).map(|n| format!("e{n}"))).collect();
+        assert_eq!(names(&server.order()), expected);
+        let epochs: std::collections::BTreeSet<_> = server.stored().into_keys().map(|key| key.1).collect();
+        assert_eq!(epochs.len(), 1, "the machine kept what was in memory: the numbers go on");
+        assert_no_gaps(&server);
     }
 }
 
 #[test]
-fn a_killed_process_loses_nothing_that_is_on_disk() {
-    use std::io::{BufRead as _, BufReader};
-    use std::process::{Command, Stdio};
+fn a_restored_backup_begins_a_new_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, backup) = (folder.path().join("live"), folder.path().join("backup"));
+    let server = Arc::new(MemoryServer::new());
+    let track = |n| {
+        let client = builder(&server).queue_dir(&live).build().unwrap();
+        client.track(event(n)).unwrap();
+        assert!(client.flush(LONG).complete);
+        client.shutdown().unwrap();
+    };
+    track(0);
+    copy(&live, &backup);
+    track(1);
+    std::fs::remove_dir_all(&live).unwrap();
+    copy(&backup, &live);
+    track(2);
+    assert_eq!(names(&server.order()), ["e0", "e1", "e2"], "the number of e1 was not given to e2");
+    let epochs: std::collections::BTreeSet<_> = server.stored().into_keys().map(|key| key.1).collect();
+    assert_eq!(epochs.len(), 2);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() { copy(&path, &target) } else { std::fs::copy(path, target).map(drop).unwrap() }
+    }
+}
+
+#[test]
+fn what_another_process_left_is_adopted() {
     let folder = tempfile::tempdir().unwrap();
     let server = Arc::new(MemoryServer::new());
-    let mut durable = 0;
-    for _ in 0..2 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_is_killed", "--nocapture"])
-            .env("FOOTPATH_TEST_QUEUE", folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        durable += lines.map_while(Result::ok).filter(|line| line.contains("durable")).take(20).count();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    main.track(event(0)).unwrap();
+    assert!(main.flush(LONG).complete);
+    // The main folder is taken: the child gets one of its own.
+    kill_after(folder.path(), 10);
+    main.shutdown().unwrap();
+    drop(main);
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    main.track(event(1)).unwrap();
+    assert!(main.flush(LONG).complete);
+    let mut found = names(&server.order());
+    found.sort();
+    let mut expected: Vec<_> = (0..10).chain([0, 1]).map(|n| format!("e{n}")).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_no_gaps(&server);
+    main.shutdown().unwrap();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["main"]);
+}
+
+#[test]
+fn a_critical_event_has_a_receipt_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
     let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+    client.hold();
+    let paid = client.track_critical(event(1)).unwrap();
+    assert_eq!(paid.queued(LONG), Some(Receipt::Queued));
+    assert_eq!(paid.delivered(Duration::from_millis(20)), Some(Receipt::Queued), "the time is up");
+    client.shutdown().unwrap();
+    drop(client);
+
+    server.on_event(|event| {
+        (event.name == "e3").then(|| Refusal {
+            reason: "bad".into(),
+            message: "why".into(),
+            ..Refusal::default()
+        })
+    });
+    let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+    assert_eq!(client.receipt(paid.id()).delivered(LONG), Some(Receipt::Acked));
+    let refused = client.track_critical(event(3)).unwrap();
+    assert_eq!(refused.delivered(LONG), Some(Receipt::Rejected("bad: why".into())));
+    let normal = client.track(event(4)).unwrap();
+    assert_eq!(client.receipt(normal).delivered(Duration::from_millis(50)), None, "no receipt was asked for");
+}
+
+#[test]
+fn two_users_are_never_made_one() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().build().unwrap();
+    client.track(Track::new("opened")).unwrap();
+    client.identify("first", Changes::new()).unwrap();
+    client.identify("first", Changes::new()).unwrap();
+    client.register("tariff", "night").unwrap();
+    client.track(Track::new("bought").property("price", 3)).unwrap();
+    client.identify("second", Changes::new()).unwrap();
+    client.track(Track::new("bought")).unwrap();
+    assert!(matches!(client.identify("undefined", Changes::new()), Err(TrackError::Invalid(_))));
+    client.reset().unwrap();
+    client.track(Track::new("opened")).unwrap();
     assert!(client.flush(LONG).complete);
-    assert!(server.order().len() >= durable, "{} of {durable}", server.order().len());
-    let epochs: std::collections::BTreeSet<_> = server.stored().into_keys().map(|key| key.1).collect();
-    assert_eq!(epochs.len(), 2, "each unclean start has an epoch of its own");
+    let order = server.order();
+    assert_eq!(names(&order), ["opened", "$identify", "bought", "$identify", "bought", "opened"]);
+    let users: Vec<_> = order.iter().map(|event| &*event.user_id).collect();
+    assert_eq!(users, ["", "first", "first", "second", "second", ""]);
+    let (first, second, third) = (&order[0].anonymous_id, &order[3].anonymous_id, &order[5].anonymous_id);
+    assert!(
+        first == &order[2].anonymous_id
+            && first != second
+            && second == &order[4].anonymous_id
+            && second != third
+    );
+    let shared: Vec<_> = order.iter().map(|event| event.properties.contains_key("tariff")).collect();
+    assert_eq!(shared, [false, false, true, false, false, false], "what was registered was the first one's");
+    assert!(order.iter().all(|event| !event.session_id.is_empty()));
     assert_no_gaps(&server);
 }
 
 #[test]
-fn a_full_buffer_is_an_error_and_never_a_wait() {
+fn consent_decides_what_is_taken_kept_and_destroyed() {
     let server = Arc::new(MemoryServer::new());
-    let client = builder(&server).queue_in_memory().max_pending(10).build().unwrap();
+    let keys = Arc::new(MemoryKeys::new());
+    let client =
+        builder(&server).queue_in_memory().encrypt(keys).first_consent(Consent::Pending).build().unwrap();
+    client.track(event(0)).unwrap();
+    let flushed = client.flush(LONG);
+    assert_eq!((flushed.pending, flushed.paused), (1, Some(PauseReason::ConsentPending)));
+    client.set_consent(Consent::Granted).unwrap();
+    assert!(client.flush(LONG).complete);
+    assert_eq!(names(&server.order()), ["e0"]);
+
     client.hold();
+    for n in 1..4 {
+        client.track(Track::new(format!("e{n}"))).unwrap();
+    }
+    client.delete_my_data().unwrap();
+    let before = client.who().unwrap().0;
+    client.set_consent(Consent::Denied).unwrap();
+    assert!(matches!(client.track(event(4)), Err(TrackError::NotWanted(_))));
+    client.resume();
+    for _ in 0..400 {
+        if !server.wishes().is_empty() && !server.losses().is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(names(&server.order()), ["e0"]);
+    let lost: u64 = server.losses().iter().map(|loss| loss.to - loss.from + 1).sum();
+    assert!(server.losses().iter().all(|loss| loss.reason == "consent_withdrawn") && lost == 3);
+    let wishes = server.wishes();
+    assert_eq!((wishes.len(), wishes[0].kind()), (1, PrivacyRequestKind::Delete));
+    assert_eq!(wishes[0].actor, before);
+    assert_eq!(client.stats().pending, 0);
+}
+
+#[test]
+fn what_waited_for_the_storage_keeps_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    // A file where the folder should be: the storage cannot be opened.
+    let place = folder.path().join("queue");
+    std::fs::write(&place, "in the way").unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let (tell, told) = std::sync::mpsc::channel();
+    let client =
+        builder(&server).queue_dir(&place).on_problem(move |problem| drop(tell.send(problem.clone())));
+    let client = client.build().unwrap();
+    client.track(Track::new("early")).unwrap();
+    client.identify("u", Changes::new()).unwrap();
+    client.track(Track::new("later")).unwrap();
+    assert!(matches!(told.recv_timeout(LONG), Ok(Problem::Storage(_))));
+    assert!(client.who().is_none(), "no install is made up while the storage cannot be read");
+    assert_eq!(client.stats().pending, 2);
+    while client.track(Track::new("more").property("filler", "x".repeat(20_000))).is_ok() {}
+    std::fs::remove_file(&place).unwrap();
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    let order = server.order();
+    assert_eq!(names(&order)[..4], ["early", "$identify", "later", "more"]);
+    assert_eq!((&*order[0].user_id, &*order[2].user_id), ("", "u"));
+    assert_no_gaps(&server);
+}
+
+#[test]
+fn a_broken_database_is_set_aside_and_only_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+    client.track(event(0)).unwrap();
+    assert!(client.flush(LONG).complete);
+    client.shutdown().unwrap();
+    drop(client);
+    let database = folder.path().join("main/queue.sqlite");
+    std::fs::write(&database, vec![7; 64 * 1024]).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let client =
+        builder(&server).queue_dir(folder.path()).on_problem(move |problem| drop(tell.send(problem.clone())));
+    let client = client.build().unwrap();
+    client.track(event(1)).unwrap();
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    let Ok(Problem::Quarantined(aside)) = told.recv_timeout(LONG) else { panic!("nobody was told") };
+    assert_eq!(std::fs::read(aside).unwrap(), vec![7; 64 * 1024]);
+    assert_eq!(names(&server.order()), ["e0", "e1"]);
+    assert_no_gaps(&server);
+}
+
+#[test]
+fn eviction_begins_with_what_matters_least_and_says_so() {
+    let server = Arc::new(MemoryServer::new());
+    let limits = Limits { bytes: 120_000, critical_bytes: 40_000, ..Limits::default() };
+    let client = builder(&server).queue_in_memory().limits(limits).build().unwrap();
+    client.hold();
+    let large = |name: String| Track::new(name).property("filler", "x".repeat(1_000));
+    for n in 0..60 {
+        client.track_as(large(format!("lossy{n}")), Class::Lossy).unwrap();
+        client.track(large(format!("normal{n}"))).unwrap();
+        if n % 10 == 0 {
+            client.track_critical(large(format!("critical{n}"))).unwrap().queued(LONG).unwrap();
+        }
+    }
+    client.resume();
+    assert!(client.flush(LONG).complete);
+    let stored = names(&server.order());
+    let count = |kind: &str| stored.iter().filter(|name| name.starts_with(kind)).count() as u64;
+    assert_eq!(count("critical"), 6);
+    assert_eq!(count("normal"), 60);
+    assert!(count("lossy") < 60);
+    for _ in 0..400 {
+        let lost: u64 = server.losses().iter().map(|loss| loss.to - loss.from + 1).sum();
+        if lost + count("lossy") == 60 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(server.losses().iter().all(|loss| loss.reason == "evicted" && loss.delivery_class == 3));
+    assert_no_gaps(&server);
+    assert_eq!(client.stats().evicted + count("lossy"), 60);
+}
+
+#[test]
+fn hooks_samples_and_shared_properties() {
+    let server = Arc::new(MemoryServer::new());
+    let hook = |track: Track| match track.name() {
+        "secret" => None,
+        _ => Some(track.without("card")),
+    };
+    let client = builder(&server).queue_in_memory().before_send(hook).sample("noise", 0.0).debug_view("mine");
+    let client = client.property("build", 7).build().unwrap();
+    assert!(matches!(client.track(Track::new("secret")), Err(TrackError::NotWanted(_))));
+    assert!(client.track(Track::new("noise")).is_ok_and(|_| false) || client.stats().not_wanted >= 1);
+    client.track(Track::new("paid").property("card", "4111").property("build", 8)).unwrap();
+    assert!(client.flush(LONG).complete);
+    let order = server.order();
+    assert_eq!(names(&order), ["paid"]);
+    let mut keys: Vec<_> = order[0].properties.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["build", "debug_view"]);
+}
+
+#[test]
+fn a_full_ring_is_an_error_and_never_a_wait() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().ring_bytes(64 << 10).build().unwrap();
     let refused =
         (0..20_000).filter(|n| matches!(client.track(event(*n)), Err(TrackError::QueueFull))).count();
     assert!(refused > 0);
     assert_eq!(client.stats().refused_full, refused as u64);
-    client.resume();
     assert!(client.flush(LONG).complete);
     assert_eq!(server.order().len(), 20_000 - refused);
+    assert_no_gaps(&server);
 }
 
 #[test]
 fn a_denied_key_is_reported_once_and_nothing_is_lost() {
     let server = Arc::new(MemoryServer::new());
-    server.on_batch(|_| Step::Fail(SendError::Denied(PauseReason::Unauthenticated("no".into()))));
+    server.on_batch(|_| Step::Fail(Outcome::Denied(PauseReason::Unauthenticated("no".into()))));
     let told = Arc::new(AtomicU32::new(0));
     let counter = told.clone();
-    let count = move |_: &PauseReason| {
+    let count = move |_: &Problem| {
         counter.fetch_add(1, Ordering::SeqCst);
     };
-    let client = builder(&server).queue_in_memory().on_pause(count).build().unwrap();
+    let client = builder(&server).queue_in_memory().on_problem(count).build().unwrap();
     client.track(event(0)).unwrap();
     let flushed = client.flush(LONG);
     assert!(!flushed.complete && flushed.paused.is_some());
@@ -175,27 +445,35 @@ fn a_denied_key_is_reported_once_and_nothing_is_lost() {
     assert_eq!(client.flush(LONG).pending, 2);
     assert_eq!((told.load(Ordering::SeqCst), server.batches().len()), (1, 1));
     server.on_batch(|_| Step::Answer);
-    client.resume();
+    client.set_key("right");
     assert!(client.flush(LONG).complete);
     assert_eq!(names(&server.order()), ["e0", "e1"]);
 }
 
 #[test]
-fn a_transport_that_drops_the_reply_is_asked_again() {
-    struct Forgetful(Arc<MemoryServer>, AtomicU32);
-    impl footpath_client::Transport for Forgetful {
-        fn send(&self, request: IngestRequest, reply: footpath_client::Reply) {
-            if self.1.fetch_add(1, Ordering::SeqCst) > 2 {
-                self.0.send(request, reply);
-            }
-        }
-    }
+fn the_host_may_carry_batches_itself() {
     let server = Arc::new(MemoryServer::new());
-    let transport = Arc::new(Forgetful(server.clone(), AtomicU32::new(0)));
-    let client = builder(&server).transport(transport).queue_in_memory().build().unwrap();
-    client.track(event(0)).unwrap();
+    let client = builder(&server).queue_in_memory().host_carries().build().unwrap();
+    let courier = client.courier();
+    let (carrier, to) = (courier.clone(), server.clone());
+    let thread = std::thread::spawn(move || {
+        let mut carried = 0;
+        while let Some(batch) = carrier.take() {
+            assert_eq!(batch.authorization, "Bearer ");
+            carrier.report("of another time", Outcome::retry("nobody listens"));
+            carrier.report(&batch.id, footpath_client::Transport::send(&*to, &batch));
+            carrier.report(&batch.id, Outcome::retry("it has ended"));
+            carried += batch.events;
+        }
+        carried
+    });
+    for n in 0..100 {
+        client.track(event(n)).unwrap();
+    }
     assert!(client.flush(LONG).complete);
-    assert_eq!(client.stats().resends, 3);
+    client.shutdown().unwrap();
+    assert_eq!(thread.join().unwrap(), 100);
+    assert!(courier.take().is_none(), "the client has ended");
 }
 
 #[test]
@@ -232,8 +510,8 @@ fn misbehave(seed: u64) -> impl FnMut(&IngestRequest) -> Step + Send {
         match random.next_u64() % 8 {
             0 | 1 if calm < 200 => Step::StoreAndDrop,
             2 if calm < 200 => Step::AnswerWithoutId,
-            3 if calm < 200 => Step::Fail(SendError::retry("unavailable")),
-            _ if poisoned => Step::Fail(SendError::Refused("a bad event".into())),
+            3 if calm < 200 => Step::Fail(Outcome::retry("unavailable")),
+            _ if poisoned => Step::Fail(Outcome::Refused("a bad event".into())),
             _ => Step::Answer,
         }
     }
@@ -287,7 +565,7 @@ proptest! {
         prop_assert_eq!(stored, good);
         let stats = client.stats();
         prop_assert_eq!(stats.acked, stats.stored + stats.duplicates);
-        prop_assert_eq!((stats.pending, stats.corrupt), (0, 0));
+        prop_assert_eq!((stats.pending, stats.torn), (0, 0));
 
         // The last losses travel on their own.
         server.on_batch(|_| Step::Answer);

@@ -12,6 +12,7 @@ use footpath_client::{Client, PauseReason, Track};
 use footpath_proto::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use footpath_proto::v1::{IngestRequest, IngestResponse, IngestStreamRequest, IngestStreamResponse};
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status, Streaming};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -53,7 +54,7 @@ async fn serve(server: Server, address: &str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let incoming = TcpListenerStream::new(listener);
-    let service = IngestServiceServer::new(server);
+    let service = IngestServiceServer::new(server).accept_compressed(CompressionEncoding::Gzip);
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
     address
 }

@@ -3,7 +3,7 @@
 /// Version 1 of the API.
 #[allow(missing_docs, clippy::doc_markdown)]
 pub mod v1 {
-    tonic::include_proto!("footpath.v1");
+    include!(concat!(env!("OUT_DIR"), "/footpath.v1.rs"));
 }
 
 /// The file descriptors of the whole API, as an encoded `google.protobuf.FileDescriptorSet`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use footpath_client::{Client, EventId, Stats, Track, TrackError};
+use footpath_client::{Changes, Client, EventId, Stats, Track, TrackError};
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
@@ -15,8 +15,8 @@ use super::api::PROJECT;
 
 /// Installs open at the same time, at most: each has a thread.
 const MAX_OPEN: usize = 1_000;
-/// Events between `track` and the queue; a visitor makes one every few seconds.
-const BUFFER: usize = 64;
+/// Between `track` and the queue; a visitor makes an event every few seconds.
+const RING_BYTES: usize = 16 << 10;
 /// An event waits at most this long for company, so that the page moves smoothly.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The longest wait between two attempts: after a kill nobody should wait for minutes.
@@ -47,7 +47,7 @@ impl Sums {
         self.acked += stats.acked;
         self.stored += stats.stored;
         self.duplicates += stats.duplicates;
-        self.rejected += stats.rejected + stats.corrupt;
+        self.rejected += stats.rejected + stats.evicted;
         self.waiting += stats.pending;
     }
 }
@@ -114,7 +114,8 @@ impl Shop {
             .project(PROJECT)
             .channel(self.channel.clone())
             .queue_in_memory()
-            .buffer(BUFFER)
+            .ring_bytes(RING_BYTES)
+            .backend()
             .batch_interval(INTERVAL)
             .backoff(BACKOFF.0, BACKOFF.1)
             .request_timeout(Duration::from_secs(10))
@@ -221,7 +222,7 @@ impl Install {
     /// If the client does not take it.
     pub async fn identify(&self, visitor: &str, customer: &str) -> Result<(), TrackError> {
         let _open = self.shop.gate.read().await;
-        let id = self.client.identify(visitor, customer)?;
+        let id = self.client.link(visitor, customer, Changes::new())?;
         self.note(id);
         Ok(())
     }

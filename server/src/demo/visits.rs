@@ -181,8 +181,8 @@ async fn browse(shop: Arc<Shop>, visit: Arc<Visit>, visitor: String, age: Durati
             known = true;
             report(install.identify(&visitor, &customer).await);
         }
-        let track = event(&shop, &visit, &step.name).anonymous(&visitor);
-        let track = if known { track.user(&customer) } else { track };
+        let track = event(&shop, &visit, &step.name).anonymous(visitor.clone());
+        let track = if known { track.user(customer.clone()) } else { track };
         let track = match past {
             Some(past) => track.time(EventTime(start_us - past.as_micros() as i64)),
             None => track,
@@ -201,7 +201,7 @@ async fn two_devices(shop: Arc<Shop>, visit: Arc<Visit>, customer: String, begin
             break;
         }
         let device = if index < purchase { &phone } else { &laptop };
-        report(device.track(event(&shop, &visit, &step.name).user(&customer)).await);
+        report(device.track(event(&shop, &visit, &step.name).user(customer.clone())).await);
     }
     tokio::join!(phone.close(), laptop.close());
 }
@@ -215,10 +215,10 @@ fn open(shop: &Arc<Shop>, offline: bool) -> Option<Install> {
 
 fn event(shop: &Shop, visit: &Visit, name: &str) -> Track {
     let fails = name == PURCHASE && shop.outage();
-    Track::new(if fails { PAYMENT_ERROR } else { name })
-        .session(&visit.session)
-        .property("platform", visit.platform.as_str())
-        .property("channel", visit.channel.as_str())
+    Track::new(if fails { PAYMENT_ERROR.to_owned() } else { name.to_owned() })
+        .session(visit.session.clone())
+        .property("platform", visit.platform.clone())
+        .property("channel", visit.channel.clone())
 }
 
 fn report(tracked: Result<(), footpath_client::TrackError>) {

@@ -1,0 +1,175 @@
+//! The queue's place on the disk: one folder per process under a common one.
+//!
+//! ```text
+//! base/main/     the process that came first
+//! base/<uuid>/   every other one, and what such a process left behind
+//!   lock           held as long as the process lives
+//!   queue.sqlite   the database
+//!   ring           what was tracked and is not in the database yet
+//!   life           says whether the folder was turned back (see `Life`)
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::clock::{Clock, Randomness, random_uuid};
+use crate::error::QueueError;
+
+const MAIN: &str = "main";
+
+/// A folder that no other process uses.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    /// Freed by the system when the process dies.
+    _lock: File,
+}
+
+impl Folder {
+    /// The main folder, or a new one where another process has it.
+    pub(crate) fn claim(base: &Path, random: &dyn Randomness) -> Result<Self, QueueError> {
+        if let Some(main) = Self::try_claim(&base.join(MAIN))? {
+            return Ok(main);
+        }
+        let other = base.join(random_uuid(random));
+        let claimed = Self::try_claim(&other)?;
+        claimed.ok_or_else(|| QueueError::Folder(other, io::Error::from(io::ErrorKind::WouldBlock)))
+    }
+
+    /// Folders of processes that are gone. Only the main folder's process takes them.
+    pub(crate) fn orphans(&self) -> Vec<Self> {
+        let is_main = self.path.file_name().is_some_and(|name| name == MAIN);
+        let Some(base) = self.path.parent().filter(|_| is_main) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(base) else { return Vec::new() };
+        let others =
+            entries.flatten().map(|entry| entry.path()).filter(|path| *path != self.path && is_queue(path));
+        others.filter_map(|path| Self::try_claim(&path).ok().flatten()).collect()
+    }
+
+    fn try_claim(path: &Path) -> Result<Option<Self>, QueueError> {
+        let failed = |error| QueueError::Folder(path.to_owned(), error);
+        fs::create_dir_all(path).map_err(failed)?;
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join("lock"))
+            .map_err(failed)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { path: path.to_owned(), _lock: lock })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("queue.sqlite")
+    }
+
+    pub(crate) fn ring(&self) -> PathBuf {
+        self.path.join("ring")
+    }
+
+    /// Puts a broken database aside, with its log; answers where it is now.
+    pub(crate) fn quarantine(&self, now_us: i64) -> io::Result<PathBuf> {
+        let aside = self.path.join(format!("queue.broken-{now_us}"));
+        for suffix in ["-wal", "-shm"] {
+            let from = self.path.join(format!("queue.sqlite{suffix}"));
+            if from.exists() {
+                fs::rename(from, self.path.join(format!("queue.broken-{now_us}{suffix}")))?;
+            }
+        }
+        fs::rename(self.database(), &aside)?;
+        Ok(aside)
+    }
+
+    /// Deletes the folder and everything in it.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        fs::remove_dir_all(&self.path)
+    }
+}
+
+fn is_queue(path: &Path) -> bool {
+    path.join("lock").exists()
+}
+
+/// Says whether a folder is as its last process left it: on the same start of the machine, so that no power loss took
+/// anything, and not copied or restored from a backup, so that no number is given twice.
+///
+/// The file system keeps two things that a copy cannot bring along: the file's inode and the time its inode was changed.
+/// The file is written anew at every start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Life(String);
+
+impl Life {
+    /// As the folder is found. `None` where the system does not tell its start.
+    pub(crate) fn found(folder: &Folder, clock: &dyn Clock) -> Option<Self> {
+        Self::of(&folder.path.join("life"), &clock.boot_id()?).ok()
+    }
+
+    /// A new one.
+    pub(crate) fn begin(
+        folder: &Folder,
+        clock: &dyn Clock,
+        random: &dyn Randomness,
+    ) -> io::Result<Option<Self>> {
+        let path = folder.path.join("life");
+        fs::write(&path, random_uuid(random))?;
+        clock.boot_id().map(|boot| Self::of(&path, &boot)).transpose()
+    }
+
+    #[cfg(unix)]
+    fn of(path: &Path, boot: &str) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = fs::metadata(path)?;
+        Ok(Self(format!("{boot} {} {} {}.{}", meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec())))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, SeededRandom};
+
+    #[test]
+    fn each_process_has_a_folder_and_the_main_one_takes_what_is_left() {
+        let base = tempfile::tempdir().unwrap();
+        let random = SeededRandom::new(1);
+        let main = Folder::claim(base.path(), &random).unwrap();
+        let second = Folder::claim(base.path(), &random).unwrap();
+        assert!(main.path.ends_with("main") && second.path != main.path);
+        assert!(main.orphans().is_empty(), "its process lives");
+        let path = second.path.clone();
+        drop(second);
+        let orphans = main.orphans();
+        assert_eq!(orphans.iter().map(|orphan| &orphan.path).collect::<Vec<_>>(), [&path]);
+        assert!(orphans[0].orphans().is_empty(), "only the main one adopts");
+        for orphan in orphans {
+            orphan.remove().unwrap();
+        }
+        assert!(!path.exists() && main.orphans().is_empty());
+    }
+
+    #[test]
+    fn a_copied_or_restored_folder_is_noticed() {
+        let base = tempfile::tempdir().unwrap();
+        let (clock, random) = (ManualClock::at(0), SeededRandom::new(1));
+        let folder = Folder::claim(base.path(), &random).unwrap();
+        assert_eq!(Life::found(&folder, &clock), None, "there was none");
+        let life = Life::begin(&folder, &clock, &random).unwrap();
+        assert_eq!(Life::found(&folder, &clock), life);
+        // The same bytes, written back.
+        let path = folder.path.join("life");
+        let bytes = fs::read(&path).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(&path, bytes).unwrap();
+        assert_ne!(Life::found(&folder, &clock), life);
+    }
+}

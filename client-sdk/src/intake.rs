@@ -1,0 +1,664 @@
+//! Where the application's calls arrive: checked, given an id and a time, and put into the ring. No call waits for a disk
+//! or a socket; the lock is held for some hundred nanoseconds, and never across IO.
+//!
+//! Until the storage is open, calls are kept in order in a bounded list: who they belong to is known only then.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use footpath_proto::v1::{DeliveryClass, PrivacyRequestKind};
+use parking_lot::Mutex;
+
+use crate::clock::{Clock, Era, Randomness, Reading, random_uuid};
+use crate::error::TrackError;
+use crate::frame::{self, Frame};
+use crate::id::{EventId, IdGenerator};
+use crate::lane::lane;
+use crate::profile::{Consent, Profile, names_somebody};
+use crate::record::{Wish, event_prefix, put_profile};
+use crate::ring::{Producer, Pushed};
+use crate::track::{Changes, Track};
+use crate::value::PropertyValue;
+use crate::wire::{put_bytes, put_time};
+
+/// The server's default limit of an encoded event.
+pub(crate) const MAX_EVENT_BYTES: usize = 32 * 1024;
+/// Room for what the queue adds: class, lane, number.
+const ADDED_BYTES: usize = 24;
+/// What is kept until the storage is open.
+const MAX_EARLY_BYTES: usize = 1 << 20;
+/// A profile is saved at least this often while something happens, so that a visit goes on after a restart.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+
+/// How carefully an event is kept until the server has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Class {
+    /// On the disk before its receipt says so. The last to go, and never for the sake of others.
+    Critical,
+    /// In memory that outlives the process at once, on the disk soon after.
+    #[default]
+    Normal,
+    /// As normal, but the first to go when space is short.
+    Lossy,
+}
+
+impl Class {
+    pub(crate) fn code(self) -> u8 {
+        let class = match self {
+            Self::Critical => DeliveryClass::Critical,
+            Self::Normal => DeliveryClass::Normal,
+            Self::Lossy => DeliveryClass::Lossy,
+        };
+        class as u8
+    }
+}
+
+/// Something the application said.
+#[derive(Debug, Clone)]
+pub(crate) enum Call<'a> {
+    /// An event, as a frame.
+    Event {
+        class: Class,
+        frame: Cow<'a, [u8]>,
+    },
+    Identify {
+        user: String,
+        person: Changes,
+    },
+    /// What a backend knows of somebody else.
+    Link {
+        anonymous: String,
+        user: String,
+        person: Changes,
+    },
+    Alias {
+        name: String,
+    },
+    Reset,
+    Register {
+        key: String,
+        value: PropertyValue,
+    },
+    Unregister {
+        key: String,
+    },
+    EndSession,
+    Consent(Consent),
+    Wish(PrivacyRequestKind),
+}
+
+impl Call<'_> {
+    fn into_owned(self) -> Call<'static> {
+        match self {
+            Self::Event { class, frame } => Call::Event { class, frame: Cow::Owned(frame.into_owned()) },
+            Self::Identify { user, person } => Call::Identify { user, person },
+            Self::Link { anonymous, user, person } => Call::Link { anonymous, user, person },
+            Self::Alias { name } => Call::Alias { name },
+            Self::Reset => Call::Reset,
+            Self::Register { key, value } => Call::Register { key, value },
+            Self::Unregister { key } => Call::Unregister { key },
+            Self::EndSession => Call::EndSession,
+            Self::Consent(consent) => Call::Consent(consent),
+            Self::Wish(kind) => Call::Wish(kind),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        64 + match self {
+            Self::Event { frame, .. } => frame.len(),
+            _ => 256,
+        }
+    }
+}
+
+/// What a call brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Taken {
+    /// The event's id, where it made one.
+    pub(crate) id: Option<EventId>,
+    /// The queue's thread is to be woken.
+    pub(crate) wake: bool,
+    /// What the person allows now, and the key to destroy where it was withdrawn.
+    pub(crate) consent: Option<(Consent, Option<String>)>,
+}
+
+/// Calls that wait for the storage.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    calls: VecDeque<(Call<'static>, EventId, Reading)>,
+    bytes: usize,
+}
+
+enum Mode {
+    Opening(Early),
+    Open(Box<Open>),
+    /// With the number of events it had put into the ring.
+    Closed(u64),
+    Disabled,
+}
+
+/// What the application said, in numbers.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) tracked: u64,
+    pub(crate) refused_full: u64,
+    pub(crate) not_wanted: u64,
+    /// Waiting for the storage.
+    pub(crate) early: u64,
+    /// Put into the ring.
+    pub(crate) pushed: u64,
+}
+
+struct State {
+    mode: Mode,
+    ids: IdGenerator,
+    counts: Counts,
+}
+
+/// See the module.
+pub(crate) struct Intake {
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Randomness>,
+    /// Bytes of critical events that may still be taken.
+    critical_room: AtomicU64,
+}
+
+impl Intake {
+    pub(crate) fn new(clock: Arc<dyn Clock>, random: Arc<dyn Randomness>) -> Self {
+        let state = State {
+            mode: Mode::Opening(Early::default()),
+            ids: IdGenerator::default(),
+            counts: Counts::default(),
+        };
+        Self { state: Mutex::new(state), clock, random, critical_room: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Takes a call.
+    pub(crate) fn take(&self, call: Call<'_>) -> Result<Taken, TrackError> {
+        // Checked before the lock; what is kept for later is known to be good.
+        let frame = match &call {
+            Call::Event { frame, .. } => Some(check_frame(frame)?),
+            Call::Identify { user: id, .. } | Call::Alias { name: id } => check_id(id).map(|()| None)?,
+            Call::Link { anonymous, user, .. } => check_id(anonymous).and(check_id(user)).map(|()| None)?,
+            Call::Register { key, value } => {
+                let mut bytes = Vec::new();
+                Track::new("register").property(key.clone(), value.clone()).put(&mut bytes);
+                check_frame(&bytes)?;
+                None
+            }
+            _ => None,
+        };
+        let critical = matches!(call, Call::Event { class: Class::Critical, .. });
+        if critical && self.critical_room.load(Ordering::Relaxed) < call.weight() as u64 {
+            self.state.lock().counts.refused_full += 1;
+            return Err(TrackError::QueueFull);
+        }
+        let now = Reading::now(&*self.clock);
+        let mut state = self.state.lock();
+        let State { mode, ids, counts } = &mut *state;
+        let is_event = frame.is_some();
+        let taken = match mode {
+            Mode::Open(open) => {
+                let id = ids.next(now.wall_us, &*self.random);
+                match (&call, &frame) {
+                    (Call::Event { class, frame: bytes }, Some(frame)) => {
+                        open.event(*class, bytes, frame, id, now, &*self.random)
+                    }
+                    _ => open.apply(call, id, now, &*self.random),
+                }
+            }
+            Mode::Opening(early) => early.keep(call, ids.next(now.wall_us, &*self.random), now),
+            Mode::Closed(_) => Err(TrackError::Closed),
+            Mode::Disabled => Err(TrackError::Disabled),
+        };
+        match &taken {
+            Ok(_) if is_event => counts.tracked += 1,
+            Err(TrackError::QueueFull) => counts.refused_full += 1,
+            Err(TrackError::NotWanted(_)) => counts.not_wanted += 1,
+            _ => {}
+        }
+        taken
+    }
+
+    /// An event that the application itself left out.
+    pub(crate) fn count_not_wanted(&self) {
+        self.state.lock().counts.not_wanted += 1;
+    }
+
+    /// Who the device's events belong to now; `None` for a backend and before the storage is open.
+    pub(crate) fn who(&self) -> Option<(String, String)> {
+        match &self.state.lock().mode {
+            Mode::Open(open) => open.profile.as_ref().map(|who| (who.anonymous.clone(), who.user.clone())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let state = self.state.lock();
+        let (early, pushed) = match &state.mode {
+            Mode::Opening(early) => (early.events() as u64, 0),
+            Mode::Open(open) => (0, open.pushed),
+            Mode::Closed(pushed) => (0, *pushed),
+            Mode::Disabled => (0, 0),
+        };
+        Counts { early, pushed, ..state.counts }
+    }
+
+    /// How many more bytes of critical events may be taken.
+    pub(crate) fn set_critical_room(&self, bytes: u64) {
+        self.critical_room.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Opens up: what was kept is applied in order, then calls go straight to the ring. `drain` makes room in a full ring;
+    /// without success the rest waits for the next attempt.
+    pub(crate) fn open(
+        &self,
+        mut open: Box<Open>,
+        mut drain: impl FnMut() -> bool,
+        mut told: impl FnMut(Taken),
+    ) -> Result<(), Box<Open>> {
+        loop {
+            let (call, id, at) = {
+                let mut state = self.state.lock();
+                let Mode::Opening(early) = &mut state.mode else { return Ok(()) };
+                match early.calls.pop_front() {
+                    Some(next) => next,
+                    None => {
+                        state.mode = Mode::Open(open);
+                        return Ok(());
+                    }
+                }
+            };
+            loop {
+                match open.apply(call.clone(), id, at, &*self.random) {
+                    Err(TrackError::QueueFull) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "a call from before the storage was open is left out");
+                        break;
+                    }
+                    Ok(taken) => {
+                        told(taken);
+                        break;
+                    }
+                }
+                if !drain() {
+                    if let Mode::Opening(early) = &mut self.state.lock().mode {
+                        early.calls.push_front((call, id, at));
+                    }
+                    return Err(open);
+                }
+            }
+        }
+    }
+
+    /// The storage is gone for now, as after a broken database: calls wait again.
+    pub(crate) fn reopen(&self) -> Option<Box<Open>> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.mode, Mode::Opening(Early::default())) {
+            Mode::Open(open) => Some(open),
+            other => {
+                state.mode = other;
+                None
+            }
+        }
+    }
+
+    /// Takes nothing any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        if let Mode::Open(open) = &state.mode {
+            state.mode = Mode::Closed(open.pushed);
+        }
+    }
+
+    /// Takes nothing any more, and what was kept for the storage is let go; how many events.
+    pub(crate) fn give_up(&self) -> u64 {
+        let mut state = self.state.lock();
+        let Mode::Opening(early) = &state.mode else { return 0 };
+        let lost = early.events() as u64;
+        state.mode = Mode::Closed(0);
+        lost
+    }
+
+    /// Takes nothing any more, because of a bug.
+    pub(crate) fn disable(&self) {
+        self.state.lock().mode = Mode::Disabled;
+    }
+
+    /// Saves the profile as it is.
+    pub(crate) fn save(&self) {
+        if let Mode::Open(open) = &mut self.state.lock().mode {
+            open.unsaved = true;
+            open.save(self.clock.continuous());
+        }
+    }
+}
+
+fn check_id(id: &str) -> Result<(), TrackError> {
+    if names_somebody(id) {
+        return Ok(());
+    }
+    Err(TrackError::Invalid(format!("\"{id}\" stands for nobody in particular")))
+}
+
+fn check_frame(bytes: &[u8]) -> Result<Frame<'_>, TrackError> {
+    if bytes.len() > MAX_EVENT_BYTES {
+        return Err(TrackError::TooLarge { bytes: bytes.len(), limit: MAX_EVENT_BYTES });
+    }
+    let frame = frame::check(bytes)?;
+    if frame.name.starts_with('$') {
+        return Err(TrackError::Invalid("names that begin with \"$\" are reserved".into()));
+    }
+    Ok(frame)
+}
+
+impl Early {
+    fn events(&self) -> usize {
+        self.calls.iter().filter(|(call, ..)| matches!(call, Call::Event { .. })).count()
+    }
+
+    fn keep(&mut self, call: Call<'_>, id: EventId, at: Reading) -> Result<Taken, TrackError> {
+        let weight = call.weight();
+        if self.bytes + weight > MAX_EARLY_BYTES {
+            return Err(TrackError::QueueFull);
+        }
+        self.bytes += weight;
+        self.calls.push_back((call.into_owned(), id, at));
+        Ok(Taken { id: Some(id), ..Taken::default() })
+    }
+}
+
+/// What the builder says about all events.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared {
+    /// Properties of every event, each as an entry of the map.
+    pub(crate) properties: Vec<(String, Vec<u8>)>,
+    /// The share of persons whose events of a name are taken.
+    pub(crate) samples: Vec<(String, f64)>,
+}
+
+impl Shared {
+    /// Whether an event is in the sample: for one person always the same.
+    fn takes(&self, name: &str, actor: &str) -> bool {
+        let share = self.samples.iter().find(|(known, _)| known == name).map(|(_, share)| *share);
+        share.is_none_or(|share| {
+            let hash = xxhash_rust::xxh3::xxh3_64(&[name.as_bytes(), &[0], actor.as_bytes()].concat());
+            (hash >> 11) as f64 / ((1_u64 << 53) as f64) < share
+        })
+    }
+}
+
+/// The intake once the storage is open.
+pub(crate) struct Open {
+    project: String,
+    producer: Producer,
+    /// Bytes of the ring that only critical events and the client's own records may use.
+    spare: u64,
+    shared: Shared,
+    /// `None`: a backend, where every event names its person.
+    profile: Option<Profile>,
+    /// The profile's lane.
+    lane: u8,
+    era: Era,
+    boot: Option<String>,
+    /// What the ring does not have yet.
+    unsaved: bool,
+    era_unsaved: bool,
+    saved_at: Duration,
+    /// Events put into this ring.
+    pushed: u64,
+    /// Ids, session and shared properties of an event, put together here.
+    tail: Vec<u8>,
+}
+
+impl Open {
+    pub(crate) fn new(
+        project: &str,
+        producer: Producer,
+        shared: Shared,
+        profile: Option<Profile>,
+        era: Option<Era>,
+        clock: &dyn Clock,
+        random: &dyn Randomness,
+    ) -> Self {
+        let goes_on = era.filter(|era| era.goes_on(clock));
+        let era_unsaved = goes_on.is_none();
+        let mut open = Self {
+            project: project.to_owned(),
+            spare: producer.largest() / 4,
+            producer,
+            shared,
+            lane: 0,
+            era: goes_on.unwrap_or_else(|| Era::begin(Reading::now(clock), clock.boot_id(), random)),
+            boot: clock.boot_id(),
+            unsaved: profile.is_some(),
+            era_unsaved,
+            saved_at: clock.continuous(),
+            profile,
+            pushed: 0,
+            tail: Vec::new(),
+        };
+        open.choose_lane();
+        open
+    }
+
+    fn choose_lane(&mut self) {
+        self.lane = self.profile.as_ref().map_or(0, |profile| lane(&self.project, profile.actor()));
+    }
+
+    /// The same, with another ring.
+    pub(crate) fn with(mut self, producer: Producer) -> Self {
+        self.producer = producer;
+        self.pushed = 0;
+        (self.unsaved, self.era_unsaved) = (self.profile.is_some(), true);
+        self
+    }
+
+    /// Takes an event.
+    fn event(
+        &mut self,
+        class: Class,
+        bytes: &[u8],
+        frame: &Frame<'_>,
+        id: EventId,
+        at: Reading,
+        random: &dyn Randomness,
+    ) -> Result<Taken, TrackError> {
+        if self.profile.as_ref().is_some_and(|profile| profile.consent == Consent::Denied) {
+            return Err(TrackError::NotWanted("consent is denied"));
+        }
+        if !self.era.holds(at) {
+            self.era = Era::begin(at, self.boot.clone(), random);
+            self.era_unsaved = true;
+        }
+        let named = if frame.user.is_empty() { frame.anonymous } else { frame.user };
+        let actor = if named.is_empty() { self.profile.as_ref().map_or("", Profile::actor) } else { named };
+        if class != Class::Critical && !self.shared.takes(frame.name, actor) {
+            return Err(TrackError::NotWanted("not in the sample"));
+        }
+        self.tail.clear();
+        let (own, mut lane) = (named.is_empty(), self.lane);
+        match &mut self.profile {
+            None if own => {
+                return Err(TrackError::Invalid("a backend names a user or an anonymous id".into()));
+            }
+            Some(profile) if own => {
+                put_bytes(&mut self.tail, 5, profile.anonymous.as_bytes());
+                if !profile.user.is_empty() {
+                    put_bytes(&mut self.tail, 6, profile.user.as_bytes());
+                }
+                if !frame.has_session {
+                    let (session, is_new) = profile.session(at, self.boot.as_deref(), random);
+                    put_bytes(&mut self.tail, 7, session.as_bytes());
+                    self.unsaved |= is_new;
+                }
+                for (key, entry) in profile.supers().filter(|(key, _)| !frame.keys.contains(key.as_bytes())) {
+                    if !self.shared.properties.iter().any(|(known, _)| known == key) {
+                        self.tail.extend_from_slice(entry);
+                    }
+                }
+            }
+            _ => lane = crate::lane::lane(&self.project, named),
+        }
+        for (_, entry) in
+            self.shared.properties.iter().filter(|(key, _)| !frame.keys.contains(key.as_bytes()))
+        {
+            self.tail.extend_from_slice(entry);
+        }
+        if !frame.has_time {
+            put_time(&mut self.tail, 4, at.wall_us);
+        }
+        let total = bytes.len() + self.tail.len() + 18 + ADDED_BYTES;
+        if total > MAX_EVENT_BYTES {
+            return Err(TrackError::TooLarge { bytes: total, limit: MAX_EVENT_BYTES });
+        }
+        if at.continuous.saturating_sub(self.saved_at) > SAVE_EVERY {
+            self.unsaved |= self.profile.is_some();
+        }
+        let mut wake = self.save(at.continuous);
+        if self.unsaved || self.era_unsaved {
+            return Err(TrackError::QueueFull);
+        }
+        let prefix = event_prefix(class.code(), lane, self.era.id);
+        let spare = if class == Class::Critical { 0 } else { self.spare };
+        let parts = [&prefix[..], &[0x12, 16], id.as_bytes(), bytes, &self.tail];
+        match self.producer.push(&parts, spare) {
+            Pushed::Full => return Err(TrackError::QueueFull),
+            pushed => wake |= pushed == Pushed::Wake,
+        }
+        self.pushed += 1;
+        Ok(Taken { id: Some(id), wake, consent: None })
+    }
+
+    /// Does what a call asks for.
+    fn apply(
+        &mut self,
+        call: Call<'_>,
+        id: EventId,
+        at: Reading,
+        random: &dyn Randomness,
+    ) -> Result<Taken, TrackError> {
+        match call {
+            Call::Event { class, frame: bytes } => {
+                let frame = frame::check(&bytes)?;
+                self.event(class, &bytes, &frame, id, at, random)
+            }
+            Call::Identify { user, person } => {
+                let mut profile = self.own()?;
+                if profile.user == user && person.is_empty() {
+                    return Ok(Taken::default());
+                }
+                // Two known users are never one person: whoever was here before keeps what is theirs.
+                if !profile.user.is_empty() && profile.user != user {
+                    profile.reset(random);
+                }
+                profile.user = user;
+                self.belong_to(profile);
+                self.system(Track::new("$identify").person(person), id, at, random)
+            }
+            Call::Link { anonymous, user, person } => {
+                let track = Track::new("$identify").anonymous(anonymous).user(user).person(person);
+                self.system(track, id, at, random)
+            }
+            Call::Alias { name } => {
+                self.own()?;
+                self.system(Track::new("$alias").property("alias", name), id, at, random)
+            }
+            Call::Reset => {
+                let mut profile = self.own()?;
+                profile.reset(random);
+                self.belong_to(profile);
+                Ok(self.saved(at))
+            }
+            Call::Register { key, value } => {
+                let mut profile = self.own()?;
+                profile.register(&key, &value);
+                self.belong_to(profile);
+                Ok(self.saved(at))
+            }
+            Call::Unregister { key } => {
+                let mut profile = self.own()?;
+                profile.unregister(&key);
+                self.belong_to(profile);
+                Ok(self.saved(at))
+            }
+            Call::EndSession => {
+                let mut profile = self.own()?;
+                profile.end_session();
+                self.belong_to(profile);
+                Ok(self.saved(at))
+            }
+            Call::Consent(consent) => {
+                let mut profile = self.own()?;
+                let withdrawn = consent == Consent::Denied && profile.consent != Consent::Denied;
+                let key = withdrawn.then(|| profile.key.clone());
+                if withdrawn {
+                    profile.reset(random);
+                }
+                profile.consent = consent;
+                self.belong_to(profile);
+                Ok(Taken { consent: Some((consent, key)), ..self.saved(at) })
+            }
+            Call::Wish(kind) => {
+                let actor = self.own()?.actor().to_owned();
+                let wish = Wish { id: random_uuid(random), kind: kind as i32, actor };
+                match self.producer.push(&[&wish.put()], 0) {
+                    Pushed::Full => Err(TrackError::QueueFull),
+                    _ => Ok(Taken { wake: true, ..Taken::default() }),
+                }
+            }
+        }
+    }
+
+    fn own(&self) -> Result<Profile, TrackError> {
+        let none =
+            || TrackError::Invalid("a backend has no person of its own; name one with each event".into());
+        self.profile.clone().ok_or_else(none)
+    }
+
+    fn belong_to(&mut self, profile: Profile) {
+        self.profile = Some(profile);
+        self.unsaved = true;
+        self.choose_lane();
+    }
+
+    /// One of the client's own events.
+    fn system(
+        &mut self,
+        track: Track,
+        id: EventId,
+        at: Reading,
+        random: &dyn Randomness,
+    ) -> Result<Taken, TrackError> {
+        let mut bytes = Vec::new();
+        track.put(&mut bytes);
+        let frame = frame::check(&bytes)?;
+        self.event(Class::Normal, &bytes, &frame, id, at, random)
+    }
+
+    fn saved(&mut self, at: Reading) -> Taken {
+        Taken { wake: self.save(at.continuous), ..Taken::default() }
+    }
+
+    /// Puts profile and era into the ring where they have changed; says whether to wake the queue's thread. What does not
+    /// fit stays unsaved, and nothing that depends on it is taken before.
+    fn save(&mut self, now: Duration) -> bool {
+        let mut wake = false;
+        if self.era_unsaved {
+            let pushed = self.producer.push(&[&self.era.put()], 0);
+            self.era_unsaved = pushed == Pushed::Full;
+            wake |= pushed == Pushed::Wake;
+        }
+        if let Some(profile) = self.profile.as_ref().filter(|_| self.unsaved) {
+            let pushed = self.producer.push(&[&put_profile(&profile.encode())], 0);
+            self.unsaved = pushed == Pushed::Full;
+            self.saved_at = now;
+            wake |= pushed == Pushed::Wake;
+        }
+        wake
+    }
+}

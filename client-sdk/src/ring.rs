@@ -1,0 +1,413 @@
+//! The ring between `track` and the queue's thread: a file in memory, so that `kill -9` takes nothing with it.
+//!
+//! One producer (whoever holds the intake's lock) and one consumer (the queue's thread). A push copies bytes into
+//! pages that were allocated and touched before, and publishes them by moving `tail`: no system call, no lock. The
+//! kernel owns the pages, so what was published outlives the process; a power loss may take it, which is what the
+//! class `critical` is for. Every record carries a checksum over its position and its bytes, so that neither damage
+//! nor a record of an earlier lap is taken for an event.
+//!
+//! ```text
+//! header, one page:  magic 8 | generation 8 | capacity 8 | head 8 ... | tail 8 (a cache line of its own)
+//! record, padded to 8 bytes:  length 4 | CRC-32C 4 | bytes;  length 2^32 - 1: the next one is at the beginning
+//! ```
+//!
+//! The unsafe code here is what a shared mapping needs: the bytes in `[head, tail)` belong to the consumer, the others
+//! to the producer, and the two counters are atomics.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+
+use crc32c::{crc32c, crc32c_append};
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::clock::Randomness;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"FPRING01");
+const PAGE: usize = 4096;
+const GENERATION_AT: usize = 8;
+const CAPACITY_AT: usize = 16;
+const HEAD_AT: usize = 24;
+const TAIL_AT: usize = 128;
+/// Bytes before a record's own.
+const PREFIX: u64 = 8;
+/// Instead of a length: nothing more before the end of the ring.
+const WRAP: u32 = u32::MAX;
+
+/// The consumer works, or will look again by itself.
+const AWAKE: u8 = 0;
+/// The consumer waits for anything.
+const ASLEEP: u8 = 1;
+/// The consumer lets events gather; it is woken when the ring gets full.
+const GATHERING: u8 = 2;
+
+struct Shared {
+    map: MmapRaw,
+    capacity: u64,
+    consumer: AtomicU8,
+}
+
+impl Shared {
+    fn word(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at.is_multiple_of(8) && at < PAGE);
+        // SAFETY: the header page is mapped as long as `self`, the place is aligned, and nobody reads or writes it but
+        // through this atomic.
+        unsafe { &*self.map.as_mut_ptr().add(at).cast::<AtomicU64>() }
+    }
+
+    fn place(&self, position: u64) -> *mut u8 {
+        // SAFETY: a position modulo the capacity lies in the mapping, which has a page and the capacity.
+        unsafe { self.map.as_mut_ptr().add(PAGE + (position % self.capacity) as usize) }
+    }
+
+    fn to_end(&self, position: u64) -> u64 {
+        self.capacity - position % self.capacity
+    }
+
+    /// # Safety
+    /// `[position, position + bytes.len())` must be the caller's own and not cross the end.
+    unsafe fn write(&self, position: u64, bytes: &[u8]) {
+        // SAFETY: the caller's promise; `bytes` cannot lie in the mapping, of which no slice is given out mutably.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.place(position), bytes.len()) };
+    }
+
+    /// # Safety
+    /// `[position, position + len)` must have been published, not be released as long as the slice lives, and not cross
+    /// the end.
+    unsafe fn read(&self, position: u64, len: u64) -> &[u8] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.place(position), len as usize) }
+    }
+
+    fn prefix(&self, position: u64) -> (u32, u32) {
+        // SAFETY: asked for published positions only; records are padded to 8 bytes, so a prefix never crosses the end.
+        let bytes = unsafe { self.read(position, PREFIX) };
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        (word(0), word(4))
+    }
+
+    /// The record at `position` and where the next one begins. `None`: damage.
+    fn record(&self, position: u64, tail: u64) -> Option<(&[u8], u64)> {
+        let mut at = position;
+        if self.prefix(at).0 == WRAP {
+            at += self.to_end(at);
+        }
+        if at + PREFIX > tail {
+            return None;
+        }
+        let (len, crc) = self.prefix(at);
+        let next = at + padded(len.into());
+        if next > tail || padded(len.into()) > self.to_end(at) {
+            return None;
+        }
+        // SAFETY: the record ends at or before `tail` and before the end; the caller releases it later, if at all.
+        let bytes = unsafe { self.read(at + PREFIX, len.into()) };
+        (checksum(at, &[bytes]) == crc).then_some((bytes, next))
+    }
+}
+
+fn padded(len: u64) -> u64 {
+    PREFIX + len.next_multiple_of(8)
+}
+
+fn checksum(position: u64, parts: &[&[u8]]) -> u32 {
+    parts.iter().fold(crc32c(&position.to_le_bytes()), |crc, part| crc32c_append(crc, part))
+}
+
+/// What a push needs of the consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// Nothing: it will look.
+    Quiet,
+    /// To be woken.
+    Wake,
+    /// There is no room.
+    Full,
+}
+
+/// The end that `track` holds.
+pub(crate) struct Producer {
+    shared: Arc<Shared>,
+    tail: u64,
+    /// The consumer's position as last seen; only looked at again when the ring seems full.
+    head: u64,
+}
+
+impl Producer {
+    /// Appends a record made of `parts`, unless less than `spare` bytes would stay free.
+    #[inline]
+    pub(crate) fn push(&mut self, parts: &[&[u8]], spare: u64) -> Pushed {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let size = padded(len as u64);
+        let gap = match self.shared.to_end(self.tail) {
+            left if left < size => left,
+            _ => 0,
+        };
+        let Ok(length) = u32::try_from(len) else { return Pushed::Full };
+        if length == WRAP || !self.has_room(gap + size + spare) {
+            return Pushed::Full;
+        }
+        let at = self.tail + gap;
+        let crc = checksum(at, parts);
+        // SAFETY: `[tail, at + size)` is free, and the record does not cross the end.
+        unsafe {
+            if gap > 0 {
+                self.shared.write(self.tail, &WRAP.to_le_bytes());
+            }
+            self.shared.write(at, &length.to_le_bytes());
+            self.shared.write(at + 4, &crc.to_le_bytes());
+            let mut place = at + PREFIX;
+            for part in parts {
+                self.shared.write(place, part);
+                place += part.len() as u64;
+            }
+        }
+        self.tail = at + size;
+        self.shared.word(TAIL_AT).store(self.tail, Ordering::Release);
+        self.waking()
+    }
+
+    fn has_room(&mut self, size: u64) -> bool {
+        if self.tail - self.head + size <= self.shared.capacity {
+            return true;
+        }
+        self.head = self.shared.word(HEAD_AT).load(Ordering::Acquire);
+        self.tail - self.head + size <= self.shared.capacity
+    }
+
+    /// Pairs with [`Consumer::rests`]: one of the two sees what the other wrote.
+    fn waking(&self) -> Pushed {
+        fence(Ordering::SeqCst);
+        let wakes = match self.shared.consumer.load(Ordering::Relaxed) {
+            ASLEEP => true,
+            GATHERING => {
+                self.tail - self.shared.word(HEAD_AT).load(Ordering::Relaxed) > self.shared.capacity / 4
+            }
+            _ => false,
+        };
+        if wakes && self.shared.consumer.swap(AWAKE, Ordering::SeqCst) != AWAKE {
+            Pushed::Wake
+        } else {
+            Pushed::Quiet
+        }
+    }
+
+    /// Bytes a record may have so that it fits into an empty ring wherever it begins.
+    pub(crate) fn largest(&self) -> u64 {
+        self.shared.capacity / 2 - PREFIX
+    }
+}
+
+/// The end that the queue's thread holds.
+pub(crate) struct Consumer {
+    shared: Arc<Shared>,
+    /// Read up to here.
+    at: u64,
+    /// Released up to here.
+    head: u64,
+}
+
+impl Consumer {
+    /// The next record; it stays until [`Consumer::release`].
+    ///
+    /// # Errors
+    /// The memory is damaged: nothing behind it can be read.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Damaged> {
+        let tail = self.shared.word(TAIL_AT).load(Ordering::Acquire);
+        if self.at == tail {
+            return Ok(None);
+        }
+        let (bytes, next) = self.shared.record(self.at, tail).ok_or(Damaged)?;
+        self.at = next;
+        Ok(Some(bytes))
+    }
+
+    /// Gives what was read back to the producer; `wiped`: no byte of it stays.
+    pub(crate) fn release(&mut self, wiped: bool) {
+        if wiped {
+            let mut from = self.head;
+            while from < self.at {
+                let len = (self.at - from).min(self.shared.to_end(from));
+                // SAFETY: `[head, at)` is the consumer's own.
+                unsafe { std::ptr::write_bytes(self.shared.place(from), 0, len as usize) };
+                from += len;
+            }
+        }
+        self.head = self.at;
+        self.shared.word(HEAD_AT).store(self.head, Ordering::Release);
+    }
+
+    /// Reads again what was not released.
+    pub(crate) fn rewind(&mut self) {
+        self.at = self.head;
+    }
+
+    /// Skips everything that is published, damage too.
+    pub(crate) fn skip_all(&mut self) {
+        self.at = self.shared.word(TAIL_AT).load(Ordering::Acquire);
+        self.release(true);
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shared.word(TAIL_AT).load(Ordering::Acquire) == self.at
+    }
+
+    /// Read up to here, since the ring was made.
+    pub(crate) fn position(&self) -> Position {
+        let generation = self.shared.word(GENERATION_AT).load(Ordering::Relaxed);
+        Position { generation, at: self.at }
+    }
+
+    /// Says how the consumer rests from now on, and whether it may: not while there is something to read.
+    pub(crate) fn rests(&self, gathering: bool) -> bool {
+        self.shared.consumer.store(if gathering { GATHERING } else { ASLEEP }, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if gathering || self.is_empty() {
+            return true;
+        }
+        self.wakes();
+        false
+    }
+
+    /// The consumer is awake: nobody need wake it.
+    pub(crate) fn wakes(&self) {
+        self.shared.consumer.store(AWAKE, Ordering::SeqCst);
+    }
+}
+
+/// The ring's memory does not hold what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damaged;
+
+/// A place in one ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) generation: u64,
+    pub(crate) at: u64,
+}
+
+/// A ring that was opened.
+pub(crate) struct Ring {
+    pub(crate) producer: Producer,
+    pub(crate) consumer: Consumer,
+    /// Bytes behind damage that an earlier run had published; they are gone.
+    pub(crate) torn: u64,
+}
+
+impl Ring {
+    /// A ring that dies with the process.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub(crate) fn in_memory(capacity: usize, random: &dyn Randomness) -> io::Result<Self> {
+        let capacity = capacity.next_multiple_of(PAGE);
+        let map = MmapOptions::new().len(PAGE + capacity).map_anon()?;
+        Ok(Self::begin(map.into(), capacity as u64, random))
+    }
+
+    /// Opens the ring at `path`, or makes one of `capacity` bytes. `absorbed` is how far the queue has it.
+    ///
+    /// # Errors
+    /// When the file cannot be made, allocated or mapped.
+    pub(crate) fn open(
+        path: &Path,
+        capacity: usize,
+        absorbed: Option<Position>,
+        random: &dyn Randomness,
+    ) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let kept = file.metadata()?.len() as usize;
+        if kept > PAGE && kept.is_multiple_of(PAGE) {
+            let map = MmapRaw::map_raw(&file)?;
+            if let Some(ring) = Self::go_on(map, (kept - PAGE) as u64, absorbed) {
+                if ring.consumer.is_empty() && kept - PAGE != capacity.next_multiple_of(PAGE) {
+                    return Self::make(&mut file, capacity, random);
+                }
+                ring.touch();
+                return Ok(ring);
+            }
+        }
+        Self::make(&mut file, capacity, random)
+    }
+
+    fn make(file: &mut File, capacity: usize, random: &dyn Randomness) -> io::Result<Self> {
+        let capacity = capacity.next_multiple_of(PAGE);
+        // Zeros that are written are allocated: a full disk is an error here and never a signal in `track`.
+        file.set_len(0)?;
+        let zeros = vec![0; 64 * 1024];
+        let mut left = PAGE + capacity;
+        while left > 0 {
+            left -= file.write(&zeros[..left.min(zeros.len())])?;
+        }
+        let ring = Self::begin(MmapRaw::map_raw(&*file)?, capacity as u64, random);
+        ring.touch();
+        Ok(ring)
+    }
+
+    fn begin(map: MmapRaw, capacity: u64, random: &dyn Randomness) -> Self {
+        let shared = Shared { map, capacity, consumer: AtomicU8::new(AWAKE) };
+        shared.word(GENERATION_AT).store(random.next_u64(), Ordering::Relaxed);
+        shared.word(CAPACITY_AT).store(capacity, Ordering::Relaxed);
+        shared.word(HEAD_AT).store(0, Ordering::Relaxed);
+        shared.word(TAIL_AT).store(0, Ordering::Relaxed);
+        shared.word(0).store(MAGIC, Ordering::Release);
+        Self::ends(shared, 0, 0, 0)
+    }
+
+    /// What an earlier run left, unless it is no ring, or is behind what the queue has already (a power loss took its end).
+    fn go_on(map: MmapRaw, capacity: u64, absorbed: Option<Position>) -> Option<Self> {
+        let shared = Shared { map, capacity, consumer: AtomicU8::new(AWAKE) };
+        let word = |at: usize| shared.word(at).load(Ordering::Acquire);
+        let (generation, mut head, tail) = (word(GENERATION_AT), word(HEAD_AT), word(TAIL_AT));
+        let whole = word(0) == MAGIC && word(CAPACITY_AT) == capacity;
+        if !whole
+            || head > tail
+            || tail - head > capacity
+            || !head.is_multiple_of(8)
+            || !tail.is_multiple_of(8)
+        {
+            return None;
+        }
+        if let Some(absorbed) = absorbed {
+            if absorbed.generation != generation || absorbed.at > tail {
+                return None;
+            }
+            head = head.max(absorbed.at);
+        }
+        let mut end = head;
+        while end < tail {
+            match shared.record(end, tail) {
+                Some((_, next)) => end = next,
+                None => break,
+            }
+        }
+        shared.word(HEAD_AT).store(head, Ordering::Release);
+        shared.word(TAIL_AT).store(end, Ordering::Release);
+        Some(Self::ends(shared, head, end, tail - end))
+    }
+
+    fn ends(shared: Shared, head: u64, tail: u64, torn: u64) -> Self {
+        let shared = Arc::new(shared);
+        let producer = Producer { shared: Arc::clone(&shared), tail, head };
+        Self { producer, consumer: Consumer { shared, at: head, head }, torn }
+    }
+
+    /// Writes to every page what it holds, so that no `track` pays for the first touch.
+    fn touch(&self) {
+        let shared = &self.consumer.shared;
+        for page in (0..shared.map.len()).step_by(PAGE) {
+            // SAFETY: the place lies in the mapping, and neither end is in use yet.
+            unsafe {
+                let place = shared.map.as_mut_ptr().add(page);
+                place.write_volatile(place.read_volatile());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

@@ -1,0 +1,244 @@
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::SeededRandom;
+
+const SMALL: usize = PAGE;
+
+fn random() -> SeededRandom {
+    SeededRandom::new(1)
+}
+
+fn all(consumer: &mut Consumer) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    while let Some(bytes) = consumer.next().unwrap() {
+        found.push(bytes.to_vec());
+    }
+    found
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Push(usize),
+    Read,
+    Release(bool),
+    Rewind,
+    Reopen,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        6 => (0..700_usize).prop_map(Op::Push),
+        3 => Just(Op::Read),
+        3 => any::<bool>().prop_map(Op::Release),
+        1 => Just(Op::Rewind),
+        1 => Just(Op::Reopen),
+    ];
+    prop::collection::vec(op, 1..300)
+}
+
+proptest! {
+    #[test]
+    fn is_a_queue_whatever_happens(ops in ops()) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+        // What is in it, and how many of these were read.
+        let (mut model, mut read, mut next) = (VecDeque::new(), 0, 0_u8);
+        for op in ops {
+            match op {
+                Op::Push(len) => {
+                    next = next.wrapping_add(1);
+                    let bytes = vec![next; len];
+                    let (left, right) = bytes.split_at(len / 3);
+                    if ring.producer.push(&[left, right], 0) != Pushed::Full {
+                        model.push_back(bytes);
+                    } else {
+                        prop_assert!(!model.is_empty(), "{len} bytes fit into an empty ring");
+                    }
+                }
+                Op::Read => {
+                    prop_assert_eq!(ring.consumer.next().unwrap(), model.get(read).map(Vec::as_slice));
+                    read = (read + 1).min(model.len());
+                }
+                Op::Release(wiped) => {
+                    ring.consumer.release(wiped);
+                    model.drain(..read);
+                    read = 0;
+                }
+                Op::Rewind => {
+                    ring.consumer.rewind();
+                    read = 0;
+                }
+                // Nothing is flushed or closed: the pages alone must tell.
+                Op::Reopen => {
+                    let absorbed = ring.consumer.position();
+                    model.drain(..read);
+                    read = 0;
+                    ring = Ring::open(&path, SMALL, Some(absorbed), &random()).unwrap();
+                    prop_assert_eq!(ring.torn, 0);
+                }
+            }
+        }
+        ring.consumer.rewind();
+        prop_assert_eq!(all(&mut ring.consumer), Vec::from(model));
+    }
+
+    #[test]
+    fn damage_is_noticed_and_ends_what_is_read(at in 0..3_000_usize, bit in 0..8_u32) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+        let pushed: Vec<Vec<u8>> = (0..30_u8).map(|n| vec![n; 90]).collect();
+        for bytes in &pushed {
+            ring.producer.push(&[bytes], 0);
+        }
+        drop(ring);
+        let mut file = std::fs::read(&path).unwrap();
+        file[PAGE + at] ^= 1 << bit;
+        std::fs::write(&path, &file).unwrap();
+        let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+        let found = all(&mut ring.consumer);
+        prop_assert_eq!(&found[..], &pushed[..found.len()]);
+        // 104 bytes each; the last 6 of them are padding that says nothing.
+        prop_assert!(found.len() == at / 104 || at % 104 >= 98 || at >= 30 * 104, "{} at {at}", found.len());
+        prop_assert_eq!(ring.torn > 0, found.len() < 30);
+        // And it can be used.
+        prop_assert!(ring.producer.push(&[b"more"], 0) != Pushed::Full);
+        prop_assert_eq!(all(&mut ring.consumer), vec![b"more".to_vec()]);
+    }
+
+    #[test]
+    fn any_file_opens(bytes in prop::collection::vec(any::<u8>(), 0..200), pages in 0..4_usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        let mut file = vec![0; pages * PAGE];
+        let len = bytes.len().min(file.len());
+        file[..len].copy_from_slice(&bytes[..len]);
+        std::fs::write(&path, &file).unwrap();
+        let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+        prop_assert_eq!(ring.producer.push(&[b"x"], 0) == Pushed::Full, false);
+        prop_assert_eq!(all(&mut ring.consumer).pop(), Some(b"x".to_vec()));
+    }
+}
+
+#[test]
+fn a_header_of_lies_is_a_new_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    for (place, value) in [(TAIL_AT, u64::MAX), (HEAD_AT, 8), (TAIL_AT, 12), (CAPACITY_AT, 1 << 40), (0, 0)] {
+        drop(Ring::open(&path, SMALL, None, &random()).unwrap());
+        let mut file = std::fs::read(&path).unwrap();
+        file[place..place + 8].copy_from_slice(&value.to_le_bytes());
+        std::fs::write(&path, &file).unwrap();
+        let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+        assert_eq!(ring.consumer.next(), Ok(None));
+    }
+}
+
+#[test]
+fn a_ring_behind_the_queue_or_of_another_generation_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+    ring.producer.push(&[b"first"], 0);
+    let here = ring.consumer.position();
+    for absorbed in [Position { at: 1 << 20, ..here }, Position { generation: here.generation ^ 1, at: 0 }] {
+        drop(ring);
+        ring = Ring::open(&path, SMALL, Some(absorbed), &SeededRandom::new(absorbed.at)).unwrap();
+        assert_eq!(ring.consumer.next(), Ok(None));
+        ring.producer.push(&[b"again"], 0);
+    }
+}
+
+#[test]
+fn another_size_waits_until_the_ring_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+    ring.producer.push(&[b"kept"], 0);
+    drop(ring);
+    let mut ring = Ring::open(&path, 8 * SMALL, None, &random()).unwrap();
+    assert_eq!(
+        (all(&mut ring.consumer), ring.consumer.shared.capacity),
+        (vec![b"kept".to_vec()], SMALL as u64)
+    );
+    ring.consumer.release(false);
+    drop(ring);
+    let ring = Ring::open(&path, 8 * SMALL, None, &random()).unwrap();
+    assert_eq!(ring.consumer.shared.capacity, 8 * SMALL as u64);
+}
+
+#[test]
+fn wiped_bytes_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+    // Over the end, so that both parts must be wiped.
+    for _ in 0..8 {
+        ring.producer.push(&[b"a secret of many words, so that the ring is soon full", &[7; 700]], 0);
+        all(&mut ring.consumer);
+        ring.consumer.release(true);
+    }
+    let file = std::fs::read(&path).unwrap();
+    assert!(!file.windows(8).any(|window| window == b"a secret"));
+}
+
+#[test]
+fn some_room_can_be_kept_for_others() {
+    let mut ring = Ring::in_memory(SMALL, &random()).unwrap();
+    while ring.producer.push(&[&[1; 100]], 1024) != Pushed::Full {}
+    assert_ne!(ring.producer.push(&[&[2; 900]], 0), Pushed::Full);
+}
+
+#[test]
+fn the_consumer_is_woken_once_and_only_when_it_rests() {
+    let mut ring = Ring::in_memory(SMALL, &random()).unwrap();
+    assert_eq!(ring.producer.push(&[b"x"], 0), Pushed::Quiet);
+    assert!(!ring.consumer.rests(false), "there is something to read");
+    all(&mut ring.consumer);
+    ring.consumer.release(false);
+    assert!(ring.consumer.rests(false));
+    assert_eq!(ring.producer.push(&[b"x"], 0), Pushed::Wake);
+    assert_eq!(ring.producer.push(&[b"x"], 0), Pushed::Quiet);
+    assert!(ring.consumer.rests(true), "it lets them gather");
+    assert_eq!(ring.producer.push(&[&[0; 500]], 0), Pushed::Quiet);
+    assert_eq!(ring.producer.push(&[&[0; 600]], 0), Pushed::Wake);
+    assert_eq!(ring.producer.push(&[&[0; 600]], 0), Pushed::Quiet);
+}
+
+#[test]
+fn two_threads_lose_and_mix_nothing() {
+    let Ring { mut producer, mut consumer, .. } = Ring::in_memory(SMALL, &random()).unwrap();
+    const N: u64 = 200_000;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 0..N {
+                while producer.push(&[&n.to_le_bytes(), &[n as u8; 50][..(n % 50) as usize]], 0)
+                    == Pushed::Full
+                {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        let mut expected = 0;
+        while expected < N {
+            match consumer.next().unwrap() {
+                Some(bytes) => {
+                    assert_eq!(bytes[..8], expected.to_le_bytes());
+                    assert!(
+                        bytes.len() as u64 == 8 + expected % 50
+                            && bytes[8..].iter().all(|b| *b == expected as u8)
+                    );
+                    expected += 1;
+                    if expected % 7 == 0 {
+                        consumer.release(expected % 2 == 0);
+                    }
+                }
+                None => consumer.release(false),
+            }
+        }
+    });
+}
