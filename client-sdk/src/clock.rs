@@ -103,9 +103,9 @@ impl ManualClock {
         Self { wall_us: AtomicI64::new(now_us), continuous_us: AtomicU64::new(86_400_000_000) }
     }
 
-    /// Lets time pass.
+    /// Lets time pass: at least so much, in whole microseconds.
     pub fn advance(&self, time: Duration) {
-        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let us = u64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX);
         self.continuous_us.fetch_add(us, Ordering::SeqCst);
         self.jump(us.cast_signed());
     }

@@ -994,4 +994,4 @@ fn set_meta(db: &Connection, key: &str, value: impl rusqlite::ToSql) -> Result<(
 
 #[cfg(test)]
 #[path = "queue_tests.rs"]
-mod tests;
+pub(crate) mod tests;

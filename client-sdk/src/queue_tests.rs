@@ -1,1 +1,288 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use prost::Message as _;
+
 use super::*;
+use crate::clock::SeededRandom;
+use crate::profile::Consent;
+use crate::record::{event_prefix, put_profile};
+use crate::ring::{Producer, Pushed};
+use crate::seal::{KeyProvider, MemoryKeys};
+
+const NORMAL: u8 = 2;
+
+/// A queue with the ring before it.
+pub(crate) struct Bench {
+    pub(crate) queue: Queue,
+    pub(crate) ring: Consumer,
+    producer: Producer,
+    pub(crate) random: SeededRandom,
+    named: u8,
+}
+
+impl Bench {
+    pub(crate) fn new(keys: Option<Arc<dyn KeyProvider>>) -> Self {
+        let random = SeededRandom::new(5);
+        let Opened { queue, .. } = Queue::in_memory(Sealer::new(keys), &random).unwrap();
+        let ring = crate::ring::Ring::in_memory(1 << 20, &random).unwrap();
+        let mut bench = Self { queue, ring: ring.consumer, producer: ring.producer, random, named: 0 };
+        bench.push(&Era { id: 1, boot: Some("by hand".into()), base_us: 0 }.put());
+        bench
+    }
+
+    fn push(&mut self, record: &[u8]) {
+        assert_ne!(self.producer.push(&[record], 0), Pushed::Full);
+    }
+
+    pub(crate) fn event(&mut self, class: u8, lane: u8, name: &str) -> [u8; 16] {
+        self.named += 1;
+        let id = [self.named; 16];
+        let event = v1::Event {
+            id_bytes: id.to_vec(),
+            name: name.into(),
+            user_id: "u".into(),
+            ..v1::Event::default()
+        };
+        self.push(&[&event_prefix(class, lane, 1)[..], &event.encode_to_vec()].concat());
+        id
+    }
+
+    pub(crate) fn absorb(&mut self) -> Result<Absorbed, QueueError> {
+        self.queue.absorb(&mut self.ring, 0, &self.random)
+    }
+
+    pub(crate) fn put(&mut self, class: u8, lane: u8, names: &[&str]) {
+        for name in names {
+            self.event(class, lane, name);
+        }
+        self.absorb().unwrap();
+    }
+
+    fn all(&mut self) -> Vec<(String, i32, u32, u64)> {
+        let found = self.queue.gather(|_, _, _| false, usize::MAX, usize::MAX).unwrap();
+        decoded(&found)
+    }
+}
+
+fn decoded(found: &Gathered) -> Vec<(String, i32, u32, u64)> {
+    let request = v1::IngestRequest::decode(&*found.body).unwrap();
+    let read = |event: v1::Event| (event.name, event.delivery_class, event.lane.unwrap(), event.number);
+    request.events.into_iter().map(read).collect()
+}
+
+fn named(list: &[(&str, i32, u32, u64)]) -> Vec<(String, i32, u32, u64)> {
+    list.iter().map(|(name, class, lane, number)| ((*name).to_owned(), *class, *lane, *number)).collect()
+}
+
+#[test]
+fn numbers_go_by_class_and_lane_and_important_events_come_first() {
+    let mut bench = Bench::new(None);
+    bench.put(2, 1, &["a", "b"]);
+    bench.put(3, 1, &["c"]);
+    bench.put(2, 9, &["d"]);
+    bench.put(1, 1, &["e"]);
+    bench.put(2, 1, &["f"]);
+    let expected =
+        [("e", 1, 1, 1), ("a", 2, 1, 1), ("b", 2, 1, 2), ("d", 2, 9, 1), ("f", 2, 1, 3), ("c", 3, 1, 1)];
+    assert_eq!(bench.all(), named(&expected));
+    assert_eq!((bench.queue.pending(), bench.queue.critical().0), (6, 1));
+    let found = bench.queue.gather(|_, class, at| class == 2 && at.lane == 1, 2, usize::MAX).unwrap();
+    assert_eq!(decoded(&found), named(&[("e", 1, 1, 1), ("d", 2, 9, 1)]));
+}
+
+#[test]
+fn a_failed_commit_uses_up_no_number_and_loses_nothing() {
+    let mut bench = Bench::new(None);
+    bench.put(NORMAL, 1, &["a"]);
+    let long = "x".repeat(20_000);
+    bench.queue.set_full(true);
+    bench.event(NORMAL, 1, &long);
+    bench.event(NORMAL, 1, &long);
+    assert!(bench.absorb().is_err());
+    assert!(bench.absorb().is_err());
+    assert_eq!(bench.queue.pending(), 1);
+    bench.queue.set_full(false);
+    assert_eq!(bench.absorb().unwrap().events, 2);
+    let numbers: Vec<_> = bench.all().into_iter().map(|(.., number)| number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
+fn what_was_settled_is_gone_and_the_rest_of_its_block_stays() {
+    for keys in [None, Some(Arc::new(MemoryKeys::new()) as Arc<dyn KeyProvider>)] {
+        let mut bench = Bench::new(keys);
+        bench.put(NORMAL, 1, &["a", "b", "c", "d"]);
+        let sent = bench.queue.gather(|_, _, _| false, 3, usize::MAX).unwrap();
+        let lost = Fate::Lost { word: "rejected", why: "because".into() };
+        bench.queue.settle(&sent, &[(0, Fate::Acked), (1, lost)], &[], &[], &bench.random).unwrap();
+        assert_eq!(bench.all(), named(&[("c", 2, 1, 3), ("d", 2, 1, 4)]));
+        assert_eq!(bench.queue.pending(), 2);
+        let losses = bench.queue.losses(None).unwrap();
+        let range = &losses[0].range;
+        assert_eq!((losses.len(), range.from, range.to, &*range.reason), (1, 2, 2, "rejected"));
+        let receipt = bench.queue.receipt(&[2; 16]).unwrap();
+        assert_eq!(
+            receipt,
+            Some(Receipt::Rejected("because".into())),
+            "a refused event has one, whatever its class"
+        );
+        assert_eq!(bench.queue.receipt(&[1; 16]).unwrap(), None);
+    }
+}
+
+#[test]
+fn each_persons_events_are_sealed_with_their_own_key_and_go_with_it() {
+    let keys = Arc::new(MemoryKeys::new());
+    let mut bench = Bench::new(Some(keys.clone()));
+    let mut profiles = Vec::new();
+    for name in ["a", "b"] {
+        let profile = Profile::new(Consent::Granted, &bench.random);
+        bench.push(&put_profile(&profile.encode()));
+        bench.event(NORMAL, 1, name);
+        bench.event(NORMAL, 2, name);
+        profiles.push(profile);
+    }
+    bench.absorb().unwrap();
+    assert_eq!(bench.queue.destroy(&profiles[0].key).unwrap(), 2);
+    assert_eq!(bench.all(), named(&[("b", 2, 1, 2), ("b", 2, 2, 2)]));
+    let losses = bench.queue.losses(None).unwrap();
+    assert!(losses.iter().all(|loss| loss.range.reason == "consent_withdrawn" && loss.range.from == 1));
+    // The database says it with the bytes gone, too; and a device that is locked gives nothing up.
+    keys.lock(true);
+    assert!(matches!(bench.queue.gather(|_, _, _| false, 9, 1 << 20), Err(QueueError::Key(_))));
+    keys.lock(false);
+    keys.destroy(&profiles[1].key).unwrap();
+    assert!(bench.all().is_empty());
+    let words: Vec<_> = bench.queue.losses(None).unwrap().into_iter().map(|loss| loss.range.reason).collect();
+    assert_eq!(words.iter().filter(|word| *word == "undecryptable").count(), 2);
+}
+
+#[test]
+fn a_damaged_block_is_a_loss_with_its_numbers() {
+    let mut bench = Bench::new(None);
+    bench.put(NORMAL, 1, &["a", "b"]);
+    bench.put(NORMAL, 1, &["c"]);
+    bench.queue.db.execute("UPDATE blocks SET body = zeroblob(length(body)) WHERE id = 1", []).unwrap();
+    assert_eq!(bench.all(), named(&[("c", 2, 1, 3)]));
+    let losses = bench.queue.losses(None).unwrap();
+    assert_eq!((losses[0].range.from, losses[0].range.to, &*losses[0].range.reason), (1, 2, "corrupt"));
+    assert_eq!(bench.queue.pending(), 1);
+}
+
+#[test]
+fn age_and_space_take_the_least_important_first_and_never_critical_ones() {
+    let mut bench = Bench::new(None);
+    for class in [1, 2, 3] {
+        bench.put(class, 1, &["x"]);
+        bench.put(class, 1, &["y"]);
+    }
+    let limits = Limits { events: 4, ..Limits::default() };
+    assert_eq!(bench.queue.evict(&limits, 0).unwrap(), 2);
+    assert!(bench.queue.losses(None).unwrap().iter().all(|loss| loss.range.delivery_class == 3));
+    let old = crate::clock::micros(limits.age) + 1;
+    assert_eq!(bench.queue.evict(&limits, old).unwrap(), 2);
+    assert_eq!(bench.all(), named(&[("x", 1, 1, 1), ("y", 1, 1, 2)]));
+    let nothing = Limits { bytes: 0, events: 0, ..limits };
+    assert_eq!(bench.queue.evict(&nothing, old).unwrap(), 0);
+}
+
+#[test]
+fn a_reopened_queue_goes_on_only_where_it_was_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("q");
+    let random = SeededRandom::new(1);
+    let open = |life: Option<&Life>| Queue::open(&path, Sealer::new(None), life, &random).unwrap();
+    let base = crate::folder::Folder::claim(folder.path(), &random).unwrap();
+    let clock = crate::clock::ManualClock::at(0);
+    let life = Life::begin(&base, &clock, &random).unwrap();
+    let mut queue = open(None).queue;
+    queue.set_life(life.as_ref()).unwrap();
+    let (install, epoch) = (queue.install.clone(), queue.epoch);
+    drop(queue); // Killed.
+    let mut queue = open(Life::found(&base, &clock).as_ref()).queue;
+    assert_eq!((&queue.install, queue.epoch), (&install, epoch));
+    queue.set_life(Life::begin(&base, &clock, &random).unwrap().as_ref()).unwrap();
+    drop(queue);
+    let queue = open(life.as_ref()).queue;
+    assert_eq!(queue.install, install);
+    assert_ne!(queue.epoch, epoch, "an earlier life is not the last one");
+}
+
+#[test]
+fn profile_era_wishes_and_receipts_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("q");
+    let keys = Arc::new(MemoryKeys::new());
+    let mut bench = Bench::new(None);
+    let open = |random: &SeededRandom| Queue::open(&path, Sealer::new(Some(keys.clone())), None, random);
+    bench.queue = open(&bench.random).unwrap().queue;
+    let profile = Profile::new(Consent::Pending, &bench.random);
+    bench.push(&put_profile(&profile.encode()));
+    let wish = Wish { id: "w".into(), kind: 1, actor: "somebody".into() };
+    bench.push(&wish.put());
+    let id = bench.event(1, 1, "paid");
+    assert_eq!(bench.absorb().unwrap().critical, 1);
+    bench.queue = Bench::new(None).queue;
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(8).any(|window| window == b"somebody"), "what is personal is sealed");
+    keys.lock(true);
+    assert!(matches!(open(&bench.random), Err(QueueError::Key(_))), "a locked device is no new install");
+    keys.lock(false);
+    let Opened { queue, profile: found, era, .. } = open(&bench.random).unwrap();
+    assert_eq!((found, era.map(|era| era.id)), (Some(profile), Some(1)));
+    assert_eq!(queue.wishes().unwrap(), [wish]);
+    assert_eq!(queue.receipt(&id).unwrap(), Some(Receipt::Queued));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is settled in whatever order: every number is acknowledged or lost, once.
+    #[test]
+    fn every_number_ends_once(
+        events in prop::collection::vec((1..4_u8, 0..3_u8), 1..80),
+        takes in prop::collection::vec((1..9_usize, any::<u64>()), 1..80),
+    ) {
+        let mut bench = Bench::new(None);
+        for (class, lane) in &events {
+            bench.event(*class, *lane, "e");
+            if class == &1 {
+                bench.absorb().unwrap();
+            }
+        }
+        bench.absorb().unwrap();
+        let mut ended = Vec::new();
+        for (many, dice) in takes.iter().cycle() {
+            let sent = bench.queue.gather(|_, _, _| false, *many, usize::MAX).unwrap();
+            if sent.events.is_empty() {
+                break;
+            }
+            let mut fates = Vec::new();
+            for (index, event) in sent.events.iter().enumerate() {
+                match (dice >> (2 * index)) & 3 {
+                    0 if index > 0 => {}
+                    1 => fates.push((index, Fate::Lost { word: "rejected", why: String::new() })),
+                    _ => {
+                        fates.push((index, Fate::Acked));
+                        ended.push((event.class, event.at));
+                    }
+                }
+            }
+            bench.queue.settle(&sent, &fates, &[], &[], &bench.random).unwrap();
+        }
+        for loss in bench.queue.losses(None).unwrap() {
+            let lane = loss.range.lane as u8;
+            ended.extend((loss.range.from..=loss.range.to).map(|number| (loss.range.delivery_class, Number { lane, number })));
+        }
+        ended.sort_unstable();
+        let mut expected = Vec::new();
+        for (class, lane) in &events {
+            let before = expected.iter().filter(|(c, at): &&(i32, Number)| (*c, at.lane) == (i32::from(*class), *lane)).count();
+            expected.push((i32::from(*class), Number { lane: *lane, number: before as u64 + 1 }));
+        }
+        expected.sort_unstable();
+        prop_assert_eq!(ended, expected);
+        prop_assert_eq!((bench.queue.pending(), bench.queue.pending_bytes()), (0, 0));
+    }
+}

@@ -1,1 +1,156 @@
+//! The worker without its thread, step by step.
+
+use footpath_proto::v1::Context;
+
 use super::*;
+use crate::backoff::Backoff;
+use crate::clock::{ManualClock, SeededRandom};
+use crate::delivery::Settings;
+use crate::intake::{Call, Class};
+use crate::memory::MemoryServer;
+use crate::track::Track;
+use crate::transport::Transport as _;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Bench {
+    worker: Worker,
+    intake: Arc<Intake>,
+    clock: Arc<ManualClock>,
+    server: MemoryServer,
+    out: crossbeam_channel::Receiver<Option<Outgoing>>,
+    give: crossbeam_channel::Sender<Option<Outgoing>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let random = Arc::new(SeededRandom::new(5));
+        let settings = Settings {
+            max_events: 8,
+            max_bytes: 1 << 20,
+            interval: SECOND * 5,
+            historical: false,
+            context: Context::default(),
+            saving_bytes_per_hour: 1,
+        };
+        let (_, commands) = crossbeam_channel::unbounded();
+        let intake = Arc::new(Intake::new(clock.clone(), random.clone()));
+        let setup = Setup {
+            project: "demo".into(),
+            shared: Shared::default(),
+            place: Place::Memory,
+            ring_bytes: 1 << 20,
+            sealer: Sealer::new(None),
+            limits: Limits::default(),
+            backend: true,
+            first_consent: Consent::Granted,
+            clock: clock.clone(),
+            random,
+            on_problem: None,
+        };
+        let delivery = Delivery::new(settings, Backoff::new(SECOND, SECOND), clock.continuous());
+        let worker = Worker::new(setup, intake.clone(), delivery, commands, Arc::default(), "key");
+        let (give, out) = crossbeam_channel::unbounded();
+        Self { worker, intake, clock, server: MemoryServer::new(), out, give }
+    }
+
+    /// Tracks `count` events that do not fit into what is left of a full disk's pages.
+    fn track(&mut self, count: usize) {
+        for _ in 0..count {
+            let mut frame = Vec::new();
+            Track::new("e").user("u").property("filler", "x".repeat(20_000)).put(&mut frame);
+            let taken = self.intake.take(Call::Event { class: Class::Normal, frame: frame.into() }).unwrap();
+            if taken.wake {
+                self.worker.obey(Command::Wake);
+            }
+        }
+    }
+
+    /// One round of the thread, and the answer to what it sent.
+    fn turn(&mut self) {
+        if self.worker.taker.is_none() {
+            let give = self.give.clone();
+            self.worker.obey(Command::Take(Box::new(move |batch| give.send(batch).unwrap())));
+        }
+        self.worker.work();
+        while let Ok(Some(batch)) = self.out.try_recv() {
+            let outcome = self.server.send(&batch);
+            self.worker.obey(Command::Report(batch.id, Box::new(outcome)));
+        }
+        self.worker.tell_waiters();
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.server.batches().iter().map(|batch| batch.events.len()).collect()
+    }
+
+    fn set_full(&mut self, full: bool) {
+        self.worker.storage.as_ref().unwrap().queue.set_full(full);
+    }
+}
+
+#[test]
+fn a_flush_while_the_disk_is_full_forces_its_events_and_none_after_them() {
+    let mut bench = Bench::new();
+    bench.turn(); // What an earlier run left is due at once: nothing.
+    let (told, flushed) = crossbeam_channel::bounded(1);
+    bench.set_full(true);
+    bench.track(2);
+    let deadline = bench.clock.continuous() + SECOND * 60;
+    let reply = Box::new(move |result: FlushResult| told.send(result).unwrap());
+    bench.worker.obey(Command::Flush { deadline, reply });
+    bench.turn();
+    assert!(bench.sizes().is_empty() && flushed.is_empty());
+    assert_eq!(bench.worker.pending(), 2);
+
+    bench.set_full(false);
+    bench.clock.advance(SECOND * 3);
+    bench.turn();
+    assert_eq!(bench.sizes(), [2], "forced as soon as it was committed");
+    assert!(flushed.recv().unwrap().complete);
+
+    for _ in 0..2 {
+        bench.track(1);
+        bench.clock.advance(GATHER);
+        bench.turn();
+    }
+    assert_eq!(bench.sizes(), [2], "later events gather again");
+    bench.clock.advance(SECOND * 6);
+    bench.turn();
+    assert_eq!(bench.sizes(), [2, 2]);
+}
+
+#[test]
+fn idle_means_no_timers() {
+    let mut bench = Bench::new();
+    bench.turn();
+    assert_eq!(bench.worker.sleep(), MAX_SLEEP);
+    bench.track(1);
+    assert_eq!(bench.worker.sleep(), GATHER);
+    bench.clock.advance(GATHER);
+    bench.turn();
+    assert_eq!(bench.worker.sleep(), SECOND * 5, "the batch is due");
+    bench.clock.advance(SECOND * 5);
+    bench.turn();
+    bench.turn();
+    assert_eq!(bench.sizes(), [1]);
+    assert_eq!(bench.worker.sleep(), MAX_SLEEP);
+}
+
+#[test]
+fn a_batch_that_nobody_reports_goes_out_again() {
+    let mut bench = Bench::new();
+    bench.turn();
+    bench.track(1);
+    bench.clock.advance(SECOND * 6);
+    bench.worker.work();
+    bench.clock.advance(SECOND * 6);
+    bench.worker.work();
+    let first = bench.out.try_recv().unwrap().unwrap();
+    bench.clock.advance(LOST_REPORT + SECOND);
+    bench.turn();
+    let batches = bench.server.batches();
+    assert_eq!((batches.len(), &batches[0].batch_id), (1, &first.id));
+    assert_eq!(bench.worker.pending(), 0);
+}
