@@ -1,5 +1,7 @@
 //! The whole client, with its threads and a real clock, against a server in memory.
 
+#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
