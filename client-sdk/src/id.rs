@@ -21,6 +21,15 @@ impl fmt::Display for EventId {
     }
 }
 
+impl std::str::FromStr for EventId {
+    type Err = ();
+
+    /// Reads what `to_string` wrote.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        uuid::Uuid::try_parse(text).map(|id| Self(id.into_bytes())).map_err(|_| ())
+    }
+}
+
 /// Bits below the timestamp that are ours: 12 of `rand_a` and 62 of `rand_b` (RFC 9562, section 5.7).
 const TAIL_BITS: u32 = 74;
 const TAIL_MASK: u128 = (1 << TAIL_BITS) - 1;

@@ -23,12 +23,18 @@ pub struct Changes {
     set_once: Vec<(Text, PropertyValue)>,
     unset: Vec<Text>,
     add: Vec<(Text, f64)>,
+    encoded: Vec<u8>,
 }
 
 impl Changes {
     /// No changes yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An encoded `footpath.v1.PropertyChanges`, as the bindings to other languages make it. It is checked when it is used.
+    pub fn encoded(bytes: Vec<u8>) -> Self {
+        Self { encoded: bytes, ..Self::default() }
     }
 
     /// Sets a property; the last value of a key stands.
@@ -59,11 +65,17 @@ impl Changes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.set_once.is_empty() && self.unset.is_empty() && self.add.is_empty()
+        let fields = (&self.set, &self.set_once, &self.unset, &self.add, &self.encoded);
+        fields.0.is_empty()
+            && fields.1.is_empty()
+            && fields.2.is_empty()
+            && fields.3.is_empty()
+            && fields.4.is_empty()
     }
 
     /// Appends the fields of a `footpath.v1.PropertyChanges`.
     fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.encoded);
         for (key, value) in &self.set {
             put_entry(out, 1, key, value);
         }

@@ -38,6 +38,8 @@ pub enum PropertyValue {
     List(Vec<PropertyValue>),
     /// Values by key.
     Map(BTreeMap<String, PropertyValue>),
+    /// An encoded `footpath.v1.Value`, as the bindings to other languages make it.
+    Encoded(Vec<u8>),
 }
 
 /// The text is not an amount.
@@ -91,6 +93,7 @@ impl PropertyValue {
                     put_entry(out, 1, key, value);
                 }
             }),
+            Self::Encoded(bytes) => out.extend_from_slice(bytes),
         }
     }
 }
