@@ -14,7 +14,7 @@ mod types;
 
 pub use client::FootpathClient;
 pub use config::{Carrier, Config, KeyFailure, KeyStore, ProblemListener};
-pub use slots::footpath_track;
+pub use slots::{footpath_after_fork, footpath_before_fork, footpath_track};
 pub use types::{
     Batch, ClientError, ClockOffset, Consent, Delivery, FlushResult, Pause, Problem, Receipt, Stats, Who,
 };

@@ -1,21 +1,37 @@
 //! The one call that bypasses UniFFI.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use footpath_client::{Class, Client, TrackError};
-use parking_lot::RwLock;
 
 /// Clients by handle: the low half is a place, the high half says how often it was used before.
-static SLOTS: RwLock<Vec<Slot>> = RwLock::new(Vec::new());
+static SLOTS: RwLock<Slots> = RwLock::new(Vec::new());
+
+type Slots = Vec<Slot>;
+
+thread_local! {
+    /// Held while the process forks, so that the child does not inherit a lock of a thread it does not have.
+    static FORKING: RefCell<Option<RwLockWriteGuard<'static, Slots>>> = const { RefCell::new(None) };
+}
 
 struct Slot {
     uses: u32,
     client: Option<Client>,
 }
 
+fn read() -> RwLockReadGuard<'static, Slots> {
+    SLOTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write() -> RwLockWriteGuard<'static, Slots> {
+    SLOTS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Registers a client; its handle.
 pub(crate) fn add(client: Client) -> u64 {
-    let mut slots = SLOTS.write();
+    let mut slots = write();
     let free = slots.iter().position(|slot| slot.client.is_none());
     let place = free.unwrap_or_else(|| {
         slots.push(Slot { uses: 0, client: None });
@@ -29,7 +45,7 @@ pub(crate) fn add(client: Client) -> u64 {
 
 /// Forgets a client. The caller drops it, outside the lock.
 pub(crate) fn remove(handle: u64) -> Option<Client> {
-    let mut slots = SLOTS.write();
+    let mut slots = write();
     let slot = slots.get_mut((handle & 0xffff_ffff) as usize)?;
     (slot.uses == (handle >> 32) as u32).then(|| slot.client.take()).flatten()
 }
@@ -69,7 +85,7 @@ fn track(handle: u64, bytes: &[u8]) -> i64 {
         3 => Class::Lossy,
         _ => return code::INVALID,
     };
-    let slots = SLOTS.read();
+    let slots = read();
     let slot = slots.get((handle & 0xffff_ffff) as usize).filter(|slot| slot.uses == (handle >> 32) as u32);
     let Some(client) = slot.and_then(|slot| slot.client.as_ref()) else { return code::CLOSED };
     match client.track_frame(frame, class) {
@@ -81,4 +97,24 @@ fn track(handle: u64, bytes: &[u8]) -> i64 {
         Err(TrackError::Closed) => code::CLOSED,
         Err(TrackError::Disabled) => code::DISABLED,
     }
+}
+
+/// To be called right before the process forks, by the thread that does.
+#[unsafe(no_mangle)]
+pub extern "C" fn footpath_before_fork() {
+    FORKING.with_borrow_mut(|held| *held = Some(write()));
+}
+
+/// To be called right after, in both processes. In the child (`child` not 0) all handles are closed: the threads behind them
+/// exist in the parent only. The host makes new clients there, and must not drop the old ones.
+#[unsafe(no_mangle)]
+pub extern "C" fn footpath_after_fork(child: i32) {
+    FORKING.with_borrow_mut(|held| {
+        let Some(mut slots) = held.take() else { return };
+        if child != 0 {
+            for slot in slots.iter_mut() {
+                std::mem::forget(slot.client.take());
+            }
+        }
+    });
 }

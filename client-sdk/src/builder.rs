@@ -353,6 +353,7 @@ impl Builder {
             stats,
             before_send: self.before_send,
             worker: Mutex::new(Some(thread)),
+            process: std::process::id(),
             _carrier: carrier,
         };
         Ok(Client { inner: Arc::new(inner) })

@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) stats: Arc<Mutex<Stats>>,
     pub(crate) before_send: Option<BeforeSend>,
     pub(crate) worker: Mutex<Option<JoinHandle<()>>>,
+    /// The process that the worker's thread is in.
+    pub(crate) process: u32,
     /// What carries batches needs it as long as the client lives.
     pub(crate) _carrier: Option<Box<dyn Send + Sync>>,
 }
@@ -389,6 +391,9 @@ impl Pending {
 
 impl Inner {
     fn shutdown(&self) -> Result<(), ShutdownError> {
+        if std::process::id() != self.process {
+            return Ok(()); // A fork has no copy of the thread, and the queue is the parent's.
+        }
         let Some(worker) = self.worker.lock().take() else { return Ok(()) };
         let (reply, result) = bounded(1);
         let _ = self.commands.send(Command::Shutdown(Box::new(move |ended| drop(reply.send(ended)))));
