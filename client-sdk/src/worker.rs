@@ -310,6 +310,8 @@ impl Worker {
         for (consent, key) in told {
             self.on_consent(consent, key);
         }
+        // What was let in has woken nobody.
+        self.absorb_at = Some(self.now());
         if let Err(open) = left {
             self.open = Some(open);
             self.storage = None;

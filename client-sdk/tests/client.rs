@@ -342,6 +342,21 @@ fn what_waited_for_the_storage_keeps_its_order() {
 }
 
 #[test]
+fn what_is_tracked_at_once_is_stored_without_anybody_asking() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().build().unwrap();
+    client.hold();
+    client.track(event(0)).unwrap(); // Most likely before the storage is open.
+    for _ in 0..400 {
+        if client.stats().committed == 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{:?}", client.stats());
+}
+
+#[test]
 fn a_broken_database_is_set_aside_and_only_then() {
     let folder = tempfile::tempdir().unwrap();
     let server = Arc::new(MemoryServer::new());

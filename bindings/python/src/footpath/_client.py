@@ -1,0 +1,421 @@
+"""The client: what an application holds."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import datetime
+import enum
+import logging
+import os
+import threading
+import weakref
+from typing import Any, Callable, Iterable, Mapping, Optional
+
+from . import _core, _encode
+from ._core import Consent, Delivery, FlushResult, Problem, Stats, Who
+from ._core import Receipt as ReceiptState
+
+_log = logging.getLogger("footpath")
+_VERSION = "0.1.0"
+
+_library = _core._UniffiLib
+_track = _library.footpath_track
+_track.argtypes = (ctypes.c_uint64, ctypes.c_char_p, ctypes.c_size_t)
+_track.restype = ctypes.c_int64
+_library.footpath_before_fork.argtypes = ()
+_library.footpath_before_fork.restype = None
+_library.footpath_after_fork.argtypes = (ctypes.c_int32,)
+_library.footpath_after_fork.restype = None
+
+
+class Tracked(enum.Enum):
+    """What became of a call. Only ``TAKEN`` is true."""
+
+    TAKEN = 0
+    #: The event can never be right; the log says why.
+    INVALID = -1
+    #: It is larger than the server takes.
+    TOO_LARGE = -2
+    #: Too much waits.
+    QUEUE_FULL = -3
+    #: No consent, or not in the sample, or the hook left it out.
+    NOT_WANTED = -4
+    #: The client was closed.
+    CLOSED = -5
+    #: The client has met a bug of its own.
+    DISABLED = -6
+
+    def __bool__(self) -> bool:
+        return self is Tracked.TAKEN
+
+
+_TAKEN = Tracked.TAKEN
+_clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
+#: What belongs to the parent of this process; never freed here.
+_of_parents: list[Any] = []
+
+
+class Receipt:
+    """How far a critical event has come. Waiting waits; not waiting is fine too."""
+
+    def __init__(self, client: "Client", event_id: str) -> None:
+        self._client = client
+        #: ``Client.receipt`` takes it, in a later run too.
+        self.event_id = event_id
+
+    def wait_queued(self, seconds: float) -> Optional[ReceiptState]:
+        """Waits until the event is on the disk; ``None`` when the time is up."""
+        return self._client._inner.wait_queued(self.event_id, _millis(seconds))
+
+    def wait_delivered(self, seconds: float) -> Optional[ReceiptState]:
+        """Waits until the server has the event or never will. When the time is up: how far it has come."""
+        return self._client._inner.wait_delivered(self.event_id, _millis(seconds))
+
+    async def queued(self, seconds: float) -> Optional[ReceiptState]:
+        """As ``wait_queued``, for async callers; it can be cancelled."""
+        return await self._client._inner.queued(self.event_id, _millis(seconds))
+
+    async def delivered(self, seconds: float) -> Optional[ReceiptState]:
+        """As ``wait_delivered``, for async callers; it can be cancelled."""
+        return await self._client._inner.delivered(self.event_id, _millis(seconds))
+
+
+class _Listener(_core.ProblemListener):
+    def __init__(self, tell: Optional[Callable[[Problem], None]]) -> None:
+        self._tell = tell
+
+    def on_problem(self, problem: Problem) -> None:
+        _log.warning("footpath: %s", problem)
+        if self._tell is not None:
+            try:
+                self._tell(problem)
+            except Exception:  # The client's thread must not end for it.
+                _log.exception("footpath: on_problem failed")
+
+
+class Client:
+    """Tracks events and delivers them.
+
+    By default it is a backend's: every event names its user or anonymous id. With ``device=True`` it has a person and
+    sessions of its own, as an app on somebody's desktop has.
+
+    After a fork the child has a queue and streams of its own: the client goes on there by itself.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        key: str,
+        project: str,
+        queue_folder: "str | os.PathLike[str] | None",
+        *,
+        device: bool = False,
+        in_memory_transport: bool = False,
+        strict: bool = False,
+        before_send: Optional[Callable[[str, dict], Optional[dict]]] = None,
+        on_problem: Optional[Callable[[Problem], None]] = None,
+        exit_seconds: float = 2.0,
+        app: str = "",
+        app_version: str = "",
+        first_consent: Optional[Consent] = None,
+        batch_interval: Optional[float] = None,
+        ring_bytes: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        max_events: Optional[int] = None,
+        max_age_days: Optional[int] = None,
+        debug_view: Optional[str] = None,
+        samples: Optional[Mapping[str, float]] = None,
+    ) -> None:
+        """Starts a client and returns at once.
+
+        ``queue_folder``: where the queue lies; ``None`` keeps it in memory, gone with the process.
+        ``strict``: calls raise for what they refuse, for tests.
+        ``before_send``: gets name and properties of every event; returns the properties to send, or ``None`` to leave it out.
+        ``exit_seconds``: how long the end of the process may wait for the server. What is not delivered by then is sent after
+        the next start.
+        """
+        self._strict = strict
+        self._before_send = before_send
+        self._exit_seconds = exit_seconds
+        self._listener = _Listener(on_problem)
+        self._logged: set[str] = set()
+        self._config = dict(
+            endpoint=endpoint,
+            key=key,
+            project=project,
+            queue_folder=None if queue_folder is None else os.fspath(queue_folder),
+            carrier=_core.Carrier.MEMORY if in_memory_transport else _core.Carrier.GRPC,
+            backend=not device,
+            first_consent=first_consent,
+            library=f"footpath-python {_VERSION}",
+            app=app,
+            app_version=app_version,
+            batch_interval_ms=None if batch_interval is None else _millis(batch_interval),
+            ring_bytes=ring_bytes,
+            max_bytes=max_bytes,
+            max_events=max_events,
+            max_age_days=max_age_days,
+            debug_view=debug_view,
+            samples=None if samples is None else dict(samples),
+        )
+        self._closed = False
+        self._start()
+        _clients.add(self)
+
+    def _start(self) -> None:
+        self._inner = _core.FootpathClient(_core.Config(**self._config), self._listener, None)
+        self._handle = self._inner.handle()
+
+    def track(
+        self,
+        name: str,
+        properties: Optional[Mapping[str, Any]] = None,
+        *,
+        user: Optional[str] = None,
+        anonymous: Optional[str] = None,
+        session: Optional[str] = None,
+        at: Optional[datetime.datetime] = None,
+        lossy: bool = False,
+    ) -> Tracked:
+        """Takes an event. It survives the end of the process from here on. Never waits, and raises only when ``strict``."""
+        if self._before_send is not None:
+            properties = self._ask_hook(name, properties)
+            if properties is None:
+                return Tracked.NOT_WANTED
+        try:
+            delivery = _encode.LOSSY if lossy else _encode.NORMAL
+            frame = _encode.event(delivery, name, properties, user, anonymous, session, at)
+        except Exception as error:
+            return self._refuse(Tracked.INVALID, name, error)
+        code = _track(self._handle, frame, len(frame))
+        if code == 0:
+            return _TAKEN
+        return self._refuse(Tracked(code), name, None, frame)
+
+    def track_critical(
+        self,
+        name: str,
+        properties: Optional[Mapping[str, Any]] = None,
+        *,
+        user: Optional[str] = None,
+        anonymous: Optional[str] = None,
+        session: Optional[str] = None,
+        at: Optional[datetime.datetime] = None,
+    ) -> Optional[Receipt]:
+        """Takes an event that must not be lost even if the power fails, and answers its receipt; ``None``: it was refused."""
+        if self._before_send is not None:
+            properties = self._ask_hook(name, properties)
+            if properties is None:
+                return None
+        try:
+            frame = _encode.event(_encode.CRITICAL, name, properties, user, anonymous, session, at)
+            return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
+        except Exception as error:
+            self._refuse(_code_of(error), name, error)
+            return None
+
+    def receipt(self, event_id: str) -> Receipt:
+        """How far a critical event of this or an earlier run has come."""
+        return Receipt(self, event_id)
+
+    def set_person(
+        self,
+        set: Optional[Mapping[str, Any]] = None,
+        *,
+        set_once: Optional[Mapping[str, Any]] = None,
+        unset: Iterable[str] = (),
+        add: Optional[Mapping[str, float]] = None,
+        user: Optional[str] = None,
+        anonymous: Optional[str] = None,
+    ) -> Tracked:
+        """Changes properties of a person: sends the event ``person_updated``."""
+        return self._send("person_updated", user, anonymous, lambda: dict(person=_encode.changes(set, set_once, unset, add)))
+
+    def group(
+        self,
+        kind: str,
+        id: str,
+        set: Optional[Mapping[str, Any]] = None,
+        *,
+        user: Optional[str] = None,
+        anonymous: Optional[str] = None,
+    ) -> Tracked:
+        """Says that a person belongs to a group, and sets the group's properties: sends the event ``group_joined``."""
+        return self._send("group_joined", user, anonymous, lambda: dict(groups=[_encode.group(kind, id, _encode.changes(set))]))
+
+    def _send(self, name: str, user: Optional[str], anonymous: Optional[str], more: Callable[[], dict]) -> Tracked:
+        try:
+            frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **more())
+        except Exception as error:
+            return self._refuse(Tracked.INVALID, name, error)
+        code = _track(self._handle, frame, len(frame))
+        return _TAKEN if code == 0 else self._refuse(Tracked(code), name, None, frame)
+
+    def identify(self, user: str, set: Optional[Mapping[str, Any]] = None) -> Tracked:
+        """Of a device: says who its person is. Another user than before begins with a new anonymous id."""
+        return self._call("identify", lambda: self._inner.identify(user, _encode.changes(set)))
+
+    def link(self, anonymous: str, user: str, set: Optional[Mapping[str, Any]] = None) -> Tracked:
+        """Of a backend: says that the person behind an anonymous id is a user."""
+        return self._call("link", lambda: self._inner.link(anonymous, user, _encode.changes(set)))
+
+    def alias(self, name: str) -> Tracked:
+        """Of a device: gives its person another name."""
+        return self._call("alias", lambda: self._inner.alias(name))
+
+    def reset(self) -> Tracked:
+        """Of a device: forgets its person, as after a logout."""
+        return self._call("reset", self._inner.reset)
+
+    def register(self, key: str, item: Any) -> Tracked:
+        """Of a device: sets a property of every later event."""
+        return self._call("register", lambda: self._inner.register(key, _encode.value(item)))
+
+    def unregister(self, key: str) -> Tracked:
+        """Of a device: takes a shared property away again."""
+        return self._call("unregister", lambda: self._inner.unregister(key))
+
+    def set_consent(self, consent: Consent) -> Tracked:
+        """Of a device: what its person allows."""
+        return self._call("set_consent", lambda: self._inner.set_consent(consent))
+
+    def delete_my_data(self) -> Tracked:
+        """Of a device: asks the server to delete what it knows of the person."""
+        return self._call("delete_my_data", self._inner.delete_my_data)
+
+    def who(self) -> Optional[Who]:
+        """Of a device: the ids that events carry now; ``None`` until the storage is open."""
+        return self._inner.who()
+
+    def hold(self) -> None:
+        """Stops sending. Events are taken and kept."""
+        self._inner.hold()
+
+    def resume(self) -> None:
+        """Goes on sending at once."""
+        self._inner.resume()
+
+    def set_key(self, key: str) -> None:
+        """Sends with another project key from now on."""
+        self._config["key"] = key
+        self._inner.set_key(key)
+
+    def stats(self) -> Stats:
+        """What this client has done so far."""
+        return self._inner.stats()
+
+    def wait_flushed(self, seconds: float) -> FlushResult:
+        """Sends what was tracked so far and waits until it has reached its end, or the time is up."""
+        return self._inner.wait_flushed(_millis(seconds))
+
+    async def flush(self, seconds: float) -> FlushResult:
+        """As ``wait_flushed``, for async callers; it can be cancelled."""
+        return await self._inner.flush(_millis(seconds))
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Waits for the server up to ``seconds``, saves what was not delivered and ends the client."""
+        if self._closed:
+            return
+        self._closed = True
+        if seconds > 0:
+            self._inner.wait_flushed(_millis(seconds))
+        unsaved = self._inner.shutdown()
+        if unsaved is not None:
+            _log.error("footpath: %s", unsaved)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close(self._exit_seconds)
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.flush(self._exit_seconds)
+        self.close()
+
+    def _ask_hook(self, name: str, properties: Optional[Mapping[str, Any]]) -> Optional[dict]:
+        try:
+            return self._before_send(name, dict(properties or {}))  # type: ignore[misc]
+        except Exception:
+            _log.exception("footpath: before_send failed; the event %r is left out", name)
+            return None
+
+    def _call(self, what: str, call: Callable[[], Any]) -> Tracked:
+        try:
+            call()
+            return _TAKEN
+        except Exception as error:
+            return self._refuse(_code_of(error), what, error)
+
+    def _refuse(self, code: Tracked, name: str, error: Optional[Exception], frame: bytes = b"") -> Tracked:
+        if error is None and code is Tracked.INVALID:
+            error = self._why(frame)
+        if self._strict:
+            raise error if error is not None else RuntimeError(f"{name}: {code.name}")
+        kind = f"{code.name} {name}" if code is Tracked.INVALID else code.name
+        if kind not in self._logged and len(self._logged) < 1_000:
+            self._logged.add(kind)
+            _log.warning("footpath: %s: %s%s (told once)", name, code.name, "" if error is None else f": {error}")
+        return code
+
+    def _why(self, frame: bytes) -> Optional[Exception]:
+        """The same event the slow way, which says what is wrong."""
+        try:
+            self._inner.track(frame[1:], Delivery.NORMAL)
+        except Exception as error:
+            return error
+        return None
+
+    def _after_fork(self) -> None:
+        inner, self._inner = self._inner, None
+        inner._handle = None  # Freeing it would reach for the parent's threads.
+        _of_parents.append(inner)
+        if not self._closed:
+            self._start()
+
+
+def _code_of(error: Exception) -> Tracked:
+    kinds = _core.ClientError
+    for kind, code in (
+        (kinds.TooLarge, Tracked.TOO_LARGE),
+        (kinds.QueueFull, Tracked.QUEUE_FULL),
+        (kinds.NotWanted, Tracked.NOT_WANTED),
+        (kinds.Closed, Tracked.CLOSED),
+        (kinds.Disabled, Tracked.DISABLED),
+    ):
+        if isinstance(error, kind):
+            return code
+    return Tracked.INVALID
+
+
+def _millis(seconds: float) -> int:
+    return max(0, int(seconds * 1_000))
+
+
+def _end_all() -> None:
+    """All clients share one deadline: each waits on a thread of its own."""
+    clients = [client for client in _clients if not client._closed]
+    threads = [threading.Thread(target=client.close, args=(client._exit_seconds,), daemon=True) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _in_child() -> None:
+    _library.footpath_after_fork(1)
+    for client in list(_clients):
+        client._after_fork()
+
+
+atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_library.footpath_before_fork,
+        after_in_parent=lambda: _library.footpath_after_fork(0),
+        after_in_child=_in_child,
+    )
