@@ -15,7 +15,7 @@ bindgen=${FOOTPATH_BINDGEN:-$built/$profile/footpath-bindgen}
 venv=${FOOTPATH_VENV:-$root/.tools/python-sdk}
 
 [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check build "setuptools>=77" wheel pytest protobuf grpcio gunicorn
+"$venv/bin/pip" install --quiet --disable-pip-version-check build "setuptools>=77" wheel pytest pytest-timeout protobuf grpcio gunicorn
 
 generated=$(mktemp -d)
 trap 'rm -rf "$generated"' EXIT
@@ -26,4 +26,4 @@ strip "src/footpath/$(basename "$lib")" 2>/dev/null || true
 rm -rf build dist
 "$venv/bin/python" -m build --quiet --wheel --no-isolation
 "$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
-"$venv/bin/python" -m pytest -q "${@:-tests}"
+"$venv/bin/python" -m pytest -q --timeout 120 "${@:-tests}"

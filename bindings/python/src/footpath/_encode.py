@@ -89,7 +89,9 @@ def _rare_value(item: Any) -> bytes:
         return _prefixed(b"\x4a", entries)
     if isinstance(item, (list, tuple)):
         return _prefixed(b"\x42", b"".join(_prefixed(b"\x0a", value(one)) for one in item))
-    for base in (bool, str, int, float):  # Their subclasses, such as enumerations.
+    if isinstance(item, str):  # A subclass, such as an enumeration of texts, whose str() is its name.
+        return _prefixed(b"\x0a", str.encode(item))
+    for base in (int, float):
         if isinstance(item, base):
             return value(base(item))
     raise TypeError(f"a property is no {type(item).__name__}")
