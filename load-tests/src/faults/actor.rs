@@ -67,7 +67,9 @@ impl Actor {
     /// If a process ends otherwise than it was told to.
     pub async fn play(mut self, plan: ClientPlan) -> anyhow::Result<Ended> {
         for step in &plan.steps {
-            self.step(&plan, step).await.with_context(|| format!("client {}: {step:?}", self.index))?;
+            self.step(&plan, step)
+                .await
+                .with_context(|| format!("client {}, process {}", self.index, self.life))?;
         }
         let mut fine = self.stage.fine.subscribe();
         fine.wait_for(|fine| *fine).await.map(drop)?;

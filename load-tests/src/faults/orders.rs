@@ -9,18 +9,18 @@ pub const ORDERS: &str = "FOOTPATH_FAULTS_CLIENT";
 /// The property that names an event.
 pub const KEY: &str = "k";
 /// Low bits of a key: the event within its process.
-pub const EVENT_BITS: u32 = 20;
+pub const EVENT_BITS: u32 = 13;
 /// Bits above those: the process within its client.
-pub const LIFE_BITS: u32 = 6;
+pub const LIFE_BITS: u32 = 4;
 /// Bits above those: the client within its round.
-pub const CLIENT_BITS: u32 = 6;
+pub const CLIENT_BITS: u32 = 2;
 
 /// Names a client of all rounds.
 pub fn client_of(key: u64) -> u64 {
     key >> (EVENT_BITS + LIFE_BITS)
 }
 
-/// The first key of a process. All keys fit into 53 bits, so that JSON keeps them.
+/// The first key of a process. A key has 12 digits at most: of 13 and more, the server masks what may be a card.
 pub fn first_key(round: u64, client: u64, life: u64) -> u64 {
     (((round << CLIENT_BITS | client) << LIFE_BITS) | life) << EVENT_BITS
 }

@@ -141,7 +141,7 @@ fn client(carrier: Carrier, theme: Theme, rng: &mut StdRng) -> ClientPlan {
         Theme::FullDisk => {
             // An event that waits for a full disk waits for nothing.
             let (count, critical_every) = (rng.random_range(2_000..=5_000), 1_000);
-            let full = Life { count, critical_every, full_disk: true, ..Life::draw(rng) };
+            let full = Life { count, critical_every, pace_us: 0, full_disk: true, ..Life::draw(rng) };
             vec![Step::Live(full), life(rng)]
         }
         Theme::Damaged(damage) => damaged(damage, rng),

@@ -64,6 +64,20 @@ impl Said {
         self.kills += other.kills;
     }
 
+    /// Events that were tracked.
+    pub fn count(&self) -> u64 {
+        self.tracked.iter().map(|(first, last)| last + 1 - first).sum()
+    }
+
+    fn summary(&self) -> String {
+        let Self { lost, torn, quarantined, flushed, faults, .. } = self;
+        format!(
+            "{} tracked, {} durable, {lost} lost, {torn} torn, {quarantined}, {flushed:?}, {faults:?}",
+            self.count(),
+            self.durable.len()
+        )
+    }
+
     fn take(&mut self, line: &str) -> anyhow::Result<()> {
         let Some((word, rest)) = line.split_once(' ') else { return Ok(()) };
         let number = |text: &str| text.parse::<u64>().with_context(|| format!("no number: {line}"));
@@ -100,7 +114,7 @@ pub async fn live(
     let mut child = spawn(program, orders, full_disk, log)?;
     let mut said = Said::default();
     let lived = timeout(LIFE, listen(&mut child, orders.end, fine, &mut said)).await;
-    let Ok(status) = lived else { bail!("a client hangs: {orders:?}, said {said:?}") };
+    let Ok(status) = lived else { bail!("a client hangs: {orders:?}, said {}", said.summary()) };
     let status = status?;
     check_end(status, orders, &said, full_disk)?;
     said.kills = u32::from(status.signal() == Some(SIGKILL));
@@ -113,7 +127,7 @@ fn check_end(status: ExitStatus, orders: &Orders, said: &Said, full_disk: bool) 
         _ => status.success(),
     };
     // On a full disk a client may not open at all, and says so.
-    ensure!(as_told || full_disk, "a client ended with {status}: {orders:?}, said {said:?}");
+    ensure!(as_told || full_disk, "a client ended with {status}: {orders:?}, said {}", said.summary());
     if matches!(orders.end, End::Settle | End::Drain) {
         let (complete, words) = said.flushed.clone().unwrap_or_default();
         ensure!(complete, "a client does not deliver everything in fine weather: {orders:?}: {words}");

@@ -101,6 +101,7 @@ impl World {
     pub async fn round(&mut self, number: u64, seed: u64) -> anyhow::Result<String> {
         let began = Instant::now();
         let plan = Plan::draw(&mut StdRng::seed_from_u64(seed));
+        std::fs::write(self.stage.folder.join("plan"), format!("{plan:#?}\n"))?;
         self.stage.fine.send_replace(false);
         let mut actors = JoinSet::new();
         for (index, client) in plan.clients.iter().enumerate() {
@@ -112,10 +113,9 @@ impl World {
         self.stage.fine.send_replace(true);
         let mut ended = Vec::new();
         while let Some(actor) = actors.join_next().await {
-            ended.push(actor?.with_context(|| format!("{plan:?}"))?);
+            ended.push(actor??);
         }
-        let compared = self.compare(&ended).await;
-        let found = compared.with_context(|| format!("{plan:?}, {ended:?}"))?;
+        let found = self.compare(&ended).await.with_context(|| format!("{:?}", plan.theme))?;
         Ok(self.line(seed, &plan, &ended, found, server_kills, began.elapsed()))
     }
 
@@ -207,8 +207,7 @@ impl World {
         server_kills: u32,
         took: Duration,
     ) -> String {
-        let tracked = |said: &[(u64, u64)]| said.iter().map(|(first, last)| last + 1 - first).sum::<u64>();
-        let events: u64 = ended.iter().map(|actor| tracked(&actor.said.tracked)).sum();
+        let events: u64 = ended.iter().map(|actor| actor.said.count()).sum();
         let durable: u64 = ended.iter().map(|actor| actor.said.durable.len() as u64).sum();
         let explained: u64 = ended.iter().map(|actor| actor.said.lost).sum();
         let kills = server_kills + ended.iter().map(|actor| actor.said.kills).sum::<u32>();
