@@ -19,7 +19,8 @@ fn main() {
     let folder = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let temporary = tempfile::tempdir().unwrap();
     let folder = folder.map_or(temporary.path().to_owned(), Into::into);
-    let client = Client::builder("", "key").project("demo").queue_dir(&folder).host_carries().build().unwrap();
+    let client =
+        Client::builder("", "key").project("demo").queue_dir(&folder).host_carries().build().unwrap();
     while client.who().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -36,7 +37,9 @@ fn main() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    println!("{BURST} events a burst, {BURSTS} bursts, {refused} refused; medians over the bursts, in microseconds");
+    println!(
+        "{BURST} events a burst, {BURSTS} bursts, {refused} refused; medians over the bursts, in microseconds"
+    );
     println!("{:>8} {:>10} {:>10}", "", "control", "track");
     for (name, share) in SHARES {
         println!("{name:>8} {:>10.3} {:>10.3}", median(&control, share), median(&tracked, share));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use footpath_proto::v1::ingest_service_server::{IngestService, IngestServiceServ
 use footpath_proto::v1::{IngestRequest, IngestResponse, IngestStreamRequest, IngestStreamResponse};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -31,7 +33,8 @@ impl IngestService for Server {
 
     async fn ingest(&self, request: Request<IngestRequest>) -> Result<Response<IngestResponse>, Status> {
         if request.metadata().get("authorization").is_none_or(|value| value != "Bearer right") {
-            return Err(Status::unauthenticated("who is it?"));
+            let details = ErrorDetails::with_error_info("key_unknown", "footpath", HashMap::new());
+            return Err(Status::with_error_details(Code::Unauthenticated, "who is it?", details));
         }
         if self.calls.fetch_add(1, Ordering::SeqCst) < 2 {
             return Err(Status::unavailable("not now"));
