@@ -151,11 +151,13 @@ fn client(carrier: Carrier, theme: Theme, rng: &mut StdRng) -> ClientPlan {
 
 /// Something is left in the file that is damaged.
 fn damaged(damage: Damage, rng: &mut StdRng) -> Vec<Step> {
-    let linger = match damage {
-        Damage::Ring | Damage::RingHeader => 0,
-        _ => 150,
+    let end = match damage {
+        Damage::Ring | Damage::RingHeader => End::Kill(0),
+        Damage::Log => End::Kill(150),
+        // Only in order is everything in the database itself.
+        Damage::Database | Damage::Orphan => End::Shutdown,
     };
-    let last = Life { end: End::Kill(linger), away: true, pace_us: 0, ..Life::draw(rng) };
+    let last = Life { end, away: true, pace_us: 0, ..Life::draw(rng) };
     let lived = match damage {
         Damage::Orphan => {
             let main = Life { end: End::Kill(400), ..Life::draw(rng) };
