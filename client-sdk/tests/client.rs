@@ -185,6 +185,28 @@ fn a_restored_backup_begins_a_new_stream() {
     assert_eq!(epochs.len(), 2);
 }
 
+#[test]
+fn what_a_restored_ring_holds_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, backup) = (folder.path().join("live"), folder.path().join("backup"));
+    let server = Arc::new(MemoryServer::new());
+    let deliver = |more| {
+        let client = builder(&server).queue_dir(&live).build().unwrap();
+        client.track(event(more)).unwrap();
+        assert!(client.flush(LONG).complete);
+        client.shutdown().unwrap();
+    };
+    deliver(100);
+    // Killed before the queue had them: they are in the ring only.
+    kill_after(&live, 3);
+    copy(&live, &backup);
+    deliver(101);
+    std::fs::remove_dir_all(&live).unwrap();
+    copy(&backup, &live);
+    deliver(102);
+    assert_eq!(names(&server.order()), ["e100", "e0", "e1", "e2", "e101", "e102"]);
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
