@@ -111,7 +111,7 @@ impl Actor {
                 self.take(other)
             }
             Step::Backup => files::copy(&self.folder(), &self.backup()),
-            Step::Drain => self.drain(plan, self.stage.direct()).await,
+            Step::Drain => self.drain(plan, self.stage.straight.url.clone()).await,
             Step::Restore => files::restore(&self.backup(), &self.folder()),
             Step::Damage(damage) => {
                 self.damage = damage.strike(&self.folder(), &mut self.rng)?;

@@ -28,6 +28,8 @@ const FULL: (u32, Duration) = (300, Duration::from_millis(2));
 const DELIVERY: Duration = Duration::from_secs(30);
 /// Without a send this long, the ledger is reported.
 const QUIET: Duration = Duration::from_millis(400);
+/// So many times that is waited for.
+const LOOKS: u32 = 50;
 /// Persons beside the client's own.
 const PERSONS: u64 = 7;
 /// The most events of one line.
@@ -202,7 +204,7 @@ impl Spy {
     }
 
     fn wait_until_quiet(&self) {
-        loop {
+        for _ in 0..LOOKS {
             let before = self.sends.load(Ordering::SeqCst);
             sleep(QUIET);
             if self.sends.load(Ordering::SeqCst) == before {

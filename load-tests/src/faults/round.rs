@@ -1,6 +1,7 @@
 //! One round after another on one data folder.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub struct Stage {
     /// Between clients and server.
     pub proxy: Proxy,
+    /// Another way there, always in fine weather; it outlives a server's port.
+    pub straight: Proxy,
     /// The project key.
     pub key: String,
     /// How a client process starts.
@@ -40,7 +43,6 @@ pub struct Stage {
     pub folder: PathBuf,
     /// The weather is fine, and stays so for this round.
     pub fine: watch::Sender<bool>,
-    direct: Mutex<String>,
     books: Mutex<Books>,
 }
 
@@ -48,11 +50,6 @@ impl Stage {
     /// The books; never held across a wait.
     pub fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The server itself, past the proxy.
-    pub fn direct(&self) -> String {
-        self.direct.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -80,11 +77,11 @@ impl World {
         let server = Server::start(&setup).await?;
         let stage = Arc::new(Stage {
             proxy: Proxy::start().await?,
+            straight: Proxy::start().await?,
             key: server.key.clone().context("the first start prints no key")?,
             program: options.client.clone(),
             folder: folder.to_owned(),
             fine: watch::Sender::new(false),
-            direct: Mutex::default(),
             books: Mutex::default(),
         });
         let token = Api::sign_in(&server.url, &server.code).await?;
@@ -133,7 +130,7 @@ impl World {
     }
 
     async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
-        self.stage.proxy.server(None);
+        self.lead(None);
         self.server.take().context("no server")?.kill().await?;
         self.server = Some(Server::start(&self.setup).await?);
         self.tell()
@@ -142,9 +139,13 @@ impl World {
     fn tell(&self) -> anyhow::Result<()> {
         let url = &self.server.as_ref().context("no server")?.url;
         let address = url.strip_prefix("http://").context("no address")?.parse()?;
-        self.stage.proxy.server(Some(address));
-        *self.stage.direct.lock().unwrap_or_else(PoisonError::into_inner) = url.clone();
+        self.lead(Some(address));
         Ok(())
+    }
+
+    fn lead(&self, to: Option<SocketAddr>) {
+        self.stage.proxy.server(to);
+        self.stage.straight.server(to);
     }
 
     async fn compare(&mut self, ended: &[Ended]) -> anyhow::Result<Found> {
@@ -243,8 +244,8 @@ impl World {
     /// # Errors
     /// If it cannot be reached.
     pub async fn api(&self) -> anyhow::Result<(Api, String, String)> {
-        let api = Api::connect(&self.stage.direct(), &self.token).await?;
-        Ok((api, self.stage.direct(), self.stage.key.clone()))
+        let url = self.server.as_ref().context("no server")?.url.clone();
+        Ok((Api::connect(&url, &self.token).await?, url, self.stage.key.clone()))
     }
 
     /// For queues and logs.
