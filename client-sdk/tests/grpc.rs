@@ -102,3 +102,35 @@ fn waits_for_a_server_that_starts_later_on_a_runtime_of_its_own() {
     runtime.block_on(serve(Server::default(), &free.to_string()));
     assert!(client.flush(LONG).complete, "{:?}", client.stats());
 }
+
+/// Swallows the first connection without a word, as a router that has forgotten it; leads later ones to the server.
+async fn forgetful(to: SocketAddr) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let forgotten = listener.accept().await.unwrap();
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+        drop(forgotten);
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaves_a_connection_that_says_nothing_any_more() {
+    let server = Server::default();
+    let address = forgetful(serve(server.clone(), "127.0.0.1:0").await).await;
+    let client = Client::builder(format!("http://{address}"), "right")
+        .project("demo")
+        .queue_in_memory()
+        .request_timeout(Duration::from_millis(300))
+        .backoff(Duration::from_millis(10), Duration::from_millis(50))
+        .build()
+        .unwrap();
+    client.track(Track::new("a").user("u")).unwrap();
+    assert!(client.flush_async(LONG).await.complete, "{:?}", client.stats());
+}
