@@ -224,6 +224,13 @@ impl Queue {
         Ok(Opened { queue, profile, absorbed, era, intact })
     }
 
+    /// Whether every part of a database can be read; slow.
+    pub(crate) fn is_sound(path: &Path) -> bool {
+        let check =
+            |db: &Connection| db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        Connection::open(path).and_then(|db| check(&db)).is_ok_and(|found| found == "ok")
+    }
+
     /// Begins all numbers anew: nobody knows which ones were given out.
     pub(crate) fn begin_epoch(&mut self, random: &dyn Randomness) -> Result<(), QueueError> {
         let tx = self.db.transaction()?;

@@ -1,6 +1,6 @@
 //! The one thread that owns the queue and the delivery core.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -275,7 +275,7 @@ impl Worker {
         let found = Life::found(&folder, &**clock);
         let opened = match Queue::open(&folder.database(), sealer.clone(), found.as_ref(), &**random) {
             Err(error) if error.is_corrupt() => {
-                self.quarantine(&folder)?;
+                self.quarantine(&folder, &folder.path)?;
                 Queue::open(&folder.database(), sealer.clone(), None, &**random)?
             }
             opened => opened?,
@@ -306,8 +306,9 @@ impl Worker {
         queue.set_life(life.map_err(|error| QueueError::Folder(folder.path.clone(), error))?.as_ref())
     }
 
-    fn quarantine(&self, folder: &Folder) -> Result<(), QueueError> {
-        let aside = folder.quarantine(self.setup.clock.wall_us());
+    /// Puts a broken database aside, into the folder `into`.
+    fn quarantine(&self, folder: &Folder, into: &Path) -> Result<(), QueueError> {
+        let aside = folder.quarantine(into, self.setup.clock.wall_us());
         let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
         tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
         if let Some(tell) = &self.setup.on_problem {
@@ -339,31 +340,53 @@ impl Worker {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Takes over what processes that are gone have left.
+    /// Takes over what processes that are gone have left. A database of theirs that is broken is set aside, beside this
+    /// process's own.
     fn adopt_orphans(&mut self) -> Result<(), QueueError> {
-        let Some(Storage { queue, folder: Some(folder), .. }) = &mut self.storage else { return Ok(()) };
-        let Setup { sealer, random, clock, .. } = &self.setup;
-        for orphan in folder.orphans() {
-            // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
-            let opened = Queue::open(&orphan.database(), sealer.clone(), None, &**random);
-            let mut left = match opened {
-                Ok(opened) => opened,
+        let Some(Storage { folder: Some(folder), .. }) = &self.storage else { return Ok(()) };
+        let (main, orphans) = (folder.path.clone(), folder.orphans());
+        for orphan in orphans {
+            let mut adopted = self.adopt(&orphan);
+            if adopted.is_err() && !Queue::is_sound(&orphan.database()) {
+                self.quarantine(&orphan, &main)?;
+                adopted = self.adopt(&orphan);
+            }
+            match adopted {
+                Ok(()) => {
+                    if let Err(error) = orphan.remove() {
+                        tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
+                    }
+                }
+                // Of the orphan or of this queue, which notices soon: the next start tries again.
                 Err(error) => {
                     tracing::warn!(%error, path = %orphan.path.display(), "what a process left cannot be read");
-                    continue;
                 }
-            };
-            let ring = Ring::open(&orphan.ring(), 1 << 16, left.absorbed, &**random);
-            if let Ok(mut ring) = ring {
-                while left.queue.absorb(&mut ring.consumer, clock.wall_us(), &**random)?.more {}
-            }
-            queue.adopt(&left.queue)?;
-            drop(left);
-            if let Err(error) = orphan.remove() {
-                tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
             }
         }
         Ok(())
+    }
+
+    fn adopt(&mut self, orphan: &Folder) -> Result<(), QueueError> {
+        let Some(Storage { queue, .. }) = &mut self.storage else { return Ok(()) };
+        let Setup { sealer, random, clock, .. } = &self.setup;
+        // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
+        let Opened { queue: mut left, absorbed, .. } =
+            Queue::open(&orphan.database(), sealer.clone(), None, &**random)?;
+        let ring = Ring::open(&orphan.ring(), 1 << 16, absorbed, &**random);
+        let mut ring = ring.map_err(|error| QueueError::Folder(orphan.path.clone(), error))?;
+        if ring.ahead {
+            left.begin_epoch(&**random)?;
+        }
+        let mut torn = ring.torn || ring.ahead;
+        loop {
+            let absorbed = left.absorb(&mut ring.consumer, clock.wall_us(), &**random)?;
+            torn |= absorbed.torn;
+            if !absorbed.more {
+                break;
+            }
+        }
+        self.stats.lock().torn += u64::from(torn);
+        queue.adopt(&left)
     }
 
     /// Moves everything that is in the ring into the database.

@@ -387,6 +387,32 @@ fn a_broken_database_is_set_aside_and_only_then() {
 }
 
 #[test]
+fn a_broken_database_that_another_process_left_is_set_aside_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    main.track(event(50)).unwrap();
+    assert!(main.flush(LONG).complete);
+    kill_after(folder.path(), 10);
+    main.shutdown().unwrap();
+    drop(main);
+    let folders = || std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path());
+    let left = folders().find(|path| !path.ends_with("main")).unwrap();
+    std::fs::write(left.join("queue.sqlite"), vec![7; 64 * 1024]).unwrap();
+    let _ = std::fs::remove_file(left.join("queue.sqlite-wal"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let client =
+        builder(&server).queue_dir(folder.path()).on_problem(move |problem| drop(tell.send(problem.clone())));
+    let client = client.build().unwrap();
+    client.track(event(51)).unwrap();
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    let Ok(Problem::Quarantined(aside)) = told.recv_timeout(LONG) else { panic!("nobody was told") };
+    assert_eq!(std::fs::read(aside).unwrap(), vec![7; 64 * 1024]);
+    client.shutdown().unwrap();
+    assert_eq!(folders().count(), 1);
+}
+
+#[test]
 fn eviction_begins_with_what_matters_least_and_says_so() {
     let server = Arc::new(MemoryServer::new());
     let limits = Limits { bytes: 120_000, critical_bytes: 40_000, ..Limits::default() };
