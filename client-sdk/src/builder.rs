@@ -396,8 +396,14 @@ impl Builder {
     #[cfg(feature = "grpc")]
     fn connect(&mut self, runtime: &Handle) -> Result<Channel, BuildError> {
         let _inside = runtime.enter(); // A channel starts a task as soon as it is made.
-        let mut endpoint =
-            Endpoint::from_shared(self.endpoint.clone())?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        // A connection that something on the way has forgotten looks as if it were there, and all attempts would go into
+        // it. One whose answer to a ping does not come while an attempt lasts is given up.
+        let ping = self.request_timeout / 2;
+        let mut endpoint = Endpoint::from_shared(self.endpoint.clone())?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(ping)
+            .keep_alive_timeout(ping)
+            .tcp_nodelay(true);
         if let Some(pem) = self.ca.take() {
             endpoint =
                 endpoint.tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))?;

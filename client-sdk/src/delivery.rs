@@ -260,7 +260,7 @@ impl Delivery {
     ) -> Result<Option<Batch>, QueueError> {
         let held = &self.held;
         let skip = |epoch, class, at| held.get(&(epoch, class, at)).is_some_and(|until| *until > now);
-        let riders = queue.has_riders()?;
+        let mut riders = queue.has_riders()?;
         if !(riders && self.riders_alone) {
             let events = queue.gather(skip, self.max_events(), self.max_bytes())?;
             if !events.events.is_empty() {
@@ -269,6 +269,7 @@ impl Delivery {
                 batch.wishes = queue.wishes()?;
                 return Ok(Some(batch));
             }
+            riders = queue.has_riders()?; // What could not be read has become a loss meanwhile.
         }
         if !riders {
             return Ok(None);

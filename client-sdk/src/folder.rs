@@ -73,13 +73,15 @@ impl Folder {
         self.path.join("ring")
     }
 
-    /// Puts a broken database aside, with its log; answers where it is now.
-    pub(crate) fn quarantine(&self, now_us: i64) -> io::Result<PathBuf> {
-        let aside = self.path.join(format!("queue.broken-{now_us}"));
+    /// Puts a broken database aside, with its log, into the folder `into`; answers where it is now.
+    pub(crate) fn quarantine(&self, into: &Path, now_us: i64) -> io::Result<PathBuf> {
+        // Two in one microsecond: no name is taken twice.
+        let free = (0..).map(|more| into.join(format!("queue.broken-{}", now_us.saturating_add(more))));
+        let aside = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
         for suffix in ["-wal", "-shm"] {
             let from = self.path.join(format!("queue.sqlite{suffix}"));
             if from.exists() {
-                fs::rename(from, self.path.join(format!("queue.broken-{now_us}{suffix}")))?;
+                fs::rename(from, with_suffix(&aside, suffix))?;
             }
         }
         fs::rename(self.database(), &aside)?;
@@ -90,6 +92,12 @@ impl Folder {
     pub(crate) fn remove(self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn is_queue(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 //! The transport of servers and desktops: tonic. A batch is sent as the bytes it is; nothing is encoded again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
@@ -11,13 +12,15 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::courier::Courier;
 use crate::error::PauseReason;
 use crate::outcome::Outcome;
 use crate::transport::Outgoing;
 
+/// The domain of the server's own errors.
+const DOMAIN: &str = "footpath";
 const METHOD: PathAndQuery = PathAndQuery::from_static("/footpath.v1.IngestService/Ingest");
 
 /// Sends batches over a tonic channel. Many clients may share one channel and one runtime.
@@ -53,8 +56,8 @@ impl GrpcCarrier {
     async fn call(&self, batch: &Outgoing) -> Result<IngestResponse, Status> {
         let mut request = Request::new(batch.body.clone());
         let authorization = batch.authorization.parse();
-        let mut authorization: tonic::metadata::MetadataValue<tonic::metadata::Ascii> = authorization
-            .map_err(|_| Status::unauthenticated("the key has characters that no header can carry"))?;
+        let mut authorization: tonic::metadata::MetadataValue<tonic::metadata::Ascii> =
+            authorization.map_err(|_| unreadable_key())?;
         authorization.set_sensitive(true);
         request.metadata_mut().insert("authorization", authorization);
         request.set_timeout(self.timeout);
@@ -66,16 +69,26 @@ impl GrpcCarrier {
     }
 }
 
+fn unreadable_key() -> Status {
+    let details = ErrorDetails::with_error_info("key_unreadable", DOMAIN, HashMap::new());
+    let message = "the key has characters that no header can carry";
+    Status::with_error_details(Code::Unauthenticated, message, details)
+}
+
 /// What the client does about a status. Whatever is not known to be final is worth another attempt: the
 /// queue keeps the batch, and a repetition is counted once.
+///
+/// Only a status with the server's own details says anything about the events. A mesh's proxy gives any code as well,
+/// and of a portal's page tonic makes one; nothing is given up for that.
 fn sort(status: &Status) -> Outcome {
     let message = format!("{:?}: {}", status.code(), status.message());
+    let is_ours = status.get_details_error_info().is_some_and(|info| info.domain == DOMAIN);
     match status.code() {
-        Code::InvalidArgument | Code::OutOfRange => Outcome::Refused(message),
-        Code::Unauthenticated => Outcome::Denied(PauseReason::Unauthenticated(message)),
-        Code::PermissionDenied => Outcome::Denied(PauseReason::PermissionDenied(message)),
-        Code::NotFound | Code::Unimplemented => Outcome::Denied(PauseReason::NotFound(message)),
         Code::DeadlineExceeded | Code::Cancelled => Outcome::Broken(message),
+        Code::InvalidArgument | Code::OutOfRange if is_ours => Outcome::Refused(message),
+        Code::Unauthenticated if is_ours => Outcome::Denied(PauseReason::Unauthenticated(message)),
+        Code::PermissionDenied if is_ours => Outcome::Denied(PauseReason::PermissionDenied(message)),
+        Code::NotFound | Code::Unimplemented if is_ours => Outcome::Denied(PauseReason::NotFound(message)),
         _ => {
             let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
             Outcome::Retry { message, after }
@@ -127,12 +140,27 @@ impl Decoder for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic_types::ErrorDetails;
 
     #[test]
     fn sorts_by_what_to_do() {
-        assert!(matches!(sort(&Status::out_of_range("x")), Outcome::Refused(_)));
-        assert!(matches!(sort(&Status::unauthenticated("x")), Outcome::Denied(_)));
+        let ours = |code| {
+            let details = ErrorDetails::with_error_info("some_reason", DOMAIN, HashMap::new());
+            sort(&Status::with_error_details(code, "x", details))
+        };
+        for code in [Code::InvalidArgument, Code::OutOfRange] {
+            assert!(matches!(ours(code), Outcome::Refused(_)));
+        }
+        for code in [Code::Unauthenticated, Code::PermissionDenied, Code::NotFound, Code::Unimplemented] {
+            assert!(matches!(ours(code), Outcome::Denied(_)));
+        }
+        assert!(matches!(sort(&unreadable_key()), Outcome::Denied(_)));
+        // Somebody else's word, or tonic's own for a page that is no gRPC.
+        for code in (1..=16).map(Code::from_i32) {
+            let theirs = ErrorDetails::with_error_info("RBAC", "mesh.example.com", HashMap::new());
+            for status in [Status::new(code, "x"), Status::with_error_details(code, "x", theirs)] {
+                assert!(matches!(sort(&status), Outcome::Retry { .. } | Outcome::Broken(_)), "{code:?}");
+            }
+        }
         assert!(matches!(sort(&Status::unknown("x")), Outcome::Retry { after: None, .. }));
         assert!(matches!(sort(&Status::deadline_exceeded("x")), Outcome::Broken(_)));
         let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(3)));

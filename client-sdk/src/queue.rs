@@ -163,10 +163,13 @@ pub(crate) struct Opened {
     /// How far the ring was absorbed.
     pub(crate) absorbed: Option<Position>,
     pub(crate) era: Option<Era>,
+    /// It is as its last process left it, or new: its numbers may go on. Otherwise a new event needs a new epoch
+    /// ([`Queue::begin_epoch`]).
+    pub(crate) intact: bool,
 }
 
 impl Queue {
-    /// Opens or makes the queue's database. Its numbers go on where its folder is found as it was left.
+    /// Opens or makes the queue's database.
     pub(crate) fn open(
         path: &Path,
         sealer: Sealer,
@@ -207,8 +210,9 @@ impl Queue {
         let install = get_meta::<String>(&tx, "install")?.unwrap_or_else(|| random_uuid(random));
         set_meta(&tx, "install", &install)?;
         let left = get_meta::<String>(&tx, "life")?;
-        let intact = found.is_some_and(|found| left.as_deref() == Some(found.as_str()));
-        let epoch = start_epoch(&tx, intact, random)?;
+        let known = get_meta::<i64>(&tx, "epoch")?.map(i64::cast_unsigned);
+        let intact = known.is_none() || found.is_some_and(|found| left.as_deref() == Some(found.as_str()));
+        let epoch = known.map_or_else(|| start_epoch(&tx, random), Ok)?;
         let streams = read_streams(&tx)?;
         let sizes = read_sizes(&tx)?;
         let absorbed = position(&tx)?;
@@ -217,7 +221,25 @@ impl Queue {
         let key = profile.as_ref().map(|profile| profile.key.clone()).filter(|_| sealer.encrypts());
         let queue =
             Self { db, sealer, install, epoch, key: key.unwrap_or_default(), streams, sizes, unsynced: true };
-        Ok(Opened { queue, profile, absorbed, era })
+        Ok(Opened { queue, profile, absorbed, era, intact })
+    }
+
+    /// Whether every part of a database can be read; slow.
+    pub(crate) fn is_sound(path: &Path) -> bool {
+        let check =
+            |db: &Connection| db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        Connection::open(path).and_then(|db| check(&db)).is_ok_and(|found| found == "ok")
+    }
+
+    /// Begins all numbers anew: nobody knows which ones were given out.
+    pub(crate) fn begin_epoch(&mut self, random: &dyn Randomness) -> Result<(), QueueError> {
+        let tx = self.db.transaction()?;
+        let epoch = start_epoch(&tx, random)?;
+        tx.commit()?;
+        self.epoch = epoch;
+        self.streams.clear();
+        self.unsynced = true;
+        Ok(())
     }
 
     /// Notes how the folder is to be found by the next process. Until then, it would not go on with these numbers.
@@ -340,7 +362,8 @@ impl Queue {
         Ok(())
     }
 
-    fn note_absorbed(&self, position: Position) -> Result<(), QueueError> {
+    /// Everything before this place in the ring is in the queue.
+    pub(crate) fn note_absorbed(&self, position: Position) -> Result<(), QueueError> {
         note_position(&self.db, position)
     }
 
@@ -721,16 +744,11 @@ fn synchronous(db: &Connection, full: bool) -> Result<(), QueueError> {
     Ok(())
 }
 
-fn start_epoch(tx: &Transaction<'_>, intact: bool, random: &dyn Randomness) -> Result<u64, QueueError> {
-    match get_meta::<i64>(tx, "epoch")? {
-        Some(epoch) if intact => Ok(epoch.cast_unsigned()),
-        _ => {
-            let epoch = random.next_u64();
-            set_meta(tx, "epoch", epoch.cast_signed())?;
-            tx.execute("DELETE FROM streams", [])?;
-            Ok(epoch)
-        }
-    }
+fn start_epoch(tx: &Transaction<'_>, random: &dyn Randomness) -> Result<u64, QueueError> {
+    let epoch = random.next_u64();
+    set_meta(tx, "epoch", epoch.cast_signed())?;
+    tx.execute("DELETE FROM streams", [])?;
+    Ok(epoch)
 }
 
 fn read_streams(tx: &Transaction<'_>) -> Result<HashMap<(u8, u8), u64>, QueueError> {

@@ -200,13 +200,15 @@ fn a_reopened_queue_goes_on_only_where_it_was_left() {
     queue.set_life(life.as_ref()).unwrap();
     let (install, epoch) = (queue.install.clone(), queue.epoch);
     drop(queue); // Killed.
-    let mut queue = open(Life::found(&base, &clock).as_ref()).queue;
-    assert_eq!((&queue.install, queue.epoch), (&install, epoch));
+    let Opened { mut queue, intact, .. } = open(Life::found(&base, &clock).as_ref());
+    assert_eq!((&queue.install, queue.epoch, intact), (&install, epoch, true));
     queue.set_life(Life::begin(&base, &clock, &random).unwrap().as_ref()).unwrap();
     drop(queue);
-    let queue = open(life.as_ref()).queue;
-    assert_eq!(queue.install, install);
-    assert_ne!(queue.epoch, epoch, "an earlier life is not the last one");
+    let Opened { mut queue, intact, .. } = open(life.as_ref());
+    assert_eq!((&queue.install, queue.epoch), (&install, epoch), "what is left in the ring has its numbers");
+    assert!(!intact, "an earlier life is not the last one");
+    queue.begin_epoch(&random).unwrap();
+    assert_ne!(queue.epoch, epoch);
 }
 
 #[test]

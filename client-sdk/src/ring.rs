@@ -293,8 +293,20 @@ pub(crate) struct Position {
 pub(crate) struct Ring {
     pub(crate) producer: Producer,
     pub(crate) consumer: Consumer,
-    /// Bytes behind damage that an earlier run had published; they are gone.
-    pub(crate) torn: u64,
+    /// Something that an earlier run had published is gone: it lies behind damage, or nobody can tell where it lies.
+    pub(crate) torn: bool,
+    /// The queue does not have what the ring has let go of: the queue has lost commits, and with them what numbers were
+    /// given out.
+    pub(crate) ahead: bool,
+}
+
+/// What a file turned out to be.
+enum Found {
+    Ring(Ring),
+    /// Nothing is lost with it.
+    Nothing,
+    /// There was a ring, and nobody knows what it had.
+    Damage,
 }
 
 impl Ring {
@@ -320,17 +332,30 @@ impl Ring {
     ) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let kept = file.metadata()?.len() as usize;
+        let mut torn = false;
         if kept > PAGE && kept.is_multiple_of(PAGE) {
             let map = MmapRaw::map_raw(&file)?;
-            if let Some(ring) = Self::go_on(map, (kept - PAGE) as u64, absorbed) {
-                if ring.consumer.is_empty() && kept - PAGE != capacity.next_multiple_of(PAGE) {
-                    return Self::make(&mut file, capacity, random);
+            match Self::go_on(map, (kept - PAGE) as u64, absorbed) {
+                Found::Ring(ring) if !ring.consumer.is_empty() || ring.has(capacity) => {
+                    ring.touch();
+                    return Ok(ring);
                 }
-                ring.touch();
-                return Ok(ring);
+                Found::Ring(ring) => {
+                    return Ok(Self {
+                        torn: ring.torn,
+                        ahead: ring.ahead,
+                        ..Self::make(&mut file, capacity, random)?
+                    });
+                }
+                Found::Nothing => {}
+                Found::Damage => torn = true,
             }
         }
-        Self::make(&mut file, capacity, random)
+        Ok(Self { torn, ..Self::make(&mut file, capacity, random)? })
+    }
+
+    fn has(&self, capacity: usize) -> bool {
+        self.consumer.shared.capacity == capacity.next_multiple_of(PAGE) as u64
     }
 
     fn make(file: &mut File, capacity: usize, random: &dyn Randomness) -> io::Result<Self> {
@@ -354,14 +379,17 @@ impl Ring {
         shared.word(HEAD_AT).store(0, Ordering::Relaxed);
         shared.word(TAIL_AT).store(0, Ordering::Relaxed);
         shared.word(0).store(MAGIC, Ordering::Release);
-        Self::ends(shared, 0, 0, 0)
+        Self::ends(shared, 0, 0)
     }
 
     /// What an earlier run left, unless it is no ring, or is behind what the queue has already (a power loss took its end).
-    fn go_on(map: MmapRaw, capacity: u64, absorbed: Option<Position>) -> Option<Self> {
+    fn go_on(map: MmapRaw, capacity: u64, absorbed: Option<Position>) -> Found {
         let shared = Shared { map, capacity, consumer: AtomicU8::new(AWAKE) };
         let word = |at: usize| shared.word(at).load(Ordering::Acquire);
         let (generation, mut head, tail) = (word(GENERATION_AT), word(HEAD_AT), word(TAIL_AT));
+        if [0, GENERATION_AT, CAPACITY_AT, HEAD_AT, TAIL_AT].map(word) == [0; 5] {
+            return Found::Nothing; // Its making was not finished.
+        }
         let whole = word(0) == MAGIC && word(CAPACITY_AT) == capacity;
         if !whole
             || head > tail
@@ -369,12 +397,17 @@ impl Ring {
             || !head.is_multiple_of(8)
             || !tail.is_multiple_of(8)
         {
-            return None;
+            return Found::Damage;
         }
+        let mut ahead = false;
         if let Some(absorbed) = absorbed {
-            if absorbed.generation != generation || absorbed.at > tail {
-                return None;
+            if absorbed.generation != generation {
+                return Found::Damage;
             }
+            if absorbed.at > tail {
+                return Found::Nothing;
+            }
+            ahead = head > absorbed.at;
             head = head.max(absorbed.at);
         }
         let mut end = head;
@@ -386,13 +419,13 @@ impl Ring {
         }
         shared.word(HEAD_AT).store(head, Ordering::Release);
         shared.word(TAIL_AT).store(end, Ordering::Release);
-        Some(Self::ends(shared, head, end, tail - end))
+        Found::Ring(Self { torn: end < tail, ahead, ..Self::ends(shared, head, end) })
     }
 
-    fn ends(shared: Shared, head: u64, tail: u64, torn: u64) -> Self {
+    fn ends(shared: Shared, head: u64, tail: u64) -> Self {
         let shared = Arc::new(shared);
         let producer = Producer { shared: Arc::clone(&shared), tail, head };
-        Self { producer, consumer: Consumer { shared, at: head, head }, torn }
+        Self { producer, consumer: Consumer { shared, at: head, head }, torn: false, ahead: false }
     }
 
     /// Writes to every page what it holds, so that no `track` pays for the first touch.

@@ -78,7 +78,7 @@ proptest! {
                     model.drain(..read);
                     read = 0;
                     ring = Ring::open(&path, SMALL, Some(absorbed), &random()).unwrap();
-                    prop_assert_eq!(ring.torn, 0);
+                    prop_assert_eq!(ring.torn, false);
                 }
             }
         }
@@ -104,7 +104,7 @@ proptest! {
         prop_assert_eq!(&found[..], &pushed[..found.len()]);
         // 104 bytes each; the last 6 of them are padding that says nothing.
         prop_assert!(found.len() == at / 104 || at % 104 >= 98 || at >= 30 * 104, "{} at {at}", found.len());
-        prop_assert_eq!(ring.torn > 0, found.len() < 30);
+        prop_assert_eq!(ring.torn, found.len() < 30);
         // And it can be used.
         prop_assert!(ring.producer.push(&[b"more"], 0) != Pushed::Full);
         prop_assert_eq!(all(&mut ring.consumer), vec![b"more".to_vec()]);
@@ -134,7 +134,25 @@ fn a_header_of_lies_is_a_new_ring() {
         file[place..place + 8].copy_from_slice(&value.to_le_bytes());
         std::fs::write(&path, &file).unwrap();
         let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
-        assert_eq!(ring.consumer.next(), Ok(None));
+        assert_eq!((ring.consumer.next(), ring.torn), (Ok(None), true));
+    }
+}
+
+#[test]
+fn a_queue_that_has_lost_commits_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    let mut ring = Ring::open(&path, SMALL, None, &random()).unwrap();
+    let before = ring.consumer.position();
+    ring.producer.push(&[b"absorbed"], 0);
+    all(&mut ring.consumer);
+    ring.consumer.release(false);
+    let after = ring.consumer.position();
+    ring.producer.push(&[b"not yet"], 0);
+    for (absorbed, ahead) in [(after, false), (before, true)] {
+        let mut ring = Ring::open(&path, SMALL, Some(absorbed), &random()).unwrap();
+        assert_eq!((ring.ahead, ring.torn), (ahead, false));
+        assert_eq!(all(&mut ring.consumer), vec![b"not yet".to_vec()]);
     }
 }
 

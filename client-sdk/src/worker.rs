@@ -1,6 +1,6 @@
 //! The one thread that owns the queue and the delivery core.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -233,9 +233,9 @@ impl Worker {
     /// Opens or makes the storage, and lets the intake through to it.
     fn open_storage(&mut self) -> Result<(), QueueError> {
         let (opened, ring, folder) = self.find_storage()?;
-        let Opened { queue, profile, era, .. } = opened;
-        let Ring { producer, consumer, torn } = ring;
-        self.stats.lock().torn += u64::from(torn > 0);
+        let Opened { queue, profile, era, intact, .. } = opened;
+        let Ring { producer, consumer, torn, ahead } = ring;
+        self.stats.lock().torn += u64::from(torn || ahead);
         let fresh = || Profile::new(self.setup.first_consent, &*self.setup.random);
         let profile = (!self.setup.backend).then(|| profile.unwrap_or_else(fresh));
         let consent = profile.as_ref().map(|profile| profile.consent);
@@ -247,8 +247,11 @@ impl Worker {
                 Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
             }
         };
-        // What an earlier run left in the ring goes first.
-        self.absorb_all()?;
+        if let Err(error) = self.go_on(intact, ahead) {
+            // Opened again, it is let in then.
+            (self.storage, self.open) = (None, Some(open));
+            return Err(error);
+        }
         self.committed_before = self.stats.lock().committed;
         self.let_in(open)?;
         if consent == Some(Consent::Pending) {
@@ -270,22 +273,42 @@ impl Worker {
         };
         let folder = Folder::claim(base, &**random)?;
         let found = Life::found(&folder, &**clock);
-        let mut opened = match Queue::open(&folder.database(), sealer.clone(), found.as_ref(), &**random) {
+        let opened = match Queue::open(&folder.database(), sealer.clone(), found.as_ref(), &**random) {
             Err(error) if error.is_corrupt() => {
-                self.quarantine(&folder)?;
+                self.quarantine(&folder, &folder.path)?;
                 Queue::open(&folder.database(), sealer.clone(), None, &**random)?
             }
             opened => opened?,
         };
         let failed = |error| QueueError::Folder(folder.path.clone(), error);
-        let life = Life::begin(&folder, &**clock, &**random).map_err(failed)?;
-        opened.queue.set_life(life.as_ref())?;
         let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, &**random).map_err(failed)?;
         Ok((opened, ring, Some(folder)))
     }
 
-    fn quarantine(&self, folder: &Folder) -> Result<(), QueueError> {
-        let aside = folder.quarantine(self.setup.clock.wall_us());
+    /// Goes on where an earlier run has ended. What it left in the ring goes first, with the numbers that it would have
+    /// got then: from a restored backup, the server may have it already. Only what comes now needs numbers of its own
+    /// there, and where the queue has lost commits, everything does.
+    fn go_on(&mut self, intact: bool, ahead: bool) -> Result<(), QueueError> {
+        let Setup { random, clock, .. } = &self.setup;
+        let (random, clock) = (Arc::clone(random), Arc::clone(clock));
+        if let Some(storage) = self.storage.as_mut().filter(|_| ahead) {
+            storage.queue.begin_epoch(&*random)?;
+        }
+        self.absorb_all()?;
+        let Some(Storage { queue, ring, folder }) = &mut self.storage else { return Ok(()) };
+        // Even if nothing was absorbed yet: a ring that the queue does not know would be taken for somebody else's.
+        queue.note_absorbed(ring.position())?;
+        if !intact && !ahead {
+            queue.begin_epoch(&*random)?;
+        }
+        let Some(folder) = folder else { return Ok(()) };
+        let life = Life::begin(folder, &*clock, &*random);
+        queue.set_life(life.map_err(|error| QueueError::Folder(folder.path.clone(), error))?.as_ref())
+    }
+
+    /// Puts a broken database aside, into the folder `into`.
+    fn quarantine(&self, folder: &Folder, into: &Path) -> Result<(), QueueError> {
+        let aside = folder.quarantine(into, self.setup.clock.wall_us());
         let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
         tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
         if let Some(tell) = &self.setup.on_problem {
@@ -319,30 +342,53 @@ impl Worker {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Takes over what processes that are gone have left.
+    /// Takes over what processes that are gone have left. A database of theirs that is broken is set aside, beside this
+    /// process's own.
     fn adopt_orphans(&mut self) -> Result<(), QueueError> {
-        let Some(Storage { queue, folder: Some(folder), .. }) = &mut self.storage else { return Ok(()) };
-        let Setup { sealer, random, clock, .. } = &self.setup;
-        for orphan in folder.orphans() {
-            let opened = Queue::open(&orphan.database(), sealer.clone(), None, &**random);
-            let mut left = match opened {
-                Ok(opened) => opened,
+        let Some(Storage { folder: Some(folder), .. }) = &self.storage else { return Ok(()) };
+        let (main, orphans) = (folder.path.clone(), folder.orphans());
+        for orphan in orphans {
+            let mut adopted = self.adopt(&orphan);
+            if adopted.is_err() && !Queue::is_sound(&orphan.database()) {
+                self.quarantine(&orphan, &main)?;
+                adopted = self.adopt(&orphan);
+            }
+            match adopted {
+                Ok(()) => {
+                    if let Err(error) = orphan.remove() {
+                        tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
+                    }
+                }
+                // Of the orphan or of this queue, which notices soon: the next start tries again.
                 Err(error) => {
                     tracing::warn!(%error, path = %orphan.path.display(), "what a process left cannot be read");
-                    continue;
                 }
-            };
-            let ring = Ring::open(&orphan.ring(), 1 << 16, left.absorbed, &**random);
-            if let Ok(mut ring) = ring {
-                while left.queue.absorb(&mut ring.consumer, clock.wall_us(), &**random)?.more {}
-            }
-            queue.adopt(&left.queue)?;
-            drop(left);
-            if let Err(error) = orphan.remove() {
-                tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
             }
         }
         Ok(())
+    }
+
+    fn adopt(&mut self, orphan: &Folder) -> Result<(), QueueError> {
+        let Some(Storage { queue, .. }) = &mut self.storage else { return Ok(()) };
+        let Setup { sealer, random, clock, .. } = &self.setup;
+        // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
+        let Opened { queue: mut left, absorbed, .. } =
+            Queue::open(&orphan.database(), sealer.clone(), None, &**random)?;
+        let ring = Ring::open(&orphan.ring(), 1 << 16, absorbed, &**random);
+        let mut ring = ring.map_err(|error| QueueError::Folder(orphan.path.clone(), error))?;
+        if ring.ahead {
+            left.begin_epoch(&**random)?;
+        }
+        let mut torn = ring.torn || ring.ahead;
+        loop {
+            let absorbed = left.absorb(&mut ring.consumer, clock.wall_us(), &**random)?;
+            torn |= absorbed.torn;
+            if !absorbed.more {
+                break;
+            }
+        }
+        self.stats.lock().torn += u64::from(torn);
+        queue.adopt(&left)
     }
 
     /// Moves everything that is in the ring into the database.

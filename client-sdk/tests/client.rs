@@ -185,6 +185,28 @@ fn a_restored_backup_begins_a_new_stream() {
     assert_eq!(epochs.len(), 2);
 }
 
+#[test]
+fn what_a_restored_ring_holds_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, backup) = (folder.path().join("live"), folder.path().join("backup"));
+    let server = Arc::new(MemoryServer::new());
+    let deliver = |more| {
+        let client = builder(&server).queue_dir(&live).build().unwrap();
+        client.track(event(more)).unwrap();
+        assert!(client.flush(LONG).complete);
+        client.shutdown().unwrap();
+    };
+    deliver(100);
+    // Killed before the queue had them: they are in the ring only.
+    kill_after(&live, 3);
+    copy(&live, &backup);
+    deliver(101);
+    std::fs::remove_dir_all(&live).unwrap();
+    copy(&backup, &live);
+    deliver(102);
+    assert_eq!(names(&server.order()), ["e100", "e0", "e1", "e2", "e101", "e102"]);
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
@@ -377,6 +399,32 @@ fn a_broken_database_is_set_aside_and_only_then() {
     assert_eq!(std::fs::read(aside).unwrap(), vec![7; 64 * 1024]);
     assert_eq!(names(&server.order()), ["e0", "e1"]);
     assert_no_gaps(&server);
+}
+
+#[test]
+fn a_broken_database_that_another_process_left_is_set_aside_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    main.track(event(50)).unwrap();
+    assert!(main.flush(LONG).complete);
+    kill_after(folder.path(), 10);
+    main.shutdown().unwrap();
+    drop(main);
+    let folders = || std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path());
+    let left = folders().find(|path| !path.ends_with("main")).unwrap();
+    std::fs::write(left.join("queue.sqlite"), vec![7; 64 * 1024]).unwrap();
+    let _ = std::fs::remove_file(left.join("queue.sqlite-wal"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let client =
+        builder(&server).queue_dir(folder.path()).on_problem(move |problem| drop(tell.send(problem.clone())));
+    let client = client.build().unwrap();
+    client.track(event(51)).unwrap();
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    let Ok(Problem::Quarantined(aside)) = told.recv_timeout(LONG) else { panic!("nobody was told") };
+    assert_eq!(std::fs::read(aside).unwrap(), vec![7; 64 * 1024]);
+    client.shutdown().unwrap();
+    assert_eq!(folders().count(), 1);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use footpath_proto::v1::ingest_service_server::{IngestService, IngestServiceServ
 use footpath_proto::v1::{IngestRequest, IngestResponse, IngestStreamRequest, IngestStreamResponse};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -31,7 +33,8 @@ impl IngestService for Server {
 
     async fn ingest(&self, request: Request<IngestRequest>) -> Result<Response<IngestResponse>, Status> {
         if request.metadata().get("authorization").is_none_or(|value| value != "Bearer right") {
-            return Err(Status::unauthenticated("who is it?"));
+            let details = ErrorDetails::with_error_info("key_unknown", "footpath", HashMap::new());
+            return Err(Status::with_error_details(Code::Unauthenticated, "who is it?", details));
         }
         if self.calls.fetch_add(1, Ordering::SeqCst) < 2 {
             return Err(Status::unavailable("not now"));
@@ -98,4 +101,36 @@ fn waits_for_a_server_that_starts_later_on_a_runtime_of_its_own() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(serve(Server::default(), &free.to_string()));
     assert!(client.flush(LONG).complete, "{:?}", client.stats());
+}
+
+/// Swallows the first connection without a word, as a router that has forgotten it; leads later ones to the server.
+async fn forgetful(to: SocketAddr) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let forgotten = listener.accept().await.unwrap();
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+        drop(forgotten);
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaves_a_connection_that_says_nothing_any_more() {
+    let server = Server::default();
+    let address = forgetful(serve(server.clone(), "127.0.0.1:0").await).await;
+    let client = Client::builder(format!("http://{address}"), "right")
+        .project("demo")
+        .queue_in_memory()
+        .request_timeout(Duration::from_millis(300))
+        .backoff(Duration::from_millis(10), Duration::from_millis(50))
+        .build()
+        .unwrap();
+    client.track(Track::new("a").user("u")).unwrap();
+    assert!(client.flush_async(LONG).await.complete, "{:?}", client.stats());
 }

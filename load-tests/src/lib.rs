@@ -1,8 +1,9 @@
-//! Load and crash tests over the public API.
+//! Load, crash and fault tests over the public API.
 
 pub mod clock;
 pub mod crash;
 pub mod delta;
+pub mod faults;
 pub mod first;
 pub mod observe;
 mod patch;

@@ -125,6 +125,17 @@ impl Api {
         Ok(ledger)
     }
 
+    /// How many numbered events are called missing, and a few streams that miss some.
+    ///
+    /// # Errors
+    /// If the server fails.
+    pub async fn gaps(&self) -> anyhow::Result<(u64, Vec<v1::StreamGap>)> {
+        let asked = v1::ListGapsRequest { project: PROJECT.to_owned(), ..v1::ListGapsRequest::default() };
+        let mut query = QueryClient::new(self.channel.clone());
+        let answer = query.list_gaps(with(&self.token, asked)).await.context("ListGaps")?.into_inner();
+        Ok((answer.missing, answer.gaps))
+    }
+
     /// A funnel from stored events; nothing if there is no such funnel.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! folder, at times killed once more on the way; senders send the very same unacknowledged batches until each is
 //! acknowledged. Then nothing is under way, and disk, ledger, stored and live numbers have to agree with the books.
 
-mod api;
+pub(crate) mod api;
 mod books;
 mod check;
 mod funnels;
@@ -12,8 +12,8 @@ mod link;
 mod plan;
 mod round;
 mod sender;
-mod server;
-mod source;
+pub(crate) mod server;
+pub(crate) mod source;
 mod tail;
 
 use std::path::PathBuf;
