@@ -69,9 +69,11 @@ step "licences and sources" cargo deny --all-features --locked check bans licens
 step "API rules" api
 step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
 step "documents" documents
-step "binaries" cargo build --workspace --bins --locked
+step "binaries" cargo build --workspace --locked
 step "Rust tests" cargo test --workspace --locked --no-fail-fast
 bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
 step "the page in Chromium" env FOOTPATH_BIN="$bin/footpath" server/dashboard/test.sh
+step "the Python SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
+    bindings/python/build.sh
 step "ghz" env BIN="$bin" TOTAL=200 load-tests/ghz.sh --serve
 printf '\nAll passed in %d s; nothing was skipped.\n' "$SECONDS"
