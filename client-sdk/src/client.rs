@@ -318,6 +318,7 @@ impl Client {
         stats.tracked = counts.tracked;
         stats.refused_full = counts.refused_full;
         stats.not_wanted = counts.not_wanted;
+        stats.pending += (counts.early + counts.pushed).saturating_sub(stats.counted);
         stats
     }
 

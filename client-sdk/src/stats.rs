@@ -45,6 +45,8 @@ pub struct Stats {
     pub paused: Option<PauseReason>,
     /// How wrong this device's clock is, once the server has answered.
     pub clock: Option<ClockOffset>,
+    /// Events that had been taken when `pending` was counted; later ones wait as well.
+    pub(crate) counted: u64,
 }
 
 /// How a flush ended.

@@ -226,6 +226,7 @@ impl Worker {
         }
         if self.absorb_at.is_some_and(|at| at <= self.now()) || !self.receipts.is_empty() {
             self.absorb_all()?;
+            self.know_place();
         }
         self.drive()
     }
@@ -416,11 +417,10 @@ impl Worker {
         stats.evicted += evicted;
         drop(stats);
         self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
-        self.know_place();
         Ok(())
     }
 
-    /// What a flush could not commit is in the queue now.
+    /// What there was at a flush is in the queue now: calls that waited for the storage, too.
     fn know_place(&mut self) {
         let Some(storage) = &self.storage else { return };
         if self.flushes.iter().all(|waiter| waiter.until != NOT_KNOWN) {
@@ -607,9 +607,10 @@ impl Worker {
     }
 
     fn publish(&self) {
+        let counts = self.intake.counts();
         let pending = self.pending();
         let mut stats = self.stats.lock();
-        stats.pending = pending;
+        (stats.pending, stats.counted) = (pending, counts.early + counts.pushed);
         stats.pending_bytes = self.storage.as_ref().map_or(0, |storage| storage.queue.pending_bytes());
         stats.paused = self.delivery.paused().cloned();
     }
