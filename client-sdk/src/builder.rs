@@ -47,6 +47,7 @@ enum Carrier {
 
 /// Settings of a [`Client`]. Needed: a project, and a queue folder (or a queue in memory).
 pub struct Builder {
+    #[cfg_attr(not(any(feature = "grpc", feature = "http")), allow(dead_code))] // A host knows it itself.
     endpoint: String,
     key: String,
     project: String,
