@@ -172,7 +172,7 @@ fn track(orders: &Orders, client: &Client, key: u64, critical: bool) -> anyhow::
 fn track_once(orders: &Orders, client: &Client, key: u64, critical: bool) -> Result<(), TrackError> {
     let person = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let mut event = Track::new(if critical { "paid" } else { "viewed" }).property(KEY, key.cast_signed());
-    if orders.backend || person % 3 == 0 {
+    if orders.backend || person.is_multiple_of(3) {
         event = event.anonymous(format!("p{}", person % PERSONS));
     }
     if !critical {
