@@ -63,6 +63,9 @@ pub fn run() -> anyhow::Result<()> {
         End::Shutdown => {}
         End::Settle => {
             std::io::stdin().lock().read_line(&mut String::new())?;
+            if orders.resumes {
+                client.resume();
+            }
             flush(&client);
         }
         End::Drain => {
