@@ -27,7 +27,7 @@ const FULL: (u32, Duration) = (300, Duration::from_millis(2));
 /// How long everything may take to be delivered once the weather is fine.
 const DELIVERY: Duration = Duration::from_secs(30);
 /// Without a send this long, the ledger is reported.
-const QUIET: Duration = Duration::from_millis(400);
+const QUIET: Duration = Duration::from_millis(700);
 /// So many times that is waited for.
 const LOOKS: u32 = 50;
 /// Persons beside the client's own.
