@@ -17,6 +17,9 @@ use crate::queue::{Fate, Gathered, Loss, Queue, Queued};
 use crate::record::Wish;
 use crate::wire::{put_bytes, put_message, put_number, put_time};
 
+/// Nobody makes a client wait longer: whatever is on the way may say `retry-after`, with any number.
+const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+
 /// When a batch is full or old enough, and what all batches share.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -355,7 +358,7 @@ impl Delivery {
 
     fn delay(&mut self, after: Option<Duration>, now: Duration, random: &dyn Randomness) {
         let backoff = self.backoff.fail(random);
-        self.not_before = now + backoff.max(after.unwrap_or_default());
+        self.not_before = now + backoff.max(after.unwrap_or_default().min(MAX_WAIT));
     }
 
     fn on_response(
@@ -388,7 +391,7 @@ impl Delivery {
         self.riders_alone &= !batch.has_riders();
         for (event, refusal) in again {
             let wait = refusal.retry_after.and_then(positive).unwrap_or(self.backoff.min());
-            self.held.insert((batch.events.epoch, event.class, event.at), now + wait);
+            self.held.insert((batch.events.epoch, event.class, event.at), now + wait.min(MAX_WAIT));
         }
         self.take_hints(response.hints.unwrap_or_default(), now);
         let error =
@@ -399,7 +402,7 @@ impl Delivery {
 
     fn take_hints(&mut self, hints: FlowHints, now: Duration) {
         let pause = hints.min_interval.and_then(positive).unwrap_or_default();
-        self.not_before = now + pause;
+        self.not_before = now + pause.min(MAX_WAIT);
         self.hints = hints;
     }
 

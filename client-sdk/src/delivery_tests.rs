@@ -255,3 +255,20 @@ fn saving_waits_for_everything_but_critical_events() {
     let second = bench.sent();
     assert_eq!(second.events.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["paid", "small"]);
 }
+
+#[test]
+fn no_word_makes_it_wait_for_ever() {
+    let mut bench = Bench::with(3);
+    let request = bench.sent();
+    bench.report(&request, Outcome::Retry { message: "a proxy".into(), after: Some(Duration::MAX) });
+    assert_eq!(bench.waits(), MAX_WAIT);
+    bench.clock.advance(MAX_WAIT);
+    let request = bench.sent();
+    let for_ever = Some(prost_types::Duration { seconds: i64::MAX, nanos: 0 });
+    let refused = Refusal { retry_after: for_ever, ..refusal(0, true) };
+    let hints = Some(FlowHints { min_interval: for_ever, ..FlowHints::default() });
+    bench.answer(&request, IngestResponse { stored: 2, refused: vec![refused], hints, ..ack(&request) });
+    assert_eq!(bench.waits(), MAX_WAIT);
+    bench.clock.advance(MAX_WAIT);
+    assert_eq!(bench.sent().events.len(), 1);
+}

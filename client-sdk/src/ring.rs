@@ -399,7 +399,8 @@ impl Ring {
         {
             return Found::Damage;
         }
-        let mut ahead = false;
+        // A queue that knows of no ring has never taken anything out of one.
+        let ahead = head > absorbed.map_or(0, |absorbed| absorbed.at);
         if let Some(absorbed) = absorbed {
             if absorbed.generation != generation {
                 return Found::Damage;
@@ -407,7 +408,6 @@ impl Ring {
             if absorbed.at > tail {
                 return Found::Nothing;
             }
-            ahead = head > absorbed.at;
             head = head.max(absorbed.at);
         }
         let mut end = head;

@@ -149,8 +149,8 @@ fn a_queue_that_has_lost_commits_is_noticed() {
     ring.consumer.release(false);
     let after = ring.consumer.position();
     ring.producer.push(&[b"not yet"], 0);
-    for (absorbed, ahead) in [(after, false), (before, true)] {
-        let mut ring = Ring::open(&path, SMALL, Some(absorbed), &random()).unwrap();
+    for (absorbed, ahead) in [(Some(after), false), (Some(before), true), (None, true)] {
+        let mut ring = Ring::open(&path, SMALL, absorbed, &random()).unwrap();
         assert_eq!((ring.ahead, ring.torn), (ahead, false));
         assert_eq!(all(&mut ring.consumer), vec![b"not yet".to_vec()]);
     }

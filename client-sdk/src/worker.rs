@@ -103,6 +103,8 @@ struct Storage {
     queue: Queue,
     ring: Consumer,
     folder: Option<Folder>,
+    /// What waited for it and what others left is in: a flush may be measured by it.
+    complete: bool,
 }
 
 struct FlushWaiter {
@@ -240,7 +242,7 @@ impl Worker {
         let fresh = || Profile::new(self.setup.first_consent, &*self.setup.random);
         let profile = (!self.setup.backend).then(|| profile.unwrap_or_else(fresh));
         let consent = profile.as_ref().map(|profile| profile.consent);
-        self.storage = Some(Storage { queue, ring: consumer, folder });
+        self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
         let open = match self.open.take() {
             Some(open) => Box::new(open.with(producer)),
             None => {
@@ -258,10 +260,14 @@ impl Worker {
         if consent == Some(Consent::Pending) {
             self.delivery.pause(PauseReason::ConsentPending);
         }
-        self.adopt_orphans()?;
+        let adopted = self.adopt_orphans();
         let now = self.now();
         self.delivery.on_stored(true, now);
-        Ok(())
+        if let Some(storage) = &mut self.storage {
+            storage.complete = true;
+            self.absorb_at = Some(now); // What has waited is in the ring.
+        }
+        adopted
     }
 
     fn find_storage(&self) -> Result<(Opened, Ring, Option<Folder>), QueueError> {
@@ -296,7 +302,7 @@ impl Worker {
             storage.queue.begin_epoch(&*random)?;
         }
         self.absorb_all()?;
-        let Some(Storage { queue, ring, folder }) = &mut self.storage else { return Ok(()) };
+        let Some(Storage { queue, ring, folder, .. }) = &mut self.storage else { return Ok(()) };
         // Even if nothing was absorbed yet: a ring that the queue does not know would be taken for somebody else's.
         queue.note_absorbed(ring.position())?;
         if !intact && !ahead {
@@ -422,7 +428,7 @@ impl Worker {
 
     /// What there was at a flush is in the queue now: calls that waited for the storage, too.
     fn know_place(&mut self) {
-        let Some(storage) = &self.storage else { return };
+        let Some(storage) = self.storage.as_ref().filter(|storage| storage.complete) else { return };
         if self.flushes.iter().all(|waiter| waiter.until != NOT_KNOWN) {
             return;
         }

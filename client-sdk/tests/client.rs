@@ -353,6 +353,12 @@ fn what_waited_for_the_storage_keeps_its_order() {
     client.track(Track::new("later")).unwrap();
     assert!(matches!(told.recv_timeout(LONG), Ok(Problem::Storage(_))));
     assert!(client.who().is_none(), "no install is made up while the storage cannot be read");
+    for _ in 0..400 {
+        if client.stats().pending == 2 {
+            break; // It is told at the worker's next look.
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert_eq!(client.stats().pending, 2);
     while client.track(Track::new("more").property("filler", "x".repeat(20_000))).is_ok() {}
     std::fs::remove_file(&place).unwrap();

@@ -32,6 +32,7 @@ pub struct Actor {
     rng: StdRng,
     said: Said,
     damage: String,
+    resumes: bool,
 }
 
 /// What became of it.
@@ -55,10 +56,10 @@ impl Ended {
 }
 
 impl Actor {
-    /// Client `index` of a round.
-    pub fn new(stage: Arc<Stage>, round: u64, index: u64, seed: u64) -> Self {
+    /// Client `index` of a round; `resumes`: the weather has long waits.
+    pub fn new(stage: Arc<Stage>, round: u64, index: u64, seed: u64, resumes: bool) -> Self {
         let rng = StdRng::seed_from_u64(seed ^ (index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Self { stage, round, index, life: 0, rng, said: Said::default(), damage: String::new() }
+        Self { stage, round, index, life: 0, rng, said: Said::default(), damage: String::new(), resumes }
     }
 
     /// Does everything in order, then delivers what is left, in fine weather.
@@ -135,6 +136,7 @@ impl Actor {
             pace_us: life.pace_us,
             critical_every: life.critical_every,
             end: life.end,
+            resumes: self.resumes,
         }
     }
 

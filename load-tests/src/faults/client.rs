@@ -27,7 +27,7 @@ const FULL: (u32, Duration) = (300, Duration::from_millis(2));
 /// How long everything may take to be delivered once the weather is fine.
 const DELIVERY: Duration = Duration::from_secs(30);
 /// Without a send this long, the ledger is reported.
-const QUIET: Duration = Duration::from_millis(400);
+const QUIET: Duration = Duration::from_millis(700);
 /// So many times that is waited for.
 const LOOKS: u32 = 50;
 /// Persons beside the client's own.
@@ -63,6 +63,9 @@ pub fn run() -> anyhow::Result<()> {
         End::Shutdown => {}
         End::Settle => {
             std::io::stdin().lock().read_line(&mut String::new())?;
+            if orders.resumes {
+                client.resume();
+            }
             flush(&client);
         }
         End::Drain => {
@@ -172,7 +175,7 @@ fn track(orders: &Orders, client: &Client, key: u64, critical: bool) -> anyhow::
 fn track_once(orders: &Orders, client: &Client, key: u64, critical: bool) -> Result<(), TrackError> {
     let person = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let mut event = Track::new(if critical { "paid" } else { "viewed" }).property(KEY, key.cast_signed());
-    if orders.backend || person % 3 == 0 {
+    if orders.backend || person.is_multiple_of(3) {
         event = event.anonymous(format!("p{}", person % PERSONS));
     }
     if !critical {

@@ -70,4 +70,6 @@ pub struct Orders {
     pub critical_every: u64,
     /// How it ends.
     pub end: End,
+    /// Somebody may have told it to wait for hours: in fine weather, its host calls `resume`.
+    pub resumes: bool,
 }

@@ -100,9 +100,10 @@ impl World {
         let plan = Plan::draw(&mut StdRng::seed_from_u64(seed));
         std::fs::write(self.stage.folder.join("plan"), format!("{plan:#?}\n"))?;
         self.stage.fine.send_replace(false);
+        let resumes = plan.weather.iter().any(|(weather, _)| weather.is_long());
         let mut actors = JoinSet::new();
         for (index, client) in plan.clients.iter().enumerate() {
-            let actor = Actor::new(Arc::clone(&self.stage), number, index as u64, seed);
+            let actor = Actor::new(Arc::clone(&self.stage), number, index as u64, seed, resumes);
             actors.spawn(actor.play(client.clone()));
         }
         let server_kills = self.weathers(&plan).await?;

@@ -47,7 +47,16 @@ pub enum Lie {
 /// Statuses of portals, proxies and scanners.
 const PAGES: [u16; 11] = [200, 302, 401, 403, 404, 407, 500, 502, 503, 504, 511];
 /// Words for `retry-after` with 429; none of them may stop a client for good.
-const WAITS: [Option<&str>; 4] = [None, Some("1"), Some("Wed, 21 Oct 2026 07:28:00 GMT"), Some("-1")];
+const WAITS: [Option<&str>; 6] = [
+    None,
+    Some("1"),
+    Some("Wed, 21 Oct 2026 07:28:00 GMT"),
+    Some("-1"),
+    Some(LONG_WAITS[0]),
+    Some(LONG_WAITS[1]),
+];
+/// Those that a client may obey for an hour, unless its host says that the link is back.
+const LONG_WAITS: [&str; 2] = ["86400", "18446744073709551615"];
 /// INVALID_ARGUMENT, PERMISSION_DENIED, OUT_OF_RANGE, UNIMPLEMENTED, UNAVAILABLE, UNAUTHENTICATED.
 const CODES: [u8; 6] = [3, 7, 11, 12, 14, 16];
 
@@ -68,6 +77,13 @@ impl Weather {
             13 => Self::Garbage,
             _ => Self::Down,
         }
+    }
+}
+
+impl Weather {
+    /// Whether it may make a client wait for longer than a round lasts.
+    pub fn is_long(&self) -> bool {
+        matches!(self, Self::Lie(Lie::Page(_, Some(wait))) if LONG_WAITS.contains(wait))
     }
 }
 
