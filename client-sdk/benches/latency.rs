@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use footpath_client::{Client, PropertyValue, Track};
+use footpath_client::{Client, Money, Track};
 
 const BURST: usize = 20_000;
 const BURSTS: usize = 20;
@@ -48,7 +48,7 @@ fn main() {
 
 fn event(n: usize) -> Track {
     Track::new("checkout_started")
-        .property("amount", PropertyValue::Money { currency: "EUR".into(), units: 12, nanos: 500_000_000 })
+        .property("amount", Money { currency: "EUR".into(), units: 12, nanos: 500_000_000 })
         .property("items", n as i64)
         .property("express", n.is_multiple_of(2))
         .property("coupon", "SPRING-26")

@@ -76,4 +76,4 @@ pub use seal::{FileKeys, Key, KeyError, KeyProvider, MemoryKeys};
 pub use stats::{FlushResult, Stats};
 pub use track::{Changes, Track};
 pub use transport::{Outgoing, Transport};
-pub use value::{EventTime, NotAnAmount, PropertyValue, Text};
+pub use value::{Decimal, EventTime, Money, NotAnAmount, PropertyValue, Text};

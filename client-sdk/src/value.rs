@@ -21,15 +21,8 @@ pub enum PropertyValue {
     Double(f64),
     /// A decimal number as text, for example "12.340"; kept as written.
     Decimal(Text),
-    /// An amount: `units` + `nanos` / 10^9 of an ISO 4217 currency, both of the same sign.
-    Money {
-        /// For example "EUR".
-        currency: Text,
-        /// Whole units.
-        units: i64,
-        /// Billionths of a unit.
-        nanos: i32,
-    },
+    /// An exact amount.
+    Money(Money),
     /// True or false.
     Bool(bool),
     /// A moment.
@@ -40,6 +33,38 @@ pub enum PropertyValue {
     Map(BTreeMap<String, PropertyValue>),
     /// An encoded `footpath.v1.Value`, as the bindings to other languages make it.
     Encoded(Vec<u8>),
+}
+
+/// An exact amount: `units` + `nanos` / 10^9 of an ISO 4217 currency, both of the same sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Money {
+    /// For example "EUR".
+    pub currency: Text,
+    /// Whole units.
+    pub units: i64,
+    /// Billionths of a unit.
+    pub nanos: i32,
+}
+
+impl Money {
+    /// For example `Money::new("12.50", "EUR")`.
+    ///
+    /// # Errors
+    /// When `amount` is not written as digits with at most nine places, or is beyond 64 bits.
+    pub fn new(amount: &str, currency: impl Into<Text>) -> Result<Self, NotAnAmount> {
+        let (units, nanos) = amount_of(amount).ok_or_else(|| NotAnAmount(amount.to_owned()))?;
+        Ok(Self { currency: currency.into(), units, nanos })
+    }
+}
+
+/// A decimal number as text, for example "12.340"; kept as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decimal(pub Text);
+
+impl From<Decimal> for PropertyValue {
+    fn from(Decimal(text): Decimal) -> Self {
+        Self::Decimal(text)
+    }
 }
 
 /// The text is not an amount.
@@ -58,10 +83,9 @@ impl PropertyValue {
     /// An exact amount of an ISO 4217 currency, for example `money("12.50", "EUR")`.
     ///
     /// # Errors
-    /// When `amount` is not written as digits with at most nine places, or is beyond 64 bits.
+    /// As [`Money::new`].
     pub fn money(amount: &str, currency: impl Into<Text>) -> Result<Self, NotAnAmount> {
-        let (units, nanos) = amount_of(amount).ok_or_else(|| NotAnAmount(amount.to_owned()))?;
-        Ok(Self::Money { currency: currency.into(), units, nanos })
+        Money::new(amount, currency).map(Self::Money)
     }
 
     /// A moment.
@@ -76,7 +100,7 @@ impl PropertyValue {
             Self::Int(number) => put_number(out, 2, number.cast_unsigned()),
             Self::Double(number) => put_fixed64(out, 3, number.to_bits()),
             Self::Decimal(text) => put_bytes(out, 4, text.as_bytes()),
-            Self::Money { currency, units, nanos } => put_message(out, 5, |out| {
+            Self::Money(Money { currency, units, nanos }) => put_message(out, 5, |out| {
                 put_bytes(out, 1, currency.as_bytes());
                 put_number(out, 2, units.cast_unsigned());
                 put_number(out, 3, i64::from(*nanos).cast_unsigned());
@@ -161,7 +185,7 @@ macro_rules! from_plain {
 from_plain! {
     &'static str => Text, String => Text, Text => Text, bool => Bool,
     i32 => Int, i64 => Int, u32 => Int, f32 => Double, f64 => Double,
-    EventTime => Time, SystemTime => Time,
+    EventTime => Time, SystemTime => Time, Money => Money,
     Vec<PropertyValue> => List, BTreeMap<String, PropertyValue> => Map,
 }
 

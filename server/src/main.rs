@@ -37,6 +37,7 @@ enum Command {
     Export(tools::export::Args),
     Token(tools::token::Args),
     Link(tools::link::Args),
+    TypedEvents(tools::typed_events::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +70,7 @@ fn run() -> anyhow::Result<ExitCode> {
             Command::Export(args) => tools::export::run(&args).await,
             Command::Token(args) => tools::token::run(&args).await,
             Command::Link(args) => tools::link::run(&args).await,
+            Command::TypedEvents(args) => tools::typed_events::run(&args),
         }
     });
     runtime.shutdown_timeout(LEFTOVERS); // Streams of readers that are gone, simulated visitors that are asleep.

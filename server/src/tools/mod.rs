@@ -10,3 +10,4 @@ pub mod remote;
 pub mod send;
 pub mod span;
 pub mod token;
+pub mod typed_events;
