@@ -326,7 +326,7 @@ impl Builder {
         let delivery = Delivery::new(self.settings.clone(), backoff, self.clock.continuous());
         let intake = Arc::new(Intake::new(Arc::clone(&self.clock), Arc::clone(&self.random)));
         let stats = Arc::new(Mutex::new(Stats::default()));
-        let (commands_in, commands) = crossbeam_channel::unbounded();
+        let (commands_in, commands) = std::sync::mpsc::channel();
         let courier = Courier::new(commands_in.clone());
         let carrier = self.start_carrier(courier)?;
         let setup = Setup {

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
 use footpath_proto::v1::PrivacyRequestKind;
 use parking_lot::Mutex;
 
@@ -268,7 +268,7 @@ impl Client {
     /// Sends what was tracked so far without waiting for full batches, and waits until it has reached its end,
     /// delivery is paused, or `timeout` is over. Backoff and the server's hints still hold.
     pub fn flush(&self, timeout: Duration) -> FlushResult {
-        let (reply, result) = bounded(1);
+        let (reply, result) = sync_channel(1);
         self.start_flush(timeout, Box::new(move |flushed| drop(reply.send(flushed))));
         result.recv().unwrap_or_default()
     }
@@ -373,7 +373,7 @@ impl Pending {
     }
 
     fn wait(&self, final_only: bool, timeout: Duration) -> Option<Receipt> {
-        let (give, given) = bounded(1);
+        let (give, given) = sync_channel(1);
         self.send(final_only, timeout, Box::new(move |found| drop(give.send(found))));
         given.recv().ok()?
     }
@@ -396,7 +396,7 @@ impl Inner {
             return Ok(()); // A fork has no copy of the thread, and the queue is the parent's.
         }
         let Some(worker) = self.worker.lock().take() else { return Ok(()) };
-        let (reply, result) = bounded(1);
+        let (reply, result) = sync_channel(1);
         let _ = self.commands.send(Command::Shutdown(Box::new(move |ended| drop(reply.send(ended)))));
         if worker.thread().id() == std::thread::current().id() {
             return Ok(()); // A callback let go of the last clone; the worker ends after it.

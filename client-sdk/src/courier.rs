@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, sync_channel};
 use std::task::Waker;
 
 use crate::outcome::Outcome;
@@ -29,7 +29,7 @@ impl Courier {
 
     /// Waits for the next batch; `None` when the client has ended. The thread sleeps until there is something to send.
     pub fn take(&self) -> Option<Outgoing> {
-        let (give, given) = bounded(1);
+        let (give, given) = sync_channel(1);
         let take = Command::Take(Box::new(move |batch| drop(give.send(batch))));
         self.commands.send(take).ok()?;
         given.recv().ok()?
