@@ -25,7 +25,14 @@ const MAIN: &str = "main";
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     /// Freed by the system when the process dies.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    /// A child that is being started has a copy of the file until it becomes another program; closing would not do.
+    fn drop(&mut self) {
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl Folder {
@@ -59,7 +66,7 @@ impl Folder {
             .open(path.join("lock"))
             .map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { path: path.to_owned(), _lock: lock })),
+            Ok(()) => Ok(Some(Self { path: path.to_owned(), lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(failed(error.into())),
         }
@@ -163,6 +170,16 @@ mod tests {
             orphan.remove().unwrap();
         }
         assert!(!path.exists() && main.orphans().is_empty());
+    }
+
+    #[test]
+    fn is_free_as_soon_as_its_process_leaves_it() {
+        let base = tempfile::tempdir().unwrap();
+        let random = SeededRandom::new(1);
+        let main = Folder::claim(base.path(), &random).unwrap();
+        let _of_a_child = main.lock.try_clone().unwrap();
+        drop(main);
+        assert!(Folder::claim(base.path(), &random).unwrap().path.ends_with("main"));
     }
 
     #[test]
