@@ -266,7 +266,10 @@ impl Intake {
                 let mut state = self.state.lock();
                 let Mode::Opening(early) = &mut state.mode else { return Ok(()) };
                 match early.calls.pop_front() {
-                    Some(next) => next,
+                    Some(next) => {
+                        early.bytes -= next.0.weight();
+                        next
+                    }
                     None => {
                         state.mode = Mode::Open(open);
                         return Ok(());
@@ -287,6 +290,7 @@ impl Intake {
                 }
                 if !drain() {
                     if let Mode::Opening(early) = &mut self.state.lock().mode {
+                        early.bytes += call.weight();
                         early.calls.push_front((call, id, at));
                     }
                     return Err(open);
