@@ -154,3 +154,20 @@ fn a_batch_that_nobody_reports_goes_out_again() {
     assert_eq!((batches.len(), &batches[0].batch_id), (1, &first.id));
     assert_eq!(bench.worker.pending(), 0);
 }
+
+#[test]
+fn an_opening_that_fails_half_way_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new();
+    bench.worker.setup.place = Place::Folder(folder.path().to_owned());
+    bench.track(3);
+    // A folder where a file has to be: the database opens, the rest does not.
+    let life = folder.path().join("main/life");
+    std::fs::create_dir_all(&life).unwrap();
+    bench.worker.work();
+    assert_eq!((bench.worker.stats.lock().commit_failures, bench.intake.counts().early), (1, 3));
+    std::fs::remove_dir(&life).unwrap();
+    bench.clock.advance(SECOND * 2);
+    bench.worker.work();
+    assert_eq!((bench.intake.counts().early, bench.worker.stats.lock().committed), (0, 3));
+}

@@ -18,6 +18,8 @@ use super::round::Stage;
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
+/// Bytes that make an event heavy: 2,000 of them are more than a full disk has room for.
+const HEAVY: usize = 700;
 /// The second of two processes starts so much later.
 const LATER: Duration = Duration::from_millis(120);
 
@@ -99,6 +101,8 @@ impl Actor {
             Step::Live(life) => {
                 let orders = self.orders(plan, life);
                 let said = self.live(&orders, life.full_disk).await;
+                let met = said.as_ref().map_or(true, |said| said.storage_failed);
+                ensure!(met || !life.full_disk, "the disk never got full");
                 self.take(said)
             }
             Step::Twins(first, second) => {
@@ -136,6 +140,7 @@ impl Actor {
             pace_us: life.pace_us,
             critical_every: life.critical_every,
             end: life.end,
+            filler: if life.full_disk { HEAVY } else { 0 },
             resumes: self.resumes,
         }
     }

@@ -138,8 +138,7 @@ fn track_all(orders: &Orders, client: &Client) -> anyhow::Result<()> {
         let critical = orders.critical_every > 0 && key % orders.critical_every == 0;
         if !track(orders, client, key, critical)? {
             report(from, key);
-            from = key + 1;
-            continue;
+            return Ok(()); // Full, and it stays so.
         }
         if critical || key + 1 - from >= line {
             report(from, key + 1);
@@ -175,6 +174,9 @@ fn track(orders: &Orders, client: &Client, key: u64, critical: bool) -> anyhow::
 fn track_once(orders: &Orders, client: &Client, key: u64, critical: bool) -> Result<(), TrackError> {
     let person = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let mut event = Track::new(if critical { "paid" } else { "viewed" }).property(KEY, key.cast_signed());
+    if orders.filler > 0 {
+        event = event.property("filler", "x".repeat(orders.filler));
+    }
     if orders.backend || person.is_multiple_of(3) {
         event = event.anonymous(format!("p{}", person % PERSONS));
     }

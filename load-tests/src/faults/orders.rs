@@ -70,6 +70,8 @@ pub struct Orders {
     pub critical_every: u64,
     /// How it ends.
     pub end: End,
+    /// Bytes that make each event heavier.
+    pub filler: usize,
     /// Somebody may have told it to wait for hours: in fine weather, its host calls `resume`.
     pub resumes: bool,
 }

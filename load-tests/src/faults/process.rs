@@ -43,6 +43,8 @@ pub struct Said {
     pub torn: u64,
     /// The database was put aside.
     pub quarantined: bool,
+    /// The storage failed, as it said itself.
+    pub storage_failed: bool,
     /// Whether it delivered everything, if it had to, and its own words.
     pub flushed: Option<(bool, String)>,
     /// What must not happen.
@@ -60,6 +62,7 @@ impl Said {
         self.lost += other.lost;
         self.torn += other.torn;
         self.quarantined |= other.quarantined;
+        self.storage_failed |= other.storage_failed;
         self.flushed = other.flushed.or(self.flushed.take());
         self.kills += other.kills;
     }
@@ -92,7 +95,7 @@ impl Said {
             "flushed" => self.flushed = Some((rest.starts_with("true"), rest.to_owned())),
             "fault" => self.faults.push(rest.to_owned()),
             "problem" if rest.starts_with("Quarantined") => self.quarantined = true,
-            "problem" if rest.starts_with("Storage") => {} // It says so, and goes on.
+            "problem" if rest.starts_with("Storage") => self.storage_failed = true,
             "problem" => self.faults.push(rest.to_owned()),
             _ => {}
         }
