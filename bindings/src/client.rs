@@ -120,6 +120,11 @@ impl FootpathClient {
         Ok(self.client.access_my_data()?)
     }
 
+    /// Whether the storage is open: from then on, what was taken outlives the process.
+    pub fn is_open(&self) -> bool {
+        self.client.is_open()
+    }
+
     /// The ids that events carry now; none for a backend and until the storage is open.
     pub fn who(&self) -> Option<Who> {
         self.client.who().map(|(anonymous_id, user_id)| Who { anonymous_id, user_id })

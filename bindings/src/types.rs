@@ -247,6 +247,8 @@ pub struct Stats {
     pub rejected: u64,
     /// Events let go because of age or space.
     pub evicted: u64,
+    /// Events on the disk that could not be read any more.
+    pub unreadable: u64,
     /// Events that wait.
     pub pending: u64,
     /// Their size in the database, in bytes.
@@ -280,6 +282,7 @@ impl From<core::Stats> for Stats {
             duplicates: stats.duplicates,
             rejected: stats.rejected,
             evicted: stats.evicted,
+            unreadable: stats.unreadable,
             pending: stats.pending,
             pending_bytes: stats.pending_bytes,
             sends: stats.sends,

@@ -21,7 +21,7 @@ fn main() {
     let folder = folder.map_or(temporary.path().to_owned(), Into::into);
     let client =
         Client::builder("", "key").project("demo").queue_dir(&folder).host_carries().build().unwrap();
-    while client.who().is_none() {
+    while !client.is_open() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let mut control = Vec::new();

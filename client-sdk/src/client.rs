@@ -239,6 +239,11 @@ impl Client {
         self.call(Call::Wish(PrivacyRequestKind::Access)).map(drop)
     }
 
+    /// Whether the storage is open: from then on, what `track` took outlives the process. Until then calls wait in memory.
+    pub fn is_open(&self) -> bool {
+        self.inner.intake.is_open()
+    }
+
     /// The anonymous id and the user id that events carry now; the user id is empty before somebody is known. `None` for a
     /// backend and until the storage is open.
     pub fn who(&self) -> Option<(String, String)> {

@@ -237,6 +237,10 @@ impl Intake {
         }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state.lock().mode, Mode::Open(_))
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let state = self.state.lock();
         let (early, pushed) = match &state.mode {

@@ -153,6 +153,8 @@ pub(crate) struct Queue {
     sizes: [Size; 3],
     /// There are commits that a power loss may take.
     unsynced: bool,
+    /// Events that were given up because nobody can read them.
+    unreadable: u64,
 }
 
 /// How a queue was found.
@@ -219,8 +221,17 @@ impl Queue {
         let era = last_era(&tx)?;
         tx.commit()?;
         let key = profile.as_ref().map(|profile| profile.key.clone()).filter(|_| sealer.encrypts());
-        let queue =
-            Self { db, sealer, install, epoch, key: key.unwrap_or_default(), streams, sizes, unsynced: true };
+        let queue = Self {
+            db,
+            sealer,
+            install,
+            epoch,
+            key: key.unwrap_or_default(),
+            streams,
+            sizes,
+            unsynced: true,
+            unreadable: 0,
+        };
         Ok(Opened { queue, profile, absorbed, era, intact })
     }
 
@@ -264,6 +275,11 @@ impl Queue {
     /// Their size in bytes.
     pub(crate) fn pending_bytes(&self) -> u64 {
         self.sizes.iter().map(|size| size.bytes).sum()
+    }
+
+    /// Events that were given up because nobody can read them.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable
     }
 
     /// Critical events and their size in bytes.
@@ -389,7 +405,7 @@ impl Queue {
             let mut unreadable = None;
             let found = self.try_gather(&skip, max_events, max_bytes, &mut unreadable)?;
             let Some((block, word)) = unreadable else { return Ok(found) };
-            self.give_up(block, word)?;
+            self.unreadable += self.give_up(block, word)?;
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Stats {
     pub rejected: u64,
     /// Events let go because of age or space; their numbers are reported as lost.
     pub evicted: u64,
+    /// Events in the database that could not be read any more, or whose key is gone; their numbers are reported as lost.
+    pub unreadable: u64,
     /// Times that a part of the ring could not be read: a power loss or a damaged file took what was in it.
     pub torn: u64,
     /// Events that wait: in the database, in the ring, or in memory until the storage is open.

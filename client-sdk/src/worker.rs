@@ -617,7 +617,10 @@ impl Worker {
         let pending = self.pending();
         let mut stats = self.stats.lock();
         (stats.pending, stats.counted) = (pending, counts.early + counts.pushed);
-        stats.pending_bytes = self.storage.as_ref().map_or(0, |storage| storage.queue.pending_bytes());
+        if let Some(storage) = &self.storage {
+            stats.pending_bytes = storage.queue.pending_bytes();
+            stats.unreadable = storage.queue.unreadable();
+        }
         stats.paused = self.delivery.paused().cloned();
     }
 

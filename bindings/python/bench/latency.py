@@ -28,7 +28,7 @@ def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()
     # Nobody listens there: events are taken, moved into the database and kept.
     client = footpath.Client("http://127.0.0.1:9", "key", "demo", folder, device=True, exit_seconds=0)
-    while client.who() is None:
+    while not client.is_open():
         time.sleep(0.001)
     amount = footpath.money("12.50", "EUR")
 

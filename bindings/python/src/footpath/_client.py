@@ -284,6 +284,10 @@ class Client:
         """Of a device: asks the server to delete what it knows of the person."""
         return self._call("delete_my_data", self._inner.delete_my_data)
 
+    def is_open(self) -> bool:
+        """Whether the storage is open: from then on, what was taken outlives the process."""
+        return self._inner.is_open()
+
     def who(self) -> Optional[Who]:
         """Of a device: the ids that events carry now; ``None`` until the storage is open."""
         return self._inner.who()
