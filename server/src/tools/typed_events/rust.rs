@@ -22,11 +22,8 @@ pub fn write(plan: &Plan) -> String {
 
 fn one(out: &mut String, name: &str, event: &Event) {
     let (kind, class) = (pascal(name), format!("{:?}", event.class));
-    let _ = writeln!(
-        out,
-        "\n/// {}",
-        if event.about.is_empty() { name } else { &event.about.replace('\n', "\n/// ") }
-    );
+    let about = if event.about.is_empty() { name.to_owned() } else { event.about.replace('\n', "\n/// ") };
+    let _ = writeln!(out, "\n/// {about}");
     let _ = writeln!(out, "#[derive(Debug, Clone, PartialEq)]\npub struct {kind} {{");
     for (key, property) in event.ordered() {
         let about = if property.about.is_empty() { key.clone() } else { property.about.replace('\n', " ") };
