@@ -1,11 +1,11 @@
 package io.footpath
 
 import kotlinx.coroutines.CancellationException
-import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.future.await
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
+import java.util.concurrent.CompletableFuture
 import kotlin.time.Duration
 import kotlin.time.TimeSource
 
@@ -17,13 +17,12 @@ class CriticalReceipt internal constructor(private val client: Footpath) {
         data class NotTaken(val why: String) : Ticket
     }
 
-    internal val ticket = CompletableDeferred<Ticket>()
+    internal val ticket = CompletableFuture<Ticket>()
 
     /** The event's id, which [Footpath.receipt] takes, in a later run too; null before the library is loaded, and for an
      * event that was not taken. */
-    @OptIn(ExperimentalCoroutinesApi::class)
     val id: String?
-        get() = if (ticket.isCompleted) (ticket.getCompleted() as? Ticket.Taken)?.id else null
+        get() = (ticket.getNow(null) as? Ticket.Taken)?.id
 
     /** Waits until the server has the event or will never take it. When the time is up: how far it has come. */
     suspend fun await(timeout: Duration): Receipt =
@@ -38,13 +37,13 @@ class CriticalReceipt internal constructor(private val client: Footpath) {
         ask: suspend (NativeCore, String, Duration) -> Receipt,
     ): Receipt {
         val start = TimeSource.Monotonic.markNow()
-        val found = withTimeoutOrNull(timeout) { ticket.await() to client.whenStarted() }
-        val (ticket, core) = found ?: return Receipt.Pending
+        val ticket = withTimeoutOrNull(timeout) { ticket.copy().await() } ?: return Receipt.Pending
         return when (ticket) {
             is Ticket.NotTaken -> Receipt.Rejected(ticket.why)
             is Ticket.Taken -> try {
                 // Not on the native thread that brings the answer.
                 withContext(Dispatchers.Default) {
+                    val core = withTimeoutOrNull(timeout - start.elapsedNow()) { client.whenStarted() }
                     if (core == null) Receipt.Pending else ask(core, ticket.id, timeout - start.elapsedNow())
                 }
             } catch (refused: Refused) {

@@ -208,7 +208,7 @@ internal class Encoder {
         close(message)
     }
 
-    private fun integer(field: Int, value: Long) {
+    fun integer(field: Int, value: Long) {
         room(20)
         varint((field shl 3).toLong())
         varint(value)

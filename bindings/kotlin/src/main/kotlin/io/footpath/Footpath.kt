@@ -2,15 +2,16 @@ package io.footpath
 
 import io.footpath.CriticalReceipt.Ticket
 import kotlinx.coroutines.CancellationException
-import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.asSharedFlow
+import kotlinx.coroutines.future.await
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
 import java.time.Instant
+import java.util.concurrent.CompletableFuture
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
@@ -45,7 +46,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     private var over: Refusal? = null
     private val encoders = Encoders()
     private val early = Early(config.callsBeforeStart)
-    private val whenLive = CompletableDeferred<NativeCore?>()
+    private val whenLive = CompletableFuture<NativeCore?>()
     private val closed = AtomicBoolean()
     private val ended = CountDownLatch(1)
 
@@ -61,13 +62,17 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     private val triedAgain = LongAdder()
     private val told = ConcurrentHashMap.newKeySet<String>()
 
-    private val tellProblem = MutableSharedFlow<Problem>(replay = 16, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+    /** Made by the thread that starts the client, or by who asks first: loading coroutines takes ten milliseconds. */
+    private val tellProblem by lazy {
+        MutableSharedFlow<Problem>(replay = 16, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+    }
 
     /**
      * What the application should know of. Each is told once until it changes. Who begins to collect is told the last 16;
      * a collector that is more than 16 behind misses the oldest ones. Every problem is logged, too.
      */
-    val problems: SharedFlow<Problem> = tellProblem.asSharedFlow()
+    val problems: SharedFlow<Problem>
+        get() = tellProblem.asSharedFlow()
 
     private val loader = thread(name = "footpath-start", isDaemon = true, start = false) { load(beforeLoading) }
 
@@ -245,7 +250,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     /** Sends what was tracked so far and waits until it has reached its end, delivery is paused, or the time is up. */
     suspend fun flush(timeout: Duration): FlushResult {
         val start = TimeSource.Monotonic.markNow()
-        val core = withTimeoutOrNull(timeout) { whenLive.await() } ?: return FlushResult(pending = stats().pending)
+        val core = withTimeoutOrNull(timeout) { whenLive.copy().await() } ?: return FlushResult(pending = stats().pending)
         return try {
             withContext(Dispatchers.Default) { core.flush(timeout - start.elapsedNow()) }
         } catch (cancelled: CancellationException) {
@@ -289,7 +294,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
         core.destroy()
     }
 
-    internal suspend fun whenStarted(): NativeCore? = whenLive.await()
+    internal suspend fun whenStarted(): NativeCore? = whenLive.copy().await()
 
     // ---- Taking
 

@@ -53,7 +53,7 @@ data class FootpathConfig(
     val keys: KeyStore? = null,
     /** Calls that may wait until the native library is loaded; what is more is dropped and counted. Their bytes are
      * bounded too, by 1 MiB. */
-    val callsBeforeStart: Int = 1_000,
+    val callsBeforeStart: Int = 10_000,
     /** [Footpath.close] waits so long for the disk. */
     val closeTimeout: Duration = 5.seconds,
     /** An event waits at most so long for company; 1 s by default. */

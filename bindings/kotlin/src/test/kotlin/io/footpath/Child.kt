@@ -1,0 +1,26 @@
+package io.footpath
+
+import java.io.File
+
+/** A process of its own that tracks, says so, and waits for its end. */
+object Child {
+    fun start(endpoint: String, key: String, folder: String, name: String, events: Int): Process {
+        val java = File(System.getProperty("java.home"), "bin/java").path
+        val path = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
+        val command = listOf(java, "-cp", path, Child::class.java.name, endpoint, key, folder, name, "$events")
+        return ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+    }
+
+    @JvmStatic
+    fun main(args: Array<String>) {
+        val (endpoint, key, folder, name, events) = args
+        val client = Footpath.start(FootpathConfig(endpoint, key, "default", queueFolder = folder))
+        // What waits for the library is in this process's memory only, and would die with it.
+        while (!client.stats().started) Thread.sleep(1)
+        repeat(events.toInt()) { client.track(name, "n" to it) }
+        val stats = client.stats()
+        check(stats.tracked == events.toLong()) { "$stats" }
+        println("tracked")
+        Thread.sleep(60_000)
+    }
+}
