@@ -141,7 +141,7 @@ data class ClockOffset(
 
 /** Counts since the client was started. */
 data class Stats(
-    /** Whether the native library is loaded and takes events. */
+    /** Whether the native library is loaded and takes events. The queue may still be being opened. */
     val started: Boolean = false,
     /** Calls that wait for the library to be loaded. */
     val waitingForStart: Long = 0,

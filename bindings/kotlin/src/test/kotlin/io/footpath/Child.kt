@@ -15,8 +15,8 @@ object Child {
     fun main(args: Array<String>) {
         val (endpoint, key, folder, name, events) = args
         val client = Footpath.start(FootpathConfig(endpoint, key, "default", queueFolder = folder))
-        // What waits for the library is in this process's memory only, and would die with it.
-        while (!client.stats().started) Thread.sleep(1)
+        // Until the queue is open, what is tracked is in this process's memory only, and would die with it.
+        while (client.identity() == null) Thread.sleep(1)
         repeat(events.toInt()) { client.track(name, "n" to it) }
         val stats = client.stats()
         check(stats.tracked == events.toLong()) { "$stats" }

@@ -235,7 +235,6 @@ class ServerTest {
                 val start = TimeSource.Monotonic.markNow()
                 while (arrived(tag).size < events && start.elapsedNow() < 20.seconds) client.flush(1.seconds)
             }
-            println("DEBUG ${client.stats()}")
         }
         assertAll(events, tag)
     }
