@@ -42,6 +42,10 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     @Volatile
     private var live: NativeCore? = null
 
+    /** Set once the queue is open, or could not be opened for now. */
+    @Volatile
+    private var open = false
+
     @Volatile
     private var over: Refusal? = null
     private val encoders = Encoders()
@@ -230,7 +234,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     /** What this client has done so far. */
     fun stats(): Stats {
         val own = Stats(
-            started = live != null,
+            started = open,
             waitingForStart = early.waiting().toLong(),
             droppedBeforeStart = early.dropped.sum(),
             invalid = invalid.sum(),
@@ -496,7 +500,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
 
     private fun load(beforeLoading: () -> Unit) {
         val hook = Thread { loader.join(config.closeTimeout.inWholeMilliseconds) }
-        // What waits for the library is only in this process: a program that ends at once ends when it is handed over.
+        // What waits for the library and the queue is only in this process: a program that ends at once ends after that.
         val hooked = runCatching { Runtime.getRuntime().addShutdownHook(hook) }.isSuccess
         try {
             beforeLoading()
@@ -505,6 +509,8 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
             if (config.carrier == Carrier.HTTP) HttpCarrier(config, core).start()
             early.handOver(core) { live = core }
             whenLive.complete(core)
+            core.awaitOpen()
+            open = true
         } catch (failure: Throwable) {
             val why = (failure as? Refused)?.why ?: failure.toString()
             if (over == null) over = Refusal.DISABLED

@@ -76,7 +76,7 @@ data class FootpathConfig(
     /** For tests: what is wrong with an event is thrown as a [FootpathException] instead of logged. */
     val strict: Boolean = false,
     /** Where warnings go; by default to the logger `io.footpath` of `java.util.logging`. */
-    val log: (String) -> Unit = { message -> LOGGER.log(Level.WARNING, message) },
+    val log: (String) -> Unit = { message -> LOGGER.logp(Level.WARNING, "io.footpath.Footpath", null, message) },
 ) {
     /** Says nothing of the key. */
     override fun toString(): String = "FootpathConfig($endpoint, $project)"

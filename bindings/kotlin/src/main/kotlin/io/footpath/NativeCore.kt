@@ -115,6 +115,11 @@ internal class NativeCore(config: FootpathConfig, onProblem: (Problem) -> Unit) 
         )
     }
 
+    /** Waits until the queue is open, or could not be opened for now: before that, the core's thread obeys nothing. */
+    fun awaitOpen() {
+        client.waitFlushed(0u)
+    }
+
     fun nextBatch(): Batch? = client.nextBatch()
 
     fun report(batch: String, status: Int, type: String?, retryAfter: String?, body: ByteArray) =

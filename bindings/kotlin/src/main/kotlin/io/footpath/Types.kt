@@ -141,7 +141,8 @@ data class ClockOffset(
 
 /** Counts since the client was started. */
 data class Stats(
-    /** Whether the native library is loaded and takes events. The queue may still be being opened. */
+    /** Whether the native library is loaded and the queue is open, or was tried to be. What is tracked from then on outlives
+     * the process. */
     val started: Boolean = false,
     /** Calls that wait for the library to be loaded. */
     val waitingForStart: Long = 0,

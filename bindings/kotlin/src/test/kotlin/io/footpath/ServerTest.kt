@@ -226,16 +226,28 @@ class ServerTest {
     fun `a killed process loses nothing`() {
         started()
         val events = 5_000
-        val child = Child.start(server.endpoint, server.key, "$folder/$tag", tag, events)
+        val child = Child.start(server.endpoint, server.key, "$folder/$tag", tag, events, "wait")
         child.inputReader().useLines { lines -> assertTrue(lines.any { it == "tracked" }, "the child tracks") }
         child.destroyForcibly().waitFor()
         assertEquals(137, child.exitValue())
-        Footpath.start(config(Carrier.GRPC)).use { client ->
-            runBlocking {
-                val start = TimeSource.Monotonic.markNow()
-                while (arrived(tag).size < events && start.elapsedNow() < 20.seconds) client.flush(1.seconds)
-            }
-        }
+        deliver(events)
         assertAll(events, tag)
+    }
+
+    @Test
+    fun `a program that ends at once, and without close, loses nothing`() {
+        started()
+        val child = Child.start(server.endpoint, server.key, "$folder/$tag", tag, 1_000, "exit")
+        assertEquals(0, child.waitFor())
+        deliver(1_000)
+        assertAll(1_000, tag)
+    }
+
+    /** Starts on the same folder and waits until so many events are there. */
+    private fun deliver(events: Int) = Footpath.start(config(Carrier.GRPC)).use { client ->
+        runBlocking {
+            val start = TimeSource.Monotonic.markNow()
+            while (arrived(tag).size < events && start.elapsedNow() < 20.seconds) client.flush(1.seconds)
+        }
     }
 }
