@@ -3,8 +3,6 @@ package io.footpath
 import io.footpath.CriticalReceipt.Ticket
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.channels.BufferOverflow
-import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.future.await
@@ -66,17 +64,14 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     private val triedAgain = LongAdder()
     private val told = ConcurrentHashMap.newKeySet<String>()
 
-    /** Made by the thread that starts the client, or by who asks first: loading coroutines takes ten milliseconds. */
-    private val tellProblem by lazy {
-        MutableSharedFlow<Problem>(replay = 16, onBufferOverflow = BufferOverflow.DROP_OLDEST)
-    }
+    private val toldProblems = Problems()
 
     /**
      * What the application should know of. Each is told once until it changes. Who begins to collect is told the last 16;
      * a collector that is more than 16 behind misses the oldest ones. Every problem is logged, too.
      */
     val problems: SharedFlow<Problem>
-        get() = tellProblem.asSharedFlow()
+        get() = toldProblems.flow().asSharedFlow()
 
     private val loader = thread(name = "footpath-start", isDaemon = true, start = false) { load(beforeLoading) }
 
@@ -526,7 +521,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     private fun onProblem(problem: Problem) {
         TELLERS.execute {
             tell("problem", problem.words())
-            tellProblem.tryEmit(problem)
+            toldProblems.flow().tryEmit(problem)
         }
     }
 
