@@ -55,6 +55,8 @@ install_tools() {
     need cc build-essential
     need python3 python3 python3-venv
     need chromium chromium
+    need java openjdk-17-jdk-headless
+    need mvn maven
     python_tools
     node_tools
     go_tools
@@ -75,5 +77,7 @@ bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
 step "the page in Chromium" env FOOTPATH_BIN="$bin/footpath" server/dashboard/test.sh
 step "the Python SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
     bindings/python/build.sh
+step "the Kotlin SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
+    bindings/kotlin/build.sh
 step "ghz" env BIN="$bin" TOTAL=200 load-tests/ghz.sh --serve
 printf '\nAll passed in %d s; nothing was skipped.\n' "$SECONDS"

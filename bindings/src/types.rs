@@ -241,6 +241,8 @@ pub struct Stats {
     pub committed: u64,
     /// Events the server acknowledged.
     pub acked: u64,
+    /// Acknowledged events that this client's batches stored.
+    pub stored: u64,
     /// Acknowledged events that an earlier attempt had stored.
     pub duplicates: u64,
     /// Events the server will never take.
@@ -249,6 +251,10 @@ pub struct Stats {
     pub evicted: u64,
     /// Events on the disk that could not be read any more.
     pub unreadable: u64,
+    /// Times that a part of what was tracked could not be read: a power loss or a damaged file took it.
+    pub torn: u64,
+    /// Failed attempts to write the queue; they are repeated.
+    pub commit_failures: u64,
     /// Events that wait.
     pub pending: u64,
     /// Their size in the database, in bytes.
@@ -279,7 +285,10 @@ impl From<core::Stats> for Stats {
             not_wanted: stats.not_wanted,
             committed: stats.committed,
             acked: stats.acked,
+            stored: stats.stored,
             duplicates: stats.duplicates,
+            torn: stats.torn,
+            commit_failures: stats.commit_failures,
             rejected: stats.rejected,
             evicted: stats.evicted,
             unreadable: stats.unreadable,

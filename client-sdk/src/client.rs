@@ -58,7 +58,8 @@ impl Client {
         Builder::new(endpoint.into(), project_key.into())
     }
 
-    /// Takes an event. Never waits for a disk or a socket; it survives the end of the process from here on.
+    /// Takes an event. Never waits for a disk or a socket; it survives the end of the process from here on, once the
+    /// storage is open ([`Client::is_open`]: milliseconds after the start).
     ///
     /// # Errors
     /// When the event is not valid or not wanted, the queue is full, or the client has ended.

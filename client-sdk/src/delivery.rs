@@ -118,6 +118,8 @@ pub(crate) struct Delivery {
     /// A batch with losses or wishes was refused: until one gets through, they travel alone.
     riders_alone: bool,
     paused: Option<PauseReason>,
+    /// The person has not been asked yet: no event goes out, whatever else does.
+    unasked: bool,
 }
 
 impl Delivery {
@@ -140,6 +142,7 @@ impl Delivery {
             force_until: 0,
             riders_alone: false,
             paused: None,
+            unasked: false,
         }
     }
 
@@ -166,8 +169,14 @@ impl Delivery {
         self.due_at = Some(now);
     }
 
+    /// Whether the person has still to be asked.
+    pub(crate) fn wait_for_consent(&mut self, unasked: bool, now: Duration) {
+        self.unasked = unasked;
+        self.due_at = Some(now);
+    }
+
     pub(crate) fn paused(&self) -> Option<&PauseReason> {
-        self.paused.as_ref()
+        self.paused.as_ref().or(self.unasked.then_some(&PauseReason::ConsentPending))
     }
 
     /// Spends little from now on, or no longer.
@@ -237,7 +246,8 @@ impl Delivery {
     /// Why no batch is formed yet, if so.
     fn gathering(&mut self, queue: &Queue, now: Duration) -> Result<Option<Next>, QueueError> {
         self.held.retain(|_, until| *until > now);
-        let ready = queue.pending().saturating_sub(self.held.len() as u64);
+        let pending = if self.unasked { 0 } else { queue.pending() };
+        let ready = pending.saturating_sub(self.held.len() as u64);
         let riders = queue.has_riders()?;
         if ready == 0 && !riders {
             self.due_at = self.held.values().min().copied();
@@ -264,7 +274,7 @@ impl Delivery {
         let held = &self.held;
         let skip = |epoch, class, at| held.get(&(epoch, class, at)).is_some_and(|until| *until > now);
         let mut riders = queue.has_riders()?;
-        if !(riders && self.riders_alone) {
+        if !(riders && self.riders_alone || self.unasked) {
             let events = queue.gather(skip, self.max_events(), self.max_bytes())?;
             if !events.events.is_empty() {
                 let mut batch = Batch::new(events, random);

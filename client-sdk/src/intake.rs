@@ -603,10 +603,7 @@ impl Open {
             Call::Consent(consent) => {
                 let mut profile = self.own()?;
                 let withdrawn = consent == Consent::Denied && profile.consent != Consent::Denied;
-                let key = withdrawn.then(|| profile.key.clone());
-                if withdrawn {
-                    profile.reset(random);
-                }
+                let key = withdrawn.then(|| profile.withdraw(random));
                 profile.consent = consent;
                 self.belong_to(profile);
                 Ok(Taken { consent: Some((consent, key)), ..self.saved(at) })

@@ -82,6 +82,14 @@ impl Profile {
         *self = Self::new(self.consent, random);
     }
 
+    /// Consent is withdrawn: what comes later, if anything, has another key. Answers the one to destroy. The ids stay, so
+    /// that the person can still ask for deletion.
+    pub(crate) fn withdraw(&mut self, random: &dyn Randomness) -> String {
+        self.supers.clear();
+        self.session = None;
+        std::mem::replace(&mut self.key, random_uuid(random))
+    }
+
     /// Sets a property of every later event.
     pub(crate) fn register(&mut self, key: &str, value: &PropertyValue) {
         let mut entry = Vec::new();

@@ -37,7 +37,7 @@ const SCHEMA: &str = "
         PRIMARY KEY (class, lane)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS eras (id INTEGER PRIMARY KEY, boot TEXT, base_us INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS blocks (id INTEGER PRIMARY KEY AUTOINCREMENT, class INTEGER NOT NULL,
-        install TEXT NOT NULL, epoch INTEGER NOT NULL, era INTEGER NOT NULL, key TEXT NOT NULL,
+        install TEXT NOT NULL, epoch INTEGER NOT NULL, era INTEGER NOT NULL, key TEXT NOT NULL, person TEXT NOT NULL,
         at_us INTEGER NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, numbers BLOB NOT NULL,
         body BLOB NOT NULL);
     CREATE INDEX IF NOT EXISTS blocks_by_class ON blocks (class, id);
@@ -147,8 +147,8 @@ pub(crate) struct Queue {
     sealer: Sealer,
     install: String,
     epoch: u64,
-    /// The key of the person whose events come now; empty: not encrypted.
-    key: String,
+    /// Names the person whose events come now, and their key; empty: a backend's.
+    person: String,
     streams: HashMap<(u8, u8), u64>,
     sizes: [Size; 3],
     /// There are commits that a power loss may take.
@@ -220,18 +220,9 @@ impl Queue {
         let absorbed = position(&tx)?;
         let era = last_era(&tx)?;
         tx.commit()?;
-        let key = profile.as_ref().map(|profile| profile.key.clone()).filter(|_| sealer.encrypts());
-        let queue = Self {
-            db,
-            sealer,
-            install,
-            epoch,
-            key: key.unwrap_or_default(),
-            streams,
-            sizes,
-            unsynced: true,
-            unreadable: 0,
-        };
+        let person = profile.as_ref().map(|profile| profile.key.clone()).unwrap_or_default();
+        let queue =
+            Self { db, sealer, install, epoch, person, streams, sizes, unsynced: true, unreadable: 0 };
         Ok(Opened { queue, profile, absorbed, era, intact })
     }
 
@@ -295,7 +286,7 @@ impl Queue {
         now_us: i64,
         random: &dyn Randomness,
     ) -> Result<Absorbed, QueueError> {
-        let mut draft = Draft::new(&self.key, self.sealer.encrypts());
+        let mut draft = Draft::new(&self.person);
         let mut torn = false;
         while draft.events < MAX_COMMIT {
             match ring.next() {
@@ -328,7 +319,7 @@ impl Queue {
             total.events += size.1.count() as u64;
             total.bytes += size.1.bytes() as u64;
         }
-        self.key = draft.key;
+        self.person = draft.person;
         Ok(Absorbed { events: draft.events as u64, critical: draft.critical.len() as u64, more, torn })
     }
 
@@ -353,15 +344,15 @@ impl Queue {
                 tx.prepare_cached("INSERT OR REPLACE INTO streams (class, lane, last) VALUES (?1, ?2, ?3)")?;
             update.execute(params![class, lane, last.cast_signed()])?;
         }
-        for (class, (era, key), builder) in &draft.blocks {
+        for (class, (era, person), builder) in &draft.blocks {
             let owner = Owner {
                 install: self.install.clone(),
                 epoch: self.epoch,
                 era: *era,
                 class: (*class).into(),
-                key: key.clone(),
+                key: key_of(person, &self.sealer).to_owned(),
             };
-            insert_block(&tx, &owner, builder, &self.sealer, now_us, random)?;
+            insert_block(&tx, &owner, person, builder, &self.sealer, now_us, random)?;
         }
         for id in &draft.critical {
             set_receipt(&tx, id, &Receipt::Queued)?;
@@ -550,16 +541,14 @@ impl Queue {
         Ok(query.query_row([], |row| row.get(0)).optional()?)
     }
 
-    /// The person no longer wants to be followed: the key goes, and what it sealed becomes losses.
-    pub(crate) fn destroy(&mut self, key: &str) -> Result<u64, QueueError> {
-        self.sealer.destroy(key).map_err(QueueError::Key)?;
+    /// A person no longer wants to be followed: their key goes, and their events become losses.
+    pub(crate) fn destroy(&mut self, person: &str) -> Result<u64, QueueError> {
+        self.sealer.destroy(person).map_err(QueueError::Key)?;
         let mut sizes = self.sizes;
         let tx = self.db.transaction()?;
         let ids: Vec<i64> = {
-            // Without encryption there is one owner: everything goes.
-            let mut query =
-                tx.prepare_cached("SELECT id FROM blocks WHERE key = ?1 OR key = '' ORDER BY id")?;
-            query.query_map([key], |row| row.get(0))?.collect::<Result<_, _>>()?
+            let mut query = tx.prepare_cached("SELECT id FROM blocks WHERE person = ?1 ORDER BY id")?;
+            query.query_map([person], |row| row.get(0))?.collect::<Result<_, _>>()?
         };
         let mut lost = 0;
         for id in ids {
@@ -575,7 +564,7 @@ impl Queue {
     pub(crate) fn adopt(&mut self, other: &Self) -> Result<(), QueueError> {
         const TABLES: [(&str, &str); 5] = [
             ("eras", "id, boot, base_us"),
-            ("blocks", "class, install, epoch, era, key, at_us, count, bytes, numbers, body"),
+            ("blocks", "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body"),
             ("losses", "install, epoch, class, lane, first, last, reason"),
             ("receipts", "event, state, reason, changed"),
             ("wishes", "id, sealed, key"),
@@ -673,10 +662,9 @@ impl Queue {
 
 /// What one transaction will store.
 struct Draft {
-    encrypts: bool,
-    key: String,
+    person: String,
     numbers: HashMap<(u8, u8), u64>,
-    /// By class, and by era and key within it.
+    /// By class, and by era and person within it.
     blocks: Vec<(u8, (u64, String), Builder)>,
     eras: Vec<Era>,
     profile: Option<Profile>,
@@ -687,10 +675,9 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(key: &str, encrypts: bool) -> Self {
+    fn new(person: &str) -> Self {
         Self {
-            encrypts,
-            key: key.to_owned(),
+            person: person.to_owned(),
             numbers: HashMap::new(),
             blocks: Vec::new(),
             eras: Vec::new(),
@@ -711,7 +698,7 @@ impl Draft {
             Some(Record::Era(era)) => self.eras.push(era),
             Some(Record::Profile(bytes)) => {
                 if let Some(profile) = Profile::decode(bytes) {
-                    self.key = if self.encrypts { profile.key.clone() } else { String::new() };
+                    self.person.clone_from(&profile.key);
                     self.profile = Some(profile);
                 }
             }
@@ -725,7 +712,7 @@ impl Draft {
         let number = self.numbers.entry((class, lane)).or_insert(last);
         *number += 1;
         let at = Number { lane, number: *number };
-        let owner = (era, self.key.clone());
+        let owner = (era, self.person.clone());
         let fits = |block: &&mut (u8, (u64, String), Builder)| block.0 == class;
         let open = self.blocks.iter_mut().rev().find(fits);
         let builder = match open {
@@ -743,6 +730,15 @@ impl Draft {
         {
             self.critical.push(id);
         }
+    }
+}
+
+/// The name of the key that seals a person's events; a backend's are the install's.
+fn key_of<'a>(person: &'a str, sealer: &Sealer) -> &'a str {
+    match (sealer.encrypts(), person) {
+        (false, _) => "",
+        (true, "") => INSTALL_KEY,
+        (true, person) => person,
     }
 }
 
@@ -855,6 +851,7 @@ fn insert_wish(
 fn insert_block(
     tx: &Transaction<'_>,
     owner: &Owner,
+    person: &str,
     builder: &Builder,
     sealer: &Sealer,
     now_us: i64,
@@ -862,8 +859,8 @@ fn insert_block(
 ) -> Result<(), QueueError> {
     let (numbers, body) = builder.seal(owner, sealer, random).map_err(QueueError::Key)?;
     let mut insert = tx.prepare_cached(
-        "INSERT INTO blocks (class, install, epoch, era, key, at_us, count, bytes, numbers, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO blocks (class, install, epoch, era, key, person, at_us, count, bytes, numbers, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     insert.execute(params![
         owner.class,
@@ -871,6 +868,7 @@ fn insert_block(
         owner.epoch.cast_signed(),
         owner.era.cast_signed(),
         owner.key,
+        person,
         now_us,
         builder.count() as i64,
         builder.bytes() as i64,

@@ -256,10 +256,8 @@ impl Worker {
             return Err(error);
         }
         self.committed_before = self.stats.lock().committed;
+        self.delivery.wait_for_consent(consent == Some(Consent::Pending), self.now());
         self.let_in(open)?;
-        if consent == Some(Consent::Pending) {
-            self.delivery.pause(PauseReason::ConsentPending);
-        }
         let adopted = self.adopt_orphans();
         let now = self.now();
         self.delivery.on_stored(true, now);
@@ -493,15 +491,7 @@ impl Worker {
     }
 
     fn on_consent(&mut self, consent: Consent, key: Option<String>) {
-        match consent {
-            Consent::Granted => self.resume(),
-            Consent::Pending => self.delivery.pause(PauseReason::ConsentPending),
-            Consent::Denied => {
-                if self.delivery.paused() == Some(&PauseReason::ConsentPending) {
-                    self.resume(); // Losses and wishes may go out.
-                }
-            }
-        }
+        self.delivery.wait_for_consent(consent == Consent::Pending, self.now());
         let Some(key) = key else { return };
         let destroyed = self.absorb_all().and_then(|()| match &mut self.storage {
             Some(storage) => storage.queue.destroy(&key),

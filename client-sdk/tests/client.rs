@@ -309,6 +309,8 @@ fn consent_decides_what_is_taken_kept_and_destroyed() {
     client.track(event(0)).unwrap();
     let flushed = client.flush(LONG);
     assert_eq!((flushed.pending, flushed.paused), (1, Some(PauseReason::ConsentPending)));
+    client.resume();
+    assert_eq!(client.flush(LONG).paused, Some(PauseReason::ConsentPending), "nobody else may agree");
     client.set_consent(Consent::Granted).unwrap();
     assert!(client.flush(LONG).complete);
     assert_eq!(names(&server.order()), ["e0"]);
@@ -317,9 +319,9 @@ fn consent_decides_what_is_taken_kept_and_destroyed() {
     for n in 1..4 {
         client.track(Track::new(format!("e{n}"))).unwrap();
     }
-    client.delete_my_data().unwrap();
     let before = client.who().unwrap().0;
     client.set_consent(Consent::Denied).unwrap();
+    client.delete_my_data().unwrap();
     assert!(matches!(client.track(event(4)), Err(TrackError::NotWanted(_))));
     client.resume();
     for _ in 0..400 {
@@ -335,6 +337,47 @@ fn consent_decides_what_is_taken_kept_and_destroyed() {
     assert_eq!((wishes.len(), wishes[0].kind()), (1, PrivacyRequestKind::Delete));
     assert_eq!(wishes[0].actor, before);
     assert_eq!(client.stats().pending, 0);
+}
+
+#[test]
+fn who_agrees_again_loses_nothing_of_what_comes_then() {
+    for keys in [None, Some(Arc::new(MemoryKeys::new()))] {
+        let server = Arc::new(MemoryServer::new());
+        let builder = builder(&server).queue_in_memory();
+        let builder = match keys {
+            Some(keys) => builder.encrypt(keys),
+            None => builder,
+        };
+        let client = builder.build().unwrap();
+        client.hold();
+        client.track(Track::new("before")).unwrap();
+        client.set_consent(Consent::Denied).unwrap();
+        client.set_consent(Consent::Granted).unwrap();
+        client.track(Track::new("after")).unwrap();
+        assert_eq!(client.flush(LONG).paused, Some(PauseReason::Held), "only who holds lets go");
+        client.resume();
+        assert!(client.flush(LONG).complete);
+        assert_eq!(names(&server.order()), ["after"]);
+    }
+}
+
+#[test]
+fn what_a_backend_queues_is_sealed_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let keys = Arc::new(MemoryKeys::new());
+    let start = || builder(&server).queue_dir(folder.path()).backend().encrypt(keys.clone()).build().unwrap();
+    let client = start();
+    client.hold();
+    client.track(Track::new("a secret name").user("u")).unwrap();
+    client.shutdown().unwrap();
+    drop(client);
+    for file in ["queue.sqlite", "ring"] {
+        let bytes = std::fs::read(folder.path().join("main").join(file)).unwrap();
+        assert!(!bytes.windows(8).any(|window| window == b"a secret"), "{file}");
+    }
+    assert!(start().flush(LONG).complete);
+    assert_eq!(names(&server.order()), ["a secret name"]);
 }
 
 #[test]
