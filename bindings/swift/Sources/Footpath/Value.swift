@@ -130,6 +130,9 @@ public struct Changes: Sendable, Equatable {
     /// Adds to numbers.
     public var add: [String: Double]
 
+    /// None.
+    public init() { (set, setOnce, unset, add) = ([:], [:], [], [:]) }
+
     public init(
         set: Properties = [:], setOnce: Properties = [:], unset: Set<String> = [], add: [String: Double] = [:]
     ) {
@@ -139,7 +142,7 @@ public struct Changes: Sendable, Equatable {
         self.add = add
     }
 
-    var isEmpty: Bool { set.isEmpty && setOnce.isEmpty && unset.isEmpty && add.isEmpty }
+    var isEmpty: Bool { self.set.isEmpty && setOnce.isEmpty && unset.isEmpty && add.isEmpty }
 }
 
 extension Changes: ExpressibleByDictionaryLiteral {

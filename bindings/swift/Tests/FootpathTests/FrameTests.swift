@@ -1,0 +1,7 @@
+import XCTest
+
+@testable import Footpath
+
+final class FrameTests: XCTestCase {
+    func testNothing() {}
+}
