@@ -62,8 +62,8 @@ public struct Configuration: Sendable {
     public var beforeSend: (@Sendable (Event) -> Event?)?
     /// Seals the queue on the disk with keys kept there; `nil`: the queue is not sealed.
     public var keyStore: (any KeyStore)?
-    /// For tests: a call that can never be right (`.invalid`, `.tooLarge`) ends the process by a failed precondition,
-    /// instead of being counted and logged. Never in an app that people use.
+    /// For tests: a call that can never be right (not valid, too large) ends the process with the reason, instead of being
+    /// counted and logged. Never in an app that people use.
     public var strict = false
     /// Keeps what was tracked in memory, for `recorded`. For tests: it grows without end.
     public var records = false
@@ -85,7 +85,7 @@ public struct Configuration: Sendable {
     public var maxAgeDays: Int?
     /// Bytes an hour while `saveData` is on; 256 KiB by default.
     public var savingBytesPerHour: Int?
-    /// An attempt by `URLSession` without an answer ends after this.
+    /// An attempt by `URLSession` ends after this long without a sign of life, and after four times as long in any case.
     public var requestTimeout = Duration.seconds(30)
     /// Marks this device's events with the property `debug_view`.
     public var debugView: String?

@@ -163,6 +163,18 @@ enum Refusal: Int, CaseIterable {
     case invalid = 1
     case tooLarge, queueFull, notWanted, closed, disabled
 
+    /// In words, where the library has none of its own.
+    var words: String {
+        switch self {
+        case .invalid: "not valid"
+        case .tooLarge: "the event is larger than the server takes"
+        case .queueFull: "the queue is full; try again later"
+        case .notWanted: "no consent, or not in the sample"
+        case .closed: "the client was closed"
+        case .disabled: "the client is disabled after a failure of its own"
+        }
+    }
+
     /// What `footpath_track` answered.
     init(code: Int64) { self = Refusal(rawValue: Int(-code)) ?? .disabled }
 
@@ -182,12 +194,9 @@ enum Refusal: Int, CaseIterable {
 /// An error of the library's, in its words.
 func words(_ error: any Error) -> String {
     switch error as? FootpathCore.ClientError {
-    case .Invalid(let why): why
+    case .Invalid(let why), .NotWanted(let why): why
     case .TooLarge(let bytes, let limit): "the event has \(bytes) bytes, \(limit) are allowed"
-    case .QueueFull: "the queue is full; try again later"
-    case .NotWanted(let why): why
-    case .Closed: "the client was closed"
-    case .Disabled: "the client is disabled after a failure of its own"
+    case .QueueFull, .Closed, .Disabled: Refusal(error).words
     case nil: "\(error)"
     }
 }

@@ -244,20 +244,24 @@ public final class Footpath: Sendable {
             frame.byte(delivery.rawValue)
             write(&frame)
             let bytes = frame.bytes
-            if frame.problem == nil, footpath_track(handle, bytes.baseAddress!, bytes.count) == 0 { return true }
-            return sendAgain(frame, delivery)
+            guard frame.problem == nil else { return notTaken(frame, .invalid, delivery) }
+            let code = footpath_track(handle, bytes.baseAddress!, bytes.count)
+            return code == 0 || notTaken(frame, Refusal(code: code), delivery)
         }
     }
 
-    /// The way of what was refused: the same once more, slowly, because that says why. It is not taken the second time
-    /// either where it can never be right; where there is room by now, all the better.
+    /// The way of what was refused. What can never be right is tried once more where its reason will be read: only the
+    /// slow call says why.
     @inline(never)
-    private func sendAgain(_ frame: borrowing Frame, _ delivery: Delivery) -> Bool {
+    private func notTaken(_ frame: borrowing Frame, _ refusal: Refusal, _ delivery: Delivery) -> Bool {
         if let problem = frame.problem {
             refused(.invalid, problem)
-            return false
+        } else if refusal == .invalid || refusal == .tooLarge, refusals.wantsWords(refusal) {
+            return ask { _ = try $0.track(frame: Data(frame.bytes.dropFirst()), delivery: delivery.core) }
+        } else {
+            refused(refusal, client == nil ? "the client could not be made" : refusal.words)
         }
-        return ask { _ = try $0.track(frame: Data(frame.bytes.dropFirst()), delivery: delivery.core) }
+        return false
     }
 
     /// Calls the library where it may refuse; whether it did not.
@@ -311,13 +315,16 @@ private final class Refusals: @unchecked Sendable {
     func say(_ line: String) { log(line) }
 
     func refused(_ refusal: Refusal, _ why: String) {
-        if strict, refusal == .invalid || refusal == .tooLarge { preconditionFailure("footpath: \(why)") }
+        if strict, refusal == .invalid || refusal == .tooLarge { fatalError("footpath: \(why)") }
         let isFirst = lock.withLock {
             counts[refusal, default: 0] += 1
             return counts[refusal] == 1
         }
         if isFirst, refusal != .notWanted { log("refused: \(why) (said once; stats count the others)") }
     }
+
+    /// Whether anybody will read why.
+    func wantsWords(_ refusal: Refusal) -> Bool { strict || lock.withLock { counts[refusal] == nil } }
 
     func leftOut() { lock.withLock { leftOutCount += 1 } }
 
@@ -326,7 +333,7 @@ private final class Refusals: @unchecked Sendable {
             stats.invalid = counts[.invalid] ?? 0
             stats.tooLarge = counts[.tooLarge] ?? 0
             stats.closed = counts[.closed] ?? 0
-            // Both counts of the library include the second, slow attempt of `track`.
+            // Counted here as well, so that a client that could not be made counts too.
             stats.refusedFull = counts[.queueFull] ?? 0
             stats.notWanted = (counts[.notWanted] ?? 0) + leftOutCount
         }

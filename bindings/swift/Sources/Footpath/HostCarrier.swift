@@ -20,6 +20,7 @@ final class HostCarrier: Sendable {
         settings.requestCachePolicy = .reloadIgnoringLocalCacheData
         timeout = Double(configuration.requestTimeout.milliseconds) / 1_000
         settings.timeoutIntervalForRequest = timeout
+        settings.timeoutIntervalForResource = timeout * 4
         session = URLSession(configuration: settings, delegate: NoRedirects(), delegateQueue: nil)
         let endpoint = configuration.endpoint.hasSuffix("/")
             ? String(configuration.endpoint.dropLast()) : configuration.endpoint
@@ -43,6 +44,7 @@ final class HostCarrier: Sendable {
             send(batch, request, client)
         }
         session.finishTasksAndInvalidate()
+        background?.end()
     }
 
     private func request(_ batch: Batch, _ url: URL) -> URLRequest {
@@ -94,5 +96,6 @@ private final class NoRedirects: NSObject, URLSessionTaskDelegate {
     final class BackgroundUploads: Sendable {
         static func make(_ client: CoreClient, _ configuration: Configuration) -> BackgroundUploads? { nil }
         func takes(_ id: String, _ body: Data, _ request: URLRequest) -> Bool { false }
+        func end() {}
     }
 #endif

@@ -138,6 +138,43 @@ final class ClientTests: XCTestCase {
     }
 }
 
+/// By `URLSession`: what stands between and answers for the server, or does not answer at all, costs no event.
+final class InBetweenTests: XCTestCase {
+    private func tries(_ answer: String?) async throws -> Stats {
+        let between = try InBetween(answer: answer)
+        var configuration = Configuration(
+            endpoint: between.url, key: "k", queueFolder: try temporaryFolder())
+        configuration.carrier = .urlSession
+        configuration.batchInterval = .milliseconds(10)
+        configuration.requestTimeout = .milliseconds(500)
+        let footpath = Footpath(configuration)
+        footpath.trackCritical("order_paid")
+        await eventually("it is tried again") { footpath.stats.resends > 0 }
+        let stats = footpath.stats
+        XCTAssertEqual([stats.acked, stats.rejected, stats.pending], [0, 0, 1], "\(stats)")
+        XCTAssertNil(stats.paused)
+        await footpath.close()
+        return stats
+    }
+
+    func testAPortalThatRedirects() async throws {
+        let stats = try await tries("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/login\r\n")
+        XCTAssertEqual(stats.lastError, "HTTP 302, not by the server")
+    }
+
+    func testAPortalThatAnswers() async throws {
+        for status in ["200 OK", "401 Unauthorized", "404 Not Found"] {
+            let stats = try await tries("HTTP/1.1 \(status)\r\ncontent-type: text/html\r\n")
+            XCTAssertTrue(stats.lastError?.hasPrefix("HTTP \(status.prefix(3))") ?? false, "\(status) \(stats)")
+        }
+    }
+
+    func testAServerThatNeverAnswers() async throws {
+        let stats = try await tries(nil)
+        XCTAssertNotNil(stats.lastError)
+    }
+}
+
 private final class MemoryStore: KeyStore, @unchecked Sendable {
     private let lock = NSLock()
     private var keys: [String: Data] = [:]

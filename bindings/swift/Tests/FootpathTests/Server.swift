@@ -142,3 +142,57 @@ final class Heard<Item: Sendable>: @unchecked Sendable {
     var items: [Item] { lock.withLock { kept } }
     func hear(_ item: Item) { lock.withLock { kept.append(item) } }
 }
+
+/// Listens, and gives each request the same answer, or none.
+final class InBetween: @unchecked Sendable {
+    let url: String
+    private let listener: Int32
+    private let answer: String?
+
+    init(answer: String?) throws {
+        self.answer = answer
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let (listener, size) = (listener, length)
+        let bound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(listener, address, size) == 0 && listen(listener, 16) == 0
+                    && getsockname(listener, address, &length) == 0
+            }
+        }
+        guard bound else { throw Failure("cannot listen") }
+        url = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
+        Thread.detachNewThread { [self] in serve() }
+    }
+
+    /// The whole of it: what is not read when a connection is closed makes the other side forget the answer.
+    private func readRequest(_ connection: Int32) {
+        var request = ""
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(connection, &bytes, bytes.count)
+            guard count > 0 else { return }
+            request += String(decoding: bytes[..<count], as: Unicode.ASCII.self)
+            guard let end = request.range(of: "\r\n\r\n") else { continue }
+            let head = request[..<end.lowerBound].lowercased()
+            let length = head.components(separatedBy: "content-length: ").dropFirst().first
+                .flatMap { Int($0.prefix { $0.isNumber }) } ?? 0
+            if request[end.upperBound...].unicodeScalars.count >= length { return }
+        }
+    }
+
+    private func serve() {
+        while true {
+            let connection = accept(listener, nil, nil)
+            guard connection >= 0 else { return }
+            guard let answer else { continue }
+            readRequest(connection)
+            let whole = answer + "content-length: 4\r\nconnection: close\r\n\r\noops"
+            _ = whole.withCString { write(connection, $0, whole.utf8.count) }
+            close(connection)
+        }
+    }
+}

@@ -41,6 +41,7 @@ final class ServerTests: XCTestCase {
             let server = try Server()
             server.stop()
             let footpath = Footpath(server.configuration(carrier, folder: try temporaryFolder()))
+            await eventually("open") { footpath.identity != nil }
             for n in 0..<500 { footpath.track("read", ["n": .int(n)]) }
             await eventually("an attempt fails") { footpath.stats.lastError != nil && footpath.stats.sends > 0 }
             XCTAssertEqual(footpath.stats.acked, 0)
@@ -51,6 +52,17 @@ final class ServerTests: XCTestCase {
             XCTAssertTrue(flushed.complete, "\(carrier) \(flushed) \(footpath.stats)")
             XCTAssertEqual(footpath.stats.acked, 500)
             XCTAssertEqual(footpath.stats.duplicates, 0)
+            await footpath.close()
+        }
+    }
+
+    /// Nobody asks for a flush: the library's thread is woken for them all the same.
+    func testWhatCameBeforeTheStorageWasOpenIsSentByItself() async throws {
+        let server = try Server()
+        for carrier in carriers {
+            let footpath = Footpath(server.configuration(carrier, folder: try temporaryFolder()))
+            footpath.track("early")
+            await eventually("it is sent", within: 10) { footpath.stats.acked == 1 }
             await footpath.close()
         }
     }
@@ -83,6 +95,7 @@ final class ServerTests: XCTestCase {
             let footpath = Footpath(configuration)
             let heard = Heard<Problem>()
             let watcher = Task { for await problem in footpath.problems { heard.hear(problem) } }
+            await eventually("open") { footpath.identity != nil }
             footpath.track("first")
             await eventually("a problem") { !heard.items.isEmpty }
             for _ in 0..<10 { footpath.track("more") }
