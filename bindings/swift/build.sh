@@ -4,9 +4,10 @@
 #   bindings/swift/build.sh            generate, build, test
 #   bindings/swift/build.sh latency    the same without the tests, then the latency benchmark
 #   bindings/swift/build.sh sample URL KEY
+#   bindings/swift/build.sh generate   only what UniFFI generates
 #
 # FOOTPATH_LIB      the library; by default libfootpath.so of ${CARGO_TARGET_DIR:-target}/release or debug
-# FOOTPATH_META     a build of the same library with its symbol table, where FOOTPATH_LIB was stripped of it
+# FOOTPATH_META     the same library with its symbol table, where FOOTPATH_LIB was stripped: UniFFI reads it
 # FOOTPATH_BINDGEN  footpath-bindgen, FOOTPATH_BIN  the server; by default both as the library, release or debug
 #
 # Where `swift` is on the path it is used; else the one of toolchain.sh, which needs root.
@@ -79,8 +80,9 @@ case ${1:-test} in
         shift
         swift_here .build/debug/FootpathSample "$@"
         ;;
+    generate) ;;
     *)
-        echo "build.sh: test, latency or sample" >&2
+        echo "build.sh: test, latency, sample or generate" >&2
         exit 2
         ;;
 esac

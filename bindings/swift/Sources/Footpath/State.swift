@@ -56,7 +56,8 @@ public struct Identity: Sendable, Equatable {
 
 /// What a client has done so far.
 public struct Stats: Sendable, Equatable {
-    /// Events that were taken.
+    /// Events of the application that were taken. What `identify`, `alias` and `link` send is not among them, and counts
+    /// below.
     public var tracked = 0
     /// Calls that can never be right.
     public var invalid = 0
