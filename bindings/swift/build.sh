@@ -67,6 +67,7 @@ case ${1:-test} in
     test)
         stage "${FOOTPATH_BIN:-$(found footpath)}"
         swift_here swift build --build-tests $links
+        [ "$(uname)" != Linux ] || swift_here Tests/AppleStandIns/check-apple.sh
         swift_here swift test --skip-build $links
         ;;
     latency)

@@ -22,7 +22,6 @@ public final class Footpath: Sendable {
     private let refusals: Refusals
     private let recorder: Recorder?
     private let beforeSend: (@Sendable (Event) -> Event?)?
-    private let carrier: HostCarrier?
     #if canImport(UIKit) && os(iOS)
         private let lifecycle: Lifecycle?
     #endif
@@ -41,15 +40,20 @@ public final class Footpath: Sendable {
             let client = try configuration.makeClient { tell.yield($0) }
             self.client = client
             handle = client.trackHandle()
-            carrier = configuration.resolvedCarrier.isHost ? HostCarrier(client, configuration) : nil
+            let carrier = configuration.resolvedCarrier.isHost ? HostCarrier(client, configuration) : nil
+            #if canImport(UIKit) && os(iOS)
+                lifecycle = configuration.followsApp ? Lifecycle(client, carrier) : nil
+            #else
+                _ = carrier  // Its thread keeps it.
+            #endif
         } catch {
-            (client, handle, carrier) = (nil, 0, nil)
+            (client, handle) = (nil, 0)
+            #if canImport(UIKit) && os(iOS)
+                lifecycle = nil
+            #endif
             tell.yield(.misconfigured(words(error)))
             refusals.say("\(words(error)); this client takes nothing")
         }
-        #if canImport(UIKit) && os(iOS)
-            lifecycle = configuration.followsApp ? client.map { Lifecycle($0, carrier) } : nil
-        #endif
     }
 
     deinit {

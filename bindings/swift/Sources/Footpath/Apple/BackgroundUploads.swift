@@ -1,4 +1,4 @@
-// Not compiled by the project's own tests: there is no Apple SDK on Linux. Keep it small.
+// Never compiled with Apple's SDK by the project's own tests, which run on Linux (see check-apple.sh). Keep it small.
 #if canImport(UIKit) && os(iOS)
     import Foundation
     internal import FootpathCore
@@ -79,7 +79,7 @@
 
         func urlSession(
             _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
-            newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
+            newRequest request: URLRequest, completionHandler: @escaping @Sendable (URLRequest?) -> Void
         ) {
             completionHandler(nil)
         }

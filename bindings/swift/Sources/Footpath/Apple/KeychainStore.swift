@@ -1,4 +1,4 @@
-// Not compiled by the project's own tests: there is no Apple SDK on Linux. Keep it small.
+// Never compiled by the project's own tests, which run on Linux: there is no Keychain. Keep it small.
 #if canImport(Security) && canImport(Darwin)
     import Foundation
     import Security

@@ -1,4 +1,4 @@
-// Not compiled by the project's own tests: there is no Apple SDK on Linux. Keep it small.
+// Never compiled with Apple's SDK by the project's own tests, which run on Linux (see check-apple.sh). Keep it small.
 #if canImport(UIKit) && os(iOS)
     import UIKit
     internal import FootpathCore
