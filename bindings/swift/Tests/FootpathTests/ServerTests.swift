@@ -295,6 +295,34 @@ final class ServerTests: XCTestCase {
         XCTAssertEqual(stored, 2_000)
     }
 
+    /// What was taken is taken, also while the client ends.
+    func testClosedInTheMidstOfCalls() async throws {
+        let server = try Server()
+        for carrier in carriers {
+            var configuration = server.configuration(carrier, folder: try temporaryFolder())
+            configuration.log = { _ in }
+            let footpath = Footpath(configuration)
+            let threads = DispatchGroup()
+            for _ in 0..<4 {
+                threads.enter()
+                Thread.detachNewThread {
+                    while footpath.stats.closed == 0 { footpath.track("tracked", ["n": 1]) }
+                    threads.leave()
+                }
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            await footpath.close()
+            await withCheckedContinuation { threads.notify(queue: .global(), execute: $0.resume) }
+            let taken = footpath.stats.tracked
+            let before = footpath.stats.acked
+            let again = Footpath(configuration)
+            let flushed = await again.flush(within: .seconds(60))
+            XCTAssertTrue(flushed.complete)
+            XCTAssertEqual(before + again.stats.acked - again.stats.duplicates, taken, "\(carrier)")
+            await again.close()
+        }
+    }
+
     /// A client that is dropped without `close` ends as well, and its thread with it.
     func testADroppedClientSavesAndEnds() async throws {
         let server = try Server()
