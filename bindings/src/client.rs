@@ -38,7 +38,7 @@ impl FootpathClient {
     }
 
     /// What `footpath_track` takes as its first argument.
-    pub fn handle(&self) -> u64 {
+    pub fn track_handle(&self) -> u64 {
         self.handle
     }
 

@@ -31,8 +31,7 @@ bindgen=${FOOTPATH_BINDGEN:-$(found footpath-bindgen)}
 
 generate() {
     out=$(mktemp -d)
-    "$bindgen" generate --library "$meta" --language swift --out-dir "$out" --no-format \
-        --config "$here/uniffi.toml"
+    "$bindgen" generate --library "$meta" --language swift --out-dir "$out" --no-format
     # Only what has changed, so that nothing else is built again.
     put() { cmp -s "$1" "$2" || cp "$1" "$2"; }
     put "$out/footpath.swift" "$here/Sources/FootpathCore/footpath.swift"

@@ -153,6 +153,8 @@ pub(crate) struct Queue {
     sizes: [Size; 3],
     /// There are commits that a power loss may take.
     unsynced: bool,
+    /// Among them are new events.
+    fresh: bool,
     /// Events that were given up because nobody can read them.
     unreadable: u64,
 }
@@ -221,8 +223,18 @@ impl Queue {
         let era = last_era(&tx)?;
         tx.commit()?;
         let person = profile.as_ref().map(|profile| profile.key.clone()).unwrap_or_default();
-        let queue =
-            Self { db, sealer, install, epoch, person, streams, sizes, unsynced: true, unreadable: 0 };
+        let queue = Self {
+            db,
+            sealer,
+            install,
+            epoch,
+            person,
+            streams,
+            sizes,
+            unsynced: true,
+            fresh: false,
+            unreadable: 0,
+        };
         Ok(Opened { queue, profile, absorbed, era, intact })
     }
 
@@ -266,6 +278,11 @@ impl Queue {
     /// Their size in bytes.
     pub(crate) fn pending_bytes(&self) -> u64 {
         self.sizes.iter().map(|size| size.bytes).sum()
+    }
+
+    /// Whether a power loss would take events.
+    pub(crate) fn is_at_risk(&self) -> bool {
+        self.fresh
     }
 
     /// Events that were given up because nobody can read them.
@@ -365,7 +382,7 @@ impl Queue {
         }
         note_position(&tx, position)?;
         tx.commit()?;
-        self.unsynced = !durable;
+        (self.unsynced, self.fresh) = (!durable, !durable && (self.fresh || draft.events > 0));
         Ok(())
     }
 
@@ -379,7 +396,7 @@ impl Queue {
         if self.unsynced {
             synchronous(&self.db, true)?;
             set_meta(&self.db, "synced", 1)?;
-            self.unsynced = false;
+            (self.unsynced, self.fresh) = (false, false);
         }
         Ok(())
     }

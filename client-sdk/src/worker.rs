@@ -27,6 +27,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(60);
 /// Events gather in the ring this long before they are moved: the ring already outlives the process.
 const GATHER: Duration = Duration::from_millis(50);
+/// What is in the database and not sent is synced after this, at the latest: a sync costs a phone more than a write.
+const SYNC: Duration = Duration::from_secs(10);
 /// A batch whose outcome nobody reports is sent again after this.
 const LOST_REPORT: Duration = Duration::from_secs(15 * 60);
 
@@ -140,6 +142,8 @@ pub(crate) struct Worker {
     absorb_at: Option<Duration>,
     /// Events that were moved before this run's own came into the ring.
     committed_before: u64,
+    /// Since when there are events that a power loss would take.
+    at_risk_since: Option<Duration>,
     /// When there will be something to hand out.
     send_at: Option<Duration>,
     taker: Option<Box<dyn FnOnce(Option<Outgoing>) + Send>>,
@@ -172,6 +176,7 @@ impl Worker {
             retry_after: RETRY,
             absorb_at: None,
             committed_before: 0,
+            at_risk_since: None,
             send_at: None,
             taker: None,
             out_since: None,
@@ -230,7 +235,19 @@ impl Worker {
             self.absorb_all()?;
             self.know_place();
         }
-        self.drive()
+        self.drive()?;
+        self.sync()
+    }
+
+    /// Syncs what has been at risk for long.
+    fn sync(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        let Some(Storage { queue, .. }) = &mut self.storage else { return Ok(()) };
+        if self.at_risk_since.is_some_and(|since| now >= since + SYNC) {
+            queue.sync()?;
+        }
+        self.at_risk_since = queue.is_at_risk().then(|| self.at_risk_since.unwrap_or(now));
+        Ok(())
     }
 
     /// Opens or makes the storage, and lets the intake through to it.
@@ -661,6 +678,7 @@ impl Worker {
             return next;
         }
         self.absorb_at.into_iter().for_each(&mut until);
+        self.at_risk_since.into_iter().for_each(|since| until(since + SYNC));
         self.out_since.into_iter().for_each(|since| until(since + LOST_REPORT));
         self.send_at.into_iter().for_each(&mut until);
         next

@@ -139,6 +139,23 @@ fn idle_means_no_timers() {
 }
 
 #[test]
+fn what_is_not_sent_is_synced_after_a_while() {
+    let mut bench = Bench::new();
+    bench.turn();
+    bench.worker.delivery.pause(PauseReason::Held);
+    bench.track(1);
+    bench.clock.advance(GATHER);
+    bench.turn();
+    let at_risk = |bench: &Bench| bench.worker.storage.as_ref().unwrap().queue.is_at_risk();
+    assert!(at_risk(&bench));
+    assert_eq!(bench.worker.sleep(), SYNC);
+    bench.clock.advance(SYNC);
+    bench.turn();
+    assert!(!at_risk(&bench));
+    assert_eq!(bench.worker.sleep(), MAX_SLEEP);
+}
+
+#[test]
 fn a_batch_that_nobody_reports_goes_out_again() {
     let mut bench = Bench::new();
     bench.turn();

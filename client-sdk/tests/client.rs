@@ -532,7 +532,7 @@ fn hooks_samples_and_shared_properties() {
 #[test]
 fn a_full_ring_is_an_error_and_never_a_wait() {
     let server = Arc::new(MemoryServer::new());
-    let client = builder(&server).queue_in_memory().ring_bytes(64 << 10).build().unwrap();
+    let client = builder(&server).queue_in_memory().ring_bytes(4 << 10).build().unwrap();
     let refused =
         (0..20_000).filter(|n| matches!(client.track(event(*n)), Err(TrackError::QueueFull))).count();
     assert!(refused > 0);

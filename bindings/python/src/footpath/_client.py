@@ -165,7 +165,7 @@ class Client:
 
     def _start(self) -> None:
         self._inner = _core.FootpathClient(_core.Config(**self._config), self._listener, None)
-        self._handle = self._inner.handle()
+        self._handle = self._inner.track_handle()
 
     def track(
         self,

@@ -44,7 +44,7 @@ internal class NativeCore(config: FootpathConfig, onProblem: (Problem) -> Unit) 
     private val client = refusing {
         FootpathClient(config.native(), Listener(onProblem), config.keys?.let(::Keys))
     }
-    private val handle = client.handle().toLong()
+    private val handle = client.trackHandle().toLong()
 
     init {
         // Loads what the first event would otherwise wait for; a handle of 0 is nobody's.
