@@ -32,6 +32,7 @@ operator = "is_set"
 /// The examples of the documentation, as one file.
 fn reference() -> File {
     let (_, section) = REFERENCE.split_once("## Definitions as files").unwrap();
+    let section = section.split("\n## ").next().unwrap();
     let blocks = section.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
     File::parse(&blocks.collect::<String>()).unwrap()
 }

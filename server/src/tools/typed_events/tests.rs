@@ -141,3 +141,10 @@ fn what_is_no_plan_says_where() {
         assert!(error.contains(part), "{text:?}: {error}");
     }
 }
+
+#[test]
+fn the_documentations_plan_is_one() {
+    let (_, section) = include_str!("../../../../docs/tools.md").split_once("## Typed events").unwrap();
+    let block = section.split("```toml\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
+    assert_eq!(Plan::read(block).unwrap().events.len(), 2);
+}
