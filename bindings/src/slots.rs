@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use footpath_client::{Class, Client, TrackError};
+use footpath_client::{Class, Client, TrackError, fork};
 
 /// Clients by handle: the low half is a place, the high half says how often it was used before.
 static SLOTS: RwLock<Slots> = RwLock::new(Vec::new());
@@ -13,7 +13,7 @@ type Slots = Vec<Slot>;
 
 thread_local! {
     /// Held while the process forks, so that the child does not inherit a lock of a thread it does not have.
-    static FORKING: RefCell<Option<RwLockWriteGuard<'static, Slots>>> = const { RefCell::new(None) };
+    static FORKING: RefCell<Option<(fork::Still, RwLockWriteGuard<'static, Slots>)>> = const { RefCell::new(None) };
 }
 
 struct Slot {
@@ -102,7 +102,7 @@ fn track(handle: u64, bytes: &[u8]) -> i64 {
 /// To be called right before the process forks, by the thread that does.
 #[unsafe(no_mangle)]
 pub extern "C" fn footpath_before_fork() {
-    FORKING.with_borrow_mut(|held| *held = Some(write()));
+    FORKING.with_borrow_mut(|held| *held = Some((fork::before(), write())));
 }
 
 /// To be called right after, in both processes. In the child (`child` not 0) all handles are closed: the threads behind them
@@ -110,11 +110,12 @@ pub extern "C" fn footpath_before_fork() {
 #[unsafe(no_mangle)]
 pub extern "C" fn footpath_after_fork(child: i32) {
     FORKING.with_borrow_mut(|held| {
-        let Some(mut slots) = held.take() else { return };
+        let Some((still, mut slots)) = held.take() else { return };
         if child != 0 {
             for slot in slots.iter_mut() {
                 std::mem::forget(slot.client.take());
             }
         }
+        fork::after(still, child != 0);
     });
 }

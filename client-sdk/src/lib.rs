@@ -33,6 +33,7 @@ mod courier;
 mod delivery;
 mod error;
 mod folder;
+pub mod fork;
 mod frame;
 #[cfg(feature = "grpc")]
 mod grpc;

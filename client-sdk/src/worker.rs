@@ -11,6 +11,7 @@ use crate::clock::{Clock, Randomness};
 use crate::delivery::{Delivery, Next, Progress};
 use crate::error::{PauseReason, Problem, QueueError, ShutdownError};
 use crate::folder::{Folder, Life};
+use crate::fork;
 use crate::intake::{Intake, Open, Shared, Taken};
 use crate::outcome::Outcome;
 use crate::profile::{Consent, Profile};
@@ -188,10 +189,14 @@ impl Worker {
 
     /// Runs until it is told to shut down.
     pub(crate) fn run(mut self) {
+        let mut gate = fork::gate();
         loop {
             self.work();
             let sleep = self.sleep();
-            let mut command = match self.commands.recv_timeout(sleep) {
+            drop(gate);
+            let received = self.commands.recv_timeout(sleep);
+            gate = fork::gate();
+            let mut command = match received {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.shutdown(Box::new(|_| ())),

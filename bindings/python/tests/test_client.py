@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -194,11 +195,13 @@ def test_gunicorn_with_preload(start, server, stored, tmp_path):
     folder = tmp_path / "gunicorn"
     module = f"""
     import os
+    import time
     import footpath
     client = footpath.Client({server.url!r}, {server.key!r}, {server.project!r}, {str(folder)!r}, batch_interval=0.02)
     client.track("loaded", user="u")
 
     def app(environ, start_response):
+        time.sleep(0.01)
         taken = client.track("requested", {{"worker": os.getpid()}}, user="u")
         start_response("200 OK" if taken else "500 Refused", [("content-type", "text/plain")])
         return [str(os.getpid()).encode()]
@@ -208,9 +211,8 @@ def test_gunicorn_with_preload(start, server, stored, tmp_path):
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", "--bind", bind, "--chdir", str(tmp_path), "shop:app"]
     server_process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        workers = set()
-        for _ in range(90):
-            workers.add(get(f"{tmp_path}/s"))
+        with ThreadPoolExecutor(6) as pool:  # So many at once that one worker cannot take them all.
+            workers = set(pool.map(lambda _: get(f"{tmp_path}/s"), range(90)))
     finally:
         server_process.terminate()
         assert server_process.wait(30) == 0
