@@ -34,6 +34,7 @@ generate() {
     "$bindgen" generate --library "$meta" --language swift --out-dir "$out" --no-format
     # Only what has changed, so that nothing else is built again.
     put() { cmp -s "$1" "$2" || cp "$1" "$2"; }
+    mkdir -p "$here/Sources/FootpathCore" "$here/Sources/footpathFFI/include"
     put "$out/footpath.swift" "$here/Sources/FootpathCore/footpath.swift"
     put "$out/footpathFFI.h" "$here/Sources/footpathFFI/include/footpathFFI.h"
     rm -r "$out"
