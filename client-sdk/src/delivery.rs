@@ -184,6 +184,12 @@ impl Delivery {
         self.budget.save(saving, now);
     }
 
+    /// Blocks of which the server may have something already.
+    pub(crate) fn out(&self) -> HashSet<i64> {
+        let batches = self.current.iter().chain(&self.parts);
+        batches.flat_map(|batch| batch.events.events.iter().map(|event| event.block)).collect()
+    }
+
     pub(crate) fn offset(&self) -> &Offset {
         &self.offset
     }

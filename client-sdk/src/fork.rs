@@ -26,7 +26,7 @@ pub fn before() -> Still {
 pub fn after(still: Still, in_child: bool) {
     drop(still);
     if in_child {
-        // The child would go on with the parent's random numbers.
+        #[allow(clippy::disallowed_methods)] // The child would go on with the parent's random numbers.
         let _ = rand::rng().reseed();
     }
 }

@@ -4,7 +4,7 @@
 //! numbers have no gaps, and a kill between commit and release neither loses an event nor stores it twice. What was
 //! sent is on the disk before it is sent ([`Queue::sync`]): a power loss cannot hand a delivered number to a new event.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +30,9 @@ const MAX_RIDERS: u32 = 100;
 const MAX_RECEIPTS: u32 = 10_000;
 /// The key of what belongs to the install and not to a person.
 const INSTALL_KEY: &str = "install";
+
+const TOO_OLD: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY id";
+const LEAST_IMPORTANT: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY class DESC, id";
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -528,34 +531,47 @@ impl Queue {
         Ok(lost)
     }
 
-    /// Lets go of what is over the limits: the oldest lossy events first, then normal ones. Returns how many.
-    pub(crate) fn evict(&mut self, limits: &Limits, now_us: i64) -> Result<u64, QueueError> {
+    /// Lets go of what is over the limits: the oldest lossy events first, then normal ones; but not of the blocks `out`,
+    /// which may be on the server already. Returns how many.
+    pub(crate) fn evict(
+        &mut self,
+        limits: &Limits,
+        now_us: i64,
+        out: &HashSet<i64>,
+    ) -> Result<u64, QueueError> {
         let mut lost = 0;
         let oldest_us = now_us.saturating_sub(crate::clock::micros(limits.age));
-        while let Some(id) = self.too_old(oldest_us)? {
+        while let Some(id) = self.first_block(TOO_OLD, oldest_us, out)? {
             lost += self.give_up(id, "expired")?;
         }
         let others = limits.bytes.saturating_sub(limits.critical_bytes);
         loop {
             let rest = self.pending_bytes() - self.sizes[0].bytes;
             let over = rest > others || self.pending_bytes() > limits.bytes || self.pending() > limits.events;
-            let Some(id) = self.least_important()?.filter(|_| over) else { return Ok(lost) };
+            if !over {
+                return Ok(lost);
+            }
+            let Some(id) = self.first_block(LEAST_IMPORTANT, i64::MAX, out)? else { return Ok(lost) };
             lost += self.give_up(id, "evicted")?;
         }
     }
 
-    fn too_old(&self, oldest_us: i64) -> Result<Option<i64>, QueueError> {
-        let mut query = self
-            .db
-            .prepare_cached("SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY id LIMIT 1")?;
-        Ok(query.query_row([oldest_us], |row| row.get(0)).optional()?)
-    }
-
-    fn least_important(&self) -> Result<Option<i64>, QueueError> {
-        let mut query = self
-            .db
-            .prepare_cached("SELECT id FROM blocks WHERE class > 1 ORDER BY class DESC, id LIMIT 1")?;
-        Ok(query.query_row([], |row| row.get(0)).optional()?)
+    /// The first block of a query that is older than `before_us` and not out.
+    fn first_block(
+        &self,
+        query: &str,
+        before_us: i64,
+        out: &HashSet<i64>,
+    ) -> Result<Option<i64>, QueueError> {
+        let mut query = self.db.prepare_cached(query)?;
+        let ids = query.query_map([before_us], |row| row.get(0))?;
+        for id in ids {
+            let id = id?;
+            if !out.contains(&id) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// A person no longer wants to be followed: their key goes, and their events become losses.

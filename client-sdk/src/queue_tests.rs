@@ -178,13 +178,15 @@ fn age_and_space_take_the_least_important_first_and_never_critical_ones() {
         bench.put(class, 1, &["y"]);
     }
     let limits = Limits { events: 4, ..Limits::default() };
-    assert_eq!(bench.queue.evict(&limits, 0).unwrap(), 2);
+    assert_eq!(bench.queue.evict(&limits, 0, &HashSet::from_iter(1..=6)).unwrap(), 0, "all are out");
+    assert_eq!(bench.queue.losses(None).unwrap(), []);
+    assert_eq!(bench.queue.evict(&limits, 0, &HashSet::new()).unwrap(), 2);
     assert!(bench.queue.losses(None).unwrap().iter().all(|loss| loss.range.delivery_class == 3));
     let old = crate::clock::micros(limits.age) + 1;
-    assert_eq!(bench.queue.evict(&limits, old).unwrap(), 2);
+    assert_eq!(bench.queue.evict(&limits, old, &HashSet::new()).unwrap(), 2);
     assert_eq!(bench.all(), named(&[("x", 1, 1, 1), ("y", 1, 1, 2)]));
     let nothing = Limits { bytes: 0, events: 0, ..limits };
-    assert_eq!(bench.queue.evict(&nothing, old).unwrap(), 0);
+    assert_eq!(bench.queue.evict(&nothing, old, &HashSet::new()).unwrap(), 0);
 }
 
 #[test]

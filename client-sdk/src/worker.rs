@@ -201,7 +201,7 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.shutdown(Box::new(|_| ())),
             };
-            // All commands before the next look: an event tracked after a `hold` must not overtake it.
+            // All commands before the next look.
             while let Some(next) = command.take().or_else(|| self.commands.try_recv().ok()) {
                 match next {
                     Command::Shutdown(reply) => return self.shutdown(reply),
@@ -437,7 +437,7 @@ impl Worker {
             }
         }
         self.absorb_at = None;
-        let evicted = queue.evict(limits, clock.wall_us())?;
+        let evicted = queue.evict(limits, clock.wall_us(), &self.delivery.out())?;
         let mut stats = self.stats.lock();
         stats.committed += total;
         stats.evicted += evicted;

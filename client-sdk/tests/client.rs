@@ -482,6 +482,9 @@ fn eviction_begins_with_what_matters_least_and_says_so() {
     let limits = Limits { bytes: 120_000, critical_bytes: 40_000, ..Limits::default() };
     let client = builder(&server).queue_in_memory().limits(limits).build().unwrap();
     client.hold();
+    while client.stats().paused.is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let large = |name: String| Track::new(name).property("filler", "x".repeat(1_000));
     for n in 0..60 {
         client.track_as(large(format!("lossy{n}")), Class::Lossy).unwrap();
@@ -492,10 +495,17 @@ fn eviction_begins_with_what_matters_least_and_says_so() {
     }
     client.resume();
     assert!(client.flush(LONG).complete);
-    let stored = names(&server.order());
+    let stored = || names(&server.order());
+    for _ in 0..400 {
+        if stored().iter().filter(|name| name.starts_with("normal")).count() == 60 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let stored = stored();
     let count = |kind: &str| stored.iter().filter(|name| name.starts_with(kind)).count() as u64;
     assert_eq!(count("critical"), 6);
-    assert_eq!(count("normal"), 60);
+    assert_eq!(count("normal"), 60, "{stored:?} {:?} {:?}", server.losses(), client.stats());
     assert!(count("lossy") < 60);
     for _ in 0..400 {
         let lost: u64 = server.losses().iter().map(|loss| loss.to - loss.from + 1).sum();
