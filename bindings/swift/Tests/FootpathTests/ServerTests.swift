@@ -318,7 +318,8 @@ final class ServerTests: XCTestCase {
             let again = Footpath(configuration)
             let flushed = await again.flush(within: .seconds(60))
             XCTAssertTrue(flushed.complete)
-            XCTAssertEqual(before + again.stats.acked - again.stats.duplicates, taken, "\(carrier)")
+            // A batch that was out when it closed is acknowledged the second time only, as duplicates.
+            XCTAssertEqual(before + again.stats.acked, taken, "\(carrier)")
             await again.close()
         }
     }
