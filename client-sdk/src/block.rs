@@ -1,8 +1,8 @@
 //! Blocks: what the queue stores. Events of one class, epoch and clock era, sealed together.
 //!
 //! The body is a run of `events` fields of a `footpath.v1.IngestRequest`, so a batch is put together by copying. Beside it
-//! lie the numbers of its events in plain, so that a block that cannot be read any more still says what was lost; they
-//! are authenticated together with whom and when the block belongs to.
+//! lie the numbers of its events in plain, with a checksum of their own, so that a block that cannot be read any more
+//! still says what was lost; they are authenticated together with whom and when the block belongs to.
 
 use std::ops::Range;
 
@@ -120,7 +120,7 @@ pub(crate) fn open(
     sealer: &Sealer,
 ) -> Result<(Vec<u8>, Vec<Entry>), Sealed> {
     let body = sealer.open(&owner.key, body, &owner.about(numbers))?;
-    let numbers = read_numbers(numbers);
+    let numbers = read_numbers(numbers).ok_or(Sealed::Damaged)?;
     let mut at = 0;
     let mut entries = Vec::with_capacity(numbers.len());
     for field in Fields::new(&body) {
@@ -139,9 +139,9 @@ pub(crate) fn event_id(field: &[u8]) -> Option<[u8; 16]> {
     crate::wire::first_bytes(event, 2)
 }
 
-/// Numbers as runs of one lane: lane, first, count.
+/// A checksum, and the numbers as runs of one lane: lane, first, count.
 fn put_numbers(numbers: &[Number]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = vec![0; 4];
     let mut rest = numbers;
     while let Some(first) = rest.first() {
         let run =
@@ -152,12 +152,17 @@ fn put_numbers(numbers: &[Number]) -> Vec<u8> {
         put_varint(&mut out, count as u64);
         rest = &rest[count..];
     }
+    let sum = crc32c::crc32c(&out[4..]);
+    out[..4].copy_from_slice(&sum.to_le_bytes());
     out
 }
 
-/// The numbers of a block; what cannot be read is left out.
-pub(crate) fn read_numbers(bytes: &[u8]) -> Vec<Number> {
-    let mut rest = bytes;
+/// The numbers of a block; `None` if they are damaged.
+pub(crate) fn read_numbers(bytes: &[u8]) -> Option<Vec<Number>> {
+    let (sum, mut rest) = bytes.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*sum) != crc32c::crc32c(rest) {
+        return None;
+    }
     let mut found = Vec::new();
     while let (Some(lane), Some(first), Some(count)) = (
         crate::wire::take_varint(&mut rest),
@@ -168,7 +173,7 @@ pub(crate) fn read_numbers(bytes: &[u8]) -> Vec<Number> {
         let count = count.min(MAX_EVENTS as u64 * 2);
         found.extend((first..first.saturating_add(count)).map(|number| Number { lane, number }));
     }
-    found
+    Some(found)
 }
 
 #[cfg(test)]

@@ -44,6 +44,24 @@ impl Courier {
         answer
     }
 
+    /// Gives the batch `id`, which is out, away to something that outlives the process, as a phone's system does for uploads
+    /// in the background. Its outcome may be reported in a later run; until then its events are not sent, for a day at
+    /// most in each run. The next batch may be taken at once. `false`: it was not noted, and is to be sent and reported as
+    /// any other.
+    ///
+    /// Of at most 64 batches this can be said at a time.
+    pub fn detach(&self, id: &str) -> bool {
+        let (give, given) = sync_channel(1);
+        let reply = Box::new(move |detached| drop(give.send(detached)));
+        self.commands.send(Command::Detach(id.to_owned(), reply)).is_ok() && given.recv().unwrap_or(false)
+    }
+
+    /// Of the batches that were given away, in this run or an earlier one, only these are still on their way: the events of
+    /// the others are sent again. To be said after a start, once it is known.
+    pub fn keep(&self, ids: Vec<String>) {
+        let _ = self.commands.send(Command::Keep(ids));
+    }
+
     /// Says how the send of the batch `id` ended. For a batch that is not out any more it says nothing.
     pub fn report(&self, id: &str, outcome: Outcome) {
         // A client that is gone keeps the batch in its queue; nobody needs the answer.

@@ -1,6 +1,6 @@
 //! The delivery core: decides what goes out and what an outcome means. Synchronous; time is an argument.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use footpath_proto::v1::{Context, FlowHints, IngestResponse, Refusal};
@@ -13,9 +13,12 @@ use crate::error::{PauseReason, QueueError};
 use crate::link::{Budget, Pace};
 use crate::offset::Offset;
 use crate::outcome::Outcome;
-use crate::queue::{Fate, Gathered, Loss, Queue, Queued};
+use crate::queue::detached::Detached;
+use crate::queue::{Fate, GONE, Gathered, Loss, Queue, Queued};
 use crate::record::Wish;
 use crate::wire::{put_bytes, put_message, put_number, put_time};
+
+mod detached;
 
 /// Nobody makes a client wait longer: whatever is on the way may say `retry-after`, with any number.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
@@ -107,7 +110,9 @@ pub(crate) struct Delivery {
     flight: Option<Flight>,
     /// Parts of a refused batch, oldest first.
     parts: VecDeque<Batch>,
-    /// Events the server asked to see again later, and when.
+    /// Batches that were given away, by id.
+    detached: BTreeMap<String, Detached>,
+    /// Events that do not go out before: the server wants to see them later, or their batch was given away.
     held: HashMap<EventKey, Duration>,
     /// Nothing is sent before.
     not_before: Duration,
@@ -136,6 +141,7 @@ impl Delivery {
             current: None,
             flight: None,
             parts: VecDeque::new(),
+            detached: BTreeMap::new(),
             held: HashMap::new(),
             not_before: Duration::ZERO,
             due_at: Some(now),
@@ -187,7 +193,19 @@ impl Delivery {
     /// Blocks of which the server may have something already.
     pub(crate) fn out(&self) -> HashSet<i64> {
         let batches = self.current.iter().chain(&self.parts);
-        batches.flat_map(|batch| batch.events.events.iter().map(|event| event.block)).collect()
+        let mut blocks: HashSet<i64> =
+            batches.flat_map(|batch| batch.events.events.iter().map(|event| event.block)).collect();
+        blocks.extend(self.blocks_away());
+        blocks
+    }
+
+    /// Since when a batch is out whose outcome nobody has reported.
+    pub(crate) fn out_since(&self) -> Option<Duration> {
+        self.flight.as_ref().map(|flight| flight.started)
+    }
+
+    fn is_out(&self, id: &str) -> bool {
+        self.flight.is_some() && self.current.as_ref().is_some_and(|batch| batch.id == id)
     }
 
     pub(crate) fn offset(&self) -> &Offset {
@@ -202,6 +220,7 @@ impl Delivery {
     /// Events of this install will not be sent any more: they were destroyed.
     pub(crate) fn forget(&mut self) {
         self.parts.clear();
+        self.detached.clear();
         self.held.clear();
         if self.flight.is_none() {
             self.current = None;
@@ -255,7 +274,7 @@ impl Delivery {
         let pending = if self.unasked { 0 } else { queue.pending() };
         let ready = pending.saturating_sub(self.held.len() as u64);
         let riders = queue.has_riders()?;
-        if ready == 0 && !riders {
+        if pending == 0 && !riders {
             self.due_at = self.held.values().min().copied();
             return Ok(Some(self.due_at.map_or(Next::Idle, Next::WaitUntil)));
         }
@@ -305,8 +324,8 @@ impl Delivery {
         Ok(Some(batch))
     }
 
-    /// Takes the outcome of the batch `id`. One that is not on its way any more says nothing. On an error the batch is
-    /// still there and is sent again.
+    /// Takes the outcome of the batch `id`. One that is not on its way any more and was not given away says nothing. On an
+    /// error the batch is still there and is sent again.
     pub(crate) fn report(
         &mut self,
         queue: &mut Queue,
@@ -315,11 +334,10 @@ impl Delivery {
         clock: &dyn Clock,
         random: &dyn Randomness,
     ) -> Result<Progress, QueueError> {
-        let now = clock.continuous();
-        let on_its_way = self.flight.is_some() && self.current.as_ref().is_some_and(|batch| batch.id == id);
-        if !on_its_way {
-            return Ok(Progress::default());
+        if !self.is_out(id) {
+            return self.report_detached(queue, id, outcome, clock, random);
         }
+        let now = clock.continuous();
         let (Some(batch), Some(flight)) = (self.current.take(), self.flight.take()) else {
             return Ok(Progress::default());
         };
@@ -406,6 +424,9 @@ impl Delivery {
         settle(queue, batch, &fates, random)?;
         self.riders_alone &= !batch.has_riders();
         for (event, refusal) in again {
+            if event.block == GONE {
+                continue;
+            }
             let wait = refusal.retry_after.and_then(positive).unwrap_or(self.backoff.min());
             self.held.insert((batch.events.epoch, event.class, event.at), now + wait.min(MAX_WAIT));
         }
@@ -508,9 +529,8 @@ fn settle(
     fates: &[(usize, Fate)],
     random: &dyn Randomness,
 ) -> Result<(), QueueError> {
-    let reported: Vec<i64> = batch.losses.iter().map(|loss| loss.id).collect();
     let granted: Vec<String> = batch.wishes.iter().map(|wish| wish.id.clone()).collect();
-    queue.settle(&batch.events, fates, &reported, &granted, random)
+    queue.settle(&batch.events, fates, &batch.losses, &granted, random)
 }
 
 /// Some neighbouring events of a batch.

@@ -41,6 +41,19 @@ impl Bench {
         }
     }
 
+    fn detach(&mut self, id: &str) -> bool {
+        self.delivery.detach(&self.of.queue, id, self.clock.continuous()).unwrap()
+    }
+
+    /// The same queue in the next run.
+    fn restarted(self) -> Self {
+        let now = self.clock.continuous();
+        let settings = self.delivery.settings.clone();
+        let mut delivery = Delivery::new(settings, Backoff::new(SECOND, SECOND * 60), now);
+        delivery.recall(&self.of.queue, now).unwrap();
+        Self { delivery, ..self }
+    }
+
     fn waits(&mut self) -> Duration {
         match self.next() {
             Next::WaitUntil(at) => at - self.clock.continuous(),
@@ -271,4 +284,62 @@ fn no_word_makes_it_wait_for_ever() {
     assert_eq!(bench.waits(), MAX_WAIT);
     bench.clock.advance(MAX_WAIT);
     assert_eq!(bench.sent().events.len(), 1);
+}
+
+#[test]
+fn a_batch_that_was_given_away_is_answered_in_a_later_run() {
+    let mut bench = Bench::with(10);
+    let first = bench.sent();
+    let id = first.batch_id.clone();
+    assert!(bench.detach(&id));
+    assert!(!bench.detach(&id), "it is not out any more");
+    // The next batch goes out meanwhile, and nothing of the first one.
+    let second = bench.sent();
+    assert_eq!((first.events.len(), second.events.len()), (8, 2));
+    assert_eq!(bench.answer(&second, ack(&second)).stored, 2);
+    assert!(matches!(bench.next(), Next::WaitUntil(_)));
+
+    let mut later = bench.restarted();
+    assert!(matches!(later.next(), Next::WaitUntil(_)), "it is waited for");
+    let refused = IngestResponse { stored: 7, refused: vec![refusal(3, false)], ..ack(&first) };
+    let progress = later.answer(&first, refused);
+    assert_eq!((progress.stored, progress.rejected, later.of.queue.pending()), (7, 1, 0));
+    let losses = later.of.queue.losses(None).unwrap();
+    assert_eq!((losses[0].range.from, losses[0].range.to), (4, 4));
+    assert_eq!(later.answer(&first, ack(&first)), Progress::default(), "it is answered once");
+}
+
+#[test]
+fn a_batch_that_was_given_away_and_is_lost_goes_out_again() {
+    let mut bench = Bench::with(3);
+    let first = bench.sent();
+    assert!(bench.detach(&first.batch_id));
+    bench.report(&first, Outcome::Broken("the system gave up".into()));
+    let second = bench.sent();
+    assert_eq!(second.events, first.events);
+    assert!(bench.detach(&second.batch_id));
+
+    let mut later = bench.restarted();
+    let now = later.clock.continuous();
+    later.delivery.keep(&later.of.queue, std::slice::from_ref(&second.batch_id), now).unwrap();
+    assert!(matches!(later.next(), Next::WaitUntil(_)));
+    later.delivery.keep(&later.of.queue, &[], now).unwrap();
+    let third = later.sent();
+    assert_eq!(third.events, first.events);
+    assert_eq!(later.answer(&second, ack(&second)), Progress::default(), "nobody waits for it any more");
+    assert_eq!(later.answer(&third, ack(&third)).stored, 3);
+    assert_eq!(later.of.queue.detached().unwrap(), []);
+}
+
+#[test]
+fn an_answer_to_what_was_sent_again_meanwhile_takes_only_the_rest() {
+    let mut bench = Bench::with(4);
+    let first = bench.sent();
+    assert!(bench.detach(&first.batch_id));
+    bench.clock.advance(SECOND * 60 * 60 * 25);
+    let again = bench.sent();
+    bench.answer(&again, ack(&again));
+    let late = IngestResponse { stored: 3, refused: vec![refusal(0, false)], ..ack(&first) };
+    bench.answer(&first, late);
+    assert_eq!((bench.of.queue.pending(), bench.of.queue.losses(None).unwrap()), (0, vec![]));
 }

@@ -7,6 +7,7 @@
 //!   queue.sqlite   the database
 //!   ring           what was tracked and is not in the database yet
 //!   life           says whether the folder was turned back (see `Life`)
+//!   queue.broken-* databases that were put aside; what could be saved of them is in the database
 //! ```
 
 use std::fs::{self, File};
@@ -19,6 +20,7 @@ use crate::clock::{Clock, Randomness, random_uuid};
 use crate::error::QueueError;
 
 const MAIN: &str = "main";
+const BROKEN: &str = "queue.broken-";
 
 /// A folder that no other process uses.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Folder {
     /// Puts a broken database aside, with its log, into the folder `into`; answers where it is now.
     pub(crate) fn quarantine(&self, into: &Path, now_us: i64) -> io::Result<PathBuf> {
         // Two in one microsecond: no name is taken twice.
-        let free = (0..).map(|more| into.join(format!("queue.broken-{}", now_us.saturating_add(more))));
+        let free = (0..).map(|more| into.join(format!("{BROKEN}{}", now_us.saturating_add(more))));
         let aside = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
         for suffix in ["-wal", "-shm"] {
             let from = self.path.join(format!("queue.sqlite{suffix}"));
@@ -93,6 +95,30 @@ impl Folder {
         }
         fs::rename(self.database(), &aside)?;
         Ok(aside)
+    }
+
+    /// Databases that were put aside into this folder.
+    pub(crate) fn broken(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let is_broken = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(BROKEN) && !name.ends_with("-wal") && !name.ends_with("-shm")
+        };
+        let mut broken: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_broken).collect();
+        broken.sort();
+        broken
+    }
+
+    /// Deletes the databases that were put aside into this folder.
+    pub(crate) fn remove_broken(&self) -> io::Result<()> {
+        for path in self.broken() {
+            for file in ["", "-wal", "-shm"].map(|suffix| with_suffix(&path, suffix)) {
+                if file.exists() {
+                    fs::remove_file(file)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the folder and everything in it.

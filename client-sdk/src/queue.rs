@@ -6,11 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use footpath_proto::v1;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use salvage::Lost;
 
 use crate::block::{self, Builder, Number, Owner};
 use crate::clock::{Era, Randomness, random_uuid};
@@ -21,7 +22,10 @@ use crate::record::{Record, Wish};
 use crate::ring::{Consumer, Position};
 use crate::seal::{Sealed, Sealer};
 
-const FORMAT: i64 = 2;
+pub(crate) mod detached;
+mod salvage;
+
+const FORMAT: i64 = 3;
 /// Events of one commit: enough to spread its cost, few enough to keep it short.
 const MAX_COMMIT: usize = 2_000;
 /// Loss ranges and wishes that a batch carries; the rest goes with the next one.
@@ -50,6 +54,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS receipts (event BLOB PRIMARY KEY, state INTEGER NOT NULL, reason TEXT NOT NULL,
         changed INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS wishes (id TEXT PRIMARY KEY, sealed BLOB NOT NULL, key TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS detached (id TEXT PRIMARY KEY, batch BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// How far an event has come.
@@ -62,6 +67,9 @@ pub enum Receipt {
     /// The server will never take it, or it was given up here; why.
     Rejected(String),
 }
+
+/// The block of an event that was sent and is not in the queue any more.
+pub(crate) const GONE: i64 = 0;
 
 /// What an event is to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,31 +178,35 @@ pub(crate) struct Opened {
     /// How far the ring was absorbed.
     pub(crate) absorbed: Option<Position>,
     pub(crate) era: Option<Era>,
+    /// It was put together from a broken one: events get other numbers than before.
+    pub(crate) salvaged: bool,
     /// It is as its last process left it, or new: its numbers may go on. Otherwise a new event needs a new epoch
     /// ([`Queue::begin_epoch`]).
     pub(crate) intact: bool,
 }
 
 impl Queue {
-    /// Opens or makes the queue's database.
+    /// Opens or makes the queue's database. What can be saved of the databases `broken` is in it then.
     pub(crate) fn open(
         path: &Path,
         sealer: Sealer,
         found: Option<&Life>,
+        broken: &[PathBuf],
         random: &dyn Randomness,
     ) -> Result<Opened, QueueError> {
-        Self::start(Connection::open(path)?, sealer, found, random)
+        Self::start(Connection::open(path)?, sealer, found, broken, random)
     }
 
     /// A queue that lives as long as its client.
     pub(crate) fn in_memory(sealer: Sealer, random: &dyn Randomness) -> Result<Opened, QueueError> {
-        Self::start(Connection::open_in_memory()?, sealer, None, random)
+        Self::start(Connection::open_in_memory()?, sealer, None, &[], random)
     }
 
     fn start(
         mut db: Connection,
         sealer: Sealer,
         found: Option<&Life>,
+        broken: &[PathBuf],
         random: &dyn Randomness,
     ) -> Result<Opened, QueueError> {
         db.busy_timeout(Duration::from_millis(200))?;
@@ -212,6 +224,10 @@ impl Queue {
             return Err(QueueError::Format { found: format, known: FORMAT });
         }
         set_meta(&tx, "format", FORMAT)?;
+        let mut salvaged = false;
+        for path in broken {
+            salvaged |= salvage_once(&tx, path, &sealer)?;
+        }
         // An unreadable profile is an error before anything is made: a locked device must not become a new install.
         let profile = stored_profile(&tx, &sealer)?;
         let install = get_meta::<String>(&tx, "install")?.unwrap_or_else(|| random_uuid(random));
@@ -238,7 +254,7 @@ impl Queue {
             fresh: false,
             unreadable: 0,
         };
-        Ok(Opened { queue, profile, absorbed, era, intact })
+        Ok(Opened { queue, profile, absorbed, era, salvaged, intact })
     }
 
     /// Whether every part of a database can be read; slow.
@@ -322,17 +338,15 @@ impl Queue {
         if draft.is_empty() && !torn {
             return Ok(Absorbed::default());
         }
+        if torn {
+            ring.skip_damage();
+        }
         let stored = self.store(&draft, ring.position(), now_us, random);
         if let Err(error) = stored {
             ring.rewind();
             return Err(error);
         }
-        if torn {
-            ring.skip_all();
-            self.note_absorbed(ring.position())?;
-        } else {
-            ring.release(self.sealer.encrypts());
-        }
+        ring.release(torn || self.sealer.encrypts());
         self.streams.extend(draft.numbers);
         for size in draft.blocks.iter().map(|(class, _, builder)| (*class, builder)) {
             let total = &mut self.sizes[place(size.0)];
@@ -488,7 +502,7 @@ impl Queue {
         &mut self,
         sent: &Gathered,
         fates: &[(usize, Fate)],
-        reported: &[i64],
+        reported: &[Loss],
         granted: &[String],
         random: &dyn Randomness,
     ) -> Result<(), QueueError> {
@@ -496,8 +510,8 @@ impl Queue {
         synchronous(&self.db, false)?;
         let tx = self.db.transaction()?;
         // Reported losses go first: a new loss must not widen a range that is about to be deleted.
-        for id in reported {
-            tx.prepare_cached("DELETE FROM losses WHERE id = ?1")?.execute([id])?;
+        for loss in reported {
+            forget_loss(&tx, loss)?;
         }
         for id in granted {
             tx.prepare_cached("DELETE FROM wishes WHERE id = ?1")?.execute([id])?;
@@ -505,6 +519,9 @@ impl Queue {
         let mut by_block: HashMap<i64, Vec<&Queued>> = HashMap::new();
         for (index, fate) in fates {
             let event = &sent.events[*index];
+            if event.block == GONE {
+                continue;
+            }
             by_block.entry(event.block).or_default().push(event);
             if let Fate::Lost { word, .. } = fate {
                 add_loss(&tx, &sent.install, sent.epoch, event.class, event.at, word)?;
@@ -531,8 +548,9 @@ impl Queue {
         Ok(lost)
     }
 
-    /// Lets go of what is over the limits: the oldest lossy events first, then normal ones; but not of the blocks `out`,
-    /// which may be on the server already. Returns how many.
+    /// Lets go of what is over the limits: the oldest lossy events first, then normal ones. The blocks `out` may be on the
+    /// server already: they stay, and do not count, or newer and more important events would have to go in their place.
+    /// Returns how many.
     pub(crate) fn evict(
         &mut self,
         limits: &Limits,
@@ -545,15 +563,31 @@ impl Queue {
             lost += self.give_up(id, "expired")?;
         }
         let others = limits.bytes.saturating_sub(limits.critical_bytes);
+        let leaving = self.size_of(out)?;
         loop {
-            let rest = self.pending_bytes() - self.sizes[0].bytes;
-            let over = rest > others || self.pending_bytes() > limits.bytes || self.pending() > limits.events;
-            if !over {
+            let [critical, normal, lossy] = self.sizes;
+            let rest = (normal.bytes + lossy.bytes).saturating_sub(leaving.bytes);
+            let events = (critical.events + normal.events + lossy.events).saturating_sub(leaving.events);
+            if rest <= others && rest + critical.bytes <= limits.bytes && events <= limits.events {
                 return Ok(lost);
             }
             let Some(id) = self.first_block(LEAST_IMPORTANT, i64::MAX, out)? else { return Ok(lost) };
             lost += self.give_up(id, "evicted")?;
         }
+    }
+
+    /// Events and bytes of the blocks that are not critical.
+    fn size_of(&self, blocks: &HashSet<i64>) -> Result<Size, QueueError> {
+        let mut query =
+            self.db.prepare_cached("SELECT count, bytes FROM blocks WHERE id = ?1 AND class > 1")?;
+        let mut total = Size::default();
+        for id in blocks {
+            let size = query.query_row([id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+            let (events, bytes) = size.optional()?.unwrap_or_default();
+            total.events += events.cast_unsigned();
+            total.bytes += bytes.cast_unsigned();
+        }
+        Ok(total)
     }
 
     /// The first block of a query that is older than `before_us` and not out.
@@ -587,6 +621,7 @@ impl Queue {
         for id in ids {
             lost += lose_block(&tx, id, "consent_withdrawn", &mut sizes)?;
         }
+        tx.execute("DELETE FROM detached", [])?;
         tx.commit()?;
         self.sizes = sizes;
         self.unsynced = true;
@@ -606,16 +641,22 @@ impl Queue {
         let tx = self.db.transaction()?;
         for (table, columns) in TABLES {
             let mut query = other.db.prepare(&format!("SELECT {columns} FROM {table}"))?;
-            let places = vec!["?"; columns.split(", ").count()].join(", ");
-            let mut insert =
-                tx.prepare(&format!("INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})"))?;
             let mut rows = query.query([])?;
             while let Some(row) = rows.next()? {
-                let values =
-                    (0..columns.split(", ").count()).map(|at| row.get::<_, rusqlite::types::Value>(at));
-                insert.execute(rusqlite::params_from_iter(values.collect::<Result<Vec<_>, _>>()?))?;
+                insert_row(&tx, table, columns, row)?;
             }
         }
+        let sizes = read_sizes(&tx)?;
+        tx.commit()?;
+        self.sizes = sizes;
+        Ok(())
+    }
+
+    /// Takes over what can be read of a broken database.
+    pub(crate) fn salvage(&mut self, path: &Path) -> Result<(), QueueError> {
+        synchronous(&self.db, true)?;
+        let tx = self.db.transaction()?;
+        salvage_once(&tx, path, &self.sealer)?;
         let sizes = read_sizes(&tx)?;
         tx.commit()?;
         self.sizes = sizes;
@@ -965,8 +1006,13 @@ fn lose_block(tx: &Transaction<'_>, id: i64, word: &str, sizes: &mut [Size; 3]) 
         Ok((read_owner(row)?, row.get::<_, Vec<u8>>(6)?, row.get::<_, i64>(7)?, row.get::<_, i64>(8)?))
     };
     let Some((owner, numbers, count, bytes)) = query.query_row([id], read).optional()? else { return Ok(0) };
-    for at in block::read_numbers(&numbers) {
-        add_loss(tx, &owner.install, owner.epoch, owner.class, at, word)?;
+    match block::read_numbers(&numbers) {
+        Some(numbers) => {
+            for at in numbers {
+                add_loss(tx, &owner.install, owner.epoch, owner.class, at, word)?;
+            }
+        }
+        None => salvage::lose_unknown(tx, id, &owner)?,
     }
     tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([id])?;
     let size = &mut sizes[place_of(owner.class)];
@@ -975,7 +1021,34 @@ fn lose_block(tx: &Transaction<'_>, id: i64, word: &str, sizes: &mut [Size; 3]) 
     Ok(count.cast_unsigned())
 }
 
-/// Neighbouring losses of a stream become one range.
+/// Takes over what can be read of a broken database, unless that was done before; whether it was done now.
+fn salvage_once(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<bool, QueueError> {
+    let done = format!("salvaged {}", path.file_name().unwrap_or_default().display());
+    if get_meta::<i64>(tx, &done)?.is_some() {
+        return Ok(false);
+    }
+    set_meta(tx, &done, 1)?;
+    let events = salvage::salvage(tx, path, sealer)?;
+    tracing::warn!(events, path = %path.display(), "events of a broken database were saved");
+    Ok(true)
+}
+
+/// Copies a row of another queue's table.
+fn insert_row(
+    tx: &Transaction<'_>,
+    table: &str,
+    columns: &str,
+    row: &rusqlite::Row<'_>,
+) -> Result<(), QueueError> {
+    let count = columns.split(", ").count();
+    let values = (0..count).map(|at| row.get::<_, rusqlite::types::Value>(at));
+    let places = vec!["?"; count].join(", ");
+    let mut insert =
+        tx.prepare_cached(&format!("INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})"))?;
+    insert.execute(rusqlite::params_from_iter(values.collect::<Result<Vec<_>, _>>()?))?;
+    Ok(())
+}
+
 fn add_loss(
     tx: &Transaction<'_>,
     install: &str,
@@ -984,16 +1057,33 @@ fn add_loss(
     at: Number,
     word: &str,
 ) -> Result<(), QueueError> {
-    let (epoch, number) = (epoch.cast_signed(), at.number.cast_signed());
+    let lost = Lost { install, epoch, class, lane: at.lane, first: at.number, last: at.number };
+    add_losses(tx, &lost, word)
+}
+
+/// Neighbouring losses of a stream become one range.
+fn add_losses(tx: &Transaction<'_>, lost: &Lost<'_>, word: &str) -> Result<(), QueueError> {
+    let Lost { install, class, lane, .. } = *lost;
+    let (epoch, first, last) = (lost.epoch.cast_signed(), lost.first.cast_signed(), lost.last.cast_signed());
     let mut widen = tx.prepare_cached(
-        "UPDATE losses SET last = ?5 WHERE install = ?1 AND epoch = ?2 AND class = ?3 AND lane = ?4
-           AND last = ?5 - 1 AND reason = ?6",
+        "UPDATE losses SET last = ?6 WHERE install = ?1 AND epoch = ?2 AND class = ?3 AND lane = ?4
+           AND last = ?5 - 1 AND reason = ?7",
     )?;
-    if widen.execute(params![install, epoch, class, at.lane, number, word])? == 0 {
+    if widen.execute(params![install, epoch, class, lane, first, last, word])? == 0 {
         let mut insert = tx.prepare_cached(
-            "INSERT INTO losses (install, epoch, class, lane, first, last, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+            "INSERT INTO losses (install, epoch, class, lane, first, last, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        insert.execute(params![install, epoch, class, at.lane, number, word])?;
+        insert.execute(params![install, epoch, class, lane, first, last, word])?;
+    }
+    Ok(())
+}
+
+/// The server knows of a loss now; but not of what its range was widened by while it was told.
+fn forget_loss(tx: &Transaction<'_>, loss: &Loss) -> Result<(), QueueError> {
+    let told = loss.range.to.cast_signed();
+    let mut narrow = tx.prepare_cached("UPDATE losses SET first = ?2 + 1 WHERE id = ?1 AND last > ?2")?;
+    if narrow.execute([loss.id, told])? == 0 {
+        tx.prepare_cached("DELETE FROM losses WHERE id = ?1")?.execute([loss.id])?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ impl Bench {
     }
 
     pub(crate) fn event(&mut self, class: u8, lane: u8, name: &str) -> [u8; 16] {
-        self.named += 1;
+        self.named = self.named.wrapping_add(1);
         let id = [self.named; 16];
         let event = v1::Event {
             id_bytes: id.to_vec(),
@@ -194,7 +194,7 @@ fn a_reopened_queue_goes_on_only_where_it_was_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("q");
     let random = SeededRandom::new(1);
-    let open = |life: Option<&Life>| Queue::open(&path, Sealer::new(None), life, &random).unwrap();
+    let open = |life: Option<&Life>| Queue::open(&path, Sealer::new(None), life, &[], &random).unwrap();
     let base = crate::folder::Folder::claim(folder.path(), &random).unwrap();
     let clock = crate::clock::ManualClock::at(0);
     let life = Life::begin(&base, &clock, &random).unwrap();
@@ -219,7 +219,7 @@ fn profile_era_wishes_and_receipts_survive() {
     let path = folder.path().join("q");
     let keys = Arc::new(MemoryKeys::new());
     let mut bench = Bench::new(None);
-    let open = |random: &SeededRandom| Queue::open(&path, Sealer::new(Some(keys.clone())), None, random);
+    let open = |random: &SeededRandom| Queue::open(&path, Sealer::new(Some(keys.clone())), None, &[], random);
     bench.queue = open(&bench.random).unwrap().queue;
     let profile = Profile::new(Consent::Pending, &bench.random);
     bench.push(&put_profile(&profile.encode()));
@@ -237,6 +237,117 @@ fn profile_era_wishes_and_receipts_survive() {
     assert_eq!((found, era.map(|era| era.id)), (Some(profile), Some(1)));
     assert_eq!(queue.wishes().unwrap(), [wish]);
     assert_eq!(queue.receipt(&id).unwrap(), Some(Receipt::Queued));
+}
+
+/// A database on the disk with events in many blocks, of which some are acknowledged: what waits, by class and number.
+fn filled(path: &Path, bench: &mut Bench) -> Vec<(i32, Number)> {
+    bench.queue = Queue::open(path, Sealer::new(None), None, &[], &bench.random).unwrap().queue;
+    for n in 0..150_u8 {
+        let names = vec!["a long name, so that pages fill"; usize::from(n % 7)];
+        bench.put(1 + n % 3, n % 2, &names);
+    }
+    let sent = bench.queue.gather(|_, _, _| false, 50, usize::MAX).unwrap();
+    let fates: Vec<_> = (0..sent.events.len()).map(|at| (at, Fate::Acked)).collect();
+    bench.queue.settle(&sent, &fates, &[], &[], &bench.random).unwrap();
+    let left = bench.queue.gather(|_, _, _| false, usize::MAX, usize::MAX).unwrap();
+    // Into the file itself.
+    bench.queue.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    bench.queue = Bench::new(None).queue;
+    left.events.iter().map(|event| (event.class, event.at)).collect()
+}
+
+/// Those of `waited` that are neither in the queue nor named as lost.
+fn unaccounted(queue: &mut Queue, waited: &[(i32, Number)]) -> Vec<(i32, Number)> {
+    let kept = queue.gather(|_, _, _| false, usize::MAX, usize::MAX).unwrap();
+    let kept: HashSet<_> = kept.events.iter().map(|event| (event.class, event.at)).collect();
+    let losses = queue.losses(None).unwrap();
+    let named = |class: i32, at: Number| {
+        losses.iter().map(|loss| &loss.range).any(|range| {
+            (range.delivery_class, range.lane) == (class, at.lane.into())
+                && (range.from..=range.to).contains(&at.number)
+        })
+    };
+    waited
+        .iter()
+        .copied()
+        .filter(|(class, at)| !kept.contains(&(*class, *at)) && !named(*class, *at))
+        .collect()
+}
+
+#[test]
+fn a_broken_page_costs_what_was_on_it_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("q"), folder.path().join("new"));
+    let mut bench = Bench::new(None);
+    let waited = filled(&path, &mut bench);
+    let whole = std::fs::read(&path).unwrap();
+    let pages = whole.len() / 4096;
+    assert!(pages > 20, "{pages} pages");
+    let (mut named, mut silent) = (0, 0);
+    for page in 1..pages {
+        let mut file = whole.clone();
+        file[page * 4096..(page + 1) * 4096].fill(0xa5);
+        std::fs::write(&path, &file).unwrap();
+        for file in [&new, &folder.path().join("new-wal")] {
+            std::fs::remove_file(file).ok();
+        }
+        let opened = Queue::open(&new, Sealer::new(None), None, &[path.clone()], &bench.random);
+        let Opened { mut queue, salvaged, .. } = opened.unwrap();
+        assert!(salvaged);
+        let lost = unaccounted(&mut queue, &waited).len();
+        assert!(lost == 0 || queue.pending() > 0, "page {page}: {lost}");
+        silent += usize::from(lost > 0);
+        named += usize::from(queue.has_riders().unwrap());
+        drop(queue);
+        let again = Queue::open(&new, Sealer::new(None), None, &[path.clone()], &bench.random).unwrap();
+        assert!(!again.salvaged, "once");
+    }
+    assert_eq!((silent, named > pages / 2), (0, true), "{pages} pages, {named} with losses");
+}
+
+#[test]
+fn a_block_whose_numbers_are_damaged_is_named_by_what_is_left() {
+    let mut bench = Bench::new(None);
+    for names in [&["a", "b"][..], &["c"], &["d", "e"]] {
+        bench.put(NORMAL, 1, names);
+    }
+    bench.queue.db.execute("UPDATE blocks SET numbers = zeroblob(9) WHERE id = 2", []).unwrap();
+    assert_eq!(bench.all().len(), 4);
+    let losses = bench.queue.losses(None).unwrap();
+    let ranges: Vec<_> = losses.iter().map(|loss| (loss.range.from, loss.range.to)).collect();
+    assert_eq!((ranges, &*losses[0].range.reason), (vec![(3, 3)], "corrupt"));
+}
+
+#[test]
+fn what_is_on_its_way_does_not_push_out_what_matters_more() {
+    let mut bench = Bench::new(None);
+    bench.put(3, 1, &["lossy 1"]);
+    bench.put(3, 1, &["lossy 2"]);
+    let bytes = bench.queue.pending_bytes();
+    let limits = Limits { bytes, critical_bytes: 0, ..Limits::default() };
+    bench.put(NORMAL, 1, &["normal"]);
+    let out = HashSet::from_iter([1, 2]);
+    assert_eq!(bench.queue.evict(&limits, 0, &out).unwrap(), 0, "both lossy ones are on their way");
+    let out = HashSet::from_iter([1]);
+    bench.put(NORMAL, 1, &["normal"]);
+    assert_eq!(bench.queue.evict(&limits, 0, &out).unwrap(), 1, "the other lossy one goes");
+    let names: Vec<_> = bench.all().into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["normal", "normal", "lossy 1"]);
+}
+
+#[test]
+fn a_loss_that_grows_while_it_is_told_is_told_again() {
+    let mut bench = Bench::new(None);
+    for name in ["a", "b", "c"] {
+        bench.put(3, 1, &[name]);
+    }
+    let nothing = Limits { bytes: 0, critical_bytes: 0, ..Limits::default() };
+    assert_eq!(bench.queue.evict(&nothing, 0, &HashSet::from_iter([3])).unwrap(), 2);
+    let told = bench.queue.losses(None).unwrap();
+    assert_eq!(bench.queue.evict(&nothing, 0, &HashSet::new()).unwrap(), 1);
+    bench.queue.settle(&Gathered::default(), &[], &told, &[], &bench.random).unwrap();
+    let left = bench.queue.losses(None).unwrap();
+    assert_eq!(left.iter().map(|loss| (loss.range.from, loss.range.to)).collect::<Vec<_>>(), [(3, 3)]);
 }
 
 proptest! {

@@ -3,8 +3,9 @@
 //! One producer (whoever holds the intake's lock) and one consumer (the queue's thread). A push copies bytes into
 //! pages that were allocated and touched before, and publishes them by moving `tail`: no system call, no lock. The
 //! kernel owns the pages, so what was published outlives the process; a power loss may take it, which is what the
-//! class `critical` is for. Every record carries a checksum over its position and its bytes, so that neither damage
-//! nor a record of an earlier lap is taken for an event.
+//! class `critical` is for. Every record carries a checksum over its ring, its position and its bytes. So a record of an
+//! earlier lap is never taken for an event; behind a damaged record the next whole one is found; and what lies behind a
+//! place that the queue knows can be read without the header.
 //!
 //! ```text
 //! header, one page:  magic 8 | generation 8 | capacity 8 | head 8 ... | tail 8 (a cache line of its own)
@@ -46,10 +47,24 @@ const GATHERING: u8 = 2;
 struct Shared {
     map: MmapRaw,
     capacity: u64,
+    /// Names the ring: no record of another one is read.
+    generation: u64,
     consumer: AtomicU8,
 }
 
 impl Shared {
+    fn new(map: MmapRaw, capacity: u64, generation: u64) -> Self {
+        Self { map, capacity, generation, consumer: AtomicU8::new(AWAKE) }
+    }
+
+    fn write_header(&self, head: u64, tail: u64) {
+        self.word(GENERATION_AT).store(self.generation, Ordering::Relaxed);
+        self.word(CAPACITY_AT).store(self.capacity, Ordering::Relaxed);
+        self.word(HEAD_AT).store(head, Ordering::Relaxed);
+        self.word(TAIL_AT).store(tail, Ordering::Relaxed);
+        self.word(0).store(MAGIC, Ordering::Release);
+    }
+
     fn word(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(8) && at < PAGE);
         // SAFETY: the header page is mapped as long as `self`, the place is aligned, and nobody reads or writes it but
@@ -104,16 +119,34 @@ impl Shared {
         }
         // SAFETY: the record ends at or before `tail` and before the end; the caller releases it later, if at all.
         let bytes = unsafe { self.read(at + PREFIX, len.into()) };
-        (checksum(at, &[bytes]) == crc).then_some((bytes, next))
+        (self.checksum(at, &[bytes]) == crc).then_some((bytes, next))
+    }
+
+    fn checksum(&self, position: u64, parts: &[&[u8]]) -> u32 {
+        let place = crc32c_append(crc32c(&self.generation.to_le_bytes()), &position.to_le_bytes());
+        parts.iter().fold(place, |crc, part| crc32c_append(crc, part))
+    }
+
+    /// Where the first whole record at or behind `position` begins; `tail` if there is none.
+    fn whole_after(&self, position: u64, tail: u64) -> u64 {
+        let places = (position..tail).step_by(8);
+        places.into_iter().find(|at| self.record(*at, tail).is_some()).unwrap_or(tail)
+    }
+
+    /// Where the unbroken run of whole records from `position` on ends, at `limit` or before.
+    fn run_end(&self, position: u64, limit: u64) -> u64 {
+        let mut end = position;
+        while end < limit
+            && let Some((_, next)) = self.record(end, limit)
+        {
+            end = next;
+        }
+        end
     }
 }
 
 fn padded(len: u64) -> u64 {
     PREFIX + len.next_multiple_of(8)
-}
-
-fn checksum(position: u64, parts: &[&[u8]]) -> u32 {
-    parts.iter().fold(crc32c(&position.to_le_bytes()), |crc, part| crc32c_append(crc, part))
 }
 
 /// What a push needs of the consumer.
@@ -150,7 +183,7 @@ impl Producer {
             return Pushed::Full;
         }
         let at = self.tail + gap;
-        let crc = checksum(at, parts);
+        let crc = self.shared.checksum(at, parts);
         // SAFETY: `[tail, at + size)` is free, and the record does not cross the end.
         unsafe {
             if gap > 0 {
@@ -213,7 +246,7 @@ impl Consumer {
     /// The next record; it stays until [`Consumer::release`].
     ///
     /// # Errors
-    /// The memory is damaged: nothing behind it can be read.
+    /// The memory is damaged: [`Consumer::skip_damage`] goes on behind it.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Damaged> {
         let tail = self.shared.word(TAIL_AT).load(Ordering::Acquire);
         if self.at == tail {
@@ -244,10 +277,10 @@ impl Consumer {
         self.at = self.head;
     }
 
-    /// Skips everything that is published, damage too.
-    pub(crate) fn skip_all(&mut self) {
-        self.at = self.shared.word(TAIL_AT).load(Ordering::Acquire);
-        self.release(true);
+    /// Goes on at the next whole record. What was read is not released yet.
+    pub(crate) fn skip_damage(&mut self) {
+        let tail = self.shared.word(TAIL_AT).load(Ordering::Acquire);
+        self.at = self.shared.whole_after(self.at, tail);
     }
 
     /// Whether everything was read.
@@ -257,8 +290,7 @@ impl Consumer {
 
     /// Read up to here, since the ring was made.
     pub(crate) fn position(&self) -> Position {
-        let generation = self.shared.word(GENERATION_AT).load(Ordering::Relaxed);
-        Position { generation, at: self.at }
+        Position { generation: self.shared.generation, at: self.at }
     }
 
     /// Says how the consumer rests from now on, and whether it may: not while there is something to read.
@@ -293,7 +325,7 @@ pub(crate) struct Position {
 pub(crate) struct Ring {
     pub(crate) producer: Producer,
     pub(crate) consumer: Consumer,
-    /// Something that an earlier run had published is gone: it lies behind damage, or nobody can tell where it lies.
+    /// Something that an earlier run had published may be gone: its header is damaged.
     pub(crate) torn: bool,
     /// The queue does not have what the ring has let go of: the queue has lost commits, and with them what numbers were
     /// given out.
@@ -320,7 +352,8 @@ impl Ring {
         Ok(Self::begin(map.into(), capacity as u64, random))
     }
 
-    /// Opens the ring at `path`, or makes one of `capacity` bytes. `absorbed` is how far the queue has it.
+    /// Opens the ring at `path`, or makes one of `capacity` bytes. `absorbed` is how far the queue has it; `again`, whether
+    /// what lies behind that may be read although it was released: only where it gets the same numbers.
     ///
     /// # Errors
     /// When the file cannot be made, allocated or mapped.
@@ -328,6 +361,7 @@ impl Ring {
         path: &Path,
         capacity: usize,
         absorbed: Option<Position>,
+        again: bool,
         random: &dyn Randomness,
     ) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -335,7 +369,7 @@ impl Ring {
         let mut torn = false;
         if kept > PAGE && kept.is_multiple_of(PAGE) {
             let map = MmapRaw::map_raw(&file)?;
-            match Self::go_on(map, (kept - PAGE) as u64, absorbed) {
+            match Self::go_on(map, (kept - PAGE) as u64, absorbed, again) {
                 Found::Ring(ring) if !ring.consumer.is_empty() || ring.has(capacity) => {
                     ring.touch();
                     return Ok(ring);
@@ -373,53 +407,65 @@ impl Ring {
     }
 
     fn begin(map: MmapRaw, capacity: u64, random: &dyn Randomness) -> Self {
-        let shared = Shared { map, capacity, consumer: AtomicU8::new(AWAKE) };
-        shared.word(GENERATION_AT).store(random.next_u64(), Ordering::Relaxed);
-        shared.word(CAPACITY_AT).store(capacity, Ordering::Relaxed);
-        shared.word(HEAD_AT).store(0, Ordering::Relaxed);
-        shared.word(TAIL_AT).store(0, Ordering::Relaxed);
-        shared.word(0).store(MAGIC, Ordering::Release);
+        let shared = Shared::new(map, capacity, random.next_u64());
+        shared.write_header(0, 0);
         Self::ends(shared, 0, 0)
     }
 
     /// What an earlier run left, unless it is no ring, or is behind what the queue has already (a power loss took its end).
-    fn go_on(map: MmapRaw, capacity: u64, absorbed: Option<Position>) -> Found {
-        let shared = Shared { map, capacity, consumer: AtomicU8::new(AWAKE) };
+    fn go_on(map: MmapRaw, capacity: u64, absorbed: Option<Position>, again: bool) -> Found {
+        let mut shared = Shared::new(map, capacity, 0);
         let word = |at: usize| shared.word(at).load(Ordering::Acquire);
-        let (generation, mut head, tail) = (word(GENERATION_AT), word(HEAD_AT), word(TAIL_AT));
+        let (generation, head, tail) = (word(GENERATION_AT), word(HEAD_AT), word(TAIL_AT));
         if [0, GENERATION_AT, CAPACITY_AT, HEAD_AT, TAIL_AT].map(word) == [0; 5] {
             return Found::Nothing; // Its making was not finished.
         }
-        let whole = word(0) == MAGIC && word(CAPACITY_AT) == capacity;
-        if !whole
-            || head > tail
-            || tail - head > capacity
-            || !head.is_multiple_of(8)
-            || !tail.is_multiple_of(8)
-        {
+        let makes_sense = word(0) == MAGIC
+            && word(CAPACITY_AT) == capacity
+            && absorbed.is_none_or(|absorbed| absorbed.generation == generation)
+            && head <= tail
+            && tail - head <= capacity
+            && head.is_multiple_of(8)
+            && tail.is_multiple_of(8);
+        shared.generation = absorbed.map_or(generation, |absorbed| absorbed.generation);
+        if !makes_sense {
+            return Self::without_header(shared, absorbed);
+        }
+        // Whole records behind the tail: a power loss kept them and not the tail.
+        let end = shared.run_end(tail, head + capacity);
+        // A queue that knows of no ring has never taken anything out of one.
+        let known = absorbed.map_or(0, |absorbed| absorbed.at);
+        if known > end {
+            return Found::Nothing;
+        }
+        // What the queue has lost may still lie here, whole.
+        let kept =
+            again && absorbed.is_some() && known + capacity >= end && shared.run_end(known, end) >= head;
+        let (ahead, head) = if known >= head || kept { (false, known) } else { (true, head) };
+        shared.write_header(head, end);
+        Found::Ring(Self { ahead, ..Self::ends(shared, head, end) })
+    }
+
+    /// The queue knows where to begin, and every record says whether it is one.
+    fn without_header(shared: Shared, absorbed: Option<Position>) -> Found {
+        let Some(Position { at: head, .. }) = absorbed.filter(|absorbed| absorbed.at.is_multiple_of(8))
+        else {
+            return Found::Damage;
+        };
+        let limit = head + shared.capacity;
+        let mut end = shared.run_end(head, limit);
+        loop {
+            let next = shared.whole_after(end, limit);
+            if next == limit {
+                break;
+            }
+            end = shared.run_end(next, limit);
+        }
+        if end == head {
             return Found::Damage;
         }
-        // A queue that knows of no ring has never taken anything out of one.
-        let ahead = head > absorbed.map_or(0, |absorbed| absorbed.at);
-        if let Some(absorbed) = absorbed {
-            if absorbed.generation != generation {
-                return Found::Damage;
-            }
-            if absorbed.at > tail {
-                return Found::Nothing;
-            }
-            head = head.max(absorbed.at);
-        }
-        let mut end = head;
-        while end < tail {
-            match shared.record(end, tail) {
-                Some((_, next)) => end = next,
-                None => break,
-            }
-        }
-        shared.word(HEAD_AT).store(head, Ordering::Release);
-        shared.word(TAIL_AT).store(end, Ordering::Release);
-        Found::Ring(Self { torn: end < tail, ahead, ..Self::ends(shared, head, end) })
+        shared.write_header(head, end);
+        Found::Ring(Self { torn: true, ..Self::ends(shared, head, end) })
     }
 
     fn ends(shared: Shared, head: u64, tail: u64) -> Self {

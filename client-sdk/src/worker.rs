@@ -33,6 +33,9 @@ const SYNC: Duration = Duration::from_secs(10);
 /// A batch whose outcome nobody reports is sent again after this.
 const LOST_REPORT: Duration = Duration::from_secs(15 * 60);
 
+/// Of what is said before the storage is open, so much is kept: the outcomes of all batches that were given away.
+const MAX_EARLY: usize = 128;
+
 /// The place of events that are not in the queue yet: behind all others.
 const NOT_KNOWN: i64 = i64::MAX;
 
@@ -46,6 +49,10 @@ pub(crate) enum Command {
     Take(Box<dyn FnOnce(Option<Outgoing>) + Send>),
     /// How a send ended.
     Report(String, Box<Outcome>),
+    /// A batch is given away: its outcome may come in a later run. Whether it is.
+    Detach(String, Box<dyn FnOnce(bool) + Send>),
+    /// Of the batches that were given away, only these are still on their way.
+    Keep(Vec<String>),
     /// Tell how far an event has come, once it is at least that far.
     Receipt {
         id: [u8; 16],
@@ -136,6 +143,8 @@ pub(crate) struct Worker {
     storage: Option<Storage>,
     /// What the intake needs, while the storage is closed again.
     open: Option<Box<Open>>,
+    /// The database has shown that it is broken.
+    suspect: bool,
     /// The storage is not touched before.
     retry_at: Option<Duration>,
     retry_after: Duration,
@@ -148,8 +157,8 @@ pub(crate) struct Worker {
     /// When there will be something to hand out.
     send_at: Option<Duration>,
     taker: Option<Box<dyn FnOnce(Option<Outgoing>) + Send>>,
-    /// Since when a batch is out.
-    out_since: Option<Duration>,
+    /// What was said of batches before the storage was open.
+    early: Vec<Command>,
     flushes: Vec<FlushWaiter>,
     receipts: Vec<ReceiptWaiter>,
     told: Vec<Problem>,
@@ -173,6 +182,7 @@ impl Worker {
             authorization: format!("Bearer {key}"),
             storage: None,
             open: None,
+            suspect: false,
             retry_at: None,
             retry_after: RETRY,
             absorb_at: None,
@@ -180,7 +190,7 @@ impl Worker {
             at_risk_since: None,
             send_at: None,
             taker: None,
-            out_since: None,
+            early: Vec::new(),
             flushes: Vec::new(),
             receipts: Vec::new(),
             told: Vec::new(),
@@ -258,6 +268,7 @@ impl Worker {
     /// Opens or makes the storage, and lets the intake through to it.
     fn open_storage(&mut self) -> Result<(), QueueError> {
         let (opened, ring, folder) = self.find_storage()?;
+        self.suspect = false;
         let Opened { queue, profile, era, intact, .. } = opened;
         let Ring { producer, consumer, torn, ahead } = ring;
         self.stats.lock().torn += u64::from(torn || ahead);
@@ -282,6 +293,10 @@ impl Worker {
         self.let_in(open)?;
         let adopted = self.adopt_orphans();
         let now = self.now();
+        if let Some(storage) = &self.storage {
+            self.delivery.recall(&storage.queue, now)?;
+        }
+        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
         self.delivery.on_stored(true, now);
         if let Some(storage) = &mut self.storage {
             storage.complete = true;
@@ -300,15 +315,21 @@ impl Worker {
         };
         let folder = Folder::claim(base, &**random)?;
         let found = Life::found(&folder, &**clock);
-        let opened = match Queue::open(&folder.database(), sealer.clone(), found.as_ref(), &**random) {
+        let open =
+            |found| Queue::open(&folder.database(), sealer.clone(), found, &folder.broken(), &**random);
+        if self.suspect && folder.database().exists() {
+            self.quarantine(&folder, &folder.path)?;
+        }
+        let opened = match open(found.as_ref()) {
             Err(error) if error.is_corrupt() => {
                 self.quarantine(&folder, &folder.path)?;
-                Queue::open(&folder.database(), sealer.clone(), None, &**random)?
+                open(None)?
             }
             opened => opened?,
         };
         let failed = |error| QueueError::Folder(folder.path.clone(), error);
-        let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, &**random).map_err(failed)?;
+        let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, !opened.salvaged, &**random)
+            .map_err(failed)?;
         Ok((opened, ring, Some(folder)))
     }
 
@@ -333,15 +354,15 @@ impl Worker {
         queue.set_life(life.map_err(|error| QueueError::Folder(folder.path.clone(), error))?.as_ref())
     }
 
-    /// Puts a broken database aside, into the folder `into`.
-    fn quarantine(&self, folder: &Folder, into: &Path) -> Result<(), QueueError> {
+    /// Puts a broken database aside, into the folder `into`; answers where it is.
+    fn quarantine(&self, folder: &Folder, into: &Path) -> Result<PathBuf, QueueError> {
         let aside = folder.quarantine(into, self.setup.clock.wall_us());
         let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
         tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
         if let Some(tell) = &self.setup.on_problem {
-            tell(&Problem::Quarantined(aside));
+            tell(&Problem::Quarantined(aside.clone()));
         }
-        Ok(())
+        Ok(aside)
     }
 
     /// Lets calls through to the ring, those that waited first.
@@ -377,7 +398,10 @@ impl Worker {
         for orphan in orphans {
             let mut adopted = self.adopt(&orphan);
             if adopted.is_err() && !Queue::is_sound(&orphan.database()) {
-                self.quarantine(&orphan, &main)?;
+                let aside = self.quarantine(&orphan, &main)?;
+                if let Some(Storage { queue, .. }) = &mut self.storage {
+                    queue.salvage(&aside)?;
+                }
                 adopted = self.adopt(&orphan);
             }
             match adopted {
@@ -400,8 +424,8 @@ impl Worker {
         let Setup { sealer, random, clock, .. } = &self.setup;
         // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
         let Opened { queue: mut left, absorbed, .. } =
-            Queue::open(&orphan.database(), sealer.clone(), None, &**random)?;
-        let ring = Ring::open(&orphan.ring(), 1 << 16, absorbed, &**random);
+            Queue::open(&orphan.database(), sealer.clone(), None, &[], &**random)?;
+        let ring = Ring::open(&orphan.ring(), 1 << 16, absorbed, true, &**random);
         let mut ring = ring.map_err(|error| QueueError::Folder(orphan.path.clone(), error))?;
         if ring.ahead {
             left.begin_epoch(&**random)?;
@@ -478,7 +502,20 @@ impl Worker {
                     before(None);
                 }
             }
+            Command::Report(..) | Command::Keep(_) if self.storage.is_none() => {
+                if self.early.len() < MAX_EARLY {
+                    self.early.push(command);
+                }
+            }
             Command::Report(id, outcome) => self.on_report(&id, *outcome),
+            Command::Detach(id, reply) => reply(self.detach(&id)),
+            Command::Keep(ids) => {
+                if let Some(storage) = &self.storage
+                    && let Err(error) = self.delivery.keep(&storage.queue, &ids, now)
+                {
+                    self.failed(&error);
+                }
+            }
             Command::Receipt { id, final_only, reply, deadline } => {
                 self.receipts.push(ReceiptWaiter { id, final_only, deadline, reply });
             }
@@ -516,7 +553,12 @@ impl Worker {
         self.delivery.wait_for_consent(consent == Consent::Pending, self.now());
         let Some(key) = key else { return };
         let destroyed = self.absorb_all().and_then(|()| match &mut self.storage {
-            Some(storage) => storage.queue.destroy(&key),
+            Some(Storage { queue, folder, .. }) => {
+                if let Some(Err(error)) = folder.as_ref().map(Folder::remove_broken) {
+                    tracing::warn!(%error, "a database that was set aside cannot be deleted");
+                }
+                queue.destroy(&key)
+            }
             None => Ok(0),
         });
         self.delivery.forget();
@@ -526,10 +568,21 @@ impl Worker {
         }
     }
 
+    fn detach(&mut self, id: &str) -> bool {
+        let now = self.now();
+        let Some(storage) = &self.storage else { return false };
+        match self.delivery.detach(&storage.queue, id, now) {
+            Ok(detached) => detached,
+            Err(error) => {
+                self.failed(&error);
+                false
+            }
+        }
+    }
+
     fn on_report(&mut self, id: &str, outcome: Outcome) {
-        self.out_since = None;
         let Setup { clock, random, .. } = &self.setup;
-        let Some(storage) = &mut self.storage else { return self.delivery.abandon() };
+        let Some(storage) = &mut self.storage else { return };
         match self.delivery.report(&mut storage.queue, id, outcome, &**clock, &**random) {
             Ok(progress) => self.count(progress),
             Err(error) => self.failed(&error),
@@ -565,8 +618,7 @@ impl Worker {
     /// Hands out what is to be sent.
     fn drive(&mut self) -> Result<(), QueueError> {
         let now = self.now();
-        if self.out_since.is_some_and(|since| now > since + LOST_REPORT) {
-            self.out_since = None;
+        if self.delivery.out_since().is_some_and(|since| now > since + LOST_REPORT) {
             self.delivery.abandon();
         }
         self.send_at = None;
@@ -582,7 +634,6 @@ impl Worker {
             stats.resends += u64::from(request.is_resend);
             stats.sent_bytes += request.body.len() as u64;
             drop(stats);
-            self.out_since = Some(now);
             if let Some(reply) = self.taker.take() {
                 reply(Some(Outgoing {
                     id: request.id,
@@ -606,7 +657,8 @@ impl Worker {
         stats.last_error = Some(error.to_string());
         drop(stats);
         if error.is_corrupt() && self.storage.as_ref().is_some_and(|storage| storage.folder.is_some()) {
-            // Opened again, it is set aside if it is still broken.
+            // It may open without a word and break at the same page again: it is set aside.
+            self.suspect = true;
             self.storage = None;
             self.open = self.intake.reopen();
             self.delivery.abandon();
@@ -684,7 +736,7 @@ impl Worker {
         }
         self.absorb_at.into_iter().for_each(&mut until);
         self.at_risk_since.into_iter().for_each(|since| until(since + SYNC));
-        self.out_since.into_iter().for_each(|since| until(since + LOST_REPORT));
+        self.delivery.out_since().into_iter().for_each(|since| until(since + LOST_REPORT));
         self.send_at.into_iter().for_each(&mut until);
         next
     }

@@ -1,0 +1,220 @@
+//! What can be saved of a broken database, and what has to be named as lost.
+//!
+//! SQLite gives up at the first page that makes no sense. Here every table is read as far as it goes, and blocks are asked
+//! for one by one: what lies on whole pages and carries its checksum is as good as ever. Every other number that was given
+//! out is named as lost; some of them the server has, which makes that no less true for the rest.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
+
+use super::{add_losses, get_meta, insert_row, read_owner, set_meta};
+use crate::block::{self, Number, Owner};
+use crate::error::QueueError;
+use crate::seal::{Sealed, Sealer};
+
+/// Blocks are looked for this far behind the newest one.
+const MAX_BLOCKS: i64 = 200_000;
+const DATA: &str = "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body";
+
+/// Takes over what can be read of the broken database at `path`: how many events. Whatever goes wrong while reading
+/// is skipped.
+///
+/// # Errors
+/// When the queue's own database cannot be written.
+pub(super) fn salvage(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u64, QueueError> {
+    let Ok(broken) = Connection::open(path) else { return Ok(0) };
+    // The folder's lock keeps others out; without EXCLUSIVE it would need shared memory beside it.
+    let _ = broken.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;");
+    if get_meta::<String>(tx, "install")?.is_none() {
+        copy_meta(tx, &broken)?;
+    }
+    for (table, columns) in [
+        ("eras", "id, boot, base_us"),
+        ("losses", "install, epoch, class, lane, first, last, reason"),
+        ("receipts", "event, state, reason, changed"),
+        ("wishes", "id, sealed, key"),
+    ] {
+        each_row(&broken, &format!("SELECT {columns} FROM {table}"), |row| {
+            insert_row(tx, table, columns, row)
+        })?;
+    }
+    let (mut events, mut left) = (0, Left::default());
+    for id in ids(&broken) {
+        events += take_block(tx, &broken, id, sealer, &mut left)?;
+    }
+    let install = get_meta::<String>(&broken, "install").ok().flatten();
+    let epoch = get_meta::<i64>(&broken, "epoch").ok().flatten().map(i64::cast_unsigned);
+    if let Some(own) = install.zip(epoch) {
+        left.read_streams(&broken, own)?;
+    }
+    left.name(tx)?;
+    Ok(events)
+}
+
+/// A block of which not even the numbers can be read is about to go: every number of its class that was given out and is in
+/// no other block is named as lost. Some of them the server has.
+pub(super) fn lose_unknown(tx: &Transaction<'_>, block: i64, owner: &Owner) -> Result<(), QueueError> {
+    let mut left = Left::default();
+    let own = (owner.install.clone(), owner.epoch);
+    let is_own = get_meta::<String>(tx, "install")?.as_ref() == Some(&own.0)
+        && get_meta::<i64>(tx, "epoch")? == Some(own.1.cast_signed());
+    if is_own {
+        left.read_streams(tx, own.clone())?;
+    }
+    let mut query = tx.prepare_cached(
+        "SELECT numbers FROM blocks WHERE class = ?1 AND install = ?2 AND epoch = ?3 AND id <> ?4",
+    )?;
+    let mut rows = query.query(params![owner.class, owner.install, owner.epoch.cast_signed(), block])?;
+    while let Some(row) = rows.next()? {
+        let numbers: Vec<u8> = row.get(0)?;
+        left.see(owner, &block::read_numbers(&numbers).unwrap_or_default(), true);
+    }
+    left.streams.values_mut().for_each(|streams| streams.retain(|(class, _), _| *class == owner.class));
+    left.name(tx)
+}
+
+/// Who the install and the person are, and how far the ring was read. Not the epoch: nobody knows which numbers were given.
+fn copy_meta(tx: &Transaction<'_>, broken: &Connection) -> Result<(), QueueError> {
+    for key in ["install", "profile", "profile_key", "era", "ring", "ring_at"] {
+        if let Ok(Some(value)) = get_meta::<Value>(broken, key) {
+            set_meta(tx, key, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives every row that can be read.
+fn each_row(
+    broken: &Connection,
+    query: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), QueueError>,
+) -> Result<(), QueueError> {
+    let Ok(mut query) = broken.prepare(query) else { return Ok(()) };
+    let Ok(mut rows) = query.query([]) else { return Ok(()) };
+    while let Ok(Some(row)) = rows.next() {
+        take(row)?;
+    }
+    Ok(())
+}
+
+/// Every id that a block may have.
+fn ids(broken: &Connection) -> std::ops::RangeInclusive<i64> {
+    let ask = |query: &str| broken.query_row(query, [], |row| row.get::<_, i64>(0)).ok();
+    let given = ask("SELECT seq FROM sqlite_sequence WHERE name = 'blocks'");
+    let last = given.max(ask("SELECT max(id) FROM blocks")).unwrap_or(MAX_BLOCKS);
+    let first = ask("SELECT min(id) FROM blocks").unwrap_or(1);
+    first.max(last.saturating_sub(MAX_BLOCKS))..=last
+}
+
+/// Copies a block that is whole; how many events it has.
+fn take_block(
+    tx: &Transaction<'_>,
+    broken: &Connection,
+    id: i64,
+    sealer: &Sealer,
+    left: &mut Left,
+) -> Result<u64, QueueError> {
+    let query = format!(
+        "SELECT id, class, install, epoch, era, key, numbers, body, {DATA} FROM blocks WHERE id = ?1"
+    );
+    let Ok(mut query) = broken.prepare_cached(&query) else { return Ok(0) };
+    let Ok(mut rows) = query.query([id]) else { return Ok(0) };
+    let Ok(Some(row)) = rows.next() else { return Ok(0) };
+    let (Ok(owner), Ok(numbers), Ok(body)) =
+        (read_owner(row), row.get::<_, Vec<u8>>(6), row.get::<_, Vec<u8>>(7))
+    else {
+        return Ok(0);
+    };
+    let whole = match block::open(&owner, &numbers, &body, sealer) {
+        Ok(_) | Err(Sealed::NotNow(_)) => true,
+        Err(Sealed::NoKey | Sealed::Damaged) => false,
+    };
+    let numbers = block::read_numbers(&numbers).unwrap_or_default();
+    let values = (8..19).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<_>, _>>();
+    let values = values.ok().filter(|_| whole);
+    left.see(&owner, &numbers, values.is_some());
+    let Some(values) = values else { return Ok(0) };
+    let places = vec!["?"; values.len()].join(", ");
+    let mut insert = tx.prepare_cached(&format!("INSERT INTO blocks ({DATA}) VALUES ({places})"))?;
+    insert.execute(params_from_iter(values))?;
+    Ok(numbers.len() as u64)
+}
+
+/// What is known of the numbers of each stream.
+#[derive(Default)]
+struct Left {
+    streams: HashMap<(String, u64), HashMap<(i32, u8), Stream>>,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// The last number that is known to have been given out.
+    last: u64,
+    /// Numbers of events that were saved.
+    kept: BTreeSet<u64>,
+}
+
+/// Numbers that will never come.
+pub(super) struct Lost<'a> {
+    pub(super) install: &'a str,
+    pub(super) epoch: u64,
+    pub(super) class: i32,
+    pub(super) lane: u8,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Left {
+    /// A block has these numbers, and is kept or not.
+    fn see(&mut self, owner: &Owner, numbers: &[Number], kept: bool) {
+        let streams = self.streams.entry((owner.install.clone(), owner.epoch)).or_default();
+        for at in numbers {
+            let stream = streams.entry((owner.class, at.lane)).or_default();
+            stream.last = stream.last.max(at.number);
+            if kept {
+                stream.kept.insert(at.number);
+            }
+        }
+    }
+
+    /// How far the numbers of the queue's own streams have come.
+    fn read_streams(&mut self, db: &Connection, own: (String, u64)) -> Result<(), QueueError> {
+        let own = self.streams.entry(own).or_default();
+        each_row(db, "SELECT class, lane, last FROM streams", |row| {
+            let stream = own.entry((row.get(0)?, row.get(1)?)).or_default();
+            stream.last = stream.last.max(row.get::<_, i64>(2)?.cast_unsigned());
+            Ok(())
+        })
+    }
+
+    /// Names as lost what was given out and not kept.
+    fn name(&self, tx: &Transaction<'_>) -> Result<(), QueueError> {
+        for ((install, epoch), streams) in &self.streams {
+            for ((class, lane), stream) in streams {
+                for (first, last) in stream.missing() {
+                    let lost = Lost { install, epoch: *epoch, class: *class, lane: *lane, first, last };
+                    add_losses(tx, &lost, "corrupt")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Ranges up to the last number without those that were saved.
+    fn missing(&self) -> Vec<(u64, u64)> {
+        let mut ranges = Vec::new();
+        let mut next = 1;
+        for kept in self.kept.iter().copied().chain([self.last + 1]) {
+            if next < kept {
+                ranges.push((next, kept - 1));
+            }
+            next = kept + 1;
+        }
+        ranges
+    }
+}
