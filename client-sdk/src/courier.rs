@@ -52,7 +52,9 @@ impl Courier {
     /// Of at most 64 batches this can be said at a time.
     pub fn detach(&self, id: &str) -> bool {
         let (give, given) = sync_channel(1);
-        let reply = Box::new(move |detached| drop(give.send(detached)));
+        let reply = Box::new(move |detached| {
+            let _ = give.send(detached);
+        });
         self.commands.send(Command::Detach(id.to_owned(), reply)).is_ok() && given.recv().unwrap_or(false)
     }
 

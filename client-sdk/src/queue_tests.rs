@@ -291,7 +291,7 @@ fn a_broken_page_costs_what_was_on_it_and_says_so() {
         for file in [&new, &folder.path().join("new-wal")] {
             std::fs::remove_file(file).ok();
         }
-        let opened = Queue::open(&new, Sealer::new(None), None, &[path.clone()], &bench.random);
+        let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
         let Opened { mut queue, salvaged, .. } = opened.unwrap();
         assert!(salvaged);
         let lost = unaccounted(&mut queue, &waited).len();
@@ -299,7 +299,8 @@ fn a_broken_page_costs_what_was_on_it_and_says_so() {
         silent += usize::from(lost > 0);
         named += usize::from(queue.has_riders().unwrap());
         drop(queue);
-        let again = Queue::open(&new, Sealer::new(None), None, &[path.clone()], &bench.random).unwrap();
+        let again =
+            Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random).unwrap();
         assert!(!again.salvaged, "once");
     }
     assert_eq!((silent, named > pages / 2), (0, true), "{pages} pages, {named} with losses");

@@ -451,6 +451,71 @@ fn a_broken_database_is_set_aside_and_only_then() {
 }
 
 #[test]
+fn a_damaged_database_gives_what_is_whole_and_who_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let build = || builder(&server).queue_dir(folder.path()).batch_events(20).build().unwrap();
+    let client = build();
+    client.hold();
+    for n in 0..2_000 {
+        client.track(event(n).property("filler", "x".repeat(200))).unwrap();
+    }
+    while client.stats().committed < 2_000 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let who = client.who();
+    client.shutdown().unwrap();
+    drop(client);
+    let database = folder.path().join("main/queue.sqlite");
+    let mut bytes = std::fs::read(&database).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 3 * 4096].fill(0xa5);
+    std::fs::write(&database, bytes).unwrap();
+    let client = build();
+    client.track(event(2_000)).unwrap();
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    assert_eq!(client.who(), who, "it is the same install and person");
+    let lost = || server.losses().iter().map(|loss| loss.to - loss.from + 1).sum::<u64>();
+    for _ in 0..400 {
+        if lost() > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let order = names(&server.order());
+    assert_eq!(lost() + order.len() as u64, 2_001, "{:?}", server.losses());
+}
+
+#[test]
+fn what_the_database_has_lost_is_still_in_the_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, left) = (folder.path().join("live"), folder.path().join("left"));
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_dir(&live).build().unwrap();
+    client.track(event(501)).unwrap();
+    assert!(client.flush(LONG).complete);
+    client.shutdown().unwrap();
+    drop(client);
+    let client = builder(&server).queue_dir(&live).build().unwrap();
+    client.hold();
+    for n in 0..500 {
+        client.track(event(n)).unwrap();
+    }
+    while client.stats().committed < 500 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    copy(&live, &left);
+    drop(client);
+    // All of its commits.
+    std::fs::remove_file(left.join("main/queue.sqlite-wal")).unwrap();
+    let client = builder(&server).queue_dir(&left).build().unwrap();
+    client.track(event(500)).unwrap();
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    assert_eq!(server.order().len(), 502);
+    assert_no_gaps(&server);
+}
+
+#[test]
 fn a_broken_database_that_another_process_left_is_set_aside_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let server = Arc::new(MemoryServer::new());
@@ -596,6 +661,43 @@ fn the_host_may_carry_batches_itself() {
     client.shutdown().unwrap();
     assert_eq!(thread.join().unwrap(), 100);
     assert!(courier.take().is_none(), "the client has ended");
+}
+
+#[test]
+fn the_system_may_carry_on_when_the_app_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let build = || {
+        let client = builder(&server).queue_dir(folder.path()).batch_events(10);
+        client.host_carries().build().unwrap()
+    };
+    let client = build();
+    for n in 0..30 {
+        client.track(event(n)).unwrap();
+    }
+    let courier = client.courier();
+    let away: Vec<_> =
+        (0..3).map(|_| courier.take().unwrap()).inspect(|batch| assert!(courier.detach(&batch.id))).collect();
+    assert!(!courier.detach(&away[0].id), "it is away already");
+    assert_eq!(away.iter().map(|batch| batch.events).collect::<Vec<_>>(), [10, 10, 10]);
+    client.shutdown().unwrap();
+    drop(client);
+
+    let client = build();
+    let courier = client.courier();
+    // Said before the storage is open: one is answered, one is still on its way, and one is lost.
+    courier.report(&away[0].id, footpath_client::Transport::send(&*server, &away[0]));
+    courier.keep(vec![away[1].id.clone()]);
+    let again = courier.take().unwrap();
+    assert_eq!(again.events, 10);
+    let sent = |batch: &footpath_client::Outgoing| {
+        names(&<IngestRequest as prost::Message>::decode(&*batch.body).unwrap().events)
+    };
+    assert_eq!(sent(&again), sent(&away[2]));
+    courier.report(&again.id, footpath_client::Transport::send(&*server, &again));
+    courier.report(&away[1].id, footpath_client::Transport::send(&*server, &away[1]));
+    assert!(client.flush(LONG).complete, "{:?}", client.stats());
+    assert_eq!((server.order().len(), client.stats().acked, client.stats().duplicates), (30, 30, 0));
 }
 
 #[test]

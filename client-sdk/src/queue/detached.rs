@@ -1,6 +1,7 @@
 //! Batches that were given away: which events they hold, so that an answer in a later run still finds them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use prost::Message;
 use rusqlite::params;
@@ -118,8 +119,8 @@ impl Queue {
     pub(crate) fn find(&self, batch: &Detached) -> Result<Gathered, QueueError> {
         let mut blocks: HashMap<i64, HashMap<Number, Vec<u8>>> = HashMap::new();
         for place in &batch.events {
-            if !blocks.contains_key(&place.block) {
-                blocks.insert(place.block, self.events_of(place.block)?);
+            if let Entry::Vacant(block) = blocks.entry(place.block) {
+                block.insert(self.events_of(place.block)?);
             }
         }
         let mut found =
