@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_client::{Changes, Client, Courier, EventId, HttpAnswer, Outcome, PropertyValue};
+use footpath_client::{Changes, Client, Courier, EventId, HttpAnswer, KeyError, Outcome, PropertyValue};
 
-use crate::config::{Config, KeyStore, ProblemListener};
+use crate::config::{Config, KeyFailure, KeyStore, ProblemListener};
 use crate::slots;
 use crate::types::{Batch, ClientError, Consent, Delivery, FlushResult, Receipt, Stats, Who};
 
@@ -153,6 +153,30 @@ impl FootpathClient {
         })
     }
 
+    /// Gives a batch that is out away to something that outlives the process, as a phone's system does for uploads in the
+    /// background: its outcome may be reported in a later run, and the next batch may be taken at once. Until then its
+    /// events are not sent, for a day at most in each run. `false`: it is to be sent and reported as any other.
+    pub fn detach(&self, batch_id: String) -> bool {
+        self.courier.detach(&batch_id)
+    }
+
+    /// Of the batches that were given away, in this run or an earlier one, only these are still on their way: the events
+    /// of the others are sent again. To be said after a start, once it is known.
+    pub fn keep_detached(&self, batch_ids: Vec<String>) {
+        self.courier.keep(batch_ids);
+    }
+
+    /// Seals what leaves the queue for a file, as a batch that another process is to send, with the install's key. Without a
+    /// key store it gets a checksum only.
+    pub fn seal(&self, bytes: Vec<u8>) -> Result<Vec<u8>, KeyFailure> {
+        self.client.seal(&bytes).map_err(key_failure)
+    }
+
+    /// What `seal` has sealed, also in another process that has the same key; none for what can never be read.
+    pub fn unseal(&self, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, KeyFailure> {
+        self.client.unseal(&bytes).map_err(key_failure)
+    }
+
     /// Says what the server, or whatever is between, answered to a batch.
     pub fn report(
         &self,
@@ -216,6 +240,10 @@ impl Drop for FootpathClient {
 
 fn id(text: &str) -> Result<EventId, ClientError> {
     text.parse().map_err(|()| ClientError::Invalid { why: format!("\"{text}\" is no event id") })
+}
+
+fn key_failure(error: KeyError) -> KeyFailure {
+    KeyFailure::NotNow { why: error.0 }
 }
 
 fn millis(ms: u64) -> Duration {

@@ -75,6 +75,21 @@ pub struct Config {
     /// Events of a batch, at most.
     #[uniffi(default = None)]
     pub batch_events: Option<u32>,
+    /// Bytes of events of a batch, at most.
+    #[uniffi(default = None)]
+    pub batch_bytes: Option<u64>,
+    /// An attempt without an answer ends after so many milliseconds. A host that carries batches has its own.
+    #[uniffi(default = None)]
+    pub request_timeout_ms: Option<u64>,
+    /// The wait after a first failure, in milliseconds; doubled with each further one.
+    #[uniffi(default = None)]
+    pub backoff_min_ms: Option<u64>,
+    /// The longest such wait.
+    #[uniffi(default = None)]
+    pub backoff_max_ms: Option<u64>,
+    /// Trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones. For `Carrier.Grpc`.
+    #[uniffi(default = None)]
+    pub ca_certificate: Option<Vec<u8>>,
     /// Bytes of events that may wait for the server.
     #[uniffi(default = None)]
     pub max_bytes: Option<u64>,
@@ -201,6 +216,21 @@ impl Config {
         if let Some(events) = self.batch_events {
             builder = builder.batch_events(events as usize);
         }
+        if let Some(bytes) = self.batch_bytes {
+            builder = builder.batch_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        if let Some(ms) = self.request_timeout_ms {
+            builder = builder.request_timeout(Duration::from_millis(ms));
+        }
+        if self.backoff_min_ms.is_some() || self.backoff_max_ms.is_some() {
+            let (min, max) = core::DEFAULT_BACKOFF;
+            let min = self.backoff_min_ms.map_or(min, Duration::from_millis);
+            let max = self.backoff_max_ms.map_or(max, Duration::from_millis);
+            builder = builder.backoff(min, max.max(min));
+        }
+        if let Some(pem) = self.ca_certificate {
+            builder = trusting(builder, pem)?;
+        }
         if let Some(bytes) = self.saving_bytes_per_hour {
             builder = builder.saving_bytes_per_hour(bytes);
         }
@@ -242,4 +272,15 @@ impl Config {
             ..Context::default()
         }
     }
+}
+
+#[cfg(feature = "grpc")]
+fn trusting(builder: core::Builder, pem: Vec<u8>) -> Result<core::Builder, ClientError> {
+    Ok(builder.ca_certificate(pem))
+}
+
+#[cfg(not(feature = "grpc"))]
+fn trusting(_: core::Builder, _: Vec<u8>) -> Result<core::Builder, ClientError> {
+    let why = "this build has no gRPC: the host that carries the batches decides whom it trusts".to_owned();
+    Err(ClientError::Invalid { why })
 }

@@ -33,6 +33,8 @@ const STACK_BYTES: usize = 512 * 1024;
 const RING_BYTES: usize = 8 << 20;
 /// A queue in memory is for tests and simulations, of which there may be many.
 const MEMORY_RING_BYTES: usize = 256 << 10;
+/// The wait after a first failure, and the longest one, where [`Builder::backoff`] does not say otherwise.
+pub const DEFAULT_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// A connection that is not there by then is tried again.
 #[cfg(feature = "grpc")]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,7 +105,7 @@ impl Builder {
             place: None,
             ring_bytes: None,
             settings,
-            backoff: (Duration::from_millis(250), Duration::from_secs(30)),
+            backoff: DEFAULT_BACKOFF,
             request_timeout: Duration::from_secs(30),
             limits: Limits::default(),
             shared: Shared::default(),
@@ -329,17 +331,18 @@ impl Builder {
         let (commands_in, commands) = std::sync::mpsc::channel();
         let courier = Courier::new(commands_in.clone());
         let carrier = self.start_carrier(courier)?;
+        let sealer = Sealer::new(self.keys);
         let setup = Setup {
             project: self.project.clone(),
             shared: self.shared,
             place,
             ring_bytes: self.ring_bytes.unwrap_or(default_ring),
-            sealer: Sealer::new(self.keys),
+            sealer: sealer.clone(),
             limits: self.limits,
             backend: self.backend,
             first_consent: self.first_consent,
             clock: Arc::clone(&self.clock),
-            random: self.random,
+            random: Arc::clone(&self.random),
             on_problem: self.on_problem,
         };
         let worker =
@@ -353,6 +356,8 @@ impl Builder {
             commands: commands_in,
             stats,
             before_send: self.before_send,
+            sealer,
+            random: self.random,
             worker: Mutex::new(Some(thread)),
             process: std::process::id(),
             _carrier: carrier,

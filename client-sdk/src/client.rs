@@ -10,19 +10,23 @@ use footpath_proto::v1::PrivacyRequestKind;
 use parking_lot::Mutex;
 
 use crate::builder::Builder;
-use crate::clock::Clock;
+use crate::clock::{Clock, Randomness};
 use crate::courier::{Answer, Courier};
 use crate::error::{ShutdownError, TrackError};
 use crate::id::EventId;
 use crate::intake::{Call, Class, Intake, Taken};
 use crate::profile::Consent;
 use crate::queue::Receipt;
+use crate::seal::{KeyError, Sealed, Sealer};
 use crate::stats::{FlushResult, Stats};
 use crate::track::{Changes, Track};
 use crate::value::PropertyValue;
 use crate::worker::Command;
 
 /// Looks at every event before it is taken: changes it, or leaves it out.
+/// What is sealed outside of the queue is never taken for a part of it.
+const OUTSIDE: &[u8] = b"outside";
+
 pub(crate) type BeforeSend = Box<dyn Fn(Track) -> Option<Track> + Send + Sync>;
 
 /// Tracks events and delivers them. Cheap to clone; all clones are one client. The last one that is dropped
@@ -39,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) commands: Sender<Command>,
     pub(crate) stats: Arc<Mutex<Stats>>,
     pub(crate) before_send: Option<BeforeSend>,
+    pub(crate) sealer: Sealer,
+    pub(crate) random: Arc<dyn Randomness>,
     pub(crate) worker: Mutex<Option<JoinHandle<()>>>,
     /// The process that the worker's thread is in.
     pub(crate) process: u32,
@@ -315,6 +321,27 @@ impl Client {
     /// Spends little from now on, or no longer: on a metered link, or with a low battery. Critical events still go.
     pub fn save_data(&self, saving: bool) {
         let _ = self.inner.commands.send(Command::Save(saving));
+    }
+
+    /// Seals what leaves the queue for a file, as a batch that another process is to send, with the install's key. Without a
+    /// key provider it gets a checksum only. The key may be asked for on this thread.
+    ///
+    /// # Errors
+    /// When the key cannot be had now.
+    pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.inner.sealer.seal(self.inner.sealer.install_key(), plain, OUTSIDE, &*self.inner.random)
+    }
+
+    /// What [`Client::seal`] has sealed, also in another process that has the same key; `None` for what can never be read.
+    ///
+    /// # Errors
+    /// When the key cannot be had now.
+    pub fn unseal(&self, sealed: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
+        match self.inner.sealer.open(self.inner.sealer.install_key(), sealed, OUTSIDE) {
+            Ok(plain) => Ok(Some(plain)),
+            Err(Sealed::NotNow(error)) => Err(error),
+            Err(Sealed::NoKey | Sealed::Damaged) => Ok(None),
+        }
     }
 
     /// What this client has done so far.

@@ -58,7 +58,7 @@ mod value;
 mod wire;
 mod worker;
 
-pub use builder::Builder;
+pub use builder::{Builder, DEFAULT_BACKOFF};
 pub use client::{Client, Pending};
 pub use clock::{Clock, ManualClock, Randomness, SeededRandom, SystemClock, SystemRandom};
 pub use courier::{Answer, Courier};

@@ -32,8 +32,6 @@ const MAX_COMMIT: usize = 2_000;
 const MAX_RIDERS: u32 = 100;
 /// Receipts that are kept once they are final.
 const MAX_RECEIPTS: u32 = 10_000;
-/// The key of what belongs to the install and not to a person.
-const INSTALL_KEY: &str = "install";
 
 const TOO_OLD: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY id";
 const LEAST_IMPORTANT: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY class DESC, id";
@@ -809,11 +807,7 @@ impl Draft {
 
 /// The name of the key that seals a person's events; a backend's are the install's.
 fn key_of<'a>(person: &'a str, sealer: &Sealer) -> &'a str {
-    match (sealer.encrypts(), person) {
-        (false, _) => "",
-        (true, "") => INSTALL_KEY,
-        (true, person) => person,
-    }
+    if sealer.encrypts() && !person.is_empty() { person } else { sealer.install_key() }
 }
 
 fn place(class: u8) -> usize {
@@ -902,7 +896,7 @@ fn store_profile(
     sealer: &Sealer,
     random: &dyn Randomness,
 ) -> Result<(), QueueError> {
-    let key = if sealer.encrypts() { INSTALL_KEY } else { "" };
+    let key = sealer.install_key();
     let sealed = sealer.seal(key, &profile.encode(), b"profile", random).map_err(QueueError::Key)?;
     set_meta(tx, "profile", sealed)?;
     set_meta(tx, "profile_key", key)
@@ -914,7 +908,7 @@ fn insert_wish(
     sealer: &Sealer,
     random: &dyn Randomness,
 ) -> Result<(), QueueError> {
-    let key = if sealer.encrypts() { INSTALL_KEY } else { "" };
+    let key = sealer.install_key();
     let sealed = sealer.seal(key, &wish.put(), b"wish", random).map_err(QueueError::Key)?;
     let mut insert =
         tx.prepare_cached("INSERT OR REPLACE INTO wishes (id, sealed, key) VALUES (?1, ?2, ?3)")?;

@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 
 use crate::clock::{Randomness, SystemRandom};
 
+/// The key of what belongs to the install and not to a person.
+const INSTALL_KEY: &str = "install";
+
 /// A key of the queue: 256 random bits.
 pub type Key = [u8; 32];
 
@@ -224,6 +227,11 @@ impl Sealer {
         XChaCha20Poly1305::new(&key.into())
             .decrypt(&XNonce::from(*nonce), payload)
             .map_err(|_| Sealed::Damaged)
+    }
+
+    /// The name of the key of what belongs to the install and not to a person.
+    pub(crate) fn install_key(&self) -> &'static str {
+        if self.encrypts() { INSTALL_KEY } else { "" }
     }
 
     /// Destroys the key `id` and so what it sealed.

@@ -701,6 +701,26 @@ fn the_system_may_carry_on_when_the_app_has_ended() {
 }
 
 #[test]
+fn what_is_left_in_a_file_is_read_by_who_has_the_key() {
+    let keys = Arc::new(MemoryKeys::new());
+    let server = Arc::new(MemoryServer::new());
+    let build = |keys| {
+        let client = builder(&server).queue_in_memory();
+        let client = if let Some(keys) = keys { client.encrypt(keys) } else { client };
+        client.build().unwrap()
+    };
+    let (extension, app) = (build(Some(keys.clone())), build(Some(keys.clone())));
+    let sealed = extension.seal(b"a batch").unwrap();
+    assert!(!sealed.windows(7).any(|window| window == b"a batch"));
+    assert_eq!(app.unseal(&sealed).unwrap().as_deref(), Some(&b"a batch"[..]));
+    assert_eq!(app.unseal(&sealed[1..]).unwrap(), None);
+    keys.lock(true);
+    assert!(app.unseal(&sealed).is_err() && app.seal(b"").is_err());
+    let open = build(None);
+    assert_eq!(open.unseal(&open.seal(b"x").unwrap()).unwrap().as_deref(), Some(&b"x"[..]));
+}
+
+#[test]
 fn flush_ends_when_its_time_is_up() {
     let server = Arc::new(MemoryServer::new());
     server.on_batch(|_| Step::Hang);

@@ -120,6 +120,10 @@ class Client:
         app_version: str = "",
         first_consent: Optional[Consent] = None,
         batch_interval: Optional[float] = None,
+        batch_events: Optional[int] = None,
+        batch_bytes: Optional[int] = None,
+        request_timeout: Optional[float] = None,
+        ca_certificate: Optional[bytes] = None,
         ring_bytes: Optional[int] = None,
         max_bytes: Optional[int] = None,
         max_events: Optional[int] = None,
@@ -132,6 +136,10 @@ class Client:
         ``queue_folder``: where the queue lies; ``None`` keeps it in memory, gone with the process.
         ``strict``: calls raise for what they refuse, for tests.
         ``before_send``: gets name and properties of every event; returns the properties to send, or ``None`` to leave it out.
+        ``batch_interval``: seconds that an event waits for company, 1 by default; ``batch_events`` and ``batch_bytes``: what a
+        batch holds at most, 500 and 512 KiB by default.
+        ``request_timeout``: seconds after which an attempt without an answer ends, 30 by default.
+        ``ca_certificate``: trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones.
         ``exit_seconds``: how long the end of the process may wait for the server. What is not delivered by then is sent after
         the next start.
         """
@@ -152,6 +160,10 @@ class Client:
             app=app,
             app_version=app_version,
             batch_interval_ms=None if batch_interval is None else _millis(batch_interval),
+            batch_events=batch_events,
+            batch_bytes=batch_bytes,
+            request_timeout_ms=None if request_timeout is None else _millis(request_timeout),
+            ca_certificate=ca_certificate,
             ring_bytes=ring_bytes,
             max_bytes=max_bytes,
             max_events=max_events,

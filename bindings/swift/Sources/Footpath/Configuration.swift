@@ -77,6 +77,8 @@ public struct Configuration: Sendable {
     public var batchInterval: Duration?
     /// Events of a batch, at most; 500 by default.
     public var batchEvents: Int?
+    /// Bytes of events of a batch, at most; 512 KiB by default.
+    public var batchBytes: Int?
     /// Bytes of events that may wait for the server; 256 MiB by default.
     public var maxBytes: Int?
     /// Events that may wait for the server; a million by default.
@@ -85,8 +87,12 @@ public struct Configuration: Sendable {
     public var maxAgeDays: Int?
     /// Bytes an hour while `saveData` is on; 256 KiB by default.
     public var savingBytesPerHour: Int?
-    /// An attempt by `URLSession` ends after this long without a sign of life, and after four times as long in any case.
+    /// An attempt by gRPC ends after this long; one by `URLSession` after this long without a sign of life, and after four
+    /// times as long in any case.
     public var requestTimeout = Duration.seconds(30)
+    /// gRPC only: trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones. `URLSession`
+    /// trusts whom the system trusts.
+    public var caCertificate: Data?
     /// Marks this device's events with the property `debug_view`.
     public var debugView: String?
     /// Takes events of a name from a share of all persons only, 0 to 1.
