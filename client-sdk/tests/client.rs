@@ -109,8 +109,8 @@ fn shutdown_keeps_what_was_not_delivered_and_the_next_start_sends_it() {
     assert_no_gaps(&server);
 }
 
-/// Not a test of its own: the process that others kill. It tracks as fast as it can, says how many it has tracked and
-/// waits to be killed.
+/// Not a test of its own: the process that others kill, or that kills itself. It tracks as fast as it can, says how many it
+/// has tracked and waits to be killed.
 #[test]
 fn child_that_is_killed() {
     let Ok(folder) = std::env::var("FOOTPATH_TEST_QUEUE") else { return };
@@ -125,22 +125,27 @@ fn child_that_is_killed() {
     for n in 0..count {
         client.track(event(n)).unwrap();
     }
+    if std::env::var_os("FOOTPATH_TEST_SUICIDE").is_some() {
+        let own = rustix::process::getpid();
+        rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
+    }
     use std::io::Write as _;
     println!("tracked {count}.");
     std::io::stdout().flush().unwrap();
     std::thread::sleep(LONG);
 }
 
+fn child(folder: &std::path::Path, count: usize) -> std::process::Command {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "child_that_is_killed", "--nocapture"]);
+    child.env("FOOTPATH_TEST_QUEUE", folder).env("FOOTPATH_TEST_COUNT", count.to_string());
+    child.stdout(std::process::Stdio::piped());
+    child
+}
+
 fn kill_after(folder: &std::path::Path, count: usize) {
     use std::io::{BufRead as _, BufReader};
-    use std::process::{Command, Stdio};
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_is_killed", "--nocapture"])
-        .env("FOOTPATH_TEST_QUEUE", folder)
-        .env("FOOTPATH_TEST_COUNT", count.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = child(folder, count).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("tracked")));
     child.kill().unwrap();
@@ -159,6 +164,24 @@ fn a_killed_process_loses_nothing_that_was_tracked() {
         assert_eq!(names(&server.order()), expected);
         let epochs: std::collections::BTreeSet<_> = server.stored().into_keys().map(|key| key.1).collect();
         assert_eq!(epochs.len(), 1, "the machine kept what was in memory: the numbers go on");
+        assert_no_gaps(&server);
+    }
+}
+
+/// Each count from 1 to 5,000, or every 101st of them: `FOOTPATH_KILLS=1 cargo test --release -p footpath-client --test client
+/// dead_at_once` takes all.
+#[test]
+fn a_process_that_is_dead_at_once_loses_nothing_that_was_tracked() {
+    let step = std::env::var("FOOTPATH_KILLS").map_or(101, |step| step.parse().unwrap());
+    for count in (1..=5_000).step_by(step) {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = child(folder.path(), count).env("FOOTPATH_TEST_SUICIDE", "1").output().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(9));
+        let server = Arc::new(MemoryServer::new());
+        let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+        assert!(client.flush(LONG).complete, "{count}");
+        let expected: Vec<_> = (0..count).map(|n| format!("e{n}")).collect();
+        assert_eq!(names(&server.order()), expected, "{count}");
         assert_no_gaps(&server);
     }
 }
