@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use footpath_proto::v1::PrivacyRequestKind;
 use parking_lot::Mutex;
 
+use crate::answer::{self, Answer};
 use crate::builder::Builder;
 use crate::clock::{Clock, Randomness};
-use crate::courier::{Answer, Courier};
+use crate::courier::Courier;
 use crate::error::{ShutdownError, TrackError};
 use crate::id::EventId;
 use crate::intake::{Call, Class, Intake, Taken};
@@ -280,21 +281,15 @@ impl Client {
     /// Sends what was tracked so far without waiting for full batches, and waits until it has reached its end,
     /// delivery is paused, or `timeout` is over. Backoff and the server's hints still hold.
     pub fn flush(&self, timeout: Duration) -> FlushResult {
-        let (reply, result) = sync_channel(1);
-        self.start_flush(timeout, Box::new(move |flushed| drop(reply.send(flushed))));
-        result.recv().unwrap_or_default()
+        self.flush_async(timeout).wait().unwrap_or_default()
     }
 
     /// As [`Client::flush`], for async callers.
     pub fn flush_async(&self, timeout: Duration) -> Answer<FlushResult> {
-        let (reply, answer) = Answer::pair();
-        self.start_flush(timeout, reply);
-        answer
-    }
-
-    fn start_flush(&self, timeout: Duration, reply: Box<dyn FnOnce(FlushResult) + Send>) {
+        let (reply, answer) = answer::pair();
         let deadline = self.inner.clock.continuous().saturating_add(timeout);
         let _ = self.inner.commands.send(Command::Flush { deadline, reply });
+        answer
     }
 
     /// For whoever carries this client's batches: see [`Builder::host_carries`].
@@ -406,20 +401,14 @@ impl Pending {
     }
 
     fn wait(&self, final_only: bool, timeout: Duration) -> Option<Receipt> {
-        let (give, given) = sync_channel(1);
-        self.send(final_only, timeout, Box::new(move |found| drop(give.send(found))));
-        given.recv().ok()?
+        self.ask(final_only, timeout).wait().flatten()
     }
 
     fn ask(&self, final_only: bool, timeout: Duration) -> Answer<Option<Receipt>> {
-        let (reply, answer) = Answer::pair();
-        self.send(final_only, timeout, reply);
-        answer
-    }
-
-    fn send(&self, final_only: bool, timeout: Duration, reply: Box<dyn FnOnce(Option<Receipt>) + Send>) {
+        let (reply, answer) = answer::pair();
         let deadline = self.clock.continuous().saturating_add(timeout);
         let _ = self.commands.send(Command::Receipt { id: *self.id.as_bytes(), final_only, reply, deadline });
+        answer
     }
 }
 
@@ -429,14 +418,14 @@ impl Inner {
             return Ok(()); // A fork has no copy of the thread, and the queue is the parent's.
         }
         let Some(worker) = self.worker.lock().take() else { return Ok(()) };
-        let (reply, result) = sync_channel(1);
-        let _ = self.commands.send(Command::Shutdown(Box::new(move |ended| drop(reply.send(ended)))));
+        let (reply, answer) = answer::pair();
+        let _ = self.commands.send(Command::Shutdown(reply));
         if worker.thread().id() == std::thread::current().id() {
             return Ok(()); // A callback let go of the last clone; the worker ends after it.
         }
-        let ended = result.recv();
+        let ended = answer.wait();
         let _ = worker.join();
-        ended.unwrap_or_else(|_| {
+        ended.unwrap_or_else(|| {
             let unsaved = self.intake.counts().early;
             Err(ShutdownError { unsaved, reason: "the queue's thread has died".into() })
         })

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod backoff;
 mod block;
 mod builder;
@@ -58,10 +59,11 @@ mod value;
 mod wire;
 mod worker;
 
+pub use answer::Answer;
 pub use builder::{Builder, DEFAULT_BACKOFF};
 pub use client::{Client, Pending};
 pub use clock::{Clock, ManualClock, Randomness, SeededRandom, SystemClock, SystemRandom};
-pub use courier::{Answer, Courier};
+pub use courier::Courier;
 pub use error::{BuildError, PauseReason, Problem, ShutdownError, TrackError};
 #[cfg(feature = "http")]
 pub use http::HttpTransport;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::answer::{self, Giver};
 use crate::clock::{Clock, Randomness};
 use crate::delivery::{Delivery, Next, Progress};
 use crate::error::{PauseReason, Problem, QueueError, ShutdownError};
@@ -46,22 +47,17 @@ pub(crate) enum Command {
     /// There is something in the ring that is to be on the disk now.
     Absorb,
     /// Somebody would carry a batch.
-    Take(Box<dyn FnOnce(Option<Outgoing>) + Send>),
+    Take(Giver<Option<Outgoing>>),
     /// How a send ended.
     Report(String, Box<Outcome>),
     /// A batch is given away: its outcome may come in a later run. Whether it is.
-    Detach(String, Box<dyn FnOnce(bool) + Send>),
+    Detach(String, Giver<bool>),
     /// Of the batches that were given away, only these are still on their way.
     Keep(Vec<String>),
     /// Tell how far an event has come, once it is at least that far.
-    Receipt {
-        id: [u8; 16],
-        final_only: bool,
-        reply: Box<dyn FnOnce(Option<Receipt>) + Send>,
-        deadline: Duration,
-    },
+    Receipt { id: [u8; 16], final_only: bool, reply: Giver<Option<Receipt>>, deadline: Duration },
     /// Send what there is, and say how it went.
-    Flush { deadline: Duration, reply: Box<dyn FnOnce(FlushResult) + Send> },
+    Flush { deadline: Duration, reply: Giver<FlushResult> },
     /// What the person allows has changed.
     Consent(Consent, Option<String>),
     /// Stop sending.
@@ -73,7 +69,7 @@ pub(crate) enum Command {
     /// Spend little, or no longer.
     Save(bool),
     /// Save everything and end.
-    Shutdown(Box<dyn FnOnce(Result<(), ShutdownError>) + Send>),
+    Shutdown(Giver<Result<(), ShutdownError>>),
 }
 
 impl std::fmt::Debug for Command {
@@ -123,14 +119,14 @@ struct FlushWaiter {
     until: i64,
     acked_before: u64,
     rejected_before: u64,
-    reply: Box<dyn FnOnce(FlushResult) + Send>,
+    reply: Giver<FlushResult>,
 }
 
 struct ReceiptWaiter {
     id: [u8; 16],
     final_only: bool,
     deadline: Duration,
-    reply: Box<dyn FnOnce(Option<Receipt>) + Send>,
+    reply: Giver<Option<Receipt>>,
 }
 
 pub(crate) struct Worker {
@@ -156,7 +152,7 @@ pub(crate) struct Worker {
     at_risk_since: Option<Duration>,
     /// When there will be something to hand out.
     send_at: Option<Duration>,
-    taker: Option<Box<dyn FnOnce(Option<Outgoing>) + Send>>,
+    taker: Option<Giver<Option<Outgoing>>>,
     /// What was said of batches before the storage was open.
     early: Vec<Command>,
     flushes: Vec<FlushWaiter>,
@@ -209,7 +205,7 @@ impl Worker {
             let mut command = match received {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return self.shutdown(Box::new(|_| ())),
+                Err(RecvTimeoutError::Disconnected) => return self.shutdown(answer::pair().0),
             };
             // All commands before the next look.
             while let Some(next) = command.take().or_else(|| self.commands.try_recv().ok()) {
@@ -496,19 +492,17 @@ impl Worker {
                 None => {}
             },
             Command::Absorb => self.absorb_at = Some(now),
-            Command::Take(reply) => {
-                // The one before does not wait any more.
-                if let Some(before) = self.taker.replace(reply) {
-                    before(None);
-                }
-            }
+            // Whoever asked before is answered that there is none.
+            Command::Take(reply) => self.taker = Some(reply),
             Command::Report(..) | Command::Keep(_) if self.storage.is_none() => {
                 if self.early.len() < MAX_EARLY {
                     self.early.push(command);
                 }
             }
             Command::Report(id, outcome) => self.on_report(&id, *outcome),
-            Command::Detach(id, reply) => reply(self.detach(&id)),
+            Command::Detach(id, reply) => {
+                let _ = reply.give(self.detach(&id));
+            }
             Command::Keep(ids) => {
                 if let Some(storage) = &self.storage
                     && let Err(error) = self.delivery.keep(&storage.queue, &ids, now)
@@ -622,6 +616,7 @@ impl Worker {
             self.delivery.abandon();
         }
         self.send_at = None;
+        self.taker.take_if(|taker| !taker.is_wanted());
         let (Some(storage), true) = (&mut self.storage, self.taker.is_some()) else { return Ok(()) };
         let Setup { clock, random, .. } = &self.setup;
         let next = self.delivery.next(&mut storage.queue, &**clock, &**random)?;
@@ -634,13 +629,14 @@ impl Worker {
             stats.resends += u64::from(request.is_resend);
             stats.sent_bytes += request.body.len() as u64;
             drop(stats);
-            if let Some(reply) = self.taker.take() {
-                reply(Some(Outgoing {
-                    id: request.id,
-                    body: request.body,
-                    events: request.events,
-                    authorization: self.authorization.clone(),
-                }));
+            let outgoing = Outgoing {
+                id: request.id,
+                body: request.body,
+                events: request.events,
+                authorization: self.authorization.clone(),
+            };
+            if self.taker.take().is_none_or(|taker| taker.give(Some(outgoing)).is_err()) {
+                self.delivery.abandon(); // Whoever asked has just given up.
             }
         }
         Ok(())
@@ -690,6 +686,8 @@ impl Worker {
 
     fn tell_waiters(&mut self) {
         let now = self.now();
+        self.flushes.retain(|waiter| waiter.reply.is_wanted());
+        self.receipts.retain(|waiter| waiter.reply.is_wanted());
         for waiter in std::mem::take(&mut self.flushes) {
             let queue = self.storage.as_ref().map(|storage| &storage.queue);
             let waits = waiter.until == NOT_KNOWN
@@ -706,7 +704,7 @@ impl Worker {
             let far_enough =
                 found.as_ref().is_some_and(|found| !waiter.final_only || *found != Receipt::Queued);
             if far_enough || now >= waiter.deadline {
-                (waiter.reply)(found);
+                let _ = waiter.reply.give(found);
             } else {
                 self.receipts.push(waiter);
             }
@@ -715,7 +713,7 @@ impl Worker {
 
     fn end_flush(&self, waiter: FlushWaiter, complete: bool) {
         let stats = self.stats.lock().clone();
-        (waiter.reply)(FlushResult {
+        let _ = waiter.reply.give(FlushResult {
             acked: stats.acked - waiter.acked_before,
             rejected: stats.rejected - waiter.rejected_before,
             pending: self.pending(),
@@ -741,7 +739,7 @@ impl Worker {
         next
     }
 
-    fn shutdown(mut self, reply: Box<dyn FnOnce(Result<(), ShutdownError>) + Send>) {
+    fn shutdown(mut self, reply: Giver<Result<(), ShutdownError>>) {
         if self.storage.is_none() {
             let _ = self.open_storage();
         }
@@ -749,9 +747,7 @@ impl Worker {
         self.intake.close();
         let absorbed = self.absorb_all();
         self.publish();
-        if let Some(taker) = self.taker.take() {
-            taker(None);
-        }
+        self.taker = None;
         for waiter in std::mem::take(&mut self.flushes) {
             self.end_flush(waiter, false);
         }
@@ -763,7 +759,7 @@ impl Worker {
             None => Ok(()),
         };
         let last_error = self.stats.lock().last_error.clone().unwrap_or_default();
-        reply(match absorbed.and(closed) {
+        let _ = reply.give(match absorbed.and(closed) {
             Ok(()) if lost == 0 => Ok(()),
             Ok(()) => Err(ShutdownError { unsaved: lost, reason: last_error }),
             Err(error) => Err(ShutdownError { unsaved: lost + in_ring, reason: error.to_string() }),

@@ -3,6 +3,7 @@
 use footpath_proto::v1::Context;
 
 use super::*;
+use crate::answer::Answer;
 use crate::backoff::Backoff;
 use crate::clock::{ManualClock, SeededRandom};
 use crate::delivery::Settings;
@@ -18,8 +19,7 @@ struct Bench {
     intake: Arc<Intake>,
     clock: Arc<ManualClock>,
     server: MemoryServer,
-    out: std::sync::mpsc::Receiver<Option<Outgoing>>,
-    give: std::sync::mpsc::Sender<Option<Outgoing>>,
+    out: Option<Answer<Option<Outgoing>>>,
 }
 
 impl Bench {
@@ -51,8 +51,7 @@ impl Bench {
         };
         let delivery = Delivery::new(settings, Backoff::new(SECOND, SECOND), clock.continuous());
         let worker = Worker::new(setup, intake.clone(), delivery, commands, Arc::default(), "key");
-        let (give, out) = std::sync::mpsc::channel();
-        Self { worker, intake, clock, server: MemoryServer::new(), out, give }
+        Self { worker, intake, clock, server: MemoryServer::new(), out: None }
     }
 
     /// Tracks `count` events that do not fit into what is left of a full disk's pages.
@@ -70,15 +69,21 @@ impl Bench {
     /// One round of the thread, and the answer to what it sent.
     fn turn(&mut self) {
         if self.worker.taker.is_none() {
-            let give = self.give.clone();
-            self.worker.obey(Command::Take(Box::new(move |batch| give.send(batch).unwrap())));
+            let (giver, answer) = answer::pair();
+            self.worker.obey(Command::Take(giver));
+            self.out = Some(answer);
         }
         self.worker.work();
-        while let Ok(Some(batch)) = self.out.try_recv() {
+        if let Some(batch) = self.taken() {
             let outcome = self.server.send(&batch);
             self.worker.obey(Command::Report(batch.id, Box::new(outcome)));
         }
         self.worker.tell_waiters();
+    }
+
+    /// The batch that was handed out.
+    fn taken(&self) -> Option<Outgoing> {
+        self.out.as_ref().and_then(Answer::there).flatten()
     }
 
     fn sizes(&self) -> Vec<usize> {
@@ -94,21 +99,20 @@ impl Bench {
 fn a_flush_while_the_disk_is_full_forces_its_events_and_none_after_them() {
     let mut bench = Bench::new();
     bench.turn(); // What an earlier run left is due at once: nothing.
-    let (told, flushed) = std::sync::mpsc::channel();
+    let (reply, flushed) = answer::pair();
     bench.set_full(true);
     bench.track(2);
     let deadline = bench.clock.continuous() + SECOND * 60;
-    let reply = Box::new(move |result: FlushResult| told.send(result).unwrap());
     bench.worker.obey(Command::Flush { deadline, reply });
     bench.turn();
-    assert!(bench.sizes().is_empty() && flushed.try_recv().is_err());
+    assert!(bench.sizes().is_empty() && flushed.there().is_none());
     assert_eq!(bench.worker.pending(), 2);
 
     bench.set_full(false);
     bench.clock.advance(SECOND * 3);
     bench.turn();
     assert_eq!(bench.sizes(), [2], "forced as soon as it was committed");
-    assert!(flushed.recv().unwrap().complete);
+    assert!(flushed.there().unwrap().complete);
 
     for _ in 0..2 {
         bench.track(1);
@@ -164,12 +168,31 @@ fn a_batch_that_nobody_reports_goes_out_again() {
     bench.worker.work();
     bench.clock.advance(SECOND * 6);
     bench.worker.work();
-    let first = bench.out.try_recv().unwrap().unwrap();
+    let first = bench.taken().unwrap();
     bench.clock.advance(LOST_REPORT + SECOND);
     bench.turn();
     let batches = bench.server.batches();
     assert_eq!((batches.len(), &batches[0].batch_id), (1, &first.id));
     assert_eq!(bench.worker.pending(), 0);
+}
+
+#[test]
+fn who_does_not_wait_any_more_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.turn();
+    bench.out = None; // The batch that was asked for will have nobody.
+    let deadline = bench.clock.continuous() + SECOND * 60;
+    let ((flush, flushed), (receipt, received)) = (answer::pair(), answer::pair());
+    bench.worker.obey(Command::Flush { deadline, reply: flush });
+    bench.worker.obey(Command::Receipt { id: [1; 16], final_only: true, deadline, reply: receipt });
+    drop((flushed, received));
+    bench.track(1);
+    bench.clock.advance(SECOND * 6);
+    bench.worker.work();
+    assert!(bench.worker.flushes.is_empty() && bench.worker.receipts.is_empty());
+    assert!(bench.worker.taker.is_none() && bench.worker.delivery.out_since().is_none());
+    bench.turn();
+    assert_eq!(bench.sizes(), [1]);
 }
 
 #[test]

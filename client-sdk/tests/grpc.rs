@@ -14,6 +14,7 @@ use footpath_proto::v1::ingest_service_server::{IngestService, IngestServiceServ
 use footpath_proto::v1::{IngestRequest, IngestResponse, IngestStreamRequest, IngestStreamResponse};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
+use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -51,6 +52,26 @@ impl IngestService for Server {
     ) -> Result<Response<Self::IngestStreamStream>, Status> {
         Err(Status::unimplemented("not here"))
     }
+}
+
+/// A certificate for localhost, with its key, as PEM.
+fn certificate() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (wanted.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+/// Serves with a certificate until it is told to stop.
+async fn serve_tls(
+    server: Server,
+    address: SocketAddr,
+    (certificate, key): (String, String),
+    stop: tokio::sync::oneshot::Receiver<()>,
+) {
+    let service = IngestServiceServer::new(server).accept_compressed(CompressionEncoding::Gzip);
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+    let server = tonic::transport::Server::builder().tls_config(tls).unwrap().add_service(service);
+    server.serve_with_shutdown(address, async move { drop(stop.await) }).await.unwrap();
 }
 
 async fn serve(server: Server, address: &str) -> SocketAddr {
@@ -133,4 +154,58 @@ async fn leaves_a_connection_that_says_nothing_any_more() {
         .unwrap();
     client.track(Track::new("a").user("u")).unwrap();
     assert!(client.flush_async(LONG).await.complete, "{:?}", client.stats());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trusts_nobody_who_comes_between() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (real, theirs) = (certificate(), certificate());
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let interceptor = Server::default();
+    let between = tokio::spawn(serve_tls(interceptor.clone(), free, theirs, stopped));
+    let client = Client::builder(format!("https://localhost:{}", free.port()), "right")
+        .project("demo")
+        .queue_in_memory()
+        .ca_certificate(real.0.clone())
+        .backoff(Duration::from_millis(10), Duration::from_millis(50))
+        .build()
+        .unwrap();
+    client.track(Track::new("a").user("u")).unwrap();
+    while client.stats().resends < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stats = client.stats();
+    assert_eq!((stats.pending, stats.acked, stats.paused), (1, 0, None));
+    assert_eq!(interceptor.calls.load(Ordering::SeqCst), 0, "no key and no event reaches it");
+    drop(stop);
+    between.await.unwrap();
+
+    let (_stop, stopped) = tokio::sync::oneshot::channel();
+    let server = Server::default();
+    tokio::spawn(serve_tls(server.clone(), free, real, stopped));
+    assert!(client.flush_async(LONG).await.complete, "{:?}", client.stats());
+    assert_eq!(server.stored.load(Ordering::SeqCst), 1);
+}
+
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trusts_nobody_who_comes_between_by_http_either() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_stop, stopped) = tokio::sync::oneshot::channel();
+    let interceptor = Server::default();
+    tokio::spawn(serve_tls(interceptor.clone(), free, certificate(), stopped));
+    let client = Client::builder(format!("https://localhost:{}", free.port()), "right")
+        .project("demo")
+        .queue_in_memory()
+        .backoff(Duration::from_millis(10), Duration::from_millis(50))
+        .http()
+        .build()
+        .unwrap();
+    client.track(Track::new("a").user("u")).unwrap();
+    while client.stats().resends < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stats = client.stats();
+    assert_eq!((stats.pending, stats.acked, stats.paused), (1, 0, None), "{:?}", stats.last_error);
+    assert_eq!(interceptor.calls.load(Ordering::SeqCst), 0);
 }
