@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -6,8 +7,8 @@ use prost::Message as _;
 use super::*;
 use crate::clock::SeededRandom;
 use crate::profile::Consent;
-use crate::record::{event_prefix, put_profile};
-use crate::ring::{Producer, Pushed};
+use crate::record::{Wish, event_prefix, put_profile};
+use crate::ring::{Consumer, Producer, Pushed};
 use crate::seal::{KeyProvider, MemoryKeys};
 
 const NORMAL: u8 = 2;

@@ -10,7 +10,8 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 
-use super::{add_losses, get_meta, insert_row, read_owner, set_meta};
+use super::ledger::{Lost, add_losses};
+use super::{get_meta, insert_row, read_owner, set_meta};
 use crate::block::{self, Number, Owner};
 use crate::error::QueueError;
 use crate::seal::{Sealed, Sealer};
@@ -155,16 +156,6 @@ struct Stream {
     last: u64,
     /// Numbers of events that were saved.
     kept: BTreeSet<u64>,
-}
-
-/// Numbers that will never come.
-pub(super) struct Lost<'a> {
-    pub(super) install: &'a str,
-    pub(super) epoch: u64,
-    pub(super) class: i32,
-    pub(super) lane: u8,
-    pub(super) first: u64,
-    pub(super) last: u64,
 }
 
 impl Left {

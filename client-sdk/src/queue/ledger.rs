@@ -1,0 +1,156 @@
+//! What the server has to know of beside events: losses and wishes; and how far critical events have come.
+
+use footpath_proto::v1;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::{Fate, Loss, Queue, QueueError, Receipt};
+use crate::block::Number;
+use crate::record::{Record, Wish};
+
+/// Loss ranges and wishes that a batch carries; the rest goes with the next one.
+const MAX_RIDERS: u32 = 100;
+/// Receipts that are kept once they are final.
+const MAX_RECEIPTS: u32 = 10_000;
+
+impl Queue {
+    /// Losses to report: of one install and epoch, the given one or the oldest loss's.
+    pub(crate) fn losses(&self, of: Option<(&str, u64)>) -> Result<Vec<Loss>, QueueError> {
+        let mut query = self.db.prepare_cached(
+            "SELECT id, install, epoch, class, lane, first, last, reason FROM losses
+             WHERE install = coalesce(?1, (SELECT install FROM losses ORDER BY id LIMIT 1))
+               AND epoch = coalesce(?2, (SELECT epoch FROM losses ORDER BY id LIMIT 1)) ORDER BY id LIMIT ?3",
+        )?;
+        let (install, epoch) = of.unzip();
+        let losses = query.query_map(params![install, epoch.map(u64::cast_signed), MAX_RIDERS], read_loss)?;
+        Ok(losses.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether there are losses or wishes that the server does not know of.
+    pub(crate) fn has_riders(&self) -> Result<bool, QueueError> {
+        let mut query = self
+            .db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM losses) OR EXISTS (SELECT 1 FROM wishes)")?;
+        Ok(query.query_row([], |row| row.get(0))?)
+    }
+
+    /// Wishes that the server does not know of.
+    pub(crate) fn wishes(&self) -> Result<Vec<Wish>, QueueError> {
+        let mut query = self.db.prepare_cached("SELECT sealed, key FROM wishes ORDER BY id LIMIT ?1")?;
+        let rows =
+            query.query_map([MAX_RIDERS], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
+        let mut wishes = Vec::new();
+        for row in rows {
+            let (sealed, key) = row?;
+            let opened = self.sealer.open(&key, &sealed, b"wish");
+            if let Some(Record::Wish(wish)) = opened.ok().as_deref().and_then(Record::read) {
+                wishes.push(wish);
+            }
+        }
+        Ok(wishes)
+    }
+
+    /// How far an event has come; `None` for one that has no receipt, or had one long ago.
+    pub(crate) fn receipt(&self, event: &[u8; 16]) -> Result<Option<Receipt>, QueueError> {
+        let mut query = self.db.prepare_cached("SELECT state, reason FROM receipts WHERE event = ?1")?;
+        let found = query.query_row([event], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
+        Ok(found.optional()?.map(|(state, reason)| match state {
+            0 => Receipt::Queued,
+            1 => Receipt::Acked,
+            _ => Receipt::Rejected(reason),
+        }))
+    }
+}
+
+/// Numbers that will never come.
+pub(super) struct Lost<'a> {
+    pub(super) install: &'a str,
+    pub(super) epoch: u64,
+    pub(super) class: i32,
+    pub(super) lane: u8,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+pub(super) fn add_loss(
+    tx: &Transaction<'_>,
+    install: &str,
+    epoch: u64,
+    class: i32,
+    at: Number,
+    word: &str,
+) -> Result<(), QueueError> {
+    let lost = Lost { install, epoch, class, lane: at.lane, first: at.number, last: at.number };
+    add_losses(tx, &lost, word)
+}
+
+/// Neighbouring losses of a stream become one range.
+pub(super) fn add_losses(tx: &Transaction<'_>, lost: &Lost<'_>, word: &str) -> Result<(), QueueError> {
+    let Lost { install, class, lane, .. } = *lost;
+    let (epoch, first, last) = (lost.epoch.cast_signed(), lost.first.cast_signed(), lost.last.cast_signed());
+    let mut widen = tx.prepare_cached(
+        "UPDATE losses SET last = ?6 WHERE install = ?1 AND epoch = ?2 AND class = ?3 AND lane = ?4
+           AND last = ?5 - 1 AND reason = ?7",
+    )?;
+    if widen.execute(params![install, epoch, class, lane, first, last, word])? == 0 {
+        let mut insert = tx.prepare_cached(
+            "INSERT INTO losses (install, epoch, class, lane, first, last, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        insert.execute(params![install, epoch, class, lane, first, last, word])?;
+    }
+    Ok(())
+}
+
+/// The server knows of a loss now; but not of what its range was widened by while it was told.
+pub(super) fn forget_loss(tx: &Transaction<'_>, loss: &Loss) -> Result<(), QueueError> {
+    let told = loss.range.to.cast_signed();
+    let mut narrow = tx.prepare_cached("UPDATE losses SET first = ?2 + 1 WHERE id = ?1 AND last > ?2")?;
+    if narrow.execute([loss.id, told])? == 0 {
+        tx.prepare_cached("DELETE FROM losses WHERE id = ?1")?.execute([loss.id])?;
+    }
+    Ok(())
+}
+
+/// A critical event has a receipt from the start; any other one when it was rejected.
+pub(super) fn note_fate(
+    tx: &Transaction<'_>,
+    class: i32,
+    id: Option<[u8; 16]>,
+    fate: &Fate,
+) -> Result<(), QueueError> {
+    let critical = class == v1::DeliveryClass::Critical as i32;
+    let receipt = match fate {
+        Fate::Acked if critical => Receipt::Acked,
+        Fate::Acked => return Ok(()),
+        Fate::Lost { why, .. } => Receipt::Rejected(why.clone()),
+    };
+    id.map_or(Ok(()), |id| set_receipt(tx, &id, &receipt))
+}
+
+pub(super) fn set_receipt(tx: &Transaction<'_>, id: &[u8; 16], receipt: &Receipt) -> Result<(), QueueError> {
+    let (state, reason) = match receipt {
+        Receipt::Queued => (0, ""),
+        Receipt::Acked => (1, ""),
+        Receipt::Rejected(reason) => (2, &**reason),
+    };
+    let next = "(SELECT coalesce(max(changed), 0) + 1 FROM receipts)";
+    let mut insert = tx.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO receipts (event, state, reason, changed) VALUES (?1, ?2, ?3, {next})"
+    ))?;
+    insert.execute(params![id, state, reason])?;
+    let mut prune = tx.prepare_cached(
+        "DELETE FROM receipts WHERE state > 0 AND changed <= (SELECT max(changed) FROM receipts) - ?1",
+    )?;
+    prune.execute([MAX_RECEIPTS])?;
+    Ok(())
+}
+
+pub(super) fn read_loss(row: &rusqlite::Row<'_>) -> rusqlite::Result<Loss> {
+    let range = v1::LossRange {
+        delivery_class: row.get(3)?,
+        lane: row.get(4)?,
+        from: row.get::<_, i64>(5)?.cast_unsigned(),
+        to: row.get::<_, i64>(6)?.cast_unsigned(),
+        reason: row.get(7)?,
+    };
+    Ok(Loss { id: row.get(0)?, install: row.get(1)?, epoch: row.get::<_, i64>(2)?.cast_unsigned(), range })
+}
