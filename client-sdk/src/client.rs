@@ -70,7 +70,7 @@ impl Client {
     ///
     /// # Errors
     /// When the event is not valid or not wanted, the queue is full, or the client has ended.
-    pub fn track(&self, track: Track) -> Result<EventId, TrackError> {
+    pub fn track(&self, track: impl Into<Track>) -> Result<EventId, TrackError> {
         self.track_as(track, Class::Normal)
     }
 
@@ -78,7 +78,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::track`].
-    pub fn track_as(&self, track: Track, class: Class) -> Result<EventId, TrackError> {
+    pub fn track_as(&self, track: impl Into<Track>, class: Class) -> Result<EventId, TrackError> {
+        self.track_one(track.into(), class)
+    }
+
+    fn track_one(&self, track: Track, class: Class) -> Result<EventId, TrackError> {
         let track = match &self.inner.before_send {
             None => track,
             Some(hook) => match hook(track) {
@@ -116,7 +120,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::track`].
-    pub fn track_critical(&self, track: Track) -> Result<Pending, TrackError> {
+    pub fn track_critical(&self, track: impl Into<Track>) -> Result<Pending, TrackError> {
         let id = self.track_as(track, Class::Critical)?;
         Ok(self.receipt(id))
     }

@@ -78,7 +78,7 @@ async fn drive(args: Args) -> anyhow::Result<()> {
     let sum = run(&options, |line| println!("{line}")).await?;
     println!(
         "seed {seed}: {} rounds, {} days, {} kills, {} events tracked, {} durable, {} stored, {} answered as duplicates, \
-         {} missing of damaged clients, {} explained, no violation",
+         {} missing of damaged clients, {} named, {} gaps that nobody named, no violation",
         sum.rounds,
         sum.days,
         sum.kills,
@@ -87,7 +87,8 @@ async fn drive(args: Args) -> anyhow::Result<()> {
         sum.stored,
         sum.duplicates,
         sum.missing,
-        sum.explained
+        sum.explained,
+        sum.unnamed
     );
     Ok(())
 }

@@ -69,8 +69,10 @@ pub struct Summary {
     pub duplicates: u64,
     /// Events that damaged clients miss.
     pub missing: u64,
-    /// Numbers that clients reported as lost.
+    /// Numbers that clients reported as lost; of broken databases also some that had arrived.
     pub explained: u64,
+    /// Numbers that the server misses and nobody has named.
+    pub unnamed: u64,
 }
 
 impl Summary {
@@ -82,6 +84,7 @@ impl Summary {
         self.duplicates += other.duplicates;
         self.missing += other.missing;
         self.explained += other.explained;
+        self.unnamed += other.unnamed;
     }
 }
 

@@ -172,6 +172,7 @@ impl World {
         let (missing, gaps) = api.gaps().await?;
         let most = self.known_gaps + if damaged { found.missing } else { 0 };
         ensure!(missing <= most, "{missing} numbered events are called missing, {most} are: {gaps:?}");
+        self.sum.unnamed += missing - self.known_gaps.min(missing);
         self.known_gaps = missing;
         Ok(())
     }
@@ -229,10 +230,11 @@ impl World {
         let damaged: Vec<_> = ended.iter().filter(|actor| actor.damaged).collect();
         for actor in damaged {
             line += &format!(
-                "; damaged ({}): {} missing ({} durable), {explained} explained{}{}",
+                "; damaged ({}): {} missing ({} durable), {explained} named, {} gaps in all{}{}",
                 actor.damage,
                 found.missing,
                 found.missing_durable,
+                self.known_gaps,
                 if actor.said.quarantined { ", database set aside" } else { "" },
                 if actor.said.torn > 0 { ", ring torn" } else { "" },
             );

@@ -34,20 +34,25 @@ fn one(out: &mut String, name: &str, event: &Event) {
     let _ = writeln!(out, "    pub const CLASS: Class = Class::{class};\n}}");
     let event_name = if event.properties.is_empty() { "_" } else { "event" };
     let _ = writeln!(out, "\nimpl From<{kind}> for Track {{\n    fn from({event_name}: {kind}) -> Self {{");
-    let mutable = if event.properties.values().any(|property| property.optional) { "mut " } else { "" };
-    let _ = write!(out, "        let {mutable}track = Self::new(\"{name}\")");
+    let optional = event.properties.iter().filter(|(_, property)| property.optional);
+    let optional: Vec<_> = optional.map(|(key, _)| key).collect();
+    let begin = if optional.is_empty() { "" } else { "let mut track = " };
+    let _ = write!(out, "        {begin}Self::new(\"{name}\")");
     for (key, _) in event.properties.iter().filter(|(_, property)| !property.optional) {
         let _ = write!(out, "\n            .property(\"{key}\", event.{})", field(key));
     }
-    let _ = writeln!(out, ";");
-    for (key, _) in event.properties.iter().filter(|(_, property)| property.optional) {
-        let _ = writeln!(
-            out,
-            "        if let Some(value) = event.{} {{\n            track = track.property(\"{key}\", value);\n        }}",
-            field(key)
-        );
+    if !optional.is_empty() {
+        let _ = writeln!(out, ";");
+        for key in optional {
+            let _ = writeln!(
+                out,
+                "        if let Some(value) = event.{} {{\n            track = track.property(\"{key}\", value);\n        }}",
+                field(key)
+            );
+        }
+        let _ = write!(out, "        track");
     }
-    let _ = writeln!(out, "        track\n    }}\n}}");
+    let _ = writeln!(out, "\n    }}\n}}");
 }
 
 fn field(key: &str) -> String {

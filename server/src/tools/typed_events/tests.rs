@@ -127,6 +127,13 @@ fn rust() {
 }
 
 #[test]
+fn rusts_example_is_what_is_written() {
+    let plan = Plan::read(include_str!("../../../../client-sdk/examples/typed_events/plan.toml")).unwrap();
+    let example = include_str!("../../../../client-sdk/examples/typed_events/events.rs");
+    assert_eq!(write(&plan, Language::Rust), example, "write it again: its first line says how");
+}
+
+#[test]
 fn what_is_no_plan_says_where() {
     let wrong = [
         ("", "events"),
