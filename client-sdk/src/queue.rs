@@ -159,6 +159,8 @@ pub(crate) struct Queue {
     fresh: bool,
     /// Events that were given up because nobody can read them.
     unreadable: u64,
+    /// Its epoch was begun in this run.
+    is_new: bool,
 }
 
 /// How a queue was found.
@@ -244,6 +246,7 @@ impl Queue {
             unsynced: true,
             fresh: false,
             unreadable: 0,
+            is_new: known.is_none(),
         };
         Ok(Opened { queue, profile, absorbed, era, salvaged, intact })
     }
@@ -270,7 +273,12 @@ impl Queue {
     pub(crate) fn set_life(&mut self, life: Option<&Life>) -> Result<(), QueueError> {
         set_meta(&self.db, "life", life.map(Life::as_str))?;
         self.unsynced = true;
-        self.sync()
+        self.sync()?;
+        if std::mem::take(&mut self.is_new) {
+            // From now on a log of writes that breaks takes neither who the install is nor where in the ring it has begun.
+            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     /// Nothing more fits, as on a full disk.

@@ -515,11 +515,6 @@ fn what_the_database_has_lost_is_still_in_the_ring() {
     let (live, left) = (folder.path().join("live"), folder.path().join("left"));
     let server = Arc::new(MemoryServer::new());
     let client = builder(&server).queue_dir(&live).build().unwrap();
-    client.track(event(501)).unwrap();
-    assert!(client.flush(LONG).complete);
-    client.shutdown().unwrap();
-    drop(client);
-    let client = builder(&server).queue_dir(&live).build().unwrap();
     client.hold();
     for n in 0..500 {
         client.track(event(n)).unwrap();
@@ -534,7 +529,7 @@ fn what_the_database_has_lost_is_still_in_the_ring() {
     let client = builder(&server).queue_dir(&left).build().unwrap();
     client.track(event(500)).unwrap();
     assert!(client.flush(LONG).complete, "{:?}", client.stats());
-    assert_eq!(server.order().len(), 502);
+    assert_eq!(server.order().len(), 501);
     assert_no_gaps(&server);
 }
 
