@@ -64,6 +64,9 @@ pub enum QueueError {
     /// The database failed; see whether the disk is full or read only. It is tried again.
     #[error("the queue's database failed: {0}")]
     Database(#[from] rusqlite::Error),
+    /// A page of the database was damaged so that rows are gone without a trace.
+    #[error("the queue's database has lost events or numbers")]
+    Incomplete,
     /// The key cannot be had now, as on a locked device. It is tried again.
     #[error(transparent)]
     Key(crate::seal::KeyError),
@@ -78,6 +81,7 @@ impl QueueError {
             Self::Database(error) => {
                 matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
             }
+            Self::Incomplete => true,
             _ => false,
         }
     }

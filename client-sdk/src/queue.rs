@@ -231,6 +231,10 @@ impl Queue {
         let epoch = known.map_or_else(|| start_epoch(&tx, random), Ok)?;
         let streams = read_streams(&tx)?;
         let sizes = read_sizes(&tx)?;
+        if get_meta::<String>(&tx, "totals")?.is_some_and(|noted| noted != totals(&sizes, &streams)) {
+            return Err(QueueError::Incomplete);
+        }
+        note_totals(&tx, &sizes, &streams)?;
         let absorbed = position(&tx)?;
         let era = last_era(&tx)?;
         tx.commit()?;
@@ -262,6 +266,7 @@ impl Queue {
     pub(crate) fn begin_epoch(&mut self, random: &dyn Randomness) -> Result<(), QueueError> {
         let tx = self.db.transaction()?;
         let epoch = start_epoch(&tx, random)?;
+        note_totals(&tx, &self.sizes, &HashMap::new())?;
         tx.commit()?;
         self.epoch = epoch;
         self.streams.clear();
@@ -342,6 +347,7 @@ impl Queue {
             }
         }
         let sizes = read_sizes(&tx)?;
+        note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         Ok(())
@@ -353,6 +359,7 @@ impl Queue {
         let tx = self.db.transaction()?;
         salvage_once(&tx, path, &self.sealer)?;
         let sizes = read_sizes(&tx)?;
+        note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         Ok(())
@@ -414,6 +421,22 @@ fn read_sizes(tx: &Transaction<'_>) -> Result<[Size; 3], QueueError> {
         size.bytes += row.get::<_, i64>(2)?.cast_unsigned();
     }
     Ok(sizes)
+}
+
+/// How much there is, and how many numbers were given out, as a text to be compared.
+fn totals(sizes: &[Size; 3], streams: &HashMap<(u8, u8), u64>) -> String {
+    let given: u64 = streams.values().fold(0, |sum, last| sum.wrapping_add(*last));
+    let [critical, normal, lossy] = sizes.map(|size| format!("{} {}", size.events, size.bytes));
+    format!("{critical} {normal} {lossy} {given}")
+}
+
+/// Notes how much there is. A damaged page can take rows away without an error of SQLite's: the next start notices.
+fn note_totals(
+    tx: &Transaction<'_>,
+    sizes: &[Size; 3],
+    streams: &HashMap<(u8, u8), u64>,
+) -> Result<(), QueueError> {
+    set_meta(tx, "totals", totals(sizes, streams))
 }
 
 fn position(tx: &Transaction<'_>) -> Result<Option<Position>, QueueError> {

@@ -308,6 +308,25 @@ fn a_broken_page_costs_what_was_on_it_and_says_so() {
 }
 
 #[test]
+fn rows_that_are_gone_without_a_trace_are_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("q"), folder.path().join("new"));
+    for what in ["DELETE FROM blocks WHERE id = 7", "DELETE FROM streams WHERE class = 1 AND lane = 0"] {
+        for file in [&path, &new] {
+            std::fs::remove_file(file).ok();
+        }
+        let mut bench = Bench::new(None);
+        let waited = filled(&path, &mut bench);
+        let open = || Queue::open(&path, Sealer::new(None), None, &[], &SeededRandom::new(2));
+        assert!(open().is_ok());
+        Connection::open(&path).unwrap().execute(what, []).unwrap();
+        assert!(open().is_err_and(|error| error.is_corrupt()), "{what}");
+        let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
+        assert_eq!(unaccounted(&mut opened.unwrap().queue, &waited), []);
+    }
+}
+
+#[test]
 fn a_block_whose_numbers_are_damaged_is_named_by_what_is_left() {
     let mut bench = Bench::new(None);
     for names in [&["a", "b"][..], &["c"], &["d", "e"]] {

@@ -195,6 +195,7 @@ impl Worker {
 
     /// Runs until it is told to shut down.
     pub(crate) fn run(mut self) {
+        give_way();
         let mut gate = fork::gate();
         loop {
             self.work();
@@ -393,7 +394,9 @@ impl Worker {
         let (main, orphans) = (folder.path.clone(), folder.orphans());
         for orphan in orphans {
             let mut adopted = self.adopt(&orphan);
-            if adopted.is_err() && !Queue::is_sound(&orphan.database()) {
+            if let Err(error) = &adopted
+                && (error.is_corrupt() || !Queue::is_sound(&orphan.database()))
+            {
                 let aside = self.quarantine(&orphan, &main)?;
                 if let Some(Storage { queue, .. }) = &mut self.storage {
                     queue.salvage(&aside)?;
@@ -764,6 +767,17 @@ impl Worker {
             Ok(()) => Err(ShutdownError { unsaved: lost, reason: last_error }),
             Err(error) => Err(ShutdownError { unsaved: lost + in_ring, reason: error.to_string() }),
         });
+    }
+}
+
+/// Lets the application's threads go first: being woken by `track`, this thread would otherwise take the processor of its
+/// very caller (its largest latency was that, up to a time slice). It still gets its fair share.
+fn give_way() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let param = libc::sched_param { sched_priority: 0 };
+        // SAFETY: a plain system call about this thread; `param` lives as long as it lasts. A refusal changes nothing.
+        let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const param) };
     }
 }
 

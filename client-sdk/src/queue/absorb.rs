@@ -6,7 +6,9 @@ use footpath_proto::v1;
 use rusqlite::{Transaction, params};
 
 use super::ledger::set_receipt;
-use super::{Absorbed, Queue, QueueError, Receipt, key_of, note_position, place, set_meta, synchronous};
+use super::{
+    Absorbed, Queue, QueueError, Receipt, key_of, note_position, note_totals, place, set_meta, synchronous,
+};
 use crate::block::{Builder, Number, Owner};
 use crate::clock::{Era, Randomness};
 use crate::profile::Profile;
@@ -45,18 +47,11 @@ impl Queue {
         if torn {
             ring.skip_damage();
         }
-        let stored = self.store(&draft, ring.position(), now_us, random);
-        if let Err(error) = stored {
+        if let Err(error) = self.store(&draft, ring.position(), now_us, random) {
             ring.rewind();
             return Err(error);
         }
         ring.release(torn || self.sealer.encrypts());
-        self.streams.extend(draft.numbers);
-        for size in draft.blocks.iter().map(|(class, _, builder)| (*class, builder)) {
-            let total = &mut self.sizes[place(size.0)];
-            total.events += size.1.count() as u64;
-            total.bytes += size.1.bytes() as u64;
-        }
         self.person = draft.person;
         Ok(Absorbed { events: draft.events as u64, critical: draft.critical.len() as u64, more, torn })
     }
@@ -102,7 +97,16 @@ impl Queue {
             store_profile(&tx, profile, &self.sealer, random)?;
         }
         note_position(&tx, position)?;
+        let (mut sizes, mut streams) = (self.sizes, self.streams.clone());
+        streams.extend(&draft.numbers);
+        for (class, _, builder) in &draft.blocks {
+            let total = &mut sizes[place(*class)];
+            total.events += builder.count() as u64;
+            total.bytes += builder.bytes() as u64;
+        }
+        note_totals(&tx, &sizes, &streams)?;
         tx.commit()?;
+        (self.sizes, self.streams) = (sizes, streams);
         (self.unsynced, self.fresh) = (!durable, !durable && (self.fresh || draft.events > 0));
         Ok(())
     }

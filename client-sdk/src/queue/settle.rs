@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::ledger::{add_loss, forget_loss, note_fate};
 use super::{
-    Fate, GONE, Gathered, Limits, Loss, Queue, QueueError, Queued, Size, place_of, read_owner, salvage,
-    synchronous,
+    Fate, GONE, Gathered, Limits, Loss, Queue, QueueError, Queued, Size, note_totals, place_of, read_owner,
+    salvage, synchronous,
 };
 use crate::block::{self, Builder};
 use crate::clock::Randomness;
@@ -51,6 +51,7 @@ impl Queue {
         for (id, gone) in by_block {
             shrink_block(&tx, id, &gone, &self.sealer, &mut sizes, random)?;
         }
+        note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         self.unsynced = true;
@@ -62,6 +63,7 @@ impl Queue {
         let mut sizes = self.sizes;
         let tx = self.db.transaction()?;
         let lost = lose_block(&tx, id, word, &mut sizes)?;
+        note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         self.unsynced = true;
@@ -142,6 +144,7 @@ impl Queue {
             lost += lose_block(&tx, id, "consent_withdrawn", &mut sizes)?;
         }
         tx.execute("DELETE FROM detached", [])?;
+        note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         self.unsynced = true;
