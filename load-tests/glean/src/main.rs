@@ -67,6 +67,9 @@ struct Run {
     /// Microseconds between two events.
     #[arg(long, default_value_t = 0)]
     pause_us: u64,
+    /// `survive`: milliseconds from the last call to the `abort`.
+    #[arg(long, default_value_t = 0)]
+    later_ms: u64,
     /// `memory`: waits for the subject's thread after each so many events; all at once by default.
     #[arg(long)]
     portion: Option<u64>,
@@ -94,13 +97,13 @@ fn main() -> Result<()> {
             run.offline(|subject, _| either!(subject, s => measure::memory(&s, run.events, portion)))?
         }
         Command::Record(run) => {
-            let pause = Duration::from_micros(run.pause_us);
-            run.offline(|subject, _| {
-                either!(subject, s => measure::record_and_abort(&s, run.events, pause))
-            })?
+            let later = Duration::from_millis(run.later_ms);
+            run.offline(
+                |subject, _| either!(subject, s => measure::record_and_abort(&s, run.events, run.pause(), later)),
+            )?
         }
         Command::Wire(run) => run.online(run.events)?,
-        Command::Count(run) => run.online(0)?,
+        Command::Count(run) => run.online(0)?, // Only what an earlier run left.
     };
     println!("{figures}");
     Ok(())
@@ -124,6 +127,10 @@ macro_rules! either {
 use either;
 
 impl Run {
+    fn pause(&self) -> Duration {
+        Duration::from_micros(self.pause_us)
+    }
+
     /// With a subject whose attempts to send all fail.
     fn offline(&self, measure: impl FnOnce(Either, &Path) -> Result<Value>) -> Result<Value> {
         self.in_folder(|folder| {
@@ -138,8 +145,8 @@ impl Run {
     /// Records events, delivers them and whatever else was there, and counts.
     fn online(&self, events: u64) -> Result<Value> {
         self.in_folder(|folder| match self.who {
-            Who::Footpath => ours_online(folder, events),
-            Who::Glean => theirs_online(folder, events, self.max_events),
+            Who::Footpath => ours_online(folder, events, self.pause()),
+            Who::Glean => theirs_online(folder, events, self.pause(), self.max_events),
         })
     }
 
@@ -151,11 +158,11 @@ impl Run {
     }
 }
 
-fn ours_online(folder: &Path, events: u64) -> Result<Value> {
+fn ours_online(folder: &Path, events: u64, pause: Duration) -> Result<Value> {
     let server = Arc::new(ours::Counting::default());
     let subject = Ours::open(folder, Arc::<ours::Counting>::clone(&server))?;
     subject.hold();
-    record_all(&subject, events, Duration::ZERO);
+    record_all(&subject, events, pause);
     subject.settle()?;
     subject.deliver()?;
     subject.end()?;
@@ -166,10 +173,10 @@ fn ours_online(folder: &Path, events: u64) -> Result<Value> {
     }))
 }
 
-fn theirs_online(folder: &Path, events: u64, max_events: usize) -> Result<Value> {
+fn theirs_online(folder: &Path, events: u64, pause: Duration, max_events: usize) -> Result<Value> {
     let server = theirs::Counting::default();
     let subject = Theirs::open(folder, server.clone(), max_events)?;
-    record_all(&subject, events, Duration::ZERO);
+    record_all(&subject, events, pause);
     subject.submit();
     subject.settle()?;
     theirs::wait_for_uploads(folder)?;

@@ -10,9 +10,7 @@ use flate2::read::GzDecoder;
 use glean::net::{CapablePingUploadRequest, PingUploader, UploadResult};
 use glean::private::EventMetric;
 use glean::traits::ExtraKeys;
-use glean::{
-    ClientInfoMetrics, CommonMetricData, ConfigurationBuilder, ErrorType, Lifetime, PingRateLimit,
-};
+use glean::{ClientInfoMetrics, CommonMetricData, ConfigurationBuilder, ErrorType, Lifetime, PingRateLimit};
 use serde_json::Value;
 
 use crate::event::{CATEGORY, Event, NAME};
@@ -30,8 +28,7 @@ struct OrderPlaced {
 }
 
 impl ExtraKeys for OrderPlaced {
-    const ALLOWED_KEYS: &'static [&'static str] =
-        &["screen", "order", "coupon", "items", "express", "price"];
+    const ALLOWED_KEYS: &'static [&'static str] = &["screen", "order", "coupon", "items", "express", "price"];
 
     fn into_ffi_extra(self) -> HashMap<String, String> {
         let mut map = HashMap::new();
