@@ -12,6 +12,8 @@ use crate::subject::{Subject, bytes_under, record_all};
 
 const BURST: u64 = 20_000;
 const BURSTS: u64 = 20;
+/// As much as the client's own benchmark rests: the system comes to writing back pages, which a next burst may feel.
+const REST: Duration = Duration::from_secs(2);
 pub const SHARES: [(&str, f64); 4] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
 /// What a call costs its caller: percentiles of each burst, medians over the bursts, in microseconds.
@@ -25,6 +27,7 @@ pub fn latency(subject: &impl Subject) -> Result<Value> {
         control.push(times(events.clone(), |event| kept.push(black_box(event))));
         calls.push(times(events, |event| refused += u64::from(!subject.record(event))));
         subject.settle()?;
+        std::thread::sleep(REST);
     }
     let mut figures = Map::new();
     for (name, share) in SHARES {
