@@ -31,7 +31,7 @@ impl Outgoing {
         if self.body.len() < WORTH_IT {
             return (self.body.clone(), None);
         }
-        let mut gzip = GzEncoder::new(Vec::with_capacity(self.body.len() / 4), Compression::fast());
+        let mut gzip = GzEncoder::new(Vec::with_capacity(self.body.len() / 4), Compression::default());
         match gzip.write_all(&self.body).and_then(|()| gzip.finish()) {
             Ok(packed) => (packed, Some("gzip")),
             Err(_) => (self.body.clone(), None),

@@ -160,7 +160,9 @@ impl World {
         let excuses: BTreeMap<u64, Excuse> = damaged.map(|actor| (actor.client, actor.excuse())).collect();
         let api = Api::connect(&self.server.as_ref().context("no server")?.url, &self.token).await?;
         let events = api.events().await?;
-        let found = self.stage.books().compare(&events, &excuses)?;
+        let damages =
+            || ended.iter().filter(|actor| actor.damaged).map(|actor| &*actor.damage).collect::<String>();
+        let found = self.stage.books().compare(&events, &excuses).with_context(damages)?;
         self.gaps(&api, found, !excuses.is_empty()).await?;
         self.ledger(&api, events.len() as u64).await?;
         self.no_panic()?;
