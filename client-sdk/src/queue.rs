@@ -212,10 +212,7 @@ impl Queue {
         )?;
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         tx.execute_batch(SCHEMA)?;
-        let format: i64 = get_meta(&tx, "format")?.unwrap_or(FORMAT);
-        if format != FORMAT {
-            return Err(QueueError::Format { found: format, known: FORMAT });
-        }
+        check_schema(&tx)?;
         set_meta(&tx, "format", FORMAT)?;
         let mut salvaged = false;
         for path in broken {
@@ -421,6 +418,23 @@ fn read_sizes(tx: &Transaction<'_>) -> Result<[Size; 3], QueueError> {
         size.bytes += row.get::<_, i64>(2)?.cast_unsigned();
     }
     Ok(sizes)
+}
+
+/// The tables are those of this format. Their definitions lie on a page that can be damaged as any other, and then SQLite
+/// may find no fault with what it reads.
+fn check_schema(tx: &Transaction<'_>) -> Result<(), QueueError> {
+    let tables = |db: &Connection| -> rusqlite::Result<Vec<String>> {
+        let mut query =
+            db.prepare("SELECT type || name || sql FROM sqlite_master WHERE sql <> '' ORDER BY name")?;
+        query.query_map([], |row| row.get(0))?.collect()
+    };
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(SCHEMA)?;
+    match get_meta::<i64>(tx, "format") {
+        Ok(Some(found)) if found != FORMAT => Err(QueueError::Format { found, known: FORMAT }),
+        Ok(_) if tables(tx)? == tables(&fresh)? => Ok(()),
+        _ => Err(QueueError::Incomplete),
+    }
 }
 
 /// How much there is, and how many numbers were given out, as a text to be compared.

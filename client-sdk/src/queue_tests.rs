@@ -258,21 +258,18 @@ fn filled(path: &Path, bench: &mut Bench) -> Vec<(i32, Number)> {
 }
 
 /// Those of `waited` that are neither in the queue nor named as lost.
-fn unaccounted(queue: &mut Queue, waited: &[(i32, Number)]) -> Vec<(i32, Number)> {
-    let kept = queue.gather(|_, _, _| false, usize::MAX, usize::MAX).unwrap();
+fn unaccounted(queue: &mut Queue, waited: &[(i32, Number)]) -> Result<Vec<(i32, Number)>, QueueError> {
+    let kept = queue.gather(|_, _, _| false, usize::MAX, usize::MAX)?;
     let kept: HashSet<_> = kept.events.iter().map(|event| (event.class, event.at)).collect();
-    let losses = queue.losses(None).unwrap();
+    let losses = queue.losses(None)?;
     let named = |class: i32, at: Number| {
         losses.iter().map(|loss| &loss.range).any(|range| {
             (range.delivery_class, range.lane) == (class, at.lane.into())
                 && (range.from..=range.to).contains(&at.number)
         })
     };
-    waited
-        .iter()
-        .copied()
-        .filter(|(class, at)| !kept.contains(&(*class, *at)) && !named(*class, *at))
-        .collect()
+    let gone = |event: &(i32, Number)| !kept.contains(event) && !named(event.0, event.1);
+    Ok(waited.iter().copied().filter(gone).collect())
 }
 
 #[test]
@@ -295,7 +292,7 @@ fn a_broken_page_costs_what_was_on_it_and_says_so() {
         let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
         let Opened { mut queue, salvaged, .. } = opened.unwrap();
         assert!(salvaged);
-        let lost = unaccounted(&mut queue, &waited).len();
+        let lost = unaccounted(&mut queue, &waited).unwrap().len();
         assert!(lost == 0 || queue.pending() > 0, "page {page}: {lost}");
         silent += usize::from(lost > 0);
         named += usize::from(queue.has_riders().unwrap());
@@ -322,8 +319,33 @@ fn rows_that_are_gone_without_a_trace_are_missed() {
         Connection::open(&path).unwrap().execute(what, []).unwrap();
         assert!(open().is_err_and(|error| error.is_corrupt()), "{what}");
         let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
-        assert_eq!(unaccounted(&mut opened.unwrap().queue, &waited), []);
+        assert_eq!(unaccounted(&mut opened.unwrap().queue, &waited).unwrap(), []);
     }
+}
+
+#[test]
+fn a_damaged_schema_is_missed_or_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("q");
+    let mut bench = Bench::new(None);
+    let waited = filled(&path, &mut bench);
+    let whole = std::fs::read(&path).unwrap();
+    let mut opened = 0;
+    for at in (100..4096).step_by(3) {
+        for bit in [0, 5] {
+            let mut file = whole.clone();
+            file[at] ^= 1 << bit;
+            std::fs::write(&path, &file).unwrap();
+            std::fs::remove_file(folder.path().join("q-wal")).ok();
+            let Ok(found) = Queue::open(&path, Sealer::new(None), None, &[], &bench.random) else { continue };
+            opened += 1;
+            match unaccounted(&mut { found.queue }, &waited) {
+                Err(error) => assert!(error.is_corrupt(), "byte {at}, bit {bit}: {error}"),
+                Ok(lost) => assert_eq!(lost, [], "byte {at}, bit {bit}"),
+            }
+        }
+    }
+    assert!(opened > 0);
 }
 
 #[test]
