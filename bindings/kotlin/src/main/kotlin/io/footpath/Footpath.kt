@@ -504,7 +504,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
         // What waits for the library and the queue is only in this process: a program that ends at once ends after that.
         val hooked = runCatching { Runtime.getRuntime().addShutdownHook(hook) }.isSuccess
         try {
-            val ready = host.prepare(config)
+            val ready = host.prepare(this, config)
             val core = NativeCore(ready, ::onProblem)
             giveUpAt = System.nanoTime() + TimeUnit.SECONDS.toNanos(10)
             if (ready.carrier == Carrier.HTTP) HttpCarrier(ready, core).start()
@@ -544,7 +544,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
          * then are kept in order, with their time.
          */
         @JvmStatic
-        fun start(config: FootpathConfig): Footpath = start(config) { it }
+        fun start(config: FootpathConfig): Footpath = start(config) { _, given -> given }
 
         internal fun start(config: FootpathConfig, host: Host): Footpath = Footpath(config, host).begin()
     }
@@ -553,7 +553,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
 /** What a client runs in. Asked by threads of the client's own. */
 internal fun interface Host {
     /** Waits until the client may touch its folder, and answers the settings to start with. */
-    fun prepare(config: FootpathConfig): FootpathConfig
+    fun prepare(client: Footpath, config: FootpathConfig): FootpathConfig
 
     /** The client is being closed; [prepare] must not wait any longer. */
     fun closing() {}
