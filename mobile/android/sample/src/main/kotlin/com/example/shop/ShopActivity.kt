@@ -23,7 +23,7 @@ class ShopActivity : Activity() {
 
     lateinit var cart: Button
     lateinit var pay: Button
-    private lateinit var told: TextView
+    lateinit var told: TextView
     private var items = 0
 
     override fun onCreate(state: Bundle?) {
