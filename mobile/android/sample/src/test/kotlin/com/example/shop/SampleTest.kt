@@ -11,6 +11,7 @@ import org.junit.Test
 import org.junit.rules.TemporaryFolder
 import org.junit.runner.JUnitCore
 import java.io.File
+import java.util.zip.ZipFile
 
 /** The sample as an app's build leaves it, in a process of its own, against the real server. */
 class SampleTest {
@@ -48,6 +49,22 @@ class SampleTest {
         assertNotEquals(0, drive(shrunk("shrunk-without-rules.jar")))
         assertTrue(said, "but was:<Paid[: Rejected(why=the client is disabled)" in said)
         assertEquals(emptyList<String>(), seen())
+    }
+
+    @Test
+    fun `the AAR has what an app's build looks for`() {
+        val entries = ZipFile(File(built, "aar/footpath-android.aar")).use { zip ->
+            zip.entries().asSequence().associate { it.name to zip.getInputStream(it).readBytes() }
+        }
+        val manifest = String(entries.getValue("AndroidManifest.xml"))
+        for (part in listOf("minSdkVersion=\"26\"", "permission.INTERNET", "permission.ACCESS_NETWORK_STATE", "permission.BIND_JOB_SERVICE")) {
+            assertTrue(part, part in manifest)
+        }
+        val service = Regex("<service\\s+android:name=\"([^\"]+)").find(manifest)!!.groupValues[1]
+        val classes = ZipFile(File(built, "aar/footpath-android/classes.jar")).use { zip -> zip.entries().asSequence().map { it.name }.toSet() }
+        assertTrue(service, service.replace('.', '/') + ".class" in classes)
+        assertTrue("R.txt" in entries && "proguard.txt" in entries)
+        assertTrue("$classes", classes.none { it.startsWith("kotlin") || it.startsWith("com/sun") })
     }
 
     /** Nothing that was shrunk stands there a second time. (Robolectric has a use of its own for Kotlin's library; what was shrunk
