@@ -299,6 +299,10 @@ class Footpath private constructor(private val config: FootpathConfig, private v
         core.destroy()
     }
 
+    /** It takes nothing, and nothing will change that. */
+    internal val isDisabled: Boolean
+        get() = over == Refusal.DISABLED
+
     internal suspend fun whenStarted(): NativeCore? = whenLive.awaitApart()
 
     // ---- Taking

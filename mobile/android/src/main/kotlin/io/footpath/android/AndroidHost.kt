@@ -29,7 +29,11 @@ internal class AndroidHost(
     /** One thread, which is there when there is something to do. What calls the system goes there, and not on the caller's. */
     private val worker = ThreadPoolExecutor(1, 1, 5, TimeUnit.SECONDS, LinkedBlockingQueue()) { work ->
         Thread(work, "footpath-android").apply { isDaemon = true }
-    }.apply { allowCoreThreadTimeOut(true) }
+    }.apply {
+        allowCoreThreadTimeOut(true)
+        // What comes after the end is nobody's.
+        rejectedExecutionHandler = ThreadPoolExecutor.DiscardPolicy()
+    }
 
     /** What ends with the client. */
     private val ending = ConcurrentLinkedQueue<() -> Unit>()
@@ -51,7 +55,7 @@ internal class AndroidHost(
     override fun prepare(client: Footpath, config: FootpathConfig): FootpathConfig {
         // Without a folder there is nothing that is sealed until then.
         if (config.queueFolder != null || options.queue != null) unlock.await()
-        quietly { watch(client) }
+        watch(client)
         if (isOver) end()
         return filled(config)
     }
@@ -81,30 +85,33 @@ internal class AndroidHost(
 
     private fun watch(client: Footpath) {
         val saving = Saving { later { client.saveData(it) } }
-        val link = Link(app, { later { client.tryNow() } }) { saving.metered = it && options.saveWhenMetered }
-        ending += link::end
-        link.begin()
-        if (options.saveInBatterySaver) {
+        quietly {
+            val link = Link(app, { later { client.tryNow() } }) { saving.metered = it && options.saveWhenMetered }
+            link.begin()
+            ending += link::end
+        }
+        if (options.saveInBatterySaver) quietly {
             val battery = Battery(app) { saving.battery = it }
-            ending += battery::end
             battery.begin()
+            ending += battery::end
         }
     }
 
     /** The process may be frozen or killed at any moment from now on. */
     private fun inBackground(client: Footpath) {
+        if (client.isDisabled) return
         if (options.job) quietly(job::place)
         Thread({ quietly { sendLast(client) } }, "footpath-background").apply { isDaemon = true }.start()
     }
 
     private fun sendLast(client: Footpath) {
         val flushed = runBlocking { client.flush(LAST) }
-        if (flushed.complete && options.job) job.cancel()
+        if (!options.job) return
+        // The order of a visit that came meanwhile may just have been withdrawn by the one before.
+        if (flushed.complete) job.cancel() else job.place()
     }
 
-    private fun later(work: () -> Unit) {
-        if (!worker.isShutdown) worker.execute { quietly(work) }
-    }
+    private fun later(work: () -> Unit) = worker.execute { quietly(work) }
 
     private fun quietly(work: () -> Unit) {
         try {
@@ -129,7 +136,7 @@ internal class AndroidHost(
             client.tryNow()
             val flushed = client.flush(options.jobTime)
             // What is paused needs somebody to act.
-            return !flushed.complete && flushed.paused == null
+            return !flushed.complete && flushed.paused == null && !client.isDisabled
         }
     }
 

@@ -1,10 +1,12 @@
 package io.footpath.android
 
+import android.Manifest
 import android.app.Activity
 import android.content.Intent
 import android.content.pm.PackageInfo
 import android.net.ConnectivityManager
 import android.net.NetworkCapabilities
+import android.os.Build
 import android.os.PowerManager
 import android.os.UserManager
 import io.footpath.Footpath
@@ -25,7 +27,9 @@ import org.robolectric.shadows.ShadowNetwork
 import org.robolectric.shadows.ShadowNetworkCapabilities
 import java.io.File
 import java.io.IOException
+import java.util.TimeZone
 import java.util.concurrent.atomic.AtomicInteger
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 
@@ -45,12 +49,32 @@ class AndroidTest : Apps() {
     @Test
     fun `the queue is where backups do not reach, and the phone's own HTTP carries it`() {
         online()
-        shadowOf(app.packageManager).installPackage(PackageInfo().apply { packageName = app.packageName; versionName = "1.2.3" })
         val client = started()
         assertTrue(File(app.noBackupFilesDir, "footpath/main/queue.sqlite").exists())
         client.track("first", "n" to 1)
         assertEquals(listOf("first"), names(client))
         assertEquals(emptyList<String>(), logged)
+    }
+
+    @Test
+    fun `events say what they come from`() {
+        shadowOf(app.packageManager).installPackage(PackageInfo().apply { packageName = app.packageName; versionName = "1.2.3" })
+        var sent = ""
+        val client = started(config().copy(http = Http { _, _, body -> sent = String(body, Charsets.ISO_8859_1); throw IOException("enough") }))
+        client.track("one")
+        until("sent") { sent.isNotEmpty() }
+        val context = listOf(app.packageName, "1.2.3", "android", Build.VERSION.RELEASE, Build.MODEL, "footpath-android", TimeZone.getDefault().id, "en")
+        assertEquals(emptyList<String>(), context.filterNot { it in sent })
+    }
+
+    @Test
+    fun `no trouble of the system reaches the app`() {
+        shadowOf(app).denyPermissions(Manifest.permission.ACCESS_NETWORK_STATE)
+        val client = started(options = AndroidOptions(screenName = { error("a bug in the app") }))
+        Robolectric.buildActivity(ShopActivity::class.java).setup().pause().stop()
+        assertEquals(3, client.stats().tracked)
+        client.close()
+        Robolectric.buildActivity(ShopActivity::class.java).setup()
     }
 
     @Test
@@ -190,7 +214,7 @@ class AndroidTest : Apps() {
         until("four attempts") { posts.get() >= 4 }
         val before = posts.get()
         network(1, VALIDATED, UNMETERED)
-        until("an attempt at once", seconds = 1) { posts.get() > before }
+        until("an attempt at once", seconds = 2) { posts.get() > before }
         client.hold()
         until("held") { client.stats().paused != null }
         val held = posts.get()
@@ -211,19 +235,20 @@ class AndroidTest : Apps() {
             until("told") { true }
             Thread.sleep(200)
         }
-        fun isSent(): Boolean {
+        fun isSent(within: Duration = 20.seconds): Boolean {
             client.track("spends")
-            return runBlocking { client.flush(700.milliseconds).complete }
+            return runBlocking { client.flush(within).complete }
         }
+        val soon = 700.milliseconds
         network(1, VALIDATED, UNMETERED)
         assertTrue("unmetered", isSent())
         network(2, VALIDATED)
         Thread.sleep(200)
         isSent()
-        assertFalse("metered", isSent())
+        assertFalse("metered", isSent(soon))
         battery(true)
         network(1, VALIDATED, UNMETERED)
-        assertFalse("unmetered, but the battery saver is on", isSent())
+        assertFalse("unmetered, but the battery saver is on", isSent(soon))
         battery(false)
         assertTrue("neither", isSent())
     }

@@ -130,5 +130,18 @@ class JobTest : Apps() {
     }
 
     @Test
+    fun `a client that could not start orders nothing`() {
+        val client = start(config().copy(project = ""))
+        until("disabled") { client.isDisabled }
+        openAndLeave()
+        Thread.sleep(300)
+        assertNull(ordered())
+        assertTrue(run())
+        until("done") { shadowOf(service).isJobFinished }
+        assertFalse(shadowOf(service).isRescheduleNeeded)
+        assertTrue("$logged", logged.any { "could not start" in it })
+    }
+
+    @Test
     fun `without a client there is nothing to do`() = assertFalse(run())
 }
