@@ -79,6 +79,8 @@ step "the Python SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfoo
     bindings/python/build.sh
 step "the Kotlin SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
     bindings/kotlin/build.sh
+step "the Android SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
+    mobile/android/build.sh
 step "the Swift SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
     bindings/swift/build.sh
 step "ghz" env BIN="$bin" TOTAL=200 load-tests/ghz.sh --serve

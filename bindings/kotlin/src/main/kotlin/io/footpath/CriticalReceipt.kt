@@ -37,7 +37,7 @@ class CriticalReceipt internal constructor(private val client: Footpath) {
         ask: suspend (NativeCore, String, Duration) -> Receipt,
     ): Receipt {
         val start = TimeSource.Monotonic.markNow()
-        val ticket = withTimeoutOrNull(timeout) { ticket.copy().await() } ?: return Receipt.Pending
+        val ticket = withTimeoutOrNull(timeout) { ticket.awaitApart() } ?: return Receipt.Pending
         return when (ticket) {
             is Ticket.NotTaken -> Receipt.Rejected(ticket.why)
             is Ticket.Taken -> try {
@@ -56,3 +56,6 @@ class CriticalReceipt internal constructor(private val client: Footpath) {
         }
     }
 }
+
+/** Waits without cancelling for all when one is cancelled. (`CompletableFuture.copy` is too new for Android.) */
+internal suspend fun <T> CompletableFuture<T>.awaitApart(): T = thenApply { it }.await()

@@ -4,6 +4,7 @@ import com.sun.jna.Native
 import com.sun.jna.Pointer
 import java.math.BigDecimal
 import java.math.BigInteger
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.time.Instant
 import java.util.concurrent.atomic.AtomicReferenceArray
@@ -34,7 +35,8 @@ internal class Encoder {
             direct = buffer
             directAddress = Pointer.nativeValue(Native.getDirectBufferPointer(buffer))
         }
-        buffer.clear()
+        // Android's older buffers have no `clear` of their own.
+        (buffer as Buffer).clear()
         buffer.put(bytes, 0, length)
         return directAddress
     }

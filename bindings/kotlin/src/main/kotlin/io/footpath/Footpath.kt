@@ -5,7 +5,6 @@ import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.asSharedFlow
-import kotlinx.coroutines.future.await
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
 import java.time.Instant
@@ -35,7 +34,7 @@ import kotlin.time.TimeSource
  * A property's value is a text, a whole number, a `Double` or `Float`, a `Boolean`, a `BigDecimal`, a [Money], a
  * `java.time.Instant`, an enum's constant (its name), or a list or map of those; null leaves the property out.
  */
-class Footpath private constructor(private val config: FootpathConfig, beforeLoading: () -> Unit) : AutoCloseable {
+class Footpath private constructor(private val config: FootpathConfig, private val host: Host) : AutoCloseable {
     /** Set once the library is loaded and everything that came before is handed over. */
     @Volatile
     private var live: NativeCore? = null
@@ -73,7 +72,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     val problems: SharedFlow<Problem>
         get() = toldProblems.flow().asSharedFlow()
 
-    private val loader = thread(name = "footpath-start", isDaemon = true, start = false) { load(beforeLoading) }
+    private val loader = thread(name = "footpath-start", isDaemon = true, start = false) { load() }
 
     private fun begin(): Footpath {
         loader.start()
@@ -207,6 +206,12 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     /** Asks for a copy of what the server knows of the person. */
     fun accessMyData() = control("accessMyData") { core, _ -> core.accessMyData() }
 
+    /** For the better has changed what is outside: what only waits is tried at once. A pause stays a pause. */
+    internal fun tryNow() {
+        val stats = stats()
+        if (stats.started && stats.paused == null) resume()
+    }
+
     /** Stops sending. Events are taken and kept. */
     fun hold() = control("hold") { core, _ -> core.hold() }
 
@@ -249,7 +254,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
     /** Sends what was tracked so far and waits until it has reached its end, delivery is paused, or the time is up. */
     suspend fun flush(timeout: Duration): FlushResult {
         val start = TimeSource.Monotonic.markNow()
-        val core = withTimeoutOrNull(timeout) { whenLive.copy().await() } ?: return FlushResult(pending = stats().pending)
+        val core = withTimeoutOrNull(timeout) { whenLive.awaitApart() } ?: return FlushResult(pending = stats().pending)
         return try {
             withContext(Dispatchers.Default) { core.flush(timeout - start.elapsedNow()) }
         } catch (cancelled: CancellationException) {
@@ -268,6 +273,7 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
         over = Refusal.CLOSED
         thread(name = "footpath-close", isDaemon = true) {
             try {
+                host.closing()
                 loader.join()
                 end()
             } catch (failure: Throwable) {
@@ -293,7 +299,11 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
         core.destroy()
     }
 
-    internal suspend fun whenStarted(): NativeCore? = whenLive.copy().await()
+    /** It takes nothing, and nothing will change that. */
+    internal val isDisabled: Boolean
+        get() = over == Refusal.DISABLED
+
+    internal suspend fun whenStarted(): NativeCore? = whenLive.awaitApart()
 
     // ---- Taking
 
@@ -493,15 +503,15 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
 
     // ---- Starting
 
-    private fun load(beforeLoading: () -> Unit) {
+    private fun load() {
         val hook = Thread { loader.join(config.closeTimeout.inWholeMilliseconds) }
         // What waits for the library and the queue is only in this process: a program that ends at once ends after that.
         val hooked = runCatching { Runtime.getRuntime().addShutdownHook(hook) }.isSuccess
         try {
-            beforeLoading()
-            val core = NativeCore(config, ::onProblem)
+            val ready = host.prepare(this, config)
+            val core = NativeCore(ready, ::onProblem)
             giveUpAt = System.nanoTime() + TimeUnit.SECONDS.toNanos(10)
-            if (config.carrier == Carrier.HTTP) HttpCarrier(config, core).start()
+            if (ready.carrier == Carrier.HTTP) HttpCarrier(ready, core).start()
             early.handOver(core) { live = core }
             whenLive.complete(core)
             core.awaitOpen()
@@ -511,7 +521,8 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
             if (over == null) over = Refusal.DISABLED
             early.giveUp()
             whenLive.complete(null)
-            onProblem(Problem.Disabled("the client could not start: $why"))
+            // A client that is closed while it waits for its start has no problem.
+            if (!closed.get()) onProblem(Problem.Disabled("the client could not start: $why"))
         } finally {
             if (hooked) runCatching { Runtime.getRuntime().removeShutdownHook(hook) }
         }
@@ -537,12 +548,19 @@ class Footpath private constructor(private val config: FootpathConfig, beforeLoa
          * then are kept in order, with their time.
          */
         @JvmStatic
-        fun start(config: FootpathConfig): Footpath = Footpath(config) {}.begin()
+        fun start(config: FootpathConfig): Footpath = start(config) { _, given -> given }
 
-        /** For tests: does something before the library is loaded. */
-        internal fun start(config: FootpathConfig, beforeLoading: () -> Unit): Footpath =
-            Footpath(config, beforeLoading).begin()
+        internal fun start(config: FootpathConfig, host: Host): Footpath = Footpath(config, host).begin()
     }
+}
+
+/** What a client runs in. Asked by threads of the client's own. */
+internal fun interface Host {
+    /** Waits until the client may touch its folder, and answers the settings to start with. */
+    fun prepare(client: Footpath, config: FootpathConfig): FootpathConfig
+
+    /** The client is being closed; [prepare] must not wait any longer. */
+    fun closing() {}
 }
 
 private fun Refusal.words(): String = when (this) {

@@ -1,17 +1,15 @@
 package io.footpath
 
-import java.net.http.HttpClient
-import java.util.logging.Level
-import java.util.logging.Logger
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 
 /** Who carries the batches. */
 enum class Carrier {
-    /** The native library, by gRPC. */
+    /** The native library, by gRPC. Not in the build for phones. */
     GRPC,
 
-    /** `java.net.http`: `POST {endpoint}/v1/ingest`. For networks that let through nothing else, or a private authority. */
+    /** The host, or [FootpathConfig.http]: `POST {endpoint}/v1/ingest`. For phones, for networks that let through nothing else, and
+     * for a private authority. */
     HTTP,
 
     /** Nobody: batches stay in memory and are acknowledged at once. For tests. */
@@ -28,8 +26,8 @@ data class FootpathConfig(
     val project: String,
     /** Where the queue lies, made if needed; null: in memory, gone with the process. */
     val queueFolder: String? = null,
-    /** Who carries the batches. */
-    val carrier: Carrier = Carrier.GRPC,
+    /** Who carries the batches; by default [Carrier.GRPC] on the JVM and [Carrier.HTTP] on Android. */
+    val carrier: Carrier = Platform.carrier,
     /** A backend: no person, session and device of its own; every event names its person. */
     val backend: Boolean = false,
     /** What holds on a new install until [Footpath.consent]; granted by default. */
@@ -60,6 +58,12 @@ data class FootpathConfig(
     val batchInterval: Duration? = null,
     /** Events of a batch, at most; 500 by default. */
     val batchEvents: Int? = null,
+    /** Bytes of events of a batch, at most; 512 KiB by default. */
+    val batchBytes: Long? = null,
+    /** For [Carrier.GRPC]: an attempt without an answer ends after this; 30 s by default. */
+    val requestTimeout: Duration? = null,
+    /** For [Carrier.GRPC]: trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones. */
+    val caCertificate: ByteArray? = null,
     /** Bytes between `track` and the database; 8 MiB by default, 256 KiB for a queue in memory. */
     val ringBytes: Long? = null,
     /** Bytes of events that may wait for the server. */
@@ -70,18 +74,14 @@ data class FootpathConfig(
     val maxAgeDays: Int? = null,
     /** Bytes an hour while [Footpath.saveData] is on. */
     val savingBytesPerHour: Long? = null,
-    /** For [Carrier.HTTP]: the client to send with, for example with a proxy or an authority of its own. It must not
-     * follow redirects. */
-    val httpClient: HttpClient? = null,
+    /** For [Carrier.HTTP]: what to send with, for example with a proxy or an authority of its own; by default the platform's own
+     * client. */
+    val http: Http? = null,
     /** For tests: what is wrong with an event is thrown as a [FootpathException] instead of logged. */
     val strict: Boolean = false,
-    /** Where warnings go; by default to the logger `io.footpath` of `java.util.logging`. */
-    val log: (String) -> Unit = { message -> LOGGER.logp(Level.WARNING, "io.footpath.Footpath", null, message) },
+    /** Where warnings go; by default to the logger `io.footpath` of `java.util.logging`, and on Android to its log. */
+    val log: (String) -> Unit = Platform::log,
 ) {
     /** Says nothing of the key. */
     override fun toString(): String = "FootpathConfig($endpoint, $project)"
-
-    private companion object {
-        val LOGGER: Logger = Logger.getLogger("io.footpath")
-    }
 }

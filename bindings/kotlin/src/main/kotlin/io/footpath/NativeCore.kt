@@ -220,8 +220,6 @@ private fun Delivery.native() = when (this) {
 
 private fun Duration.millis(): ULong = inWholeMilliseconds.coerceAtLeast(0).toULong()
 
-internal const val LIBRARY = "footpath-kotlin 0.1.0"
-
 private fun FootpathConfig.native() = Config(
     endpoint = endpoint,
     key = key,
@@ -234,15 +232,20 @@ private fun FootpathConfig.native() = Config(
     },
     backend = backend,
     firstConsent = firstConsent?.let { io.footpath.ffi.Consent.valueOf(it.name) },
-    library = LIBRARY,
+    library = Platform.LIBRARY,
     app = app,
     appVersion = appVersion,
-    osVersion = System.getProperty("os.version").orEmpty(),
+    os = Platform.OS,
+    osVersion = Platform.osVersion,
+    deviceModel = Platform.deviceModel,
     locale = locale,
     timeZone = timeZone,
     ringBytes = ringBytes?.toULong(),
     batchIntervalMs = batchInterval?.millis(),
     batchEvents = batchEvents?.toUInt(),
+    batchBytes = batchBytes?.toULong(),
+    requestTimeoutMs = requestTimeout?.millis(),
+    caCertificate = caCertificate,
     maxBytes = maxBytes?.toULong(),
     maxEvents = maxEvents?.toULong(),
     maxAgeDays = maxAgeDays?.toUInt(),

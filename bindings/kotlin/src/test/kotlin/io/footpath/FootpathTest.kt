@@ -59,7 +59,7 @@ class FootpathTest {
     @Test
     fun `start returns before the library is loaded, and calls wait in order up to a bound`() {
         val loading = CountDownLatch(1)
-        val client = Footpath.start(config.copy(callsBeforeStart = 100)) { loading.await() }
+        val client = Footpath.start(config.copy(callsBeforeStart = 100)) { _, given -> given.also { loading.await() } }
         client.identify("u-1")
         val receipt = client.trackCritical("paid", "n" to 0)
         repeat(150) { client.track("early", "n" to it) }
@@ -87,7 +87,7 @@ class FootpathTest {
     @Test
     fun `what waits for the library keeps its time and its place`() {
         val loading = CountDownLatch(1)
-        val client = Footpath.start(config) { loading.await() }
+        val client = Footpath.start(config) { _, given -> given.also { loading.await() } }
         client.reset()
         val before = client.identity()
         assertNull(before)
@@ -105,7 +105,7 @@ class FootpathTest {
     @Test
     fun `many threads during the start lose nothing`() {
         val loading = CountDownLatch(1)
-        val client = Footpath.start(config.copy(callsBeforeStart = 100_000, ringBytes = 4L shl 20)) { loading.await() }
+        val client = Footpath.start(config.copy(callsBeforeStart = 100_000, ringBytes = 4L shl 20)) { _, given -> given.also { loading.await() } }
         val threads = List(4) { n -> thread { repeat(1_000) { client.track("t", "thread" to n, "n" to it) } } }
         loading.countDown()
         threads.forEach { it.join() }

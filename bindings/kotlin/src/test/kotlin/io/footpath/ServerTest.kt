@@ -192,7 +192,7 @@ class ServerTest {
     fun `what was tracked before the library was loaded has the time of the call`() {
         started()
         val loading = CountDownLatch(1)
-        val client = Footpath.start(config(Carrier.GRPC)) { loading.await() }
+        val client = Footpath.start(config(Carrier.GRPC)) { _, given -> given.also { loading.await() } }
         client.track("$tag-early")
         Thread.sleep(2_500)
         loading.countDown()
