@@ -64,18 +64,19 @@ prepare() {
     serve "$1" "$port"
     FOOTPATH_KEY=$(sed -n 's/^project key: //p' "$work/serve.out")
     kill "$pid" && wait "$pid" || fail "the server did not stop cleanly"
-    FOOTPATH_TOKEN=$("$server" token --data "$1" --role analyst)
+    FOOTPATH_TOKEN=$(env -u FOOTPATH_TOKEN "$server" token --data "$1" --role analyst)
     export FOOTPATH_KEY FOOTPATH_TOKEN
 }
 
+# Each has its time, so that none can hang the tests.
 build_go() { (cd go && buf generate && go vet ./... && go build -o target/ ./...); }
-run_go() { go/target/shop "$@"; }
+run_go() { timeout "${LIMIT:-120}" go/target/shop "$@"; }
 
 build_java() { mvn --batch-mode --no-transfer-progress --quiet -f java/pom.xml package; }
-run_java() { java -cp "java/target/classes:java/target/lib/*" Shop "$@"; }
+run_java() { timeout "${LIMIT:-120}" java -cp "java/target/classes:java/target/lib/*" Shop "$@"; }
 
 build_node() { (cd node && npm ci --no-audit --no-fund --loglevel=error >/dev/null && buf generate); }
-run_node() { node node/shop.js "$@"; }
+run_node() { timeout "${LIMIT:-120}" node node/shop.js "$@"; }
 
 # What every example has to print against the real server.
 told() {
@@ -93,6 +94,7 @@ real_server() {
     local language=$1 data=$work/$1 example
     prepare "$data"
     serve "$data" "$port"
+    : >"$work/out" # What the example before this one said is not to be read as its words.
     FOOTPATH_URL=http://127.0.0.1:$port "run_$language" restart >"$work/out" 2>"$work/err" &
     example=$!
     pids+=("$example")
@@ -118,7 +120,7 @@ with_tls() {
         fail "$language, TLS: $(cat "$work/out" "$work/err")"
     told | cmp -s - <(head -n 5 "$work/out") || fail "$language does not say over TLS what it should"
     # Whoever does not trust the certificate must not get through.
-    if FOOTPATH_URL=https://localhost:$port timeout 5 "run_$language" >"$work/out" 2>&1; then
+    if LIMIT=5 FOOTPATH_URL=https://localhost:$port "run_$language" once >"$work/out" 2>&1; then
         fail "$language trusts a certificate that nobody signed"
     fi
     kill "$pid"
@@ -126,14 +128,40 @@ with_tls() {
     echo "the same over TLS"
 }
 
+# It waits as long as it is asked to and sends only what is missing; it does not go on with a wrong key.
+busy_server() {
+    local language=$1 data=$work/$1
+    go/target/busy "127.0.0.1:$port" >"$work/serve.out" 2>"$work/serve.err" &
+    pid=$!
+    pids+=("$pid")
+    until_true "the stand-in does not start" grep -q listening "$work/serve.out"
+    FOOTPATH_URL=http://127.0.0.1:$port "run_$language" once >"$work/out" 2>"$work/err" ||
+        fail "$language, busy: $(cat "$work/out" "$work/err")"
+    grep -Eiq '^try again: resource_?exhausted busy' "$work/err" || fail "$language did not read why: $(cat "$work/err")"
+    kill "$pid"
+    wait "$pid" || true
+    echo "waited for a busy server"
+
+    serve "$data" "$port"
+    if FOOTPATH_KEY=fp_dev_wrong LIMIT=20 FOOTPATH_URL=http://127.0.0.1:$port "run_$language" once >"$work/out" 2>"$work/err"; then
+        fail "$language got in with a wrong key"
+    fi
+    grep -Eiq '^FAILED: .*unauthenticated' "$work/out" || fail "$language, wrong key: $(cat "$work/out" "$work/err")"
+    kill "$pid"
+    wait "$pid" || fail "the server did not stop cleanly"
+    echo "stopped at a wrong key"
+}
+
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout "$work/tls.key" -out "$work/tls.pem" -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE 2>/dev/null
+build_go # The stand-in is in Go.
 for language in $languages; do
     printf -- '-- %s: building (%ds)\n' "$language" "$SECONDS"
     "build_$language"
     printf -- '-- %s: running (%ds)\n' "$language" "$SECONDS"
     real_server "$language"
     with_tls "$language"
+    busy_server "$language"
 done
 python3 guide.py
 printf -- '-- %s: passed (%ds)\n' "$languages" "$SECONDS"

@@ -1,8 +1,8 @@
 // Sends batches to Footpath with stubs generated from proto/, and watches the events arrive. docs/backends-from-stubs.md explains it.
 //
-//	FOOTPATH_URL=http://127.0.0.1:7400 FOOTPATH_KEY=fp_... FOOTPATH_TOKEN=... go run . [restart]
+//	FOOTPATH_URL=http://127.0.0.1:7400 FOOTPATH_KEY=fp_... FOOTPATH_TOKEN=... go run . [once | restart]
 //
-// With "restart" it sends until the server was away once and came back.
+// "once" sends three events only; "restart" goes on until the server was away once and came back.
 package main
 
 import (
@@ -221,14 +221,14 @@ func watch(ctx context.Context, client pb.LiveServiceClient, token, name string,
 
 func main() {
 	log.SetFlags(0)
-	if err := run(len(os.Args) > 1 && os.Args[1] == "restart"); err != nil {
+	if err := run(append(os.Args, "")[1]); err != nil {
 		fmt.Println("FAILED:", err)
 		os.Exit(1)
 	}
 	fmt.Println("all as it should be")
 }
 
-func run(restart bool) error {
+func run(mode string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	connection, err := connect(os.Getenv("FOOTPATH_URL"), os.Getenv("FOOTPATH_CA"))
@@ -257,6 +257,9 @@ func run(restart bool) error {
 	}
 	view := func() *pb.Event { return newEvent("view", "u-17", nil) }
 
+	if mode == "once" {
+		return send("three events", []*pb.Event{view(), view(), view()}, "stored 3, duplicates 0, refused 0")
+	}
 	batch := []*pb.Event{view(), newEvent("", "u-17", nil), view()} // The one in the middle has no name.
 	if err := send("a bad event among good ones", batch, "stored 2, duplicates 0, refused 1 name_missing"); err != nil {
 		return err
@@ -295,7 +298,7 @@ func run(restart bool) error {
 	}
 	fmt.Println("watched: order_paid")
 
-	if !restart {
+	if mode != "restart" {
 		return nil
 	}
 	fmt.Println("restart the server now")

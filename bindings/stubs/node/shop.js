@@ -1,8 +1,8 @@
 // Sends batches to Footpath with stubs generated from proto/, and watches the events arrive. docs/backends-from-stubs.md explains it.
 //
-//   FOOTPATH_URL=http://127.0.0.1:7400 FOOTPATH_KEY=fp_... FOOTPATH_TOKEN=... node shop.js [restart]
+//   FOOTPATH_URL=http://127.0.0.1:7400 FOOTPATH_KEY=fp_... FOOTPATH_TOKEN=... node shop.js [once | restart]
 //
-// With "restart" it sends until the server was away once and came back.
+// "once" sends three events only; "restart" goes on until the server was away once and came back.
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
@@ -139,7 +139,7 @@ function check(what, got, wanted) {
   if (got !== wanted) throw new Error(`${what} should be: ${wanted}`);
 }
 
-async function run(restart) {
+async function run(mode) {
   const signal = AbortSignal.timeout(60_000);
   const { transport, close } = connect(process.env.FOOTPATH_URL, process.env.FOOTPATH_CA);
   const client = createClient(IngestService, transport);
@@ -154,6 +154,10 @@ async function run(restart) {
     check(what, `stored ${stored}, duplicates ${duplicates}, refused ${refused.length}${reasons}`, wanted);
   };
 
+  if (mode === "once") {
+    await send("three events", [view(), view(), view()], "stored 3, duplicates 0, refused 0");
+    return close();
+  }
   const batch = [view(), newEvent("", "u-17"), view()]; // The one in the middle has no name.
   await send("a bad event among good ones", batch, "stored 2, duplicates 0, refused 1 name_missing");
   await send("the same again", batch, "stored 0, duplicates 2, refused 1 name_missing");
@@ -172,7 +176,7 @@ async function run(restart) {
   }
   console.log("watched: order_paid");
 
-  if (restart) {
+  if (mode === "restart") {
     console.log("restart the server now");
     for (let sent = 0, retries = 0, after = 0; after < 5; ) {
       const result = await deliver(client, key, [view(), view()], signal);
@@ -187,7 +191,7 @@ async function run(restart) {
 }
 
 try {
-  await run(process.argv[2] === "restart");
+  await run(process.argv[2]);
   console.log("all as it should be");
 } catch (error) {
   console.log(`FAILED: ${error}`);

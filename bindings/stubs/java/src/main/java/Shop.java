@@ -1,8 +1,8 @@
 // Sends batches to Footpath with stubs generated from proto/, and watches the events arrive. docs/backends-from-stubs.md explains it.
 //
-//   FOOTPATH_URL=http://127.0.0.1:7400 FOOTPATH_KEY=fp_... FOOTPATH_TOKEN=... java -cp "target/classes:target/lib/*" Shop [restart]
+//   FOOTPATH_URL=http://127.0.0.1:7400 FOOTPATH_KEY=fp_... FOOTPATH_TOKEN=... java -cp "target/classes:target/lib/*" Shop [once | restart]
 //
-// With "restart" it sends until the server was away once and came back.
+// "once" sends three events only; "restart" goes on until the server was away once and came back.
 
 import com.google.protobuf.Any;
 import com.google.protobuf.ByteString;
@@ -246,7 +246,7 @@ public final class Shop {
 
     public static void main(String[] arguments) throws Exception {
         try {
-            run(arguments.length > 0 && arguments[0].equals("restart"));
+            run(arguments.length > 0 ? arguments[0] : "");
         } catch (Exception error) {
             System.out.println("FAILED: " + error);
             System.exit(1);
@@ -255,7 +255,7 @@ public final class Shop {
         System.exit(0);
     }
 
-    static void run(boolean restart) throws Exception {
+    static void run(String mode) throws Exception {
         Instant giveUp = Instant.now().plusSeconds(60);
         ManagedChannel channel = connect(System.getenv("FOOTPATH_URL"), System.getenv("FOOTPATH_CA"));
         IngestServiceBlockingStub client =
@@ -263,6 +263,10 @@ public final class Shop {
         LiveServiceBlockingStub live =
                 LiveServiceGrpc.newBlockingStub(channel).withCallCredentials(bearer(System.getenv("FOOTPATH_TOKEN")));
 
+        if (mode.equals("once")) {
+            send(client, giveUp, "three events", List.of(view(), view(), view()), "stored 3, duplicates 0, refused 0");
+            return;
+        }
         // The one in the middle has no name.
         List<Event> batch = List.of(view(), newEvent("", "u-17", Map.of()), view());
         send(client, giveUp, "a bad event among good ones", batch, "stored 2, duplicates 0, refused 1 name_missing");
@@ -290,11 +294,14 @@ public final class Shop {
         watched.get(20, TimeUnit.SECONDS);
         System.out.println("watched: order_paid");
 
-        if (restart) {
+        if (mode.equals("restart")) {
             System.out.println("restart the server now");
             int sent = 0;
             int retries = 0;
             for (int after = 0; after < 5; Thread.sleep(20)) {
+                if (Instant.now().isAfter(giveUp)) {
+                    throw new IllegalStateException("the server was not restarted");
+                }
                 Result result = deliver(client, List.of(view(), view()), giveUp);
                 if (result.stored + result.duplicates != 2) {
                     throw new IllegalStateException("of 2 events " + (result.stored + result.duplicates) + " are there");
