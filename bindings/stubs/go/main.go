@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"math/rand/v2"
 	"net/url"
@@ -210,7 +211,7 @@ func watch(ctx context.Context, client pb.LiveServiceClient, token, name string,
 			}
 		}
 		_, wait := details(err)
-		if ctx.Err() != nil || !retryable(err) {
+		if ctx.Err() != nil || !retryable(err) && err != io.EOF {
 			return err
 		}
 		if err := pause(ctx, tries, wait); err != nil {

@@ -144,7 +144,7 @@ public final class Shop {
                     result.refused.add(new Refused(part.get(0), details.reason, error.getMessage()));
                     continue;
                 }
-                if (!retryable(error) || Instant.now().isAfter(giveUp)) {
+                if (!retryable(error)) {
                     throw error;
                 }
                 System.err.println("try again: " + error.getStatus().getCode() + " " + details.reason);
@@ -154,6 +154,9 @@ public final class Shop {
             if (again.isEmpty()) {
                 tries = 0;
                 continue;
+            }
+            if (Instant.now().isAfter(giveUp)) {
+                throw Status.DEADLINE_EXCEEDED.withDescription("not all events could be delivered in time").asRuntimeException();
             }
             parts.push(again);
             result.retries++;
