@@ -276,28 +276,42 @@ func run(mode string) error {
 		return err
 	}
 
-	order := newEvent("order_paid", "u-17", map[string]*pb.Value{
-		"total": {Kind: &pb.Value_MoneyValue{MoneyValue: &pb.Money{Currency: "EUR", Units: 12, Nanos: 500_000_000}}},
-		"items": {Kind: &pb.Value_IntValue{IntValue: 3}},
-	})
-	wanted := uuid.UUID(order.IdBytes).String()
-	started, watched := make(chan struct{}, 100), make(chan error, 1)
+	orderPaid := func() *pb.Event {
+		return newEvent("order_paid", "u-17", map[string]*pb.Value{
+			"total": {Kind: &pb.Value_MoneyValue{MoneyValue: &pb.Money{Currency: "EUR", Units: 12, Nanos: 500_000_000}}},
+			"items": {Kind: &pb.Value_IntValue{IntValue: 3}},
+		})
+	}
+	started, seen, failed := make(chan struct{}, 100), make(chan string, 100), make(chan error, 1)
 	go func() {
-		watched <- watch(ctx, live, os.Getenv("FOOTPATH_TOKEN"), "order_paid", func() { started <- struct{}{} },
-			func(event *pb.StoredEvent) bool { return event.Id == wanted })
+		failed <- watch(ctx, live, os.Getenv("FOOTPATH_TOKEN"), "order_paid", func() { started <- struct{}{} },
+			func(event *pb.StoredEvent) bool { seen <- event.Id; return false })
 	}()
 	select {
 	case <-started:
-	case err := <-watched:
+	case err := <-failed:
 		return fmt.Errorf("watch: %w", err)
 	}
-	if err := send("an order", []*pb.Event{order}, "stored 1, duplicates 0, refused 0"); err != nil {
+	// Sends an order and waits until the watch shows it.
+	order := func(what string) error {
+		event := orderPaid()
+		if err := send(what, []*pb.Event{event}, "stored 1, duplicates 0, refused 0"); err != nil {
+			return err
+		}
+		select {
+		case id := <-seen:
+			if id != uuid.UUID(event.IdBytes).String() {
+				return fmt.Errorf("watched another order than the one that was sent: %s", id)
+			}
+			fmt.Println("watched: order_paid")
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("watch: %w", err)
+		}
+	}
+	if err := order("an order"); err != nil {
 		return err
 	}
-	if err := <-watched; err != nil {
-		return fmt.Errorf("watch: %w", err)
-	}
-	fmt.Println("watched: order_paid")
 
 	if mode != "restart" {
 		return nil
@@ -321,5 +335,5 @@ func run(mode string) error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return nil
+	return order("another order")
 }

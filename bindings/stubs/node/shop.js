@@ -92,9 +92,10 @@ function ingest(client, key, events, signal) {
 }
 
 // Whether the same batch can succeed later. It may be stored already; then it comes back as duplicates. Connect calls a
-// connection that broke "aborted", where other libraries say "unavailable".
+// connection that broke "aborted" or "canceled", where other libraries say "unavailable"; the caller's own signal is looked at first.
 function retryable(error) {
-  return [Code.Unavailable, Code.ResourceExhausted, Code.DeadlineExceeded, Code.Aborted].includes(ConnectError.from(error).code);
+  const { code } = ConnectError.from(error);
+  return [Code.Unavailable, Code.ResourceExhausted, Code.DeadlineExceeded, Code.Aborted, Code.Canceled].includes(code);
 }
 
 // The stable reason, and how long the server asks to wait, in ms.
@@ -164,17 +165,21 @@ async function run(mode) {
   const many = Array.from({ length: 10_001 }, view);
   await send("too many for one batch", many, "stored 10001, duplicates 0, refused 0");
 
-  const order = newEvent("order_paid", "u-17", {
-    total: { kind: { case: "moneyValue", value: { currency: "EUR", units: 12n, nanos: 500_000_000 } } },
-    items: { kind: { case: "intValue", value: 3n } },
-  });
   const events = watch(live, process.env.FOOTPATH_TOKEN, "order_paid", signal);
   await events.next(); // It is open.
-  await send("an order", [order], "stored 1, duplicates 0, refused 0");
-  for await (const event of events) {
-    if (event?.id === stringify(order.idBytes)) break;
-  }
-  console.log("watched: order_paid");
+  // Sends an order and waits until the watch shows it.
+  const order = async (what) => {
+    const event = newEvent("order_paid", "u-17", {
+      total: { kind: { case: "moneyValue", value: { currency: "EUR", units: 12n, nanos: 500_000_000 } } },
+      items: { kind: { case: "intValue", value: 3n } },
+    });
+    await send(what, [event], "stored 1, duplicates 0, refused 0");
+    let seen;
+    while (!seen) seen = (await events.next()).value; // Nothing says that it was opened again.
+    if (seen.id !== stringify(event.idBytes)) throw new Error(`watched another order than the one that was sent: ${seen.id}`);
+    console.log("watched: order_paid");
+  };
+  await order("an order");
 
   if (mode === "restart") {
     console.log("restart the server now");
@@ -186,7 +191,9 @@ async function run(mode) {
       if (retries > 0 && ++after === 5) console.log(`after a restart: all of ${sent} events are there`);
       await sleep(20);
     }
+    await order("another order");
   }
+  await events.return();
   close();
 }
 
