@@ -57,6 +57,7 @@ install_tools() {
     need chromium chromium
     need java openjdk-17-jdk-headless
     need mvn maven
+    need openssl openssl
     python_tools
     node_tools
     go_tools
@@ -83,5 +84,6 @@ step "the Android SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfo
     mobile/android/build.sh
 step "the Swift SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
     bindings/swift/build.sh
+step "stubs for Go, Java and Node" env FOOTPATH_BIN="$bin/footpath" bindings/stubs/test.sh
 step "ghz" env BIN="$bin" TOTAL=200 load-tests/ghz.sh --serve
 printf '\nAll passed in %d s; nothing was skipped.\n' "$SECONDS"
