@@ -11,7 +11,7 @@ rm "$work/src/KeychainStore.swift"
 sed -i \
     -e 's/#if !(canImport(UIKit) && os(iOS))/#if false/' \
     -e 's/#if canImport(UIKit) && os(iOS)/#if true/' \
-    -e 's/#if canImport(Darwin)/#if true/' \
+    -e 's/#if !canImport(Darwin)/#if false/' -e 's/#if canImport(Darwin)/#if true/' \
     -e 's/#if os(iOS)/#if true/' \
     -e 's/^ *import Darwin/import UIKit/' \
     -e 's/\.background(withIdentifier/.standIn(withIdentifier/' "$work"/src/*.swift

@@ -3,16 +3,16 @@
     import Foundation
     internal import FootpathCore
 
-    /// Hands batches to the system while the app is in the background: it sends them from files, also after the app was
-    /// suspended or ended. The file and the task are named after the batch, so that an answer finds it in a later launch.
-    ///
-    /// The library takes an answer only for a batch that is out in this process. One that comes in a later launch is
-    /// reported and not counted: those events go out once more, and the server knows them by their numbers.
+    /// Gives batches away to the system while the app is in the background: it sends them from files, also after the app was
+    /// suspended or ended. The file and the task are named after the batch, which the library has noted as given away: an
+    /// answer that comes in a later launch finds it and counts.
     final class BackgroundUploads: NSObject, URLSessionDataDelegate, @unchecked Sendable {
         private let client: CoreClient
         private let folder: URL
         private let lock = NSLock()
         private var inBackground = false
+        /// Whether the library knows what the system still has.
+        private var isKnown = false
         private var answers: [Int: Data] = [:]
         private var session: URLSession?
 
@@ -33,37 +33,51 @@
             settings.sessionSendsLaunchEvents = true
             settings.httpCookieStorage = nil
             settings.urlCache = nil
-            // What is not sent by then is in the queue and goes out in the foreground.
+            // The library waits as long before it sends those events itself.
             settings.timeoutIntervalForResource = 24 * 60 * 60
             let session = URLSession(configuration: settings, delegate: self, delegateQueue: nil)
             lock.withLock { self.session = session }
-            // Files of an earlier launch whose tasks are over.
+            // What is with the system is of earlier launches: nothing is given away before this is known.
             let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-            session.getAllTasks { [folder] tasks in
+            session.getAllTasks { [self] tasks in
                 let alive = Set(tasks.compactMap(\.taskDescription))
                 for file in files where !alive.contains(file) {
                     try? FileManager.default.removeItem(at: folder.appendingPathComponent(file))
                 }
+                // The events of all others are sent again: of those that were being given away when the app was ended.
+                client.keepDetached(batchIds: Array(alive))
+                lock.withLock { isKnown = true }
             }
         }
 
         func enter() { lock.withLock { inBackground = true } }
         func leave() { lock.withLock { inBackground = false } }
 
-        /// Takes a batch over, if this is the time for it.
-        func takes(_ id: String, _ body: Data, _ request: URLRequest) -> Bool {
-            let (isTime, session) = lock.withLock { (inBackground, self.session) }
+        /// Gives a batch away, if this is the time for it. Whoever has none to give any more is asked again at once: the
+        /// library hands out the next one until nothing waits.
+        func takes(_ batch: Batch, _ request: URLRequest) -> Bool {
+            let (isTime, session) = lock.withLock { (inBackground && isKnown, self.session) }
             guard isTime, let session else { return false }
-            let file = folder.appendingPathComponent(id)
+            let file = folder.appendingPathComponent(batch.id)
             do {
-                try body.write(to: file, options: [.atomic, .completeFileProtectionUntilFirstUserAuthentication])
+                try batch.body.write(to: file, options: [.atomic, .completeFileProtectionUntilFirstUserAuthentication])
             } catch {
                 return false
             }
+            // Noted first: nobody could answer for a batch that the library does not know of.
+            guard client.detach(batchId: batch.id) else {
+                try? FileManager.default.removeItem(at: file)
+                return false
+            }
             let task = session.uploadTask(with: request, fromFile: file)
-            task.taskDescription = id
+            task.taskDescription = batch.id
             task.resume()
             return true
+        }
+
+        /// Consent is withdrawn: what the system has not sent yet is not sent any more.
+        func forget() {
+            lock.withLock { session }?.getAllTasks { tasks in tasks.forEach { $0.cancel() } }
         }
 
         func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
@@ -74,7 +88,7 @@
             let body = lock.withLock { answers.removeValue(forKey: task.taskIdentifier) }
             guard let id = task.taskDescription else { return }
             try? FileManager.default.removeItem(at: folder.appendingPathComponent(id))
-            report(id, body, task.response, error, to: client)
+            client.report(id, Sent(body, task.response, error))
         }
 
         func urlSession(

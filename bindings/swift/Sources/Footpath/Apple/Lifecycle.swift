@@ -8,7 +8,7 @@
         // Written once, before anybody else sees this object.
         private var observers: [any NSObjectProtocol] = []
 
-        init(_ client: CoreClient, _ carrier: HostCarrier?) {
+        init(_ client: CoreClient, _ carrier: HostCarrier?, _ drain: OutboxDrain?) {
             let center = NotificationCenter.default
             func on(_ name: Notification.Name, _ action: @escaping @Sendable () -> Void) {
                 observers.append(center.addObserver(forName: name, object: nil, queue: nil) { _ in action() })
@@ -20,6 +20,7 @@
             on(UIApplication.willEnterForegroundNotification) {
                 carrier?.background?.leave()
                 client.resume()
+                drain?.start()
             }
             on(.NSProcessInfoPowerStateDidChange) {
                 client.saveData(saving: ProcessInfo.processInfo.isLowPowerModeEnabled)
