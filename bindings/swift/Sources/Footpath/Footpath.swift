@@ -216,10 +216,12 @@ public final class Footpath: Sendable {
     public func saveData(_ saving: Bool) { client?.saveData(saving: saving) }
 
     /// Sends what was tracked so far and waits until it has reached its end, delivery is paused, or the time is up.
-    /// Cancelled, it answers at once; what is under way goes on.
+    /// Cancelled, it answers at once; what is under way goes on. In an extension (`Carrier.outbox`) it ends once everything
+    /// lies in files for the app.
     @discardableResult
     public func flush(within time: Duration) async -> FlushResult {
         guard let client else { return FlushResult() }
+        if let outbox { return await outbox.flush(within: time) }
         let ms = time.milliseconds
         return await cancellable(else: FlushResult()) { _ in FlushResult(await client.flush(timeoutMs: ms)) }
     }

@@ -65,7 +65,7 @@ struct Outbox: Sendable {
 
     /// Whether the file was there and is now the other one: of several who try, one hears yes.
     func rename(_ file: File, to other: File) -> Bool {
-        file == other || rename(url(file).path, url(other).path)
+        rename(url(file).path, url(other).path)
     }
 
     func remove(_ file: File) { try? FileManager.default.removeItem(at: url(file)) }

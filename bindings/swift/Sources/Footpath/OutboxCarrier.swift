@@ -9,11 +9,12 @@ final class OutboxCarrier: @unchecked Sendable {
     /// Everything that looks at the folder happens under it.
     private let lock = NSLock()
     private var applied: Consent?
-    /// Events of the batches that were given away in this run.
-    private var away: [String: Int] = [:]
+    private let away = Away()
 
     init(_ client: CoreClient, _ folder: URL, _ log: @escaping @Sendable (String) -> Void) {
         (self.client, outbox, self.log) = (client, Outbox(folder: folder), log)
+        // Before anything is tracked. It is a file of a few bytes.
+        follow()
         startThread("footpath-outbox") { [self] in carry() }
     }
 
@@ -21,7 +22,6 @@ final class OutboxCarrier: @unchecked Sendable {
     private func carry() {
         prepare(outbox.folder)
         lock.withLock {
-            follow()
             for file in outbox.list().files where file.kind == .draft { outbox.remove(file) }
             readAnswers()
             keep()
@@ -42,13 +42,25 @@ final class OutboxCarrier: @unchecked Sendable {
         }
     }
 
-    /// Events that lie in the folder, of those that were taken in this run.
-    var eventsAway: Int { lock.withLock { away.values.reduce(0, +) } }
+    /// Waits until everything lies in files.
+    func flush(within time: Duration) async -> FlushResult {
+        lock.withLock { learn() }
+        return await away.flush(client, within: time)
+    }
+
+    /// How many events lie there since earlier runs.
+    private func learn() {
+        for file in outbox.list().files where file.kind == .batch && !away.has(file.id) {
+            let parcel = try? client.opened(try outbox.read(file))
+            if case .batch(let id, let events, _, _)? = parcel { away.add(id, Int(clamping: events)) }
+        }
+    }
 
     /// Leaves a batch; or why not.
     private func leave(_ batch: Batch) -> String? {
         follow()
         if applied == .denied, batch.events > 0 { return "consent is denied" }
+        if away.hasOne(like: batch) { return "one like it is given away already" }
         let draft = Outbox.File(batch.id, .draft)
         let parcel = Parcel.batch(
             id: batch.id, events: batch.events, encoding: batch.contentEncoding, body: batch.body)
@@ -64,7 +76,7 @@ final class OutboxCarrier: @unchecked Sendable {
             return "the outbox is full"
         }
         if outbox.rename(draft, to: Outbox.File(batch.id, .batch)) {
-            away[batch.id] = Int(batch.events)
+            away.add(batch.id, Int(clamping: batch.events))
         } else {
             keep()
         }
@@ -77,13 +89,13 @@ final class OutboxCarrier: @unchecked Sendable {
                 guard case .answer(let id, let answer)? = try client.opened(try outbox.read(file)), id == file.id else {
                     log("an answer in the outbox cannot be read: its events are sent again")
                     outbox.remove(file)
-                    away[file.id] = nil
+                    away.remove(file.id)
                     keep()
                     continue
                 }
                 client.report(id, .answered(answer))
                 outbox.remove(file)
-                away[id] = nil
+                away.remove(id)
             } catch {
                 // The key cannot be had now: it is read later.
                 log("an answer in the outbox cannot be read now: \(error)")

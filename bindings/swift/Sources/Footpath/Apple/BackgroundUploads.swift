@@ -15,6 +15,7 @@
         private var isKnown = false
         private var answers: [Int: Data] = [:]
         private var session: URLSession?
+        let away = Away()
 
         /// `nil` for a queue in memory: nothing of it may outlive the process.
         static func make(_ client: CoreClient, _ configuration: Configuration) -> BackgroundUploads? {
@@ -40,7 +41,9 @@
             // What is with the system is of earlier launches: nothing is given away before this is known.
             let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
             session.getAllTasks { [self] tasks in
-                let alive = Set(tasks.compactMap(\.taskDescription))
+                let batches = tasks.compactMap { Self.batch($0) }
+                batches.forEach { away.add($0.id, $0.events) }
+                let alive = Set(batches.map(\.id))
                 for file in files where !alive.contains(file) {
                     try? FileManager.default.removeItem(at: folder.appendingPathComponent(file))
                 }
@@ -57,7 +60,7 @@
         /// library hands out the next one until nothing waits.
         func takes(_ batch: Batch, _ request: URLRequest) -> Bool {
             let (isTime, session) = lock.withLock { (inBackground && isKnown, self.session) }
-            guard isTime, let session else { return false }
+            guard isTime, let session, !away.hasOne(like: batch) else { return false }
             let file = folder.appendingPathComponent(batch.id)
             do {
                 try batch.body.write(to: file, options: [.atomic, .completeFileProtectionUntilFirstUserAuthentication])
@@ -70,9 +73,17 @@
                 return false
             }
             let task = session.uploadTask(with: request, fromFile: file)
-            task.taskDescription = batch.id
+            task.taskDescription = "\(batch.id) \(batch.events)"
+            away.add(batch.id, Int(clamping: batch.events))
             task.resume()
             return true
+        }
+
+        /// The batch that a task sends, and its events.
+        private static func batch(_ task: URLSessionTask) -> (id: String, events: Int)? {
+            let words = task.taskDescription?.split(separator: " ") ?? []
+            guard words.count == 2, let events = Int(words[1]) else { return nil }
+            return (String(words[0]), events)
         }
 
         /// Consent is withdrawn: what the system has not sent yet is not sent any more.
@@ -86,7 +97,8 @@
 
         func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
             let body = lock.withLock { answers.removeValue(forKey: task.taskIdentifier) }
-            guard let id = task.taskDescription else { return }
+            guard let (id, _) = Self.batch(task) else { return }
+            away.remove(id)
             try? FileManager.default.removeItem(at: folder.appendingPathComponent(id))
             client.report(id, Sent(body, task.response, error))
         }

@@ -15,7 +15,7 @@
             }
             on(UIApplication.didEnterBackgroundNotification) {
                 carrier?.background?.enter()
-                Self.sendLast(client)
+                Self.sendLast(client, carrier?.background?.away ?? Away())
             }
             on(UIApplication.willEnterForegroundNotification) {
                 carrier?.background?.leave()
@@ -30,13 +30,13 @@
 
         deinit { observers.forEach { NotificationCenter.default.removeObserver($0) } }
 
-        /// Asks the system for the moment that it takes to save what there is and to hand over a batch. What is not handed
-        /// over by then lies in the queue.
-        private static func sendLast(_ client: CoreClient) {
+        /// Asks the system for the moment that it takes to save what there is and to give it away. What is not given away by
+        /// then lies in the queue.
+        private static func sendLast(_ client: CoreClient, _ away: Away) {
             let time = BackgroundTime()
             time.begin()
             Task.detached {
-                _ = await client.flush(timeoutMs: 5_000)
+                _ = await away.flush(client, within: .seconds(5))
                 time.end()
             }
         }
