@@ -31,37 +31,17 @@
         deinit { observers.forEach { NotificationCenter.default.removeObserver($0) } }
 
         /// Asks the system for the moment that it takes to save what there is and to give it away. What is not given away by
-        /// then lies in the queue.
+        /// then lies in the queue. Not by `UIApplication.shared`, which extensions must not even name.
         private static func sendLast(_ client: CoreClient, _ away: Away) {
-            let time = BackgroundTime()
-            time.begin()
+            let done = DispatchSemaphore(value: 0)
             Task.detached {
                 _ = await away.flush(client, within: .seconds(5))
-                time.end()
+                done.signal()
             }
-        }
-    }
-
-    /// The time that the system grants, given back once.
-    private final class BackgroundTime: @unchecked Sendable {
-        private let lock = NSLock()
-        private var task = UIBackgroundTaskIdentifier.invalid
-
-        func begin() {
-            // didEnterBackground is posted on the main thread.
-            MainActor.assumeIsolated {
-                let task = UIApplication.shared.beginBackgroundTask(withName: "footpath") { [weak self] in self?.end() }
-                lock.withLock { self.task = task }
+            ProcessInfo.processInfo.performExpiringActivity(withReason: "footpath") { isOver in
+                // Granted, it lasts until this returns; it is called once more when the system wants the time back.
+                if isOver { done.signal() } else { done.wait() }
             }
-        }
-
-        func end() {
-            let task = lock.withLock {
-                defer { self.task = .invalid }
-                return self.task
-            }
-            guard task != .invalid else { return }
-            DispatchQueue.main.async { UIApplication.shared.endBackgroundTask(task) }
         }
     }
 #endif
