@@ -1,5 +1,9 @@
 import Foundation
 
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
 /// Who carries the events to the server.
 public enum Carrier: Sendable {
     /// The library's own gRPC on Linux, `URLSession` on Apple's systems, where the library has no network code.
@@ -107,6 +111,8 @@ public struct Configuration: Sendable {
     public var outboxes: [URL] = []
     /// Apple's systems: follows the app into the background and back, see docs/sdk-swift.md.
     public var followsApp = true
+    /// What sends while the app is in the background; the tests have something in place of it.
+    var uploads: @Sendable (_ name: String) -> URLSessionConfiguration? = systemUploads
 
     public init(endpoint: String, key: String, project: String = "default", queueFolder: URL? = nil) {
         self.endpoint = endpoint

@@ -16,7 +16,7 @@ public final class Footpath: Sendable {
     public let problems: AsyncStream<Problem>
 
     private let tell: AsyncStream<Problem>.Continuation
-    private let client: CoreClient?
+    let client: CoreClient?
     /// What `footpath_track` takes; 0 is nobody's.
     private let handle: UInt64
     private let refusals: Refusals
@@ -25,7 +25,7 @@ public final class Footpath: Sendable {
     #if canImport(UIKit) && os(iOS)
         private let lifecycle: Lifecycle?
     #endif
-    private let host: HostCarrier?
+    let host: HostCarrier?
     private let outbox: OutboxCarrier?
     private let drain: OutboxDrain?
 

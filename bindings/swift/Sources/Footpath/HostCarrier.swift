@@ -13,7 +13,7 @@ final class HostCarrier: Sendable {
 
     init(_ client: CoreClient, _ configuration: Configuration) {
         post = Post(configuration)
-        background = configuration.followsApp ? BackgroundUploads.make(client, configuration) : nil
+        background = BackgroundUploads.make(client, configuration)
         startThread("footpath-carrier") { [self] in carry(client) }
     }
 
@@ -51,13 +51,3 @@ extension FootpathCore.FootpathClient {
         }
     }
 }
-
-#if !(canImport(UIKit) && os(iOS))
-    /// Only iOS sends on while the app is in the background.
-    final class BackgroundUploads: Sendable {
-        static func make(_ client: CoreClient, _ configuration: Configuration) -> BackgroundUploads? { nil }
-        func takes(_ batch: Batch, _ request: URLRequest) -> Bool { false }
-        func forget() {}
-        func end() {}
-    }
-#endif

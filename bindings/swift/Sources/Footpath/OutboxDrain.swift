@@ -40,7 +40,13 @@ final class OutboxDrain: @unchecked Sendable {
         }
     }
 
-    func start() { queue.async { _ = self.pass() } }
+    /// Something has changed: what failed before may succeed now.
+    func start() {
+        queue.async { [self] in
+            wait = .zero
+            _ = pass()
+        }
+    }
 
     func set(_ key: String) {
         lock.withLock { self.key = key }
@@ -53,6 +59,7 @@ final class OutboxDrain: @unchecked Sendable {
             for outbox in outboxes {
                 do { try outbox.note(consent) } catch { say("consent cannot be noted in an outbox: \(error)") }
             }
+            wait = .zero
             _ = pass()
         }
     }
@@ -76,8 +83,11 @@ final class OutboxDrain: @unchecked Sendable {
             let (files, foreign) = outbox.list()
             foreign.forEach { say("\($0) does not belong into an outbox: it is left alone") }
             for file in waiting(outbox, files) {
-                // Paused, held, or not asked yet: whoever goes on starts a drain.
-                guard client.stats().paused == nil || outbox.consent == .denied else { return answered }
+                // Paused, held, or not asked yet. Whoever goes on starts a drain, and the client says so a little later.
+                guard client.stats().paused == nil || outbox.consent == .denied else {
+                    later(.zero)
+                    return answered
+                }
                 guard answered < Self.most else {
                     plan(backoff.lowerBound)
                     return answered
@@ -90,8 +100,7 @@ final class OutboxDrain: @unchecked Sendable {
                 case .later(let least):
                     // The others are before it the next time: it may be the only one that fails.
                     failed.insert(file.id)
-                    wait = min(max(wait * 2, backoff.lowerBound), backoff.upperBound)
-                    plan(max(wait, least))
+                    later(least)
                     return answered
                 }
             }
@@ -167,6 +176,11 @@ final class OutboxDrain: @unchecked Sendable {
             let seconds = heard.retryAfter.flatMap { Int($0.trimmingCharacters(in: .whitespaces)) } ?? 0
             return giveBack("HTTP \(heard.status)", .seconds(min(max(seconds, 0), 3_600)))
         }
+    }
+
+    private func later(_ least: Duration) {
+        wait = min(max(wait * 2, backoff.lowerBound), backoff.upperBound)
+        plan(max(wait, least))
     }
 
     /// Drains again after a while, unless that is planned sooner.

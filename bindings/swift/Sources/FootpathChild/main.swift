@@ -38,7 +38,7 @@ case "app":
     var configuration = Configuration(
         endpoint: arguments[4], key: "none", queueFolder: URL(fileURLWithPath: arguments[2]))
     configuration.outboxes = [URL(fileURLWithPath: arguments[3])]
-    configuration.requestTimeout = .milliseconds(500)
+    configuration.requestTimeout = .milliseconds(1_500)
     let footpath = Footpath(configuration)
     while true { sleep(60) }
     withExtendedLifetime(footpath) {}
