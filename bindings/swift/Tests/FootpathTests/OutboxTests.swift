@@ -364,6 +364,20 @@ final class OutboxTests: XCTestCase {
         await app.close()
     }
 
+    /// What goes along with events is handed out until it is answered; one file of it is enough.
+    func testWhatWasDestroyedIsToldInOneFile() async throws {
+        let footpath = makeExtension()
+        await eventually("open") { footpath.identity != nil }
+        footpath.hold()
+        for n in 0..<5 { footpath.track("shared", ["n": .int(n)]) }
+        footpath.consent(.denied)
+        footpath.resume()
+        await eventually("it is told") { self.files(".batch").count == 1 }
+        try await Task.sleep(for: .milliseconds(500))
+        XCTAssertEqual(files(".batch").count, 1)
+        await footpath.close()
+    }
+
     /// More than may be given away at a time waits in the extension's queue.
     func testAFullOutbox() async throws {
         let footpath = makeExtension(batchEvents: 1)
