@@ -78,6 +78,7 @@ final class OutboxCarrier: @unchecked Sendable {
         if outbox.rename(draft, to: Outbox.File(batch.id, .batch)) {
             away.add(batch.id, Int(clamping: batch.events))
         } else {
+            outbox.remove(draft)
             keep()
         }
         return nil

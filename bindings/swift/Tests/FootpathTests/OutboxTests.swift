@@ -320,6 +320,22 @@ final class OutboxTests: XCTestCase {
         await app.close()
     }
 
+    /// As after an app that was killed between the two.
+    func testWhatIsAnsweredAlreadyIsNotSent() async throws {
+        let server = try Server()
+        let id = try await leave(10)
+        let batch = outbox.appendingPathComponent(files(".batch")[0])
+        let bytes = try Data(contentsOf: batch)
+        let app = app(server)
+        await eventually("it is answered") { self.files(".answer").count == 1 && self.files(".claim").isEmpty }
+        try bytes.write(to: batch)
+        await app.drainOutboxes()
+        await eventually("it is gone") { self.files(".batch") == [] }
+        await app.close()
+        try await arrived(server, 11)
+        await hears(id, 11)
+    }
+
     func testConsentThatIsWithdrawnInTheAppHoldsForItsExtensions() async throws {
         let server = try Server()
         let app = app(server)
