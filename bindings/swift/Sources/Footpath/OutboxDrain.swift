@@ -8,6 +8,7 @@ final class OutboxDrain: @unchecked Sendable {
 
     private let client: CoreClient
     private let outboxes: [Outbox]
+    private let firstConsent: Consent?
     private let log: @Sendable (String) -> Void
     private let post: Post
     private let backoff: ClosedRange<Duration>
@@ -26,6 +27,7 @@ final class OutboxDrain: @unchecked Sendable {
         guard !configuration.outboxes.isEmpty else { return nil }
         self.client = client
         outboxes = configuration.outboxes.map(Outbox.init)
+        firstConsent = configuration.firstConsent
         log = configuration.log
         post = Post(configuration)
         backoff = configuration.backoff ?? .milliseconds(250) ... .seconds(30)
@@ -84,7 +86,7 @@ final class OutboxDrain: @unchecked Sendable {
             foreign.forEach { say("\($0) does not belong into an outbox: it is left alone") }
             for file in waiting(outbox, files) {
                 // Paused, held, or not asked yet. Whoever goes on starts a drain, and the client says so a little later.
-                guard client.stats().paused == nil || outbox.consent == .denied else {
+                guard client.stats().paused == nil || isDenied(outbox) else {
                     later(.zero)
                     return answered
                 }
@@ -153,7 +155,7 @@ final class OutboxDrain: @unchecked Sendable {
             outbox.remove(claim)
             return .none
         }
-        if events > 0, outbox.consent == .denied {
+        if events > 0, isDenied(outbox) {
             outbox.remove(claim)
             return .none
         }
@@ -177,6 +179,8 @@ final class OutboxDrain: @unchecked Sendable {
             return giveBack("HTTP \(heard.status)", .seconds(min(max(seconds, 0), 3_600)))
         }
     }
+
+    private func isDenied(_ outbox: Outbox) -> Bool { (outbox.consent ?? firstConsent) == .denied }
 
     private func later(_ least: Duration) {
         wait = min(max(wait * 2, backoff.lowerBound), backoff.upperBound)

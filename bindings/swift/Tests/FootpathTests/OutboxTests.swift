@@ -380,6 +380,16 @@ final class OutboxTests: XCTestCase {
         await app.close()
     }
 
+    func testADenialThatHoldsFromTheStart() async throws {
+        let server = try Server()
+        try await leave(1)
+        let app = app(server) { $0.firstConsent = .denied }
+        await eventually("it is deleted") { self.files("h").isEmpty && self.files("m").isEmpty }
+        await app.close()
+        XCTAssertEqual(files(".answer"), [])
+        try await arrived(server, 0)
+    }
+
     /// What goes along with events is handed out until it is answered; one file of it is enough.
     func testWhatWasDestroyedIsToldInOneFile() async throws {
         let footpath = makeExtension()
