@@ -52,13 +52,17 @@ swift_here() {
     if command -v swift >/dev/null; then
         (cd "$here" && FOOTPATH_BIN="$here/.build/native/footpath" "$@")
     else
-        "$here/toolchain.sh" run "$here=/src" -- env HOME=/root FOOTPATH_BIN=/src/.build/native/footpath \
+        "$here/toolchain.sh" run "$here=/src" "$repo/mobile/ios=/sample" -- env HOME=/root FOOTPATH_BIN=/src/.build/native/footpath \
             sh -c 'cd /src && exec "$@"' sh "$@"
     fi
 }
 
 root=/src
-if command -v swift >/dev/null; then root=$here; fi
+sample=/sample
+if command -v swift >/dev/null; then
+    root=$here
+    sample=$repo/mobile/ios
+fi
 links="-Xlinker -L$root/.build/native -Xlinker -rpath=$root/.build/native"
 
 generate
@@ -67,7 +71,7 @@ case ${1:-test} in
     test)
         stage "${FOOTPATH_BIN:-$(found footpath)}"
         swift_here swift build --build-tests $links
-        [ "$(uname)" != Linux ] || swift_here Tests/AppleStandIns/check-apple.sh
+        [ "$(uname)" != Linux ] || swift_here Tests/AppleStandIns/check-apple.sh "$sample"
         swift_here swift test --skip-build $links
         ;;
     latency)

@@ -1,5 +1,9 @@
 import Foundation
 
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
 /// Who carries the events to the server.
 public enum Carrier: Sendable {
     /// The library's own gRPC on Linux, `URLSession` on Apple's systems, where the library has no network code.
@@ -8,12 +12,15 @@ public enum Carrier: Sendable {
     case grpc
     /// `URLSession`: plain `POST /v1/ingest`, with the proxy and the certificates that the system knows.
     case urlSession
+    /// Nobody here: for an extension of an app. Each batch is left as a sealed file in this folder, which extension and app
+    /// share and no other extension uses; the app, which names it in `outboxes`, sends it.
+    case outbox(URL)
     /// Nobody: events are answered in memory. For tests.
     case memory
 }
 
 /// What the person allows.
-public enum Consent: Sendable {
+public enum Consent: String, Sendable {
     /// Events are taken and sent.
     case granted
     /// Nobody has answered yet: events are kept and sent once consent is granted.
@@ -90,6 +97,8 @@ public struct Configuration: Sendable {
     /// An attempt by gRPC ends after this long; one by `URLSession` after this long without a sign of life, and after four
     /// times as long in any case.
     public var requestTimeout = Duration.seconds(30)
+    /// The wait after a first failure, doubled with each further one, and the longest; 250 ms to 30 s by default.
+    public var backoff: ClosedRange<Duration>?
     /// gRPC only: trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones. `URLSession`
     /// trusts whom the system trusts.
     public var caCertificate: Data?
@@ -97,8 +106,13 @@ public struct Configuration: Sendable {
     public var debugView: String?
     /// Takes events of a name from a share of all persons only, 0 to 1.
     public var samples: [String: Double] = [:]
+    /// Folders in which extensions leave their batches (`Carrier.outbox`), one for each extension: this client sends them,
+    /// with its own key. It reads them with its own `keyStore`, which has to give the same keys as the extension's.
+    public var outboxes: [URL] = []
     /// Apple's systems: follows the app into the background and back, see docs/sdk-swift.md.
     public var followsApp = true
+    /// What sends while the app is in the background; the tests have something in place of it.
+    var uploads: @Sendable (_ name: String) -> URLSessionConfiguration? = systemUploads
 
     public init(endpoint: String, key: String, project: String = "default", queueFolder: URL? = nil) {
         self.endpoint = endpoint

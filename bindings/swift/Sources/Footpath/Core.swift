@@ -19,7 +19,7 @@ extension Configuration {
         let carriers: FootpathCore.Carrier =
             switch resolvedCarrier {
             case .memory: .memory
-            case .urlSession: .host
+            case .urlSession, .outbox: .host
             case .grpc, .automatic: .grpc
             }
         let config = FootpathCore.Config(
@@ -42,6 +42,11 @@ extension Configuration {
             ringBytes: ringBytes.map(UInt64.init(clamping:)),
             batchIntervalMs: batchInterval?.milliseconds,
             batchEvents: batchEvents.map(UInt32.init(clamping:)),
+            batchBytes: batchBytes.map(UInt64.init(clamping:)),
+            requestTimeoutMs: requestTimeout.milliseconds,
+            backoffMinMs: backoff?.lowerBound.milliseconds,
+            backoffMaxMs: backoff?.upperBound.milliseconds,
+            caCertificate: caCertificate,
             maxBytes: maxBytes.map(UInt64.init(clamping:)),
             maxEvents: maxEvents.map(UInt64.init(clamping:)),
             maxAgeDays: maxAgeDays.map(UInt32.init(clamping:)),

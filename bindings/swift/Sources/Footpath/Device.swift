@@ -23,3 +23,10 @@ struct Device: Sendable {
         return device
     }()
 }
+
+#if !canImport(Darwin)
+    /// Makes a folder; see System.swift for what more is done on Apple's systems. What fails here is told by those who use it.
+    func prepare(_ folder: URL) {
+        try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+#endif

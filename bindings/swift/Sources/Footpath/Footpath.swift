@@ -16,7 +16,7 @@ public final class Footpath: Sendable {
     public let problems: AsyncStream<Problem>
 
     private let tell: AsyncStream<Problem>.Continuation
-    private let client: CoreClient?
+    let client: CoreClient?
     /// What `footpath_track` takes; 0 is nobody's.
     private let handle: UInt64
     private let refusals: Refusals
@@ -25,6 +25,9 @@ public final class Footpath: Sendable {
     #if canImport(UIKit) && os(iOS)
         private let lifecycle: Lifecycle?
     #endif
+    let host: HostCarrier?
+    private let outbox: OutboxCarrier?
+    private let drain: OutboxDrain?
 
     /// Starts a client. A setting that cannot be used is told in `problems` and logged; such a client takes nothing.
     public init(_ configuration: Configuration) {
@@ -33,21 +36,24 @@ public final class Footpath: Sendable {
         refusals = Refusals(strict: configuration.strict, log: configuration.log)
         recorder = configuration.records ? Recorder() : nil
         beforeSend = configuration.beforeSend
-        #if canImport(Darwin)
-            if let folder = configuration.queueFolder { prepare(folder) }
-        #endif
+        if let folder = configuration.queueFolder { prepare(folder) }
         do {
             let client = try configuration.makeClient { tell.yield($0) }
             self.client = client
             handle = client.trackHandle()
-            let carrier = configuration.resolvedCarrier.isHost ? HostCarrier(client, configuration) : nil
+            // Their threads keep them.
+            switch configuration.resolvedCarrier {
+            case .urlSession: (host, outbox) = (HostCarrier(client, configuration), nil)
+            case .outbox(let folder): (host, outbox) = (nil, OutboxCarrier(client, folder, configuration.log))
+            case .automatic, .grpc, .memory: (host, outbox) = (nil, nil)
+            }
+            drain = OutboxDrain(client, configuration)
+            drain?.start()
             #if canImport(UIKit) && os(iOS)
-                lifecycle = configuration.followsApp ? Lifecycle(client, carrier) : nil
-            #else
-                _ = carrier  // Its thread keeps it.
+                lifecycle = configuration.followsApp ? Lifecycle(client, host, drain) : nil
             #endif
         } catch {
-            (client, handle) = (nil, 0)
+            (client, handle, host, outbox, drain) = (nil, 0, nil, nil, nil)
             #if canImport(UIKit) && os(iOS)
                 lifecycle = nil
             #endif
@@ -58,6 +64,7 @@ public final class Footpath: Sendable {
 
     deinit {
         tell.finish()
+        drain?.end()
         // Who carries waits inside the library, which must be told; saving takes a moment, so not on this thread.
         if let client { DispatchQueue.global(qos: .utility).async { _ = client.shutdown() } }
     }
@@ -168,7 +175,12 @@ public final class Footpath: Sendable {
     public func endSession() { ask { try $0.endSession() } }
 
     /// What the person allows. Denied: nothing is taken, and what waited is destroyed.
-    public func consent(_ consent: Consent) { ask { try $0.setConsent(consent: consent.core) } }
+    /// In an app, its extensions follow (`Configuration.outboxes`).
+    public func consent(_ consent: Consent) {
+        guard ask({ try $0.setConsent(consent: consent.core) }) else { return }
+        if consent == .denied { host?.background?.forget() }
+        drain?.note(consent)
+    }
 
     /// Asks the server to delete what it knows of the person. The wish needs no consent and is never let go.
     public func deleteMyData() { ask { try $0.deleteMyData() } }
@@ -189,21 +201,38 @@ public final class Footpath: Sendable {
     public func hold() { client?.hold() }
 
     /// Goes on sending at once, after `hold`, a pause, or during a wait after a failure.
-    public func resume() { client?.resume() }
+    public func resume() {
+        client?.resume()
+        drain?.start()
+    }
 
     /// Sends with another project key from now on, and goes on if delivery was paused.
-    public func setKey(_ key: String) { client?.setKey(key: key) }
+    public func setKey(_ key: String) {
+        client?.setKey(key: key)
+        drain?.set(key)
+    }
 
     /// Spends little from now on, or no longer: on a metered link, or with a low battery. Critical events still go.
     public func saveData(_ saving: Bool) { client?.saveData(saving: saving) }
 
     /// Sends what was tracked so far and waits until it has reached its end, delivery is paused, or the time is up.
-    /// Cancelled, it answers at once; what is under way goes on.
+    /// Cancelled, it answers at once; what is under way goes on. In an extension (`Carrier.outbox`) it ends once everything
+    /// lies in files for the app.
     @discardableResult
     public func flush(within time: Duration) async -> FlushResult {
         guard let client else { return FlushResult() }
+        if let outbox { return await outbox.flush(within: time) }
         let ms = time.milliseconds
         return await cancellable(else: FlushResult()) { _ in FlushResult(await client.flush(timeoutMs: ms)) }
+    }
+
+    /// In an app: sends what its extensions left (`Configuration.outboxes`), and answers how many batches the server has
+    /// answered. It is done by itself at the start, when the app comes to the foreground, and after `resume` and `setKey`.
+    /// In an extension (`Carrier.outbox`): reads the app's answers, as is done at its start and with each batch.
+    @discardableResult
+    public func drainOutboxes() async -> Int {
+        outbox?.look()
+        return await drain?.drain() ?? 0
     }
 
     /// What this client has done so far.
@@ -221,6 +250,7 @@ public final class Footpath: Sendable {
             tell.finish()
             return nil
         }
+        drain?.end()
         let unsaved: String? = await withCheckedContinuation { continuation in
             DispatchQueue.global().async { continuation.resume(returning: client.shutdown()) }
         }
@@ -298,10 +328,6 @@ public final class Footpath: Sendable {
         refusals.refused(refusal, why)
         return why
     }
-}
-
-extension Carrier {
-    var isHost: Bool { if case .urlSession = self { true } else { false } }
 }
 
 /// Counts what was refused, and says so once per kind.

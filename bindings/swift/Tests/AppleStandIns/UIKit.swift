@@ -3,20 +3,29 @@
 @_exported import Foundation
 @_exported import FoundationNetworking
 
-public struct UIBackgroundTaskIdentifier: Sendable, Equatable {
-    public static let invalid = UIBackgroundTaskIdentifier()
-}
-
 @MainActor open class UIApplication {
     nonisolated public static let didEnterBackgroundNotification = Notification.Name("didEnterBackground")
     nonisolated public static let willEnterForegroundNotification = Notification.Name("willEnterForeground")
-    public static var shared: UIApplication { fatalError() }
 
-    public func beginBackgroundTask(
-        withName: String?, expirationHandler: (@MainActor @Sendable () -> Void)?
-    ) -> UIBackgroundTaskIdentifier { .invalid }
+    public struct LaunchOptionsKey: Hashable, Sendable {}
+}
 
-    public func endBackgroundTask(_ id: UIBackgroundTaskIdentifier) {}
+@MainActor public protocol UIApplicationDelegate: AnyObject {
+    func application(
+        _ application: UIApplication, didFinishLaunchingWithOptions options: [UIApplication.LaunchOptionsKey: Any]?
+    ) -> Bool
+    func application(
+        _ application: UIApplication, handleEventsForBackgroundURLSession identifier: String,
+        completionHandler: @escaping () -> Void)
+}
+
+public class NSExtensionContext {
+    public func completeRequest(returningItems: [Any]?, completionHandler: (@Sendable (Bool) -> Void)? = nil) {}
+}
+
+@MainActor open class UIViewController: NSObject {
+    public var extensionContext: NSExtensionContext? { nil }
+    open func viewDidAppear(_ animated: Bool) {}
 }
 
 extension Notification.Name {
@@ -25,6 +34,7 @@ extension Notification.Name {
 
 extension ProcessInfo {
     public var isLowPowerModeEnabled: Bool { false }
+    public func performExpiringActivity(withReason: String, using block: @escaping @Sendable (Bool) -> Void) {}
 }
 
 extension URLSessionConfiguration {
@@ -39,3 +49,11 @@ public func sysctlbyname(
     _ name: String, _ old: UnsafeMutableRawPointer?, _ length: UnsafeMutablePointer<Int>?,
     _ new: UnsafeMutableRawPointer?, _ newLength: Int
 ) -> Int32 { -1 }
+
+extension FileManager {
+    public func containerURL(forSecurityApplicationGroupIdentifier: String) -> URL? { nil }
+}
+
+extension URL {
+    public static var applicationSupportDirectory: URL { fatalError() }
+}

@@ -174,22 +174,3 @@ final class InBetweenTests: XCTestCase {
         XCTAssertNotNil(stats.lastError)
     }
 }
-
-private final class MemoryStore: KeyStore, @unchecked Sendable {
-    private let lock = NSLock()
-    private var keys: [String: Data] = [:]
-
-    var isEmpty: Bool { lock.withLock { keys.isEmpty } }
-
-    func find(_ id: String) throws -> Data? { lock.withLock { keys[id] } }
-
-    func make(_ id: String) throws -> Data {
-        lock.withLock {
-            let key = keys[id] ?? Data((0..<32).map { _ in UInt8.random(in: 0...255) })
-            keys[id] = key
-            return key
-        }
-    }
-
-    func destroy(_ id: String) throws { lock.withLock { keys[id] = nil } }
-}

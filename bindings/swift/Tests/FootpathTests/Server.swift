@@ -148,9 +148,10 @@ final class InBetween: @unchecked Sendable {
     let url: String
     private let listener: Int32
     private let answer: String?
+    private let body: String
 
-    init(answer: String?) throws {
-        self.answer = answer
+    init(answer: String?, body: String = "oops") throws {
+        (self.answer, self.body) = (answer, body)
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -190,9 +191,39 @@ final class InBetween: @unchecked Sendable {
             guard connection >= 0 else { return }
             guard let answer else { continue }
             readRequest(connection)
-            let whole = answer + "content-length: 4\r\nconnection: close\r\n\r\noops"
+            let whole = answer + "content-length: \(body.utf8.count)\r\nconnection: close\r\n\r\n\(body)"
             _ = whole.withCString { write(connection, $0, whole.utf8.count) }
             close(connection)
         }
     }
+}
+
+/// Keys that die with the process.
+final class MemoryStore: KeyStore, @unchecked Sendable {
+    private let lock = NSLock()
+    private var keys: [String: Data] = [:]
+    private var locked = false
+
+    var isEmpty: Bool { lock.withLock { keys.isEmpty } }
+
+    /// As on a locked device.
+    func lock(_ locked: Bool) { lock.withLock { self.locked = locked } }
+
+    func find(_ id: String) throws -> Data? {
+        try lock.withLock {
+            if locked { throw Failure("locked") }
+            return keys[id]
+        }
+    }
+
+    func make(_ id: String) throws -> Data {
+        try lock.withLock {
+            if locked { throw Failure("locked") }
+            let key = keys[id] ?? Data((0..<32).map { _ in UInt8.random(in: 0...255) })
+            keys[id] = key
+            return key
+        }
+    }
+
+    func destroy(_ id: String) throws { lock.withLock { keys[id] = nil } }
 }

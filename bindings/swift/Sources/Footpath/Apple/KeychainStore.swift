@@ -6,9 +6,13 @@
     /// Keeps the queue's keys in the Keychain, on this device only and from the first unlock after a start on.
     public struct KeychainStore: KeyStore {
         private let service: String
+        private let accessGroup: String?
 
-        /// `service` names the app's entries; two clients with queues of their own need two names.
-        public init(service: String = "footpath") { self.service = service }
+        /// `service` names the app's entries; two clients with queues of their own need two names. An app and an extension
+        /// whose batches it sends need the same one, in a Keychain access group that both have.
+        public init(service: String = "footpath", accessGroup: String? = nil) {
+            (self.service, self.accessGroup) = (service, accessGroup)
+        }
 
         public func find(_ id: String) throws -> Data? {
             var query = entry(id)
@@ -47,12 +51,14 @@
         }
 
         private func entry(_ id: String) -> [String: Any] {
-            [
+            var entry: [String: Any] = [
                 kSecClass as String: kSecClassGenericPassword,
                 kSecAttrService as String: service,
                 kSecAttrAccount as String: id,
                 kSecUseDataProtectionKeychain as String: true,
             ]
+            if let accessGroup { entry[kSecAttrAccessGroup as String] = accessGroup }
+            return entry
         }
     }
 

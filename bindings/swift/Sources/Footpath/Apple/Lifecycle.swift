@@ -8,18 +8,19 @@
         // Written once, before anybody else sees this object.
         private var observers: [any NSObjectProtocol] = []
 
-        init(_ client: CoreClient, _ carrier: HostCarrier?) {
+        init(_ client: CoreClient, _ carrier: HostCarrier?, _ drain: OutboxDrain?) {
             let center = NotificationCenter.default
             func on(_ name: Notification.Name, _ action: @escaping @Sendable () -> Void) {
                 observers.append(center.addObserver(forName: name, object: nil, queue: nil) { _ in action() })
             }
             on(UIApplication.didEnterBackgroundNotification) {
                 carrier?.background?.enter()
-                Self.sendLast(client)
+                Self.sendLast(client, carrier?.background?.away ?? Away())
             }
             on(UIApplication.willEnterForegroundNotification) {
                 carrier?.background?.leave()
                 client.resume()
+                drain?.start()
             }
             on(.NSProcessInfoPowerStateDidChange) {
                 client.saveData(saving: ProcessInfo.processInfo.isLowPowerModeEnabled)
@@ -29,38 +30,18 @@
 
         deinit { observers.forEach { NotificationCenter.default.removeObserver($0) } }
 
-        /// Asks the system for the moment that it takes to save what there is and to hand over a batch. What is not handed
-        /// over by then lies in the queue.
-        private static func sendLast(_ client: CoreClient) {
-            let time = BackgroundTime()
-            time.begin()
+        /// Asks the system for the moment that it takes to save what there is and to give it away. What is not given away by
+        /// then lies in the queue. Not by `UIApplication.shared`, which extensions must not even name.
+        private static func sendLast(_ client: CoreClient, _ away: Away) {
+            let done = DispatchSemaphore(value: 0)
             Task.detached {
-                _ = await client.flush(timeoutMs: 5_000)
-                time.end()
+                _ = await away.flush(client, within: .seconds(5))
+                done.signal()
             }
-        }
-    }
-
-    /// The time that the system grants, given back once.
-    private final class BackgroundTime: @unchecked Sendable {
-        private let lock = NSLock()
-        private var task = UIBackgroundTaskIdentifier.invalid
-
-        func begin() {
-            // didEnterBackground is posted on the main thread.
-            MainActor.assumeIsolated {
-                let task = UIApplication.shared.beginBackgroundTask(withName: "footpath") { [weak self] in self?.end() }
-                lock.withLock { self.task = task }
+            ProcessInfo.processInfo.performExpiringActivity(withReason: "footpath") { isOver in
+                // Granted, it lasts until this returns; it is called once more when the system wants the time back.
+                if isOver { done.signal() } else { done.wait() }
             }
-        }
-
-        func end() {
-            let task = lock.withLock {
-                defer { self.task = .invalid }
-                return self.task
-            }
-            guard task != .invalid else { return }
-            DispatchQueue.main.async { UIApplication.shared.endBackgroundTask(task) }
         }
     }
 #endif

@@ -1,0 +1,38 @@
+import Foundation
+internal import FootpathCore
+
+/// How many events are in batches that were given away: they wait, and nothing more can be done for them here.
+final class Away: @unchecked Sendable {
+    private let lock = NSLock()
+    private var batches: [String: Int] = [:]
+
+    var events: Int { lock.withLock { batches.values.reduce(0, +) } }
+
+    func add(_ id: String, _ events: Int) { lock.withLock { batches[id] = events } }
+    func remove(_ id: String) { lock.withLock { batches[id] = nil } }
+
+    /// Whether a batch without events is there already. The library hands out what goes along with events (what was lost, wishes
+    /// to delete or see data) again and again until it is answered.
+    func hasOne(like batch: Batch) -> Bool { batch.events == 0 && lock.withLock { batches.values.contains(0) } }
+
+    func has(_ id: String) -> Bool { lock.withLock { batches[id] != nil } }
+
+    /// As a flush of the library's, which would wait for answers; this ends once all that waits is given away.
+    func flush(_ client: CoreClient, within time: Duration) async -> FlushResult {
+        let (clock, before) = (ContinuousClock(), Stats(client.stats()))
+        let end = clock.now.advanced(by: min(time, .seconds(1_000_000_000)))
+        // It makes the library hand out what it has at once.
+        let forces = Task { await client.flush(timeoutMs: time.milliseconds) }
+        defer { forces.cancel() }
+        while true {
+            let now = Stats(client.stats())
+            let isDone = client.isOpen() && now.pending <= events
+            guard !isDone, now.paused == nil, clock.now < end, !Task.isCancelled else {
+                return FlushResult(
+                    acked: now.acked - before.acked, rejected: now.rejected - before.rejected, pending: now.pending,
+                    complete: isDone && now.pending == 0, paused: now.paused)
+            }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}
