@@ -199,7 +199,7 @@ mod tests {
             let mut builder = Builder::default();
             let numbers: Vec<_> = numbers.iter().map(|(lane, number)| Number { lane: lane % 3, number: *number }).collect();
             for at in &numbers {
-                let event = v1::Event { id_bytes: vec![at.lane; 16], name: format!("n{}", at.number), ..v1::Event::default() };
+                let event = v1::Event { raw_id: vec![at.lane; 16], name: format!("n{}", at.number), ..v1::Event::default() };
                 builder.push(&event.encode_to_vec(), 2, *at);
             }
             let (about, body) = builder.seal(&owner, &sealer, &SeededRandom::new(1)).unwrap();

@@ -40,7 +40,7 @@ impl Bench {
         self.named = self.named.wrapping_add(1);
         let id = [self.named; 16];
         let event = v1::Event {
-            id_bytes: id.to_vec(),
+            raw_id: id.to_vec(),
             name: name.into(),
             user_id: "u".into(),
             ..v1::Event::default()

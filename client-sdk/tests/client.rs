@@ -60,7 +60,7 @@ fn what_is_tracked_arrives_in_order_with_ids_numbers_and_lanes() {
     assert!(flushed.acked <= 51, "{flushed:?}");
     assert_eq!((flushed.pending, flushed.complete), (0, true));
     let order = server.order();
-    assert!(ids.iter().zip(&order).all(|(id, event)| id.as_bytes().as_slice() == event.id_bytes));
+    assert!(ids.iter().zip(&order).all(|(id, event)| id.as_bytes().as_slice() == event.raw_id));
     assert!(server.batches().iter().all(|batch| batch.events.len() <= 7));
     assert!(
         order

@@ -137,7 +137,7 @@ mod tests {
             let (seconds, nanos) = wire_time(NOW + round);
             assert_eq!(batch.sent_at.map(|t| (t.seconds, t.nanos)), Some((seconds as i64, nanos as i32)));
             for event in batch.events {
-                assert!(ids.insert(event.id_bytes));
+                assert!(ids.insert(event.raw_id));
                 assert_eq!(event.time, batch.sent_at);
                 let expected = lane("demo", event.anonymous_id.as_bytes());
                 assert_eq!(event.lane, Some(u32::from(expected)));
@@ -169,7 +169,7 @@ mod tests {
                 let (template, _) = source.take(NOW).unwrap();
                 let batch = IngestRequest::decode(&template.bytes[..]).unwrap();
                 assert!(seen.insert(batch.producer.unwrap().install_id.into_bytes()));
-                assert!(seen.insert(batch.events[0].id_bytes.clone()));
+                assert!(seen.insert(batch.events[0].raw_id.clone()));
             }
         }
     }

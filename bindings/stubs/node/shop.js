@@ -33,7 +33,7 @@ const bearer = (credential) => ({ authorization: `Bearer ${credential}` });
 
 // Gives an event its id and its time when it happens, not when it is sent: that makes retries safe.
 function newEvent(name, userId, properties = {}) {
-  return create(EventSchema, { idBytes: parse(v7()), name, userId, time: timestampNow(), properties });
+  return create(EventSchema, { rawId: parse(v7()), name, userId, time: timestampNow(), properties });
 }
 
 // Sends events until each of them is stored or refused for good. After an error keep all of them and call it again later:
@@ -176,7 +176,7 @@ async function run(mode) {
     await send(what, [event], "stored 1, duplicates 0, refused 0");
     let seen;
     while (!seen) seen = (await events.next()).value; // Nothing says that it was opened again.
-    if (seen.id !== stringify(event.idBytes)) throw new Error(`watched another order than the one that was sent: ${seen.id}`);
+    if (seen.id !== stringify(event.rawId)) throw new Error(`watched another order than the one that was sent: ${seen.id}`);
     console.log("watched: order_paid");
   };
   await order("an order");

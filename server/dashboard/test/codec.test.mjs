@@ -73,7 +73,7 @@ test('small integers, doubles, bytes', () => {
   assert.equal(again('Money', { nanos: -999_999_999 }).nanos, -999_999_999);
   assert.equal(again('Refusal', { index: 2 ** 32 - 1 }).index, 2 ** 32 - 1);
   assert.equal(again('Value', { doubleValue: -0.1 }).doubleValue, -0.1);
-  assert.deepEqual(again('Event', { idBytes: new Uint8Array([1, 2]) }).idBytes, new Uint8Array([1, 2]));
+  assert.deepEqual(again('Event', { rawId: new Uint8Array([1, 2]) }).rawId, new Uint8Array([1, 2]));
 });
 
 test('an unset optional field differs from zero', () => {

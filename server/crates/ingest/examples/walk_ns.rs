@@ -35,7 +35,7 @@ fn event(i: u64) -> pb::Event {
         ("member", value(Kind::BoolValue(i.is_multiple_of(2)))),
     ];
     pb::Event {
-        id_bytes: EventId::v7(
+        raw_id: EventId::v7(
             NOW_S * 1_000_000,
             (u128::from(i) << 9).to_le_bytes()[..10].try_into().unwrap_or_default(),
         )

@@ -53,7 +53,7 @@ impl Redactor {
     fn field(&mut self, field: &Field<'_>, out: &mut Map<String, Json>) -> Result<(), WireError> {
         let (name, value) = match field.number {
             1 => ("id", text(field.bytes()?)),
-            2 => ("id_bytes", bytes(field.bytes()?)),
+            2 => ("raw_id", bytes(field.bytes()?)),
             3 => ("name", self.key(field.bytes()?).into()),
             4 => ("time", time(field.bytes()?)?),
             5 => ("anonymous_id", text(field.bytes()?)),

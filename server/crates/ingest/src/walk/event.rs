@@ -19,7 +19,7 @@ use crate::time_rule::{EventTime, LATEST_US, event_time};
 const FIELDS: [&str; 15] = [
     "",
     "id",
-    "id_bytes",
+    "raw_id",
     "name",
     "time",
     "anonymous_id",
@@ -41,7 +41,7 @@ type Refused = (Reason, u32);
 #[derive(Default)]
 struct Parts<'a> {
     id: &'a [u8],
-    id_bytes: &'a [u8],
+    raw_id: &'a [u8],
     name: &'a [u8],
     time: Option<&'a [u8]>,
     anonymous: &'a [u8],
@@ -112,7 +112,7 @@ impl<'a, 'c> Judge<'a, 'c> {
         let time = self.time(&parts, walked.historical)?;
         let actor_key = self.actor_key(if parts.user.is_empty() { parts.anonymous } else { parts.user });
         let (class, number) = stream(&parts, lane(actor_key), walked.has_producer)?;
-        let (id, id_kind) = match sent_id(parts.id, parts.id_bytes)? {
+        let (id, id_kind) = match sent_id(parts.id, parts.raw_id)? {
             Some(id) => (id, IdKind::Sent),
             None => self.make_id(&walked.batch_id, index),
         };
@@ -177,7 +177,7 @@ impl<'a, 'c> Judge<'a, 'c> {
         parts.seen |= bit;
         match field.number {
             1 => parts.id = field.bytes()?,
-            2 => parts.id_bytes = field.bytes()?,
+            2 => parts.raw_id = field.bytes()?,
             3 => parts.name = field.bytes()?,
             4 => parts.time = Some(field.bytes()?),
             5 => parts.anonymous = field.bytes()?,

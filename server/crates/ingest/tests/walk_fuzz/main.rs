@@ -76,7 +76,7 @@ prop_compose! {
         add in prop::collection::hash_map("[a-z]{1,4}", -1e9..1e9, 0..3),
     ) -> pb::Event {
         pb::Event {
-            id_bytes: id.map(|id| id.to_be_bytes().to_vec()).unwrap_or_default(),
+            raw_id: id.map(|id| id.to_be_bytes().to_vec()).unwrap_or_default(),
             name,
             user_id: user,
             anonymous_id: anonymous,

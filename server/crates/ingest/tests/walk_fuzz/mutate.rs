@@ -61,7 +61,7 @@ fn event(numbered: bool, random: &mut StdRng) -> pb::Event {
         properties: (0..random.random_range(0..4))
             .map(|i| (format!("key{i}"), any_value(3, random)))
             .collect(),
-        id_bytes: EventId([random.random_range(1..255); 16]).0.to_vec(),
+        raw_id: EventId([random.random_range(1..255); 16]).0.to_vec(),
         ..Default::default()
     };
     if numbered {

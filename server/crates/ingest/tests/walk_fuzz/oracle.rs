@@ -79,8 +79,8 @@ fn same(sent: &pb::Event, event: EventView<'_>) {
     if let Some(time) = &sent.time {
         assert_eq!(head.raw_time_us, time.seconds * 1_000_000 + i64::from(time.nanos) / 1000);
     }
-    if !sent.id_bytes.is_empty() {
-        assert_eq!(sent.id_bytes, head.id.0);
+    if !sent.raw_id.is_empty() {
+        assert_eq!(sent.raw_id, head.id.0);
     }
     let typed = pb::Event::decode(spans.properties).unwrap().properties;
     if sent.plain_properties.is_none() {

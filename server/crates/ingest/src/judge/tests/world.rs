@@ -415,7 +415,7 @@ impl World {
                 if v4 {
                     id.0[6] = 0x40;
                 }
-                event.id_bytes = id.0.to_vec();
+                event.raw_id = id.0.to_vec();
             }
         }
         event

@@ -76,11 +76,11 @@ fn names_actors_and_ids_are_needed() {
     assert_eq!(refused(|e| e.name.clear()), Reason::NameMissing);
     assert_eq!(refused(|e| e.anonymous_id.clear()), Reason::ActorMissing);
     assert_eq!(refused(|e| e.id = "not-a-uuid".into()), Reason::IdInvalid);
-    assert_eq!(refused(|e| e.id_bytes = vec![1; 15]), Reason::IdInvalid);
-    assert_eq!(refused(|e| e.id_bytes = vec![0; 16]), Reason::IdInvalid);
+    assert_eq!(refused(|e| e.raw_id = vec![1; 15]), Reason::IdInvalid);
+    assert_eq!(refused(|e| e.raw_id = vec![0; 16]), Reason::IdInvalid);
     let both = |e: &mut pb::Event| {
         e.id = INSTALL.into();
-        e.id_bytes = vec![1; 16];
+        e.raw_id = vec![1; 16];
     };
     assert_eq!(refused(both), Reason::IdTwice);
 }
@@ -98,7 +98,7 @@ fn a_refusal_names_the_event() {
 #[test]
 fn ids_are_sent_derived_or_assigned() {
     let mut sent = event();
-    sent.id_bytes = vec![9; 16];
+    sent.raw_id = vec![9; 16];
     let mut all = batch(vec![sent, event()]);
     let kinds = |b: &pb::IngestRequest| -> Vec<_> {
         walk(&b.encode_to_vec()).unwrap().entries.iter().map(|e| (e.key.id, e.key.id_kind)).collect()
