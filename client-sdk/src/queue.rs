@@ -347,6 +347,7 @@ impl Queue {
         note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
+        self.unreadable += other.unreadable;
         Ok(())
     }
 

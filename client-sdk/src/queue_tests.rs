@@ -39,12 +39,8 @@ impl Bench {
     pub(crate) fn event(&mut self, class: u8, lane: u8, name: &str) -> [u8; 16] {
         self.named = self.named.wrapping_add(1);
         let id = [self.named; 16];
-        let event = v1::Event {
-            raw_id: id.to_vec(),
-            name: name.into(),
-            user_id: "u".into(),
-            ..v1::Event::default()
-        };
+        let event =
+            v1::Event { raw_id: id.to_vec(), name: name.into(), user_id: "u".into(), ..v1::Event::default() };
         self.push(&[&event_prefix(class, lane, 1)[..], &event.encode_to_vec()].concat());
         id
     }
@@ -321,6 +317,19 @@ fn rows_that_are_gone_without_a_trace_are_missed() {
         let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
         assert_eq!(unaccounted(&mut opened.unwrap().queue, &waited).unwrap(), []);
     }
+}
+
+#[test]
+fn an_adopted_block_whose_numbers_are_damaged_is_named_too() {
+    let (mut main, mut orphan) = (Bench::new(None), Bench::new(None));
+    orphan.queue = Queue::in_memory(Sealer::new(None), &SeededRandom::new(6)).unwrap().queue;
+    orphan.put(NORMAL, 1, &["a", "b"]);
+    orphan.queue.db.execute("UPDATE blocks SET numbers = zeroblob(9)", []).unwrap();
+    orphan.queue.give_up_unreadable().unwrap();
+    main.queue.adopt(&orphan.queue).unwrap();
+    assert_eq!((main.all(), main.queue.unreadable()), (vec![], 2));
+    let loss = main.queue.losses(None).unwrap().remove(0);
+    assert_eq!((loss.install, loss.range.from, loss.range.to), (orphan.queue.install.clone(), 1, 2));
 }
 
 #[test]

@@ -438,6 +438,8 @@ impl Worker {
             }
         }
         self.stats.lock().torn += u64::from(torn);
+        // What cannot be read is named as lost while it is known which numbers were given out there.
+        left.give_up_unreadable()?;
         queue.adopt(&left)
     }
 

@@ -21,6 +21,14 @@ impl Queue {
         }
     }
 
+    /// Blocks that can never be read become losses.
+    pub(crate) fn give_up_unreadable(&mut self) -> Result<(), QueueError> {
+        match self.gather(|_, _, _| true, 1, 0) {
+            Ok(_) | Err(QueueError::Key(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn try_gather(
         &self,
         skip: &impl Fn(u64, i32, Number) -> bool,
