@@ -5,17 +5,23 @@
 //! out is named as lost; some of them the server has, which makes that no less true for the rest.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 
 use super::ledger::{Lost, add_losses};
-use super::{get_meta, insert_row, read_owner, set_meta};
+use super::{SCHEMA, get_meta, insert_row, read_owner, set_meta};
 use crate::block::{self, Number, Owner};
 use crate::error::QueueError;
 use crate::seal::{Sealed, Sealer};
 
+/// SQLite's usual size of a page, which is the queue's.
+const PAGE: usize = 4096;
+/// On the first page, where the header ends and the tables are named.
+const TABLES: usize = 100;
 /// Blocks are looked for this far behind the newest one.
 const MAX_BLOCKS: i64 = 200_000;
 const DATA: &str = "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body";
@@ -26,6 +32,9 @@ const DATA: &str = "class, install, epoch, era, key, person, at_us, count, bytes
 /// # Errors
 /// When the queue's own database cannot be written.
 pub(super) fn salvage(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u64, QueueError> {
+    if let Err(error) = mend_first_page(path) {
+        tracing::warn!(%error, "the first page of a broken database cannot be mended");
+    }
     let Ok(broken) = Connection::open(path) else { return Ok(0) };
     // The folder's lock keeps others out; without EXCLUSIVE it would need shared memory beside it.
     let _ = broken.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;");
@@ -53,6 +62,33 @@ pub(super) fn salvage(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Res
     }
     left.name(tx)?;
     Ok(events)
+}
+
+/// The first page says where the tables begin. It is the same in every database of this format, but for the number of pages.
+fn mend_first_page(path: &Path) -> Result<(), std::io::Error> {
+    let failed = |error: rusqlite::Error| std::io::Error::other(error);
+    let model = path.with_added_extension("model");
+    let made = Connection::open(&model).and_then(|db| {
+        db.execute_batch(&format!("PRAGMA page_size = {PAGE}; {SCHEMA}"))?;
+        db.close().map_err(|(_, error)| error)
+    });
+    made.map_err(failed)?;
+    let page = std::fs::read(&model)?;
+    std::fs::remove_file(&model)?;
+    let mut page = page.get(..PAGE).unwrap_or_default().to_vec();
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut found = vec![0; page.len()];
+    file.read_exact(&mut found)?;
+    if found.get(TABLES..) == page.get(TABLES..) && found.get(..16) == page.get(..16) {
+        return Ok(());
+    }
+    let pages = file.metadata()?.len() / PAGE as u64;
+    let pages = u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes();
+    if let Some(count) = page.get_mut(28..32) {
+        count.copy_from_slice(&pages);
+    }
+    file.seek(std::io::SeekFrom::Start(0))?;
+    file.write_all(&page)
 }
 
 /// A block of which not even the numbers can be read is about to go: every number of its class that was given out and is in
