@@ -92,7 +92,7 @@ class JobTest : Apps() {
         val client = start(config().copy(queueFolder = folder))
         assertTrue("it goes on behind the call", run())
         online()
-        until("done", seconds = 60) { shadowOf(service).isJobFinished }
+        until("done", seconds = 120) { shadowOf(service).isJobFinished }
         assertFalse("nothing is left", shadowOf(service).isRescheduleNeeded)
         assertEquals(100, server.events().count { it.name == tag })
         assertEquals(100, client.stats().acked)
