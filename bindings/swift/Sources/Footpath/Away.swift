@@ -8,6 +8,8 @@ final class Away: @unchecked Sendable {
 
     var events: Int { lock.withLock { batches.values.reduce(0, +) } }
 
+    var ids: Set<String> { lock.withLock { Set(batches.keys) } }
+
     func add(_ id: String, _ events: Int) { lock.withLock { batches[id] = events } }
     func remove(_ id: String) { lock.withLock { batches[id] = nil } }
 

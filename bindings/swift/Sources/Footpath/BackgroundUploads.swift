@@ -15,6 +15,7 @@ final class BackgroundUploads: NSObject, URLSessionDataDelegate, @unchecked Send
     private var inBackground = false
     /// Whether the library knows what the system still has.
     private var isKnown = false
+    private var ended = false
     private var answers: [Int: Data] = [:]
     private var session: URLSession?
     let away = Away()
@@ -39,17 +40,34 @@ final class BackgroundUploads: NSObject, URLSessionDataDelegate, @unchecked Send
         let session = URLSession(configuration: settings, delegate: self, delegateQueue: nil)
         lock.withLock { self.session = session }
         // What is with the system is of earlier launches: nothing is given away before this is known.
-        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        let files = Set((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
         session.getAllTasks { [self] tasks in
             let batches = tasks.compactMap { Self.batch($0) }
             batches.forEach { away.add($0.id, $0.events) }
-            let alive = Set(batches.map(\.id))
-            for file in files where !alive.contains(file) {
-                try? FileManager.default.removeItem(at: folder.appendingPathComponent(file))
-            }
-            // The events of all others are sent again: of those that were being given away when the app was ended.
-            client.keepDetached(batchIds: Array(alive))
+            let earlier = files.union(batches.map(\.id))
+            // The answers that came while the app was not running are about to be heard; their tasks may be gone already.
+            client.keepDetached(batchIds: Array(earlier))
             lock.withLock { isKnown = true }
+            DispatchQueue.global(qos: .utility).asyncAfter(deadline: .now() + Self.grace) { [weak self] in
+                self?.settle(earlier)
+            }
+        }
+    }
+
+    /// So long after a start the answers of earlier launches are waited for.
+    private static let grace = 5.0
+
+    /// The events of all batches that are not with the system are sent again: of those that were being given away when the app
+    /// was ended.
+    private func settle(_ earlier: Set<String>) {
+        guard let session = lock.withLock({ ended ? nil : self.session }) else { return }
+        session.getAllTasks { [self] tasks in
+            let alive = Set(tasks.compactMap { Self.batch($0)?.id })
+            for id in earlier.subtracting(alive) {
+                away.remove(id)
+                try? FileManager.default.removeItem(at: folder.appendingPathComponent(id))
+            }
+            client.keepDetached(batchIds: Array(away.ids.union(alive)))
         }
     }
 
@@ -68,14 +86,15 @@ final class BackgroundUploads: NSObject, URLSessionDataDelegate, @unchecked Send
         } catch {
             return false
         }
+        away.add(batch.id, Int(clamping: batch.events))
         // Noted first: nobody could answer for a batch that the library does not know of.
         guard client.detach(batchId: batch.id) else {
+            away.remove(batch.id)
             try? FileManager.default.removeItem(at: file)
             return false
         }
         let task = session.uploadTask(with: request, fromFile: file)
         task.taskDescription = "\(batch.id) \(batch.events)"
-        away.add(batch.id, Int(clamping: batch.events))
         task.resume()
         return true
     }
@@ -119,7 +138,10 @@ final class BackgroundUploads: NSObject, URLSessionDataDelegate, @unchecked Send
 
     /// The session keeps its delegate until it is told.
     func end() {
-        lock.withLock { session }?.finishTasksAndInvalidate()
+        lock.withLock {
+            ended = true
+            return session
+        }?.finishTasksAndInvalidate()
     }
 }
 

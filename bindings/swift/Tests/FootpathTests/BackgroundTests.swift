@@ -79,6 +79,36 @@ final class BackgroundTests: XCTestCase {
         XCTAssertEqual(stored, 100)
     }
 
+    /// The system has sent a file while the app was not running, and tells the app's next life.
+    func testAnAnswerInALaterLaunchCounts() async throws {
+        let (server, folder, nobody) = (try Server(), try temporaryFolder(), try InBetween(answer: nil))
+        let first = client(server, folder) { $0.endpoint = nobody.url }
+        let away = try await enter(first).away
+        let id = try XCTUnwrap(first.trackCritical("order_paid").id)
+        await eventually("it is away") { away.events == 1 }
+        await first.close()
+
+        let second = client(server, folder)
+        let background = try XCTUnwrap(second.host?.background)
+        let name = try XCTUnwrap(uploads(folder).first)
+        let file = folder.appendingPathComponent("uploads").appendingPathComponent(name)
+        let isPlain = try Data(contentsOf: file).first == 0x0a
+        XCTAssertTrue(isPlain, "one event is too small to be compressed")
+        let post = Post(server.configuration(.urlSession, folder: nil))
+        let request = try XCTUnwrap(post.request("Bearer \(server.key)", encoding: nil))
+        let system = URLSession(configuration: .ephemeral, delegate: background, delegateQueue: nil)
+        let task = system.uploadTask(with: request, fromFile: file)
+        task.taskDescription = "\(name) 1"
+        task.resume()
+        let state = await second.receipt(for: id).delivered(within: .seconds(20))
+        XCTAssertEqual(state, .delivered)
+        XCTAssertEqual([second.stats.sends, second.stats.acked, second.stats.duplicates], [0, 1, 0])
+        XCTAssertEqual(uploads(folder), [])
+        await second.close()
+        let stored = try await server.count("footpath_events_stored_total")
+        XCTAssertEqual(stored, 1)
+    }
+
     func testConsentIsWithdrawnWhileBatchesAreAway() async throws {
         let (server, folder, nobody) = (try Server(), try temporaryFolder(), try InBetween(answer: nil))
         let footpath = client(server, folder) { $0.endpoint = nobody.url }
