@@ -205,7 +205,12 @@ impl FootpathClient {
         self.client.hold();
     }
 
-    /// Goes on sending at once: what a callback about connectivity calls.
+    /// Sends at once, also during a backoff, unless delivery is paused or held: what a callback about connectivity calls.
+    pub fn try_now(&self) {
+        self.client.try_now();
+    }
+
+    /// Goes on sending at once.
     pub fn resume(&self) {
         self.client.resume();
     }

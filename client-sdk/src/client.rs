@@ -306,10 +306,14 @@ impl Client {
         let _ = self.inner.commands.send(Command::Hold);
     }
 
-    /// Goes on sending at once, after [`Client::hold`], a pause, or during a backoff: what a callback about connectivity
-    /// calls.
+    /// Goes on sending at once, after [`Client::hold`], a pause, or during a backoff.
     pub fn resume(&self) {
         let _ = self.inner.commands.send(Command::Resume);
+    }
+
+    /// Sends at once, also during a backoff, unless delivery is paused or held: what a callback about connectivity calls.
+    pub fn try_now(&self) {
+        let _ = self.inner.commands.send(Command::TryNow);
     }
 
     /// Sends with another project key from now on, and goes on if delivery was paused.

@@ -170,6 +170,11 @@ impl Delivery {
     /// Goes on at once, whatever the reason of a pause or a wait was.
     pub(crate) fn resume(&mut self, now: Duration) {
         self.paused = None;
+        self.try_now(now);
+    }
+
+    /// Sends at once, whatever the reason of a wait was; a pause stays.
+    pub(crate) fn try_now(&mut self, now: Duration) {
         self.not_before = Duration::ZERO;
         self.backoff.reset();
         self.due_at = Some(now);

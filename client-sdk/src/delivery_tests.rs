@@ -270,6 +270,19 @@ fn saving_waits_for_everything_but_critical_events() {
 }
 
 #[test]
+fn a_network_that_is_back_ends_a_wait_and_no_pause() {
+    let mut bench = Bench::with(1);
+    let first = bench.sent();
+    bench.report(&first, Outcome::retry("no network"));
+    bench.waits();
+    bench.delivery.try_now(bench.clock.continuous());
+    let again = bench.sent();
+    bench.report(&again, Outcome::Denied(PauseReason::Unauthenticated("no".into())));
+    bench.delivery.try_now(bench.clock.continuous());
+    assert_eq!(bench.next(), Next::Idle);
+}
+
+#[test]
 fn no_word_makes_it_wait_for_ever() {
     let mut bench = Bench::with(3);
     let request = bench.sent();

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Hold,
     /// Go on sending at once.
     Resume,
+    /// Send at once, unless delivery is paused.
+    TryNow,
     /// Another project key, which goes on after a pause for the old one.
     SetKey(String),
     /// Spend little, or no longer.
@@ -534,6 +536,7 @@ impl Worker {
             Command::Consent(consent, key) => self.on_consent(consent, key),
             Command::Hold => self.delivery.pause(PauseReason::Held),
             Command::Resume => self.resume(),
+            Command::TryNow => self.delivery.try_now(now),
             Command::SetKey(key) => {
                 self.authorization = format!("Bearer {key}");
                 self.resume();

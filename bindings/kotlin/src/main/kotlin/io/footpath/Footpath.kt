@@ -207,10 +207,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
     fun accessMyData() = control("accessMyData") { core, _ -> core.accessMyData() }
 
     /** For the better has changed what is outside: what only waits is tried at once. A pause stays a pause. */
-    internal fun tryNow() {
-        val stats = stats()
-        if (stats.started && stats.paused == null) resume()
-    }
+    internal fun tryNow() = control("tryNow") { core, _ -> core.tryNow() }
 
     /** Stops sending. Events are taken and kept. */
     fun hold() = control("hold") { core, _ -> core.hold() }

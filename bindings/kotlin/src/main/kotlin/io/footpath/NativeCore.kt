@@ -94,6 +94,8 @@ internal class NativeCore(config: FootpathConfig, onProblem: (Problem) -> Unit) 
 
     fun resume() = client.resume()
 
+    fun tryNow() = client.tryNow()
+
     fun setKey(key: String) = client.setKey(key)
 
     fun saveData(saving: Boolean) = client.saveData(saving)
