@@ -21,6 +21,7 @@ use footpath_model::clock::Clock;
 use footpath_store::{EmbeddedStore, Environment, NewProject, SecretRow, Store};
 use rand::Rng as _;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -116,7 +117,12 @@ impl App {
     ///
     /// # Errors
     /// If a part cannot be started or the log cannot be closed.
-    pub async fn serve(self, config: &Config, mut telemetry: Telemetry) -> anyhow::Result<()> {
+    pub async fn serve(
+        self,
+        config: &Config,
+        mut telemetry: Telemetry,
+        stop: StopSignal,
+    ) -> anyhow::Result<()> {
         let Self { context, pipeline, listener, admin_listener, tls, .. } = self;
         let room = Arc::new(Semaphore::new(config.max_connections));
         let readings = Readings::new(
@@ -150,7 +156,7 @@ impl App {
             );
         tokio::select! {
             served = serving => served?,
-            () = drained(&context.drain, config.until_stdin_closes) => tracing::warn!("some calls did not end in time and are cut off"),
+            () = drained(&context.drain, stop, config.until_stdin_closes) => tracing::warn!("some calls did not end in time and are cut off"),
         }
         tokio::task::spawn_blocking(move || {
             let stopped = pipeline.stop();
@@ -164,9 +170,9 @@ impl App {
 }
 
 /// Waits for the stop signal, tells everybody, and returns when the time to end is over.
-async fn drained(drain: &CancellationToken, until_stdin_closes: bool) {
+async fn drained(drain: &CancellationToken, stop: StopSignal, until_stdin_closes: bool) {
     tokio::select! {
-        () = stop_signal() => {}
+        () = stop.received() => {}
         () = stdin_closed(), if until_stdin_closes => {}
     }
     tracing::info!("stopping: open calls may end, streams are told");
@@ -281,18 +287,25 @@ fn random_fill(buffer: &mut [u8]) {
     rand::rng().fill_bytes(buffer);
 }
 
-async fn stop_signal() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await, // Ctrl-C still works.
+/// SIGTERM and Ctrl-C, from the moment it is made: one that comes while the log is still being read counts, too.
+pub struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// # Errors
+    /// If the system has no room for it.
+    pub fn listen() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 

@@ -83,9 +83,10 @@ fn keep_files_private() {
 }
 
 async fn serve(config: &config::Config) -> anyhow::Result<ExitCode> {
+    let stop = app::StopSignal::listen()?;
     let telemetry = telemetry::Telemetry::start(config)?;
     let app = app::App::open(config, Arc::new(SystemClock))?;
     app.announce(config)?;
-    app.serve(config, telemetry).await?;
+    app.serve(config, telemetry, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
