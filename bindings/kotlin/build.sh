@@ -54,6 +54,10 @@ case ${1:-all} in
         need_server
         generate
         maven install
+        # Compiled with the sample, so that what the tool writes for Kotlin is Kotlin.
+        mkdir -p samples/target/typed-events
+        "$FOOTPATH_BIN" typed-events "$workspace/client-sdk/examples/typed_events/plan.toml" --language kotlin \
+            --output samples/target/typed-events/ShopEvents.kt
         maven -f samples/pom.xml package
         ;;
     bench)

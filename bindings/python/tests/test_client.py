@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,24 @@ def test_hooks_and_test_mode():
         assert client.track("secret", user="u") is Tracked.NOT_WANTED
         assert client.track("paid", {"card": "4111"}, user="u")
         assert client.wait_flushed(10).acked == 1
+
+
+def test_typed_events_from_a_tracking_plan(tmp_path, monkeypatch):
+    plan = Path(__file__).parents[3] / "client-sdk/examples/typed_events/plan.toml"
+    command = [os.environ["FOOTPATH_BIN"], "typed-events", str(plan), "--language", "python"]
+    subprocess.run([*command, "--output", str(tmp_path / "shop_events.py")], check=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    import shop_events
+
+    seen = []
+    hook = lambda name, properties: seen.append((name, properties)) or properties
+    with footpath.Client("", "", "demo", None, in_memory_transport=True, strict=True, before_send=hook) as client:
+        assert shop_events.checkout_started(client, amount=footpath.money("12.50", "EUR"), items=3, user="u")
+        assert shop_events.scrolled(client, user="u")
+        receipt = shop_events.payment_succeeded(client, order="o-1", user="u")
+        assert receipt.wait_delivered(10) is not None
+    assert [name for name, _ in seen] == ["checkout_started", "scrolled", "payment_succeeded"]
+    assert seen[0][1] == {"amount": footpath.money("12.50", "EUR"), "items": 3}
 
 
 def test_async_forms_can_be_cancelled(start):
