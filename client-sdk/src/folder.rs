@@ -102,7 +102,7 @@ impl Folder {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let is_broken = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(BROKEN) && !name.ends_with("-wal") && !name.ends_with("-shm")
+            name.strip_prefix(BROKEN).is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit()))
         };
         let mut broken: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_broken).collect();
         broken.sort();
@@ -112,7 +112,9 @@ impl Folder {
     /// Deletes the databases that were put aside into this folder.
     pub(crate) fn remove_broken(&self) -> io::Result<()> {
         for path in self.broken() {
-            for file in ["", "-wal", "-shm"].map(|suffix| with_suffix(&path, suffix)) {
+            // What a salvage that was killed may have left, too.
+            let suffixes = ["", "-wal", "-shm", ".mended", ".mended-wal"];
+            for file in suffixes.map(|suffix| with_suffix(&path, suffix)) {
                 if file.exists() {
                     fs::remove_file(file)?;
                 }

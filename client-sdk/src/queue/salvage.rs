@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
-use std::path::Path;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
@@ -32,9 +32,16 @@ const DATA: &str = "class, install, epoch, era, key, person, at_us, count, bytes
 /// # Errors
 /// When the queue's own database cannot be written.
 pub(super) fn salvage(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u64, QueueError> {
-    if let Err(error) = mend_first_page(path) {
+    let mended = mend_first_page(path).unwrap_or_else(|error| {
         tracing::warn!(%error, "the first page of a broken database cannot be mended");
-    }
+        None
+    });
+    let saved = salvage_from(tx, mended.as_deref().unwrap_or(path), sealer);
+    mended.as_deref().into_iter().flat_map(with_log).for_each(|file| drop(std::fs::remove_file(file)));
+    saved
+}
+
+fn salvage_from(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u64, QueueError> {
     let Ok(broken) = Connection::open(path) else { return Ok(0) };
     // The folder's lock keeps others out; without EXCLUSIVE it would need shared memory beside it.
     let _ = broken.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;");
@@ -64,31 +71,43 @@ pub(super) fn salvage(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Res
     Ok(events)
 }
 
-/// The first page says where the tables begin. It is the same in every database of this format, but for the number of pages.
-fn mend_first_page(path: &Path) -> Result<(), std::io::Error> {
-    let failed = |error: rusqlite::Error| std::io::Error::other(error);
-    let model = path.with_added_extension("model");
-    let made = Connection::open(&model).and_then(|db| {
+/// The first page says where the tables begin. It is the same in every database of this format, but for the number of pages:
+/// where it is damaged, a copy of the database gets a whole one.
+fn mend_first_page(path: &Path) -> Result<Option<PathBuf>, std::io::Error> {
+    let mut page = first_page(&path.with_added_extension("model"))?;
+    let mut found = vec![0; page.len()];
+    File::open(path)?.read_exact(&mut found)?;
+    if found.get(TABLES..) == page.get(TABLES..) && found.get(..16) == page.get(..16) {
+        return Ok(None);
+    }
+    let copy = path.with_added_extension("mended");
+    for (from, to) in with_log(path).into_iter().zip(with_log(&copy)).filter(|(from, _)| from.exists()) {
+        std::fs::copy(from, to)?;
+    }
+    let pages = std::fs::metadata(path)?.len() / PAGE as u64;
+    if let Some(count) = page.get_mut(28..32) {
+        count.copy_from_slice(&u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    File::options().write(true).open(&copy)?.write_all(&page)?;
+    Ok(Some(copy))
+}
+
+/// The first page of a new database, made at `model` and deleted again.
+fn first_page(model: &Path) -> Result<Vec<u8>, std::io::Error> {
+    let made = Connection::open(model).and_then(|db| {
         db.execute_batch(&format!("PRAGMA page_size = {PAGE}; {SCHEMA}"))?;
         db.close().map_err(|(_, error)| error)
     });
-    made.map_err(failed)?;
-    let page = std::fs::read(&model)?;
-    std::fs::remove_file(&model)?;
-    let mut page = page.get(..PAGE).unwrap_or_default().to_vec();
-    let mut file = File::options().read(true).write(true).open(path)?;
-    let mut found = vec![0; page.len()];
-    file.read_exact(&mut found)?;
-    if found.get(TABLES..) == page.get(TABLES..) && found.get(..16) == page.get(..16) {
-        return Ok(());
-    }
-    let pages = file.metadata()?.len() / PAGE as u64;
-    let pages = u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes();
-    if let Some(count) = page.get_mut(28..32) {
-        count.copy_from_slice(&pages);
-    }
-    file.seek(std::io::SeekFrom::Start(0))?;
-    file.write_all(&page)
+    let page = made.map_err(std::io::Error::other).and_then(|()| std::fs::read(model));
+    let _ = std::fs::remove_file(model);
+    Ok(page?.get(..PAGE).unwrap_or_default().to_vec())
+}
+
+/// A database and its log of writes.
+fn with_log(path: &Path) -> [PathBuf; 2] {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [path.to_owned(), log.into()]
 }
 
 /// A block of which not even the numbers can be read is about to go: every number of its class that was given out and is in
