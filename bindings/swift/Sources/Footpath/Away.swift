@@ -27,12 +27,15 @@ final class Away: @unchecked Sendable {
         let forces = Task { await client.flush(timeoutMs: time.milliseconds) }
         defer { forces.cancel() }
         while true {
-            let now = Stats(client.stats())
-            let isDone = client.isOpen() && now.pending <= events
-            guard !isDone, now.paused == nil, clock.now < end, !Task.isCancelled else {
+            // The library's thread itself says what waits: what it publishes lags behind, above all while it opens its storage.
+            let isOpen = client.isOpen()
+            let asked = await client.flush(timeoutMs: 0)
+            let isDone = isOpen && asked.pending <= events
+            guard !isDone, asked.paused == nil, clock.now < end, !Task.isCancelled else {
+                let now = Stats(client.stats())
                 return FlushResult(
-                    acked: now.acked - before.acked, rejected: now.rejected - before.rejected, pending: now.pending,
-                    complete: isDone && now.pending == 0, paused: now.paused)
+                    acked: now.acked - before.acked, rejected: now.rejected - before.rejected, pending: Int(asked.pending),
+                    complete: isDone && asked.pending == 0, paused: asked.paused.map(Pause.init))
             }
             try? await Task.sleep(for: .milliseconds(10))
         }

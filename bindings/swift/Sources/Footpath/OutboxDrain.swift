@@ -4,7 +4,7 @@ internal import FootpathCore
 /// In an app: sends what its extensions left. One drain runs at a time, on a queue of its own.
 final class OutboxDrain: @unchecked Sendable {
     /// Files that one drain sends at most: the app has better things to do.
-    private static let most = 64
+    private static let most = 32
 
     private let client: CoreClient
     private let outboxes: [Outbox]

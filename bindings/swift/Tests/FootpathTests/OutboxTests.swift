@@ -210,6 +210,21 @@ final class OutboxTests: XCTestCase {
         XCTAssertEqual(stored, 11)
     }
 
+    /// The app does not look at what is half written; the extension's next life clears it away.
+    func testADraftIsNotABatch() async throws {
+        let server = try Server()
+        let id = try await leave(1)
+        let bytes = try Data(contentsOf: outbox.appendingPathComponent(files(".batch")[0]))
+        try bytes.write(to: outbox.appendingPathComponent("\(UUID().uuidString.lowercased()).draft"))
+        let app = app(server)
+        await eventually("the other one is sent") { self.files(".answer").count == 1 }
+        await app.drainOutboxes()
+        await app.close()
+        XCTAssertEqual(files(".draft").count, 1)
+        await hears(id, 2)
+        XCTAssertEqual(files(".draft"), [])
+    }
+
     func testSealedWithAKeyThatBothHave() async throws {
         let server = try Server()
         let store = MemoryStore()
@@ -288,6 +303,26 @@ final class OutboxTests: XCTestCase {
         for app in apps { await app.close() }
         try await arrived(server, 401)
         await hears(id, 401)
+    }
+
+    func testADrainIsBounded() async throws {
+        let server = try Server()
+        let app = app(server)
+        app.hold()
+        await eventually("held") { app.identity != nil && app.stats.paused == .held }
+        let id = try await leave(600, batchEvents: 10)
+        let left = files(".batch").count
+        XCTAssertGreaterThan(left, 50)
+        app.resume()
+        var sent = 0
+        await eventually("some are sent") {
+            sent = await app.drainOutboxes()
+            return sent > 0
+        }
+        XCTAssertLessThanOrEqual(sent, 32)
+        await eventually("the rest goes by itself") { self.files(".answer").count == left }
+        await app.close()
+        await hears(id, 601)
     }
 
     func testAClaimOfAKilledAppIsTakenUp() async throws {

@@ -56,6 +56,31 @@ final class ServerTests: XCTestCase {
         }
     }
 
+    func testBatchesAreAsLargeAsSaid() async throws {
+        var configuration = Configuration.test()
+        configuration.batchBytes = 8 * 1024
+        let footpath = Footpath(configuration)
+        let text = Value.string(String(repeating: "x", count: 1_000))
+        for _ in 0..<100 { footpath.track("read", ["text": text]) }
+        let flushed = await footpath.flush(within: .seconds(20))
+        XCTAssertTrue(flushed.complete)
+        XCTAssertGreaterThan(footpath.stats.sends, 10)
+        await footpath.close()
+    }
+
+    /// The library's own attempts end in time too, and the waits between them are as said.
+    func testTimesOfAttempts() async throws {
+        let nobody = try InBetween(answer: nil)
+        var configuration = Configuration(endpoint: nobody.url, key: "k", queueFolder: try temporaryFolder())
+        configuration.carrier = .grpc
+        configuration.requestTimeout = .milliseconds(300)
+        configuration.backoff = .milliseconds(10) ... .milliseconds(20)
+        let footpath = Footpath(configuration)
+        footpath.trackCritical("order_paid")
+        await eventually("it is tried again and again", within: 15) { footpath.stats.resends > 15 }
+        await footpath.close()
+    }
+
     /// Nobody asks for a flush: the library's thread is woken for them all the same.
     func testWhatCameBeforeTheStorageWasOpenIsSentByItself() async throws {
         let server = try Server()
