@@ -129,7 +129,7 @@ final class OutboxTests: XCTestCase {
         let lines = Heard<String>()
         let app = app(server) { $0.log = { lines.hear($0) } }
         await eventually("an attempt fails") { lines.items.contains { $0.contains("has to wait") } }
-        await eventually("it lies there as before") { self.files(".batch").count == 1 && self.files("m").isEmpty }
+        await eventually("it lies there as before") { self.files(".batch").count == 1 && self.files(".claim").isEmpty }
         XCTAssertEqual(files(".answer"), [])
         try server.start()
         await eventually("the app tries again by itself") { self.files(".answer").count == 1 }
@@ -256,8 +256,9 @@ final class OutboxTests: XCTestCase {
             $0.keyStore = MemoryStore()
             $0.log = { lines.hear($0) }
         }
-        await eventually("it is deleted") { self.files("h").isEmpty }
-        XCTAssertTrue(lines.items.contains { $0.contains("is deleted") }, "\(lines.items)")
+        await eventually("it is deleted") {
+            lines.items.contains { $0.contains("is deleted") } && self.files(".batch").isEmpty && self.files(".claim").isEmpty
+        }
         await app.close()
         try await arrived(server, 0)
     }
@@ -379,7 +380,7 @@ final class OutboxTests: XCTestCase {
         try await leave(10)
         app.consent(.denied)
         app.resume()
-        await eventually("what was left is deleted") { self.files("h").isEmpty && self.files("m").isEmpty }
+        await eventually("what was left is deleted") { self.files(".batch").isEmpty && self.files(".claim").isEmpty }
         let footpath = makeExtension()
         await eventually("the extension's own is destroyed") { footpath.stats.evicted == 11 }
         footpath.track("not_taken")
@@ -419,7 +420,7 @@ final class OutboxTests: XCTestCase {
         let server = try Server()
         try await leave(1)
         let app = app(server) { $0.firstConsent = .denied }
-        await eventually("it is deleted") { self.files("h").isEmpty && self.files("m").isEmpty }
+        await eventually("it is deleted") { self.files(".batch").isEmpty && self.files(".claim").isEmpty }
         await app.close()
         XCTAssertEqual(files(".answer"), [])
         try await arrived(server, 0)
