@@ -75,11 +75,14 @@ struct Batch {
     losses: Vec<Loss>,
     wishes: Vec<Wish>,
     attempts: u32,
+    /// Its events were destroyed while it was out: whatever becomes of it, they are not sent again.
+    forgotten: bool,
 }
 
 impl Batch {
     fn new(events: Gathered, random: &dyn Randomness) -> Self {
-        Self { id: random_uuid(random), events, losses: Vec::new(), wishes: Vec::new(), attempts: 0 }
+        let id = random_uuid(random);
+        Self { id, events, losses: Vec::new(), wishes: Vec::new(), attempts: 0, forgotten: false }
     }
 
     fn has_riders(&self) -> bool {
@@ -110,8 +113,8 @@ pub(crate) struct Delivery {
     flight: Option<Flight>,
     /// Parts of a refused batch, oldest first.
     parts: VecDeque<Batch>,
-    /// Batches that were given away, by id.
-    detached: BTreeMap<String, Detached>,
+    /// Batches that were given away, by id, and how long they are waited for.
+    detached: BTreeMap<String, (Detached, Duration)>,
     /// Events that do not go out before: the server wants to see them later, or their batch was given away.
     held: HashMap<EventKey, Duration>,
     /// Nothing is sent before.
@@ -220,6 +223,7 @@ impl Delivery {
     /// Nobody will report the outcome of what is on its way: it is sent again.
     pub(crate) fn abandon(&mut self) {
         self.flight = None;
+        self.current.take_if(|batch| batch.forgotten);
     }
 
     /// Events of this install will not be sent any more: they were destroyed.
@@ -227,8 +231,9 @@ impl Delivery {
         self.parts.clear();
         self.detached.clear();
         self.held.clear();
-        if self.flight.is_none() {
-            self.current = None;
+        match &mut self.current {
+            Some(batch) if self.flight.is_some() => batch.forgotten = true,
+            current => *current = None,
         }
     }
 
@@ -310,6 +315,7 @@ impl Delivery {
                 let mut batch = Batch::new(events, random);
                 batch.losses = queue.losses(Some((&batch.events.install, batch.events.epoch)))?;
                 batch.wishes = queue.wishes()?;
+                self.untold(&mut batch.losses, &mut batch.wishes, now);
                 return Ok(Some(batch));
             }
             riders = queue.has_riders()?; // What could not be read has become a loss meanwhile.
@@ -317,7 +323,8 @@ impl Delivery {
         if !riders {
             return Ok(None);
         }
-        let (losses, wishes) = (queue.losses(None)?, queue.wishes()?);
+        let (mut losses, mut wishes) = (queue.losses(None)?, queue.wishes()?);
+        self.untold(&mut losses, &mut wishes, now);
         if losses.is_empty() && wishes.is_empty() {
             return Ok(None); // Wishes that cannot be read now: a locked device.
         }
@@ -346,6 +353,9 @@ impl Delivery {
         let (Some(batch), Some(flight)) = (self.current.take(), self.flight.take()) else {
             return Ok(Progress::default());
         };
+        if batch.forgotten && !matches!(outcome, Outcome::Answered(_)) {
+            return Ok(Progress::default());
+        }
         let verdict = match outcome {
             Outcome::Answered(response) => {
                 self.pace.answered(flight.bytes, now.saturating_sub(flight.started));
@@ -371,7 +381,7 @@ impl Delivery {
                 Ok(progress)
             }
             Ok(Verdict::Again(message, after)) => {
-                self.current = Some(batch);
+                self.current = Some(batch).filter(|batch| !batch.forgotten);
                 self.delay(after, now, random);
                 Ok(Progress { error: Some(message), ..Progress::default() })
             }
@@ -380,7 +390,7 @@ impl Delivery {
                 Ok(Progress { error: Some(message), ..Progress::default() })
             }
             Err(error) => {
-                self.current = Some(batch);
+                self.current = Some(batch).filter(|batch| !batch.forgotten);
                 self.delay(None, now, random);
                 Err(error)
             }

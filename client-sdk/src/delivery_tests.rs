@@ -328,6 +328,7 @@ fn a_batch_that_was_given_away_and_is_lost_goes_out_again() {
     let first = bench.sent();
     assert!(bench.detach(&first.batch_id));
     bench.report(&first, Outcome::Broken("the system gave up".into()));
+    bench.clock.advance(SECOND * 2);
     let second = bench.sent();
     assert_eq!(second.events, first.events);
     assert!(bench.detach(&second.batch_id));
@@ -355,4 +356,63 @@ fn an_answer_to_what_was_sent_again_meanwhile_takes_only_the_rest() {
     let late = IngestResponse { stored: 3, refused: vec![refusal(0, false)], ..ack(&first) };
     bench.answer(&first, late);
     assert_eq!((bench.of.queue.pending(), bench.of.queue.losses(None).unwrap()), (0, vec![]));
+}
+
+#[test]
+fn what_rides_along_with_a_batch_that_was_given_away_is_told_once() {
+    let mut bench = Bench::with(1);
+    let losing = bench.of.queue.gather(|_, _, _| false, 1, usize::MAX).unwrap();
+    let lost = Fate::Lost { word: "rejected", why: "x".into() };
+    bench.of.queue.settle(&losing, &[(0, lost)], &[], &[], &bench.of.random).unwrap();
+    let first = bench.sent();
+    assert_eq!((first.events.len(), first.losses.len()), (0, 1));
+    assert!(bench.detach(&first.batch_id));
+    assert_eq!(bench.next(), Next::Idle, "it is on its way");
+
+    let mut later = bench.restarted();
+    assert_eq!(later.next(), Next::Idle);
+    later.answer(&first, ack(&first));
+    assert_eq!(later.of.queue.losses(None).unwrap(), []);
+}
+
+#[test]
+fn a_batch_that_was_given_away_and_is_refused_is_cut() {
+    let mut bench = Bench::with(2);
+    let first = bench.sent();
+    assert!(bench.detach(&first.batch_id));
+    bench.report(&first, Outcome::Refused("one of them".into()));
+    let half = bench.sent();
+    assert_eq!(half.events.len(), 1);
+    assert!(bench.detach(&half.batch_id));
+    assert_eq!(bench.report(&half, Outcome::Refused("this one".into())).rejected, 1);
+    let other = bench.sent();
+    assert_eq!(other.events, first.events[1..]);
+}
+
+#[test]
+fn a_batch_that_was_given_away_and_failed_waits_as_any_other() {
+    let mut bench = Bench::with(2);
+    let first = bench.sent();
+    assert!(bench.detach(&first.batch_id));
+    bench.report(&first, Outcome::Retry { message: "busy".into(), after: Some(SECOND * 30) });
+    assert!(bench.waits() >= SECOND * 30);
+}
+
+#[test]
+fn what_was_destroyed_while_it_was_out_is_not_sent_again() {
+    for outcome in [Outcome::retry("x"), Outcome::Broken("x".into()), Outcome::Refused("x".into())] {
+        let mut bench = Bench::with(2);
+        let first = bench.sent();
+        bench.delivery.forget();
+        bench.of.queue.destroy("").unwrap();
+        bench.report(&first, outcome);
+        bench.clock.advance(SECOND * 60);
+        match bench.next() {
+            Next::Send(request) => {
+                let sent = IngestRequest::decode(&*request.body).unwrap();
+                assert_eq!((sent.events.len(), sent.losses.len()), (0, 1));
+            }
+            other => panic!("the losses are not told: {other:?}"),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::{Batch, Delivery, Outcome, Progress, Verdict};
 use crate::clock::{Clock, Randomness};
 use crate::error::QueueError;
 use crate::queue::detached::Detached;
-use crate::queue::{GONE, Queue};
+use crate::queue::{GONE, Loss, Queue};
 use crate::record::Wish;
 
 /// So long the events of a batch that was given away wait for its outcome, in each run. It is a net below [`Delivery::keep`].
@@ -40,15 +40,15 @@ impl Delivery {
         for (id, mut batch) in queue.detached()? {
             // What has got through in another way meanwhile is not waited for.
             let found = queue.find(&batch)?;
-            let waits: Vec<bool> = found.events.iter().map(|event| event.block != GONE).collect();
-            if !waits.contains(&true) {
+            for (place, event) in batch.events.iter_mut().zip(found.events) {
+                place.block = event.block;
+            }
+            let waits = batch.events.iter().any(|place| place.block != GONE);
+            if waits || !batch.losses.is_empty() || !batch.wishes.is_empty() {
+                self.wait_for(id, batch, now);
+            } else {
                 queue.forget_detached(&id)?;
-                continue;
             }
-            for (place, waits) in batch.events.iter_mut().zip(waits) {
-                place.block = if waits { place.block } else { GONE };
-            }
-            self.wait_for(id, batch, now);
         }
         Ok(())
     }
@@ -92,15 +92,11 @@ impl Delivery {
     ) -> Result<Progress, QueueError> {
         let progress = match outcome {
             Outcome::Answered(response) => {
-                let mut batch = Batch::new(queue.find(detached)?, random);
-                id.clone_into(&mut batch.id);
-                batch.losses = detached.told();
-                let wish = |id: &String| Wish { id: id.clone(), kind: 0, actor: String::new() };
-                batch.wishes = detached.wishes.iter().map(wish).collect();
+                let batch = self.found(queue, id, detached, random)?;
                 match self.on_response(queue, &batch, &response, now, random)? {
                     Verdict::Done(progress) => progress,
                     Verdict::Again(message, _) | Verdict::Parts(message) => {
-                        Progress { error: Some(message), ..Progress::default() }
+                        self.later(message, None, now, random)
                     }
                 }
             }
@@ -108,13 +104,67 @@ impl Delivery {
                 self.paused = Some(reason.clone());
                 Progress { paused: Some(reason), ..Progress::default() }
             }
-            // The events go out again in the usual way, which also finds out what is wrong with them.
-            Outcome::Retry { message, .. } | Outcome::Broken(message) | Outcome::Refused(message) => {
-                Progress { error: Some(message), ..Progress::default() }
-            }
+            Outcome::Refused(message) => self.refused_detached(queue, id, detached, message, now, random)?,
+            Outcome::Retry { message, after } => self.later(message, after, now, random),
+            Outcome::Broken(message) => self.later(message, None, now, random),
         };
         queue.forget_detached(id)?;
         Ok(progress)
+    }
+
+    /// Its parts go out, until the one event is found that the server will not have.
+    fn refused_detached(
+        &mut self,
+        queue: &mut Queue,
+        id: &str,
+        detached: &Detached,
+        message: String,
+        now: Duration,
+        random: &dyn Randomness,
+    ) -> Result<Progress, QueueError> {
+        let mut batch = self.found(queue, id, detached, random)?;
+        batch.events.events.retain(|event| event.block != GONE);
+        match self.on_refused(queue, &batch, message, random)? {
+            Verdict::Done(progress) => Ok(progress),
+            Verdict::Again(message, after) => Ok(self.later(message, after, now, random)),
+            Verdict::Parts(message) => Ok(self.later(message, None, now, random)),
+        }
+    }
+
+    fn found(
+        &self,
+        queue: &Queue,
+        id: &str,
+        detached: &Detached,
+        random: &dyn Randomness,
+    ) -> Result<Batch, QueueError> {
+        let mut batch = Batch::new(queue.find(detached)?, random);
+        id.clone_into(&mut batch.id);
+        batch.losses = detached.told();
+        let wish = |id: &String| Wish { id: id.clone(), kind: 0, actor: String::new() };
+        batch.wishes = detached.wishes.iter().map(wish).collect();
+        Ok(batch)
+    }
+
+    /// The events go out again, but not at once.
+    fn later(
+        &mut self,
+        message: String,
+        after: Option<Duration>,
+        now: Duration,
+        random: &dyn Randomness,
+    ) -> Progress {
+        self.delay(after, now, random);
+        Progress { error: Some(message), ..Progress::default() }
+    }
+
+    /// Leaves out what a batch that was given away tells already.
+    pub(super) fn untold(&self, losses: &mut Vec<Loss>, wishes: &mut Vec<Wish>, now: Duration) {
+        let away = self.detached.values().filter(|(_, until)| *until > now);
+        for (batch, _) in away {
+            losses.retain(|loss| batch.losses.iter().all(|told| told.id != loss.id));
+            wishes.retain(|wish| !batch.wishes.contains(&wish.id));
+        }
     }
 
     /// Holds the events of a batch back until its outcome is known.
@@ -122,12 +172,12 @@ impl Delivery {
         for place in batch.events.iter().filter(|place| place.block != GONE) {
             self.held.insert((batch.epoch, place.class, place.number()), now + PATIENCE);
         }
-        self.detached.insert(id, batch);
+        self.detached.insert(id, (batch, now + PATIENCE));
     }
 
     /// Lets the events of a batch go out again.
     fn take_back(&mut self, id: &str, now: Duration) -> Option<Detached> {
-        let batch = self.detached.remove(id)?;
+        let (batch, _) = self.detached.remove(id)?;
         for place in &batch.events {
             self.held.remove(&(batch.epoch, place.class, place.number()));
         }
@@ -137,7 +187,7 @@ impl Delivery {
 
     /// Blocks with events of batches that were given away.
     pub(super) fn blocks_away(&self) -> HashSet<i64> {
-        let places = self.detached.values().flat_map(|batch| &batch.events);
+        let places = self.detached.values().flat_map(|(batch, _)| &batch.events);
         places.map(|place| place.block).collect()
     }
 }

@@ -102,10 +102,16 @@ pub(super) fn add_losses(tx: &Transaction<'_>, lost: &Lost<'_>, word: &str) -> R
 
 /// The server knows of a loss now; but not of what its range was widened by while it was told.
 pub(super) fn forget_loss(tx: &Transaction<'_>, loss: &Loss) -> Result<(), QueueError> {
-    let told = loss.range.to.cast_signed();
-    let mut narrow = tx.prepare_cached("UPDATE losses SET first = ?2 + 1 WHERE id = ?1 AND last > ?2")?;
-    if narrow.execute([loss.id, told])? == 0 {
-        tx.prepare_cached("DELETE FROM losses WHERE id = ?1")?.execute([loss.id])?;
+    let range = &loss.range;
+    // An answer may be late, and its row's id have gone to another loss.
+    const SAME: &str = "id = ?1 AND epoch = ?2 AND class = ?3 AND lane = ?4 AND first = ?5";
+    let (first, told) = (range.from.cast_signed(), range.to.cast_signed());
+    let row = params![loss.id, loss.epoch.cast_signed(), range.delivery_class, range.lane, first, told];
+    let mut narrow =
+        tx.prepare_cached(&format!("UPDATE losses SET first = ?6 + 1 WHERE {SAME} AND last > ?6"))?;
+    if narrow.execute(row)? == 0 {
+        let mut delete = tx.prepare_cached(&format!("DELETE FROM losses WHERE {SAME} AND last <= ?6"))?;
+        delete.execute(row)?;
     }
     Ok(())
 }
