@@ -74,7 +74,7 @@ func (bearer) RequireTransportSecurity() bool { return false }
 // newEvent gives an event its id and its time when it happens, not when it is sent: that makes retries safe.
 func newEvent(name, user string, properties map[string]*pb.Value) *pb.Event {
 	id := uuid.Must(uuid.NewV7())
-	return &pb.Event{IdBytes: id[:], Name: name, UserId: user, Time: timestamppb.Now(), Properties: properties}
+	return &pb.Event{RawId: id[:], Name: name, UserId: user, Time: timestamppb.Now(), Properties: properties}
 }
 
 // Result says what became of events.
@@ -300,7 +300,7 @@ func run(mode string) error {
 		}
 		select {
 		case id := <-seen:
-			if id != uuid.UUID(event.IdBytes).String() {
+			if id != uuid.UUID(event.RawId).String() {
 				return fmt.Errorf("watched another order than the one that was sent: %s", id)
 			}
 			fmt.Println("watched: order_paid")

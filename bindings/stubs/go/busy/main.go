@@ -43,7 +43,7 @@ func (s *server) Ingest(_ context.Context, request *pb.IngestRequest) (*pb.Inges
 	s.calls++
 	var ids []string
 	for _, event := range request.Events {
-		ids = append(ids, string(event.IdBytes))
+		ids = append(ids, string(event.RawId))
 	}
 	switch {
 	case s.calls == 1 && len(ids) == 3:

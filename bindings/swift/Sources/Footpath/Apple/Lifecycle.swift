@@ -19,7 +19,7 @@
             }
             on(UIApplication.willEnterForegroundNotification) {
                 carrier?.background?.leave()
-                client.resume()
+                client.tryNow()
                 drain?.start()
             }
             on(.NSProcessInfoPowerStateDidChange) {
