@@ -32,6 +32,8 @@ const GENERATION_AT: usize = 8;
 const CAPACITY_AT: usize = 16;
 const HEAD_AT: usize = 24;
 const TAIL_AT: usize = 128;
+/// No ring comes as far as this; a position beyond is damage.
+const FARTHEST: u64 = 1 << 62;
 /// Bytes before a record's own.
 const PREFIX: u64 = 8;
 /// Instead of a length: nothing more before the end of the ring.
@@ -420,7 +422,9 @@ impl Ring {
         if [0, GENERATION_AT, CAPACITY_AT, HEAD_AT, TAIL_AT].map(word) == [0; 5] {
             return Found::Nothing; // Its making was not finished.
         }
+        let absorbed = absorbed.filter(|absorbed| absorbed.at < FARTHEST);
         let makes_sense = word(0) == MAGIC
+            && tail < FARTHEST
             && word(CAPACITY_AT) == capacity
             && absorbed.is_none_or(|absorbed| absorbed.generation == generation)
             && head <= tail

@@ -143,13 +143,35 @@ proptest! {
 fn a_header_of_lies_is_a_new_ring() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring");
-    for (place, value) in [(TAIL_AT, u64::MAX), (HEAD_AT, 8), (TAIL_AT, 12), (CAPACITY_AT, 1 << 40), (0, 0)] {
+    let lies = [(TAIL_AT, u64::MAX), (HEAD_AT, 8), (TAIL_AT, 12), (CAPACITY_AT, 1 << 40), (0, 0)];
+    for (place, value) in lies {
         drop(Ring::open(&path, SMALL, None, true, &random()).unwrap());
         let mut file = std::fs::read(&path).unwrap();
         file[place..place + 8].copy_from_slice(&value.to_le_bytes());
         std::fs::write(&path, &file).unwrap();
         let mut ring = Ring::open(&path, SMALL, None, true, &random()).unwrap();
         assert_eq!((ring.consumer.next(), ring.torn), (Ok(None), true));
+    }
+}
+
+#[test]
+fn no_position_is_too_far() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    for far in [u64::MAX - 7, 1 << 63, (1 << 62) - 8] {
+        std::fs::remove_file(&path).ok();
+        let mut ring = Ring::open(&path, SMALL, None, true, &random()).unwrap();
+        let generation = ring.consumer.position().generation;
+        ring.producer.push(&[b"x"], 0);
+        drop(ring);
+        drop(Ring::open(&path, SMALL, Some(Position { generation, at: far }), true, &random()).unwrap());
+        let mut file = std::fs::read(&path).unwrap();
+        for place in [HEAD_AT, TAIL_AT] {
+            file[place..place + 8].copy_from_slice(&far.to_le_bytes());
+        }
+        std::fs::write(&path, file).unwrap();
+        let mut ring = Ring::open(&path, SMALL, None, true, &random()).unwrap();
+        assert_eq!(around_damage(&mut ring.consumer).0, Vec::<Vec<u8>>::new());
     }
 }
 

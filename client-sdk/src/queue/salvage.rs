@@ -22,7 +22,7 @@ use crate::seal::{Sealed, Sealer};
 const PAGE: usize = 4096;
 /// On the first page, where the header ends and the tables are named.
 const TABLES: usize = 100;
-/// Blocks are looked for this far behind the newest one.
+/// Between damaged pages, blocks are looked for this far.
 const MAX_BLOCKS: i64 = 200_000;
 const DATA: &str = "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body";
 
@@ -59,7 +59,7 @@ fn salvage_from(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u6
         })?;
     }
     let (mut events, mut left) = (0, Left::default());
-    for id in ids(&broken) {
+    for id in ids(&broken)? {
         events += take_block(tx, &broken, id, sealer, &mut left)?;
     }
     let install = get_meta::<String>(&broken, "install").ok().flatten();
@@ -142,27 +142,45 @@ fn copy_meta(tx: &Transaction<'_>, broken: &Connection) -> Result<(), QueueError
     Ok(())
 }
 
-/// Gives every row that can be read.
+/// Gives every row that can be read; whether that was all.
 fn each_row(
     broken: &Connection,
     query: &str,
     mut take: impl FnMut(&Row<'_>) -> Result<(), QueueError>,
-) -> Result<(), QueueError> {
-    let Ok(mut query) = broken.prepare(query) else { return Ok(()) };
-    let Ok(mut rows) = query.query([]) else { return Ok(()) };
-    while let Ok(Some(row)) = rows.next() {
-        take(row)?;
+) -> Result<bool, QueueError> {
+    let Ok(mut query) = broken.prepare(query) else { return Ok(false) };
+    let Ok(mut rows) = query.query([]) else { return Ok(false) };
+    loop {
+        match rows.next() {
+            Ok(Some(row)) => take(row)?,
+            Ok(None) => return Ok(true),
+            Err(_) => return Ok(false),
+        }
     }
-    Ok(())
 }
 
-/// Every id that a block may have.
-fn ids(broken: &Connection) -> std::ops::RangeInclusive<i64> {
-    let ask = |query: &str| broken.query_row(query, [], |row| row.get::<_, i64>(0)).ok();
-    let given = ask("SELECT seq FROM sqlite_sequence WHERE name = 'blocks'");
-    let last = given.max(ask("SELECT max(id) FROM blocks")).unwrap_or(MAX_BLOCKS);
-    let first = ask("SELECT min(id) FROM blocks").unwrap_or(1);
-    first.max(last.saturating_sub(MAX_BLOCKS))..=last
+/// Every id that a block may have: what a look from either end finds, and what may lie between, where both end at damage.
+fn ids(broken: &Connection) -> Result<BTreeSet<i64>, QueueError> {
+    const ASCENDING: &str = "SELECT id FROM blocks NOT INDEXED ORDER BY id";
+    let read = |query: &str| {
+        let mut ids = Vec::new();
+        let whole = each_row(broken, query, |row| {
+            ids.push(row.get(0)?);
+            Ok(())
+        })?;
+        Ok::<_, QueueError>((ids, whole))
+    };
+    let (up, whole) = read(ASCENDING)?;
+    let mut ids: BTreeSet<i64> = up.iter().copied().collect();
+    if whole {
+        return Ok(ids);
+    }
+    let (down, _) = read(&format!("{ASCENDING} DESC"))?;
+    ids.extend(&down);
+    let first = up.last().map_or(1, |last| last.saturating_add(1));
+    let last = down.last().copied().unwrap_or(i64::MAX).min(first.saturating_add(MAX_BLOCKS));
+    ids.extend(first..last);
+    Ok(ids)
 }
 
 /// Copies a block that is whole; how many events it has.
@@ -233,7 +251,8 @@ impl Left {
             let stream = own.entry((row.get(0)?, row.get(1)?)).or_default();
             stream.last = stream.last.max(row.get::<_, i64>(2)?.cast_unsigned());
             Ok(())
-        })
+        })?;
+        Ok(())
     }
 
     /// Names as lost what was given out and not kept.
@@ -255,11 +274,11 @@ impl Stream {
     fn missing(&self) -> Vec<(u64, u64)> {
         let mut ranges = Vec::new();
         let mut next = 1;
-        for kept in self.kept.iter().copied().chain([self.last + 1]) {
+        for kept in self.kept.iter().copied().chain([self.last.saturating_add(1)]) {
             if next < kept {
                 ranges.push((next, kept - 1));
             }
-            next = kept + 1;
+            next = kept.saturating_add(1);
         }
         ranges
     }
