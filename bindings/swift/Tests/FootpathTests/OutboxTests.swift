@@ -281,7 +281,7 @@ final class OutboxTests: XCTestCase {
             if isFinal {
                 await eventually("it is answered") { self.files(".answer").count == 1 }
                 let footpath = makeExtension()
-                await eventually("its events are left again") { self.files(".batch").count == 1 }
+                await eventually("its events are left again, one by one") { self.files(".batch").count == 2 }
                 XCTAssertEqual(footpath.stats.pending, 2)
                 XCTAssertEqual([footpath.stats.acked, footpath.stats.rejected], [0, 0])
                 await footpath.close()
