@@ -69,7 +69,11 @@ generate
 # shellcheck disable=SC2086
 case ${1:-test} in
     test)
-        stage "${FOOTPATH_BIN:-$(found footpath)}"
+        server=${FOOTPATH_BIN:-$(found footpath)}
+        stage "$server"
+        # Compiled with the sample, so that what the tool writes for Swift is Swift.
+        "$server" typed-events "$repo/client-sdk/examples/typed_events/plan.toml" --language swift \
+            --output "$here/Sources/FootpathSample/ShopEvents.swift"
         swift_here swift build --build-tests $links
         [ "$(uname)" != Linux ] || swift_here Tests/AppleStandIns/check-apple.sh "$sample"
         swift_here swift test --skip-build $links
