@@ -51,6 +51,9 @@ pub(crate) struct Told {
     pub(crate) range: Option<v1::LossRange>,
 }
 
+/// The fields of a block's events.
+type Events = HashMap<Number, Vec<u8>>;
+
 impl Place {
     pub(crate) fn number(&self) -> Number {
         Number { lane: u8::try_from(self.lane).unwrap_or(u8::MAX), number: self.number }
@@ -117,7 +120,7 @@ impl Queue {
     /// The events of a batch that was given away, as [`Queue::gather`] would give them, with the clock era they have in
     /// common. What is not in the queue any more, or cannot be read, keeps its place and is [`GONE`].
     pub(crate) fn find(&self, batch: &Detached) -> Result<Gathered, QueueError> {
-        let mut blocks: HashMap<i64, HashMap<Number, Vec<u8>>> = HashMap::new();
+        let mut blocks: HashMap<i64, Events> = HashMap::new();
         let mut era = 0;
         for place in &batch.events {
             if let Entry::Vacant(block) = blocks.entry(place.block) {
@@ -140,7 +143,7 @@ impl Queue {
     }
 
     /// A block's clock era and its events; `None` if it is gone or cannot be read.
-    fn events_of(&self, block: i64) -> Result<Option<(u64, HashMap<Number, Vec<u8>>)>, QueueError> {
+    fn events_of(&self, block: i64) -> Result<Option<(u64, Events)>, QueueError> {
         let mut query = self.db.prepare_cached(
             "SELECT id, class, install, epoch, era, key, numbers, body FROM blocks WHERE id = ?1",
         )?;
