@@ -503,3 +503,13 @@ fn a_value_of_another_kind_is_damage() {
         assert!(opened.is_err_and(|error| error.is_corrupt()), "{what}");
     }
 }
+
+#[test]
+fn a_wrong_count_takes_no_event_along() {
+    let mut bench = Bench::new(None);
+    bench.put(NORMAL, 1, &["a", "b", "c"]);
+    bench.queue.db.execute("UPDATE blocks SET count = 1", []).unwrap();
+    let sent = bench.queue.gather(|_, _, _| false, 1, usize::MAX).unwrap();
+    bench.queue.settle(&sent, &[(0, Fate::Acked)], &[], &[], &bench.random).unwrap();
+    assert_eq!(bench.all(), named(&[("b", 2, 1, 2), ("c", 2, 1, 3)]));
+}
