@@ -654,8 +654,9 @@ impl Worker {
     fn failed(&mut self, error: &QueueError) {
         tracing::warn!(%error, "the queue cannot be used; trying again");
         let now = self.now();
-        self.retry_at = Some(now + self.retry_after);
-        self.retry_after = (self.retry_after * 2).min(MAX_RETRY);
+        let (first, wait) = (self.retry_after == RETRY, self.retry_after);
+        self.retry_at = Some(now + wait);
+        self.retry_after = (wait * 2).min(MAX_RETRY);
         let mut stats = self.stats.lock();
         stats.commit_failures += 1;
         stats.last_error = Some(error.to_string());
@@ -667,7 +668,8 @@ impl Worker {
             self.open = self.intake.reopen();
             self.delivery.abandon();
             self.delivery.forget();
-            self.retry_at = Some(now);
+            // At once; but one that breaks again and again must not fill the disk with what is set aside.
+            self.retry_at = Some(if first { now } else { now + wait });
         } else {
             self.tell(Problem::Storage(error.to_string()));
         }
