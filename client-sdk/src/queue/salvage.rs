@@ -13,7 +13,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::ledger::{Lost, add_losses};
-use super::{SCHEMA, get_meta, insert_row, read_era, read_owner, set_meta};
+use super::{SCHEMA, WITHDRAWN, get_meta, insert_row, read_era, read_owner, set_meta};
 use crate::block::{self, Number, Owner};
 use crate::error::QueueError;
 use crate::seal::{Sealed, Sealer};
@@ -29,17 +29,14 @@ const MAX_BLOCKS: i64 = 200_000;
 const COPIED: [(&str, &str, Fits); 4] = [
     ("eras", "id, boot, base_us", |row| read_era(row).map(drop)),
     ("losses", "install, epoch, class, lane, first, last, reason", |row| {
-        (text(row, 0)?, number(row, 1)?, row.get::<_, i32>(2)?, row.get::<_, u32>(3)?);
-        (number(row, 4)?, number(row, 5)?, text(row, 6)?);
-        Ok(())
+        text(row, 0).and(number(row, 1)).and(row.get::<_, i32>(2)).and(row.get::<_, u32>(3))?;
+        number(row, 4).and(number(row, 5)).and(text(row, 6)).map(drop)
     }),
     ("receipts", "event, state, reason, changed", |row| {
-        (row.get::<_, [u8; 16]>(0)?, number(row, 1)?, text(row, 2)?, number(row, 3)?);
-        Ok(())
+        row.get::<_, [u8; 16]>(0).and(number(row, 1)).and(text(row, 2)).and(number(row, 3)).map(drop)
     }),
     ("wishes", "id, sealed, key", |row| {
-        (text(row, 0)?, row.get::<_, Vec<u8>>(1)?, text(row, 2)?);
-        Ok(())
+        text(row, 0).and(row.get::<_, Vec<u8>>(1)).and(text(row, 2)).map(drop)
     }),
 ];
 
@@ -171,6 +168,9 @@ fn copy_meta(tx: &Transaction<'_>, broken: &Connection) -> Result<(), QueueError
             set_meta(tx, key, value)?;
         }
     }
+    each_row(broken, &format!("SELECT key FROM meta WHERE key GLOB '{WITHDRAWN}*'"), |row| {
+        text(row, 0).map_or(Ok(()), |key| set_meta(tx, &key, 1))
+    })?;
     Ok(())
 }
 
@@ -253,9 +253,7 @@ fn take_block(
         "INSERT INTO blocks (class, install, epoch, era, key, person, at_us, count, bytes, numbers, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
-    insert.execute(params![
-        class, install, epoch, era, key, person, at_us, count, bytes, numbers, body
-    ])?;
+    insert.execute(params![class, install, epoch, era, key, person, at_us, count, bytes, numbers, body])?;
     Ok(found.len() as u64)
 }
 
