@@ -261,7 +261,8 @@ impl Delivery {
             self.current = self.form(queue, now, random)?;
         }
         let Some(batch) = &mut self.current else {
-            // Only held events are left: they come back one by one.
+            // Only held events are left: they come back one by one, and what is new meanwhile need not hurry for them.
+            self.force_until = 0;
             self.due_at = self.held.values().min().copied();
             return Ok(self.due_at.map_or(Next::Idle, Next::WaitUntil));
         };

@@ -416,3 +416,27 @@ fn what_was_destroyed_while_it_was_out_is_not_sent_again() {
         }
     }
 }
+
+#[test]
+fn the_parts_of_a_batch_that_was_given_away_keep_its_clock() {
+    let mut bench = Bench::with(2);
+    let first = bench.sent();
+    assert!(bench.detach(&first.batch_id));
+    bench.report(&first, Outcome::Refused("one of them".into()));
+    let half = bench.sent();
+    assert_eq!(half.sent_at.is_some(), first.sent_at.is_some());
+    assert_eq!((&half.clock_era, first.clock_era.is_empty()), (&first.clock_era, false));
+}
+
+#[test]
+fn what_was_given_away_does_not_hurry_what_comes_later() {
+    let mut bench = Bench::with(2);
+    let first = bench.sent();
+    assert!(bench.detach(&first.batch_id));
+    let last = bench.of.queue.last_block().unwrap();
+    bench.delivery.force(last);
+    bench.next();
+    bench.of.put(2, 3, &["later"]);
+    bench.delivery.on_stored(false, bench.clock.continuous());
+    assert_eq!(bench.waits(), SECOND);
+}

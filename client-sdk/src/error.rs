@@ -76,8 +76,13 @@ impl QueueError {
     /// Whether the database itself is broken. Only then it is set aside; a full disk, a lock or a file that cannot be
     /// opened say nothing about what is in it.
     pub(crate) fn is_corrupt(&self) -> bool {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
+            // A value of another kind than was stored: a page was damaged, and SQLite finds no fault with it.
+            Self::Database(
+                InvalidColumnType(..) | IntegralValueOutOfRange(..) | FromSqlConversionFailure(..),
+            ) => true,
             Self::Database(error) => {
                 matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
             }

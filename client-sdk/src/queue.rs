@@ -28,6 +28,8 @@ mod salvage;
 mod settle;
 
 const FORMAT: i64 = 3;
+/// In `meta`, before the name of a person whose events have still to be destroyed.
+const WITHDRAWN: &str = "withdrawn ";
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -166,8 +168,6 @@ pub(crate) struct Queue {
 /// How a queue was found.
 pub(crate) struct Opened {
     pub(crate) queue: Queue,
-    /// The last profile, where there was one.
-    pub(crate) profile: Option<Profile>,
     /// How far the ring was absorbed.
     pub(crate) absorbed: Option<Position>,
     pub(crate) era: Option<Era>,
@@ -235,7 +235,7 @@ impl Queue {
         let absorbed = position(&tx)?;
         let era = last_era(&tx)?;
         tx.commit()?;
-        let person = profile.as_ref().map(|profile| profile.key.clone()).unwrap_or_default();
+        let person = profile.map(|profile| profile.key).unwrap_or_default();
         let queue = Self {
             db,
             sealer,
@@ -249,7 +249,7 @@ impl Queue {
             unreadable: 0,
             is_new: known.is_none(),
         };
-        Ok(Opened { queue, profile, absorbed, era, salvaged, intact })
+        Ok(Opened { queue, absorbed, era, salvaged, intact })
     }
 
     /// Whether every part of a database can be read; slow.
@@ -369,6 +369,11 @@ impl Queue {
         Ok(query.query_row([id.cast_signed()], read_era).optional()?)
     }
 
+    /// The last profile that was stored.
+    pub(crate) fn profile(&self) -> Result<Option<Profile>, QueueError> {
+        stored_profile(&self.db, &self.sealer)
+    }
+
     /// Ends the queue in order.
     pub(crate) fn close(mut self) -> Result<(), QueueError> {
         self.sync()?;
@@ -484,9 +489,9 @@ fn read_era(row: &rusqlite::Row<'_>) -> rusqlite::Result<Era> {
     Ok(Era { id: row.get::<_, i64>(0)?.cast_unsigned(), boot: row.get(1)?, base_us: row.get(2)? })
 }
 
-fn stored_profile(tx: &Transaction<'_>, sealer: &Sealer) -> Result<Option<Profile>, QueueError> {
-    let key: String = get_meta(tx, "profile_key")?.unwrap_or_default();
-    let Some(sealed) = get_meta::<Vec<u8>>(tx, "profile")? else { return Ok(None) };
+fn stored_profile(db: &Connection, sealer: &Sealer) -> Result<Option<Profile>, QueueError> {
+    let key: String = get_meta(db, "profile_key")?.unwrap_or_default();
+    let Some(sealed) = get_meta::<Vec<u8>>(db, "profile")? else { return Ok(None) };
     match sealer.open(&key, &sealed, b"profile") {
         Ok(bytes) => Ok(Profile::decode(&bytes)),
         Err(Sealed::NotNow(error)) => Err(QueueError::Key(error)),

@@ -230,8 +230,8 @@ fn profile_era_wishes_and_receipts_survive() {
     keys.lock(true);
     assert!(matches!(open(&bench.random), Err(QueueError::Key(_))), "a locked device is no new install");
     keys.lock(false);
-    let Opened { queue, profile: found, era, .. } = open(&bench.random).unwrap();
-    assert_eq!((found, era.map(|era| era.id)), (Some(profile), Some(1)));
+    let Opened { queue, era, .. } = open(&bench.random).unwrap();
+    assert_eq!((queue.profile().unwrap(), era.map(|era| era.id)), (Some(profile), Some(1)));
     assert_eq!(queue.wishes().unwrap(), [wish]);
     assert_eq!(queue.receipt(&id).unwrap(), Some(Receipt::Queued));
 }
@@ -452,4 +452,64 @@ proptest! {
         prop_assert_eq!(ended, expected);
         prop_assert_eq!((bench.queue.pending(), bench.queue.pending_bytes()), (0, 0));
     }
+}
+
+#[test]
+fn a_row_that_makes_no_sense_costs_itself_and_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("q"), folder.path().join("new"));
+    let loss = "INSERT INTO losses (install, epoch, class, lane, first, last, reason) VALUES";
+    for what in [
+        "UPDATE streams SET lane = 300 WHERE class = 1 AND lane = 0".to_owned(),
+        "UPDATE streams SET last = x'00' WHERE class = 1 AND lane = 0".to_owned(),
+        "UPDATE meta SET value = x'00' WHERE key = 'install'".to_owned(),
+        "UPDATE meta SET value = x'00' WHERE key = 'ring_at'".to_owned(),
+        format!("{loss} (x'00', 1, 1, 1, 1, 1, 'evicted')"),
+        format!("{loss} ('i', 1, 1, -1, 1, 1, 'evicted')"),
+        "INSERT INTO wishes VALUES ('w', 7, x'00')".to_owned(),
+        "INSERT INTO eras VALUES (1, x'00', x'00')".replace("INSERT", "REPLACE"),
+        "UPDATE blocks SET at_us = x'00', person = x'00' WHERE id = 9".to_owned(),
+        "UPDATE blocks SET count = 9223372036854775807, bytes = -1".to_owned(),
+    ] {
+        for file in [&path, &new, &folder.path().join("q-wal"), &folder.path().join("new-wal")] {
+            std::fs::remove_file(file).ok();
+        }
+        let mut bench = Bench::new(None);
+        let waited = filled(&path, &mut bench);
+        Connection::open(&path).unwrap().execute(&what, []).unwrap();
+        let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
+        let mut queue = opened.unwrap_or_else(|error| panic!("{what}: {error}")).queue;
+        let lost = unaccounted(&mut queue, &waited).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!((lost, queue.pending()), (vec![], waited.len() as u64), "{what}");
+        assert!(queue.wishes().is_ok() && queue.era(1).is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn a_value_of_another_kind_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("q");
+    for what in [
+        "UPDATE meta SET value = x'00' WHERE key = 'install'",
+        "UPDATE streams SET lane = 300 WHERE class = 1 AND lane = 0",
+    ] {
+        for file in [&path, &folder.path().join("q-wal")] {
+            std::fs::remove_file(file).ok();
+        }
+        let mut bench = Bench::new(None);
+        filled(&path, &mut bench);
+        Connection::open(&path).unwrap().execute(what, []).unwrap();
+        let opened = Queue::open(&path, Sealer::new(None), None, &[], &bench.random);
+        assert!(opened.is_err_and(|error| error.is_corrupt()), "{what}");
+    }
+}
+
+#[test]
+fn a_wrong_count_takes_no_event_along() {
+    let mut bench = Bench::new(None);
+    bench.put(NORMAL, 1, &["a", "b", "c"]);
+    bench.queue.db.execute("UPDATE blocks SET count = 1", []).unwrap();
+    let sent = bench.queue.gather(|_, _, _| false, 1, usize::MAX).unwrap();
+    bench.queue.settle(&sent, &[(0, Fate::Acked)], &[], &[], &bench.random).unwrap();
+    assert_eq!(bench.all(), named(&[("b", 2, 1, 2), ("c", 2, 1, 3)]));
 }

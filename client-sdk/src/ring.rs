@@ -422,7 +422,8 @@ impl Ring {
         if [0, GENERATION_AT, CAPACITY_AT, HEAD_AT, TAIL_AT].map(word) == [0; 5] {
             return Found::Nothing; // Its making was not finished.
         }
-        let absorbed = absorbed.filter(|absorbed| absorbed.at < FARTHEST);
+        // Between two places, even a prefix could lie across the end.
+        let absorbed = absorbed.filter(|absorbed| absorbed.at < FARTHEST && absorbed.at.is_multiple_of(8));
         let makes_sense = word(0) == MAGIC
             && tail < FARTHEST
             && word(CAPACITY_AT) == capacity
@@ -452,10 +453,7 @@ impl Ring {
 
     /// The queue knows where to begin, and every record says whether it is one.
     fn without_header(shared: Shared, absorbed: Option<Position>) -> Found {
-        let Some(Position { at: head, .. }) = absorbed.filter(|absorbed| absorbed.at.is_multiple_of(8))
-        else {
-            return Found::Damage;
-        };
+        let Some(Position { at: head, .. }) = absorbed else { return Found::Damage };
         let limit = head + shared.capacity;
         let mut end = shared.run_end(head, limit);
         loop {

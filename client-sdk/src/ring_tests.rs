@@ -336,3 +336,22 @@ fn two_threads_lose_and_mix_nothing() {
         }
     });
 }
+
+#[test]
+fn a_position_between_two_places_is_no_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    // The last one reads beyond the mapping's end.
+    for at in [3, SMALL as u64 - 5] {
+        std::fs::remove_file(&path).ok();
+        let mut ring = Ring::open(&path, SMALL, None, true, &random()).unwrap();
+        let generation = ring.consumer.position().generation;
+        for n in 0..63 {
+            ring.producer.push(&[&[n; 50]], 0);
+        }
+        drop(ring);
+        let known = Some(Position { generation, at });
+        let mut ring = Ring::open(&path, SMALL, known, true, &random()).unwrap();
+        assert_eq!(around_damage(&mut ring.consumer).0.len(), 63, "{at}");
+    }
+}

@@ -268,13 +268,21 @@ impl Worker {
     fn open_storage(&mut self) -> Result<(), QueueError> {
         let (opened, ring, folder) = self.find_storage()?;
         self.suspect = false;
-        let Opened { queue, profile, era, intact, .. } = opened;
+        let Opened { queue, era, intact, .. } = opened;
         let Ring { producer, consumer, torn, ahead } = ring;
         self.stats.lock().torn += u64::from(torn || ahead);
+        self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
+        // What lay in the ring may change who the person is, and what they allow.
+        let profile = match self.go_on(intact, ahead).and_then(|()| self.stored_profile()) {
+            Ok(profile) => profile,
+            Err(error) => {
+                self.storage = None;
+                return Err(error);
+            }
+        };
         let fresh = || Profile::new(self.setup.first_consent, &*self.setup.random);
         let profile = (!self.setup.backend).then(|| profile.unwrap_or_else(fresh));
         let consent = profile.as_ref().map(|profile| profile.consent);
-        self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
         let open = match self.open.take() {
             Some(open) => Box::new(open.with(producer)),
             None => {
@@ -282,26 +290,25 @@ impl Worker {
                 Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
             }
         };
-        if let Err(error) = self.go_on(intact, ahead) {
-            // Opened again, it is let in then.
-            (self.storage, self.open) = (None, Some(open));
-            return Err(error);
-        }
         self.committed_before = self.stats.lock().committed;
         self.delivery.wait_for_consent(consent == Some(Consent::Pending), self.now());
         self.let_in(open)?;
         let adopted = self.adopt_orphans();
         let now = self.now();
-        if let Some(storage) = &self.storage {
-            self.delivery.recall(&storage.queue, now)?;
-        }
+        // One that fails costs its batches a second journey; what follows has to be done all the same.
+        let recalled =
+            self.storage.as_ref().map_or(Ok(()), |storage| self.delivery.recall(&storage.queue, now));
         std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
         self.delivery.on_stored(true, now);
         if let Some(storage) = &mut self.storage {
             storage.complete = true;
             self.absorb_at = Some(now); // What has waited is in the ring.
         }
-        adopted
+        adopted.and(recalled)
+    }
+
+    fn stored_profile(&self) -> Result<Option<Profile>, QueueError> {
+        self.storage.as_ref().map_or(Ok(None), |storage| storage.queue.profile())
     }
 
     fn find_storage(&self) -> Result<(Opened, Ring, Option<Folder>), QueueError> {
@@ -470,6 +477,21 @@ impl Worker {
         stats.evicted += evicted;
         drop(stats);
         self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
+        self.forget_withdrawn()
+    }
+
+    /// Forgets whoever has withdrawn. Until that is done, nothing is sent.
+    fn forget_withdrawn(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        let Some(Storage { queue, folder, .. }) = &mut self.storage else { return Ok(()) };
+        for person in queue.withdrawn()? {
+            if let Some(Err(error)) = folder.as_ref().map(Folder::remove_broken) {
+                tracing::warn!(%error, "a database that was set aside cannot be deleted");
+            }
+            self.delivery.forget();
+            let lost = queue.destroy(&person).inspect_err(|_| self.absorb_at = Some(now))?;
+            self.stats.lock().evicted += lost;
+        }
         Ok(())
     }
 
@@ -554,19 +576,17 @@ impl Worker {
     fn on_consent(&mut self, consent: Consent, key: Option<String>) {
         self.delivery.wait_for_consent(consent == Consent::Pending, self.now());
         let Some(key) = key else { return };
-        let destroyed = self.absorb_all().and_then(|()| match &mut self.storage {
-            Some(Storage { queue, folder, .. }) => {
-                if let Some(Err(error)) = folder.as_ref().map(Folder::remove_broken) {
-                    tracing::warn!(%error, "a database that was set aside cannot be deleted");
-                }
-                queue.destroy(&key)
+        // Noted here, too: where the ring was full, the profile is not in it yet.
+        let destroyed = self.absorb_all().and_then(|()| {
+            if let Some(storage) = &self.storage {
+                storage.queue.note_withdrawn(&key)?;
             }
-            None => Ok(0),
+            self.forget_withdrawn()
         });
         self.delivery.forget();
-        match destroyed {
-            Ok(lost) => self.stats.lock().evicted += lost,
-            Err(error) => self.failed(&error),
+        if let Err(error) = destroyed {
+            self.absorb_at = Some(self.now());
+            self.failed(&error);
         }
     }
 
@@ -654,8 +674,9 @@ impl Worker {
     fn failed(&mut self, error: &QueueError) {
         tracing::warn!(%error, "the queue cannot be used; trying again");
         let now = self.now();
-        self.retry_at = Some(now + self.retry_after);
-        self.retry_after = (self.retry_after * 2).min(MAX_RETRY);
+        let (first, wait) = (self.retry_after == RETRY, self.retry_after);
+        self.retry_at = Some(now + wait);
+        self.retry_after = (wait * 2).min(MAX_RETRY);
         let mut stats = self.stats.lock();
         stats.commit_failures += 1;
         stats.last_error = Some(error.to_string());
@@ -667,7 +688,8 @@ impl Worker {
             self.open = self.intake.reopen();
             self.delivery.abandon();
             self.delivery.forget();
-            self.retry_at = Some(now);
+            // At once; but one that breaks again and again must not fill the disk with what is set aside.
+            self.retry_at = Some(if first { now } else { now + wait });
         } else {
             self.tell(Problem::Storage(error.to_string()));
         }

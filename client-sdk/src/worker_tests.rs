@@ -24,6 +24,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::of(true, Sealer::new(None))
+    }
+
+    fn of(backend: bool, sealer: Sealer) -> Self {
         let clock = Arc::new(ManualClock::at(1_000_000));
         let random = Arc::new(SeededRandom::new(5));
         let settings = Settings {
@@ -41,9 +45,9 @@ impl Bench {
             shared: Shared::default(),
             place: Place::Memory,
             ring_bytes: 1 << 20,
-            sealer: Sealer::new(None),
+            sealer,
             limits: Limits::default(),
-            backend: true,
+            backend,
             first_consent: Consent::Granted,
             clock: clock.clone(),
             random,
@@ -210,4 +214,59 @@ fn an_opening_that_fails_half_way_is_tried_again() {
     bench.clock.advance(SECOND * 2);
     bench.worker.work();
     assert_eq!((bench.intake.counts().early, bench.worker.stats.lock().committed), (0, 3));
+}
+
+#[test]
+fn a_person_who_withdraws_on_a_locked_device_is_forgotten_once_it_is_unlocked() {
+    let keys = Arc::new(crate::seal::MemoryKeys::new());
+    let mut bench = Bench::of(false, Sealer::new(Some(keys.clone())));
+    bench.worker.work();
+    bench.track(1);
+    bench.worker.obey(Command::Absorb);
+    bench.worker.work();
+    assert_eq!(bench.worker.pending(), 1);
+    let told = bench.intake.take(Call::Consent(Consent::Denied)).unwrap().consent.unwrap();
+    keys.lock(true);
+    bench.worker.obey(Command::Consent(told.0, told.1.clone()));
+    keys.lock(false);
+    bench.clock.advance(SECOND * 60);
+    bench.worker.work();
+    assert_eq!(bench.worker.pending(), 0);
+    assert_eq!(crate::seal::KeyProvider::find(&*keys, &told.1.unwrap()), Ok(None));
+}
+
+#[test]
+fn a_withdrawal_that_nobody_was_told_of_counts() {
+    let mut bench = Bench::of(false, Sealer::new(None));
+    bench.worker.work();
+    bench.track(1);
+    // The ring outlives the process; what the thread is told does not.
+    bench.intake.take(Call::Consent(Consent::Denied)).unwrap();
+    bench.worker.obey(Command::Absorb);
+    bench.worker.work();
+    assert_eq!(bench.worker.pending(), 0);
+}
+
+#[test]
+fn a_withdrawal_outlives_a_kill_before_the_thread_has_seen_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = || {
+        let mut bench = Bench::of(false, Sealer::new(None));
+        bench.worker.setup.place = Place::Folder(folder.path().to_owned());
+        bench.worker.work();
+        bench
+    };
+    let mut bench = begin();
+    bench.track(1);
+    bench.worker.obey(Command::Absorb);
+    bench.worker.work();
+    let denied = bench.intake.take(Call::Consent(Consent::Denied)).unwrap();
+    assert!(denied.consent.is_some());
+    drop(bench); // Killed.
+    let bench = begin();
+    assert_eq!(bench.worker.pending(), 0, "what was tracked is destroyed");
+    let mut frame = Vec::new();
+    Track::new("e").user("u").put(&mut frame);
+    let taken = bench.intake.take(Call::Event { class: Class::Normal, frame: frame.into() });
+    assert!(taken.is_err(), "nothing more is taken");
 }

@@ -7,11 +7,12 @@ use rusqlite::{Transaction, params};
 
 use super::ledger::set_receipt;
 use super::{
-    Absorbed, Queue, QueueError, Receipt, key_of, note_position, note_totals, place, set_meta, synchronous,
+    Absorbed, Queue, QueueError, Receipt, WITHDRAWN, key_of, note_position, note_totals, place, set_meta,
+    synchronous,
 };
 use crate::block::{Builder, Number, Owner};
 use crate::clock::{Era, Randomness};
-use crate::profile::Profile;
+use crate::profile::{Consent, Profile};
 use crate::record::{Record, Wish};
 use crate::ring::{Consumer, Position};
 use crate::seal::Sealer;
@@ -63,7 +64,7 @@ impl Queue {
         now_us: i64,
         random: &dyn Randomness,
     ) -> Result<(), QueueError> {
-        let durable = !draft.critical.is_empty() || !draft.wishes.is_empty();
+        let durable = !draft.critical.is_empty() || !draft.wishes.is_empty() || !draft.withdrawn.is_empty();
         synchronous(&self.db, durable)?;
         let tx = self.db.transaction()?;
         for era in &draft.eras {
@@ -92,6 +93,9 @@ impl Queue {
         }
         for wish in &draft.wishes {
             insert_wish(&tx, wish, &self.sealer, random)?;
+        }
+        for person in &draft.withdrawn {
+            set_meta(&tx, &format!("{WITHDRAWN}{person}"), 1)?;
         }
         if let Some(profile) = &draft.profile {
             store_profile(&tx, profile, &self.sealer, random)?;
@@ -125,6 +129,8 @@ struct Draft {
     blocks: Vec<(u8, (u64, String), Builder)>,
     eras: Vec<Era>,
     profile: Option<Profile>,
+    /// Those who no longer want to be followed.
+    withdrawn: Vec<String>,
     wishes: Vec<Wish>,
     /// Ids of critical events.
     critical: Vec<[u8; 16]>,
@@ -139,6 +145,7 @@ impl Draft {
             blocks: Vec::new(),
             eras: Vec::new(),
             profile: None,
+            withdrawn: Vec::new(),
             wishes: Vec::new(),
             critical: Vec::new(),
             events: 0,
@@ -155,6 +162,10 @@ impl Draft {
             Some(Record::Era(era)) => self.eras.push(era),
             Some(Record::Profile(bytes)) => {
                 if let Some(profile) = Profile::decode(bytes) {
+                    // The key goes with the consent. Said here, it outlives whatever comes between.
+                    if profile.consent == Consent::Denied && ![&*profile.key, ""].contains(&&*self.person) {
+                        self.withdrawn.push(self.person.clone());
+                    }
                     self.person.clone_from(&profile.key);
                     self.profile = Some(profile);
                 }

@@ -51,6 +51,9 @@ pub(crate) struct Told {
     pub(crate) range: Option<v1::LossRange>,
 }
 
+/// The fields of a block's events.
+type Events = HashMap<Number, Vec<u8>>;
+
 impl Place {
     pub(crate) fn number(&self) -> Number {
         Number { lane: u8::try_from(self.lane).unwrap_or(u8::MAX), number: self.number }
@@ -114,17 +117,20 @@ impl Queue {
         Ok(found)
     }
 
-    /// The events of a batch that was given away, as [`Queue::gather`] would give them. What is not in the queue any more,
-    /// or cannot be read, keeps its place and is [`GONE`].
+    /// The events of a batch that was given away, as [`Queue::gather`] would give them, with the clock era they have in
+    /// common. What is not in the queue any more, or cannot be read, keeps its place and is [`GONE`].
     pub(crate) fn find(&self, batch: &Detached) -> Result<Gathered, QueueError> {
-        let mut blocks: HashMap<i64, HashMap<Number, Vec<u8>>> = HashMap::new();
+        let mut blocks: HashMap<i64, Events> = HashMap::new();
+        let mut era = 0;
         for place in &batch.events {
             if let Entry::Vacant(block) = blocks.entry(place.block) {
-                block.insert(self.events_of(place.block)?);
+                let (of, events) = self.events_of(place.block)?.unwrap_or_default();
+                era = if events.is_empty() { era } else { of };
+                block.insert(events);
             }
         }
         let mut found =
-            Gathered { install: batch.install.clone(), epoch: batch.epoch, ..Gathered::default() };
+            Gathered { install: batch.install.clone(), epoch: batch.epoch, era, ..Gathered::default() };
         for place in &batch.events {
             let at = place.number();
             let field = blocks.get(&place.block).and_then(|events| events.get(&at));
@@ -136,21 +142,23 @@ impl Queue {
         Ok(found)
     }
 
-    fn events_of(&self, block: i64) -> Result<HashMap<Number, Vec<u8>>, QueueError> {
+    /// A block's clock era and its events; `None` if it is gone or cannot be read.
+    fn events_of(&self, block: i64) -> Result<Option<(u64, Events)>, QueueError> {
         let mut query = self.db.prepare_cached(
             "SELECT id, class, install, epoch, era, key, numbers, body FROM blocks WHERE id = ?1",
         )?;
         let mut rows = query.query([block])?;
-        let Some(row) = rows.next()? else { return Ok(HashMap::new()) };
+        let Some(row) = rows.next()? else { return Ok(None) };
         let owner = super::read_owner(row)?;
         let blob = |at: usize| row.get_ref(at)?.as_blob().map_err(rusqlite::Error::from);
         match block::open(&owner, blob(6)?, blob(7)?, &self.sealer) {
             Ok((body, entries)) => {
-                Ok(entries.into_iter().map(|entry| (entry.at, body[entry.span].to_vec())).collect())
+                let events = entries.into_iter().map(|entry| (entry.at, body[entry.span].to_vec()));
+                Ok(Some((owner.era, events.collect())))
             }
             Err(Sealed::NotNow(error)) => Err(QueueError::Key(error)),
             // The next look at it makes it a loss.
-            Err(Sealed::NoKey | Sealed::Damaged) => Ok(HashMap::new()),
+            Err(Sealed::NoKey | Sealed::Damaged) => Ok(None),
         }
     }
 }

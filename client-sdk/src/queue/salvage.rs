@@ -10,10 +10,10 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::ledger::{Lost, add_losses};
-use super::{SCHEMA, get_meta, insert_row, read_owner, set_meta};
+use super::{SCHEMA, WITHDRAWN, get_meta, insert_row, read_era, read_owner, set_meta};
 use crate::block::{self, Number, Owner};
 use crate::error::QueueError;
 use crate::seal::{Sealed, Sealer};
@@ -24,7 +24,31 @@ const PAGE: usize = 4096;
 const TABLES: usize = 100;
 /// Between damaged pages, blocks are looked for this far.
 const MAX_BLOCKS: i64 = 200_000;
-const DATA: &str = "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body";
+/// Tables that are taken over as they are, and whether a row of theirs can be read again. One that cannot would hold up
+/// whatever reads its table, and make the new database as broken as the old one.
+const COPIED: [(&str, &str, Fits); 4] = [
+    ("eras", "id, boot, base_us", |row| read_era(row).map(drop)),
+    ("losses", "install, epoch, class, lane, first, last, reason", |row| {
+        text(row, 0).and(number(row, 1)).and(row.get::<_, i32>(2)).and(row.get::<_, u32>(3))?;
+        number(row, 4).and(number(row, 5)).and(text(row, 6)).map(drop)
+    }),
+    ("receipts", "event, state, reason, changed", |row| {
+        row.get::<_, [u8; 16]>(0).and(number(row, 1)).and(text(row, 2)).and(number(row, 3)).map(drop)
+    }),
+    ("wishes", "id, sealed, key", |row| {
+        text(row, 0).and(row.get::<_, Vec<u8>>(1)).and(text(row, 2)).map(drop)
+    }),
+];
+
+type Fits = fn(&Row<'_>) -> rusqlite::Result<()>;
+
+fn text(row: &Row<'_>, at: usize) -> rusqlite::Result<String> {
+    row.get(at)
+}
+
+fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<i64> {
+    row.get(at)
+}
 
 /// Takes over what can be read of the broken database at `path`: how many events. Whatever goes wrong while reading
 /// is skipped.
@@ -48,14 +72,9 @@ fn salvage_from(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u6
     if get_meta::<String>(tx, "install")?.is_none() {
         copy_meta(tx, &broken)?;
     }
-    for (table, columns) in [
-        ("eras", "id, boot, base_us"),
-        ("losses", "install, epoch, class, lane, first, last, reason"),
-        ("receipts", "event, state, reason, changed"),
-        ("wishes", "id, sealed, key"),
-    ] {
+    for (table, columns, fits) in COPIED {
         each_row(&broken, &format!("SELECT {columns} FROM {table}"), |row| {
-            insert_row(tx, table, columns, row)
+            if fits(row).is_ok() { insert_row(tx, table, columns, row) } else { Ok(()) }
         })?;
     }
     let (mut events, mut left) = (0, Left::default());
@@ -134,11 +153,24 @@ pub(super) fn lose_unknown(tx: &Transaction<'_>, block: i64, owner: &Owner) -> R
 
 /// Who the install and the person are, and how far the ring was read. Not the epoch: nobody knows which numbers were given.
 fn copy_meta(tx: &Transaction<'_>, broken: &Connection) -> Result<(), QueueError> {
-    for key in ["install", "profile", "profile_key", "era", "ring", "ring_at"] {
-        if let Ok(Some(value)) = get_meta::<Value>(broken, key) {
+    use rusqlite::types::Type::{Blob, Integer, Text};
+    for (key, kind) in [
+        ("install", Text),
+        ("profile", Blob),
+        ("profile_key", Text),
+        ("era", Integer),
+        ("ring", Integer),
+        ("ring_at", Integer),
+    ] {
+        if let Ok(Some(value)) = get_meta::<Value>(broken, key)
+            && value.data_type() == kind
+        {
             set_meta(tx, key, value)?;
         }
     }
+    each_row(broken, &format!("SELECT key FROM meta WHERE key GLOB '{WITHDRAWN}*'"), |row| {
+        text(row, 0).map_or(Ok(()), |key| set_meta(tx, &key, 1))
+    })?;
     Ok(())
 }
 
@@ -191,10 +223,11 @@ fn take_block(
     sealer: &Sealer,
     left: &mut Left,
 ) -> Result<u64, QueueError> {
-    let query = format!(
-        "SELECT id, class, install, epoch, era, key, numbers, body, {DATA} FROM blocks WHERE id = ?1"
-    );
-    let Ok(mut query) = broken.prepare_cached(&query) else { return Ok(0) };
+    let Ok(mut query) = broken.prepare_cached(
+        "SELECT id, class, install, epoch, era, key, numbers, body, person, at_us FROM blocks WHERE id = ?1",
+    ) else {
+        return Ok(0);
+    };
     let Ok(mut rows) = query.query([id]) else { return Ok(0) };
     let Ok(Some(row)) = rows.next() else { return Ok(0) };
     let (Ok(owner), Ok(numbers), Ok(body)) =
@@ -202,19 +235,26 @@ fn take_block(
     else {
         return Ok(0);
     };
-    let whole = match block::open(&owner, &numbers, &body, sealer) {
-        Ok(_) | Err(Sealed::NotNow(_)) => true,
-        Err(Sealed::NoKey | Sealed::Damaged) => false,
+    let bytes = match block::open(&owner, &numbers, &body, sealer) {
+        Ok((plain, _)) => Some(plain.len()),
+        Err(Sealed::NotNow(_)) => Some(body.len()),
+        Err(Sealed::NoKey | Sealed::Damaged) => None,
     };
-    let numbers = block::read_numbers(&numbers).unwrap_or_default();
-    let values = (8..19).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<_>, _>>();
-    let values = values.ok().filter(|_| whole);
-    left.see(&owner, &numbers, values.is_some());
-    let Some(values) = values else { return Ok(0) };
-    let places = vec!["?"; values.len()].join(", ");
-    let mut insert = tx.prepare_cached(&format!("INSERT INTO blocks ({DATA}) VALUES ({places})"))?;
-    insert.execute(params_from_iter(values))?;
-    Ok(numbers.len() as u64)
+    let found = block::read_numbers(&numbers).unwrap_or_default();
+    left.see(&owner, &found, bytes.is_some());
+    let Some(bytes) = bytes else { return Ok(0) };
+    // No checksum covers these: they are counted anew, and a time that makes no sense makes no event old.
+    let person = text(row, 8).unwrap_or_else(|_| owner.key.clone());
+    let at_us = number(row, 9).unwrap_or(i64::MAX);
+    let (class, install, key) = (owner.class, owner.install, owner.key);
+    let (epoch, era) = (owner.epoch.cast_signed(), owner.era.cast_signed());
+    let (count, bytes) = (found.len() as i64, bytes as i64);
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO blocks (class, install, epoch, era, key, person, at_us, count, bytes, numbers, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    insert.execute(params![class, install, epoch, era, key, person, at_us, count, bytes, numbers, body])?;
+    Ok(found.len() as u64)
 }
 
 /// What is known of the numbers of each stream.
@@ -248,8 +288,10 @@ impl Left {
     fn read_streams(&mut self, db: &Connection, own: (String, u64)) -> Result<(), QueueError> {
         let own = self.streams.entry(own).or_default();
         each_row(db, "SELECT class, lane, last FROM streams", |row| {
-            let stream = own.entry((row.get(0)?, row.get(1)?)).or_default();
-            stream.last = stream.last.max(row.get::<_, i64>(2)?.cast_unsigned());
+            if let (Ok(class), Ok(lane), Ok(last)) = (row.get(0), row.get(1), number(row, 2)) {
+                let stream = own.entry((class, lane)).or_default();
+                stream.last = stream.last.max(last.cast_unsigned());
+            }
             Ok(())
         })?;
         Ok(())

@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::ledger::{add_loss, forget_loss, note_fate};
 use super::{
-    Fate, GONE, Gathered, Limits, Loss, Queue, QueueError, Queued, Size, note_totals, place_of, read_owner,
-    salvage, synchronous,
+    Fate, GONE, Gathered, Limits, Loss, Queue, QueueError, Queued, Size, WITHDRAWN, note_totals, place_of,
+    read_owner, salvage, set_meta, synchronous,
 };
 use crate::block::{self, Builder};
 use crate::clock::Randomness;
@@ -144,11 +144,26 @@ impl Queue {
             lost += lose_block(&tx, id, "consent_withdrawn", &mut sizes)?;
         }
         tx.execute("DELETE FROM detached", [])?;
+        tx.execute("DELETE FROM meta WHERE key = ?1", [format!("{WITHDRAWN}{person}")])?;
         note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         self.unsynced = true;
         Ok(lost)
+    }
+
+    /// Notes who has withdrawn, until [`Queue::destroy`] is done.
+    pub(crate) fn note_withdrawn(&self, person: &str) -> Result<(), QueueError> {
+        set_meta(&self.db, &format!("{WITHDRAWN}{person}"), 1)
+    }
+
+    /// Who has withdrawn and is not forgotten yet: the process was killed, or the key could not be destroyed.
+    pub(crate) fn withdrawn(&self) -> Result<Vec<String>, QueueError> {
+        let mut query = self
+            .db
+            .prepare_cached("SELECT substr(key, length(?1) + 1) FROM meta WHERE key GLOB ?1 || '*'")?;
+        let people = query.query_map([WITHDRAWN], |row| row.get(0))?;
+        Ok(people.collect::<Result<_, _>>()?)
     }
 }
 
@@ -172,7 +187,8 @@ fn shrink_block(
         return Ok(()); // Given up meanwhile.
     };
     let mut rest = Builder::default();
-    if gone.len() < count as usize {
+    // Its numbers carry a checksum, `count` does not.
+    if block::read_numbers(&numbers).is_none_or(|numbers| gone.len() < numbers.len()) {
         let opened = block::open(&owner, &numbers, &body, sealer);
         let (body, entries) = match opened {
             Ok(opened) => opened,
@@ -184,7 +200,7 @@ fn shrink_block(
         }
     }
     let size = &mut sizes[place_of(owner.class)];
-    size.events = size.events.saturating_sub(count as u64 - rest.count() as u64);
+    size.events = size.events.saturating_sub((count as u64).saturating_sub(rest.count() as u64));
     size.bytes = size.bytes.saturating_sub((bytes as u64).saturating_sub(rest.bytes() as u64));
     if rest.is_empty() {
         tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([id])?;
