@@ -125,9 +125,9 @@ impl FootpathClient {
         self.client.is_open()
     }
 
-    /// The ids that events carry now; none for a backend and until the storage is open.
+    /// Whom events belong to now, and what that person allows; none for a backend and until the storage is open.
     pub fn who(&self) -> Option<Who> {
-        self.client.who().map(|(anonymous_id, user_id)| Who { anonymous_id, user_id })
+        self.client.who().map(Into::into)
     }
 
     /// Sends what was tracked so far and waits until it has reached its end, or the time is up.

@@ -61,6 +61,16 @@ pub enum Consent {
     Denied,
 }
 
+impl From<core::Consent> for Consent {
+    fn from(consent: core::Consent) -> Self {
+        match consent {
+            core::Consent::Granted => Self::Granted,
+            core::Consent::Pending => Self::Pending,
+            core::Consent::Denied => Self::Denied,
+        }
+    }
+}
+
 impl From<Consent> for core::Consent {
     fn from(consent: Consent) -> Self {
         match consent {
@@ -210,13 +220,22 @@ pub struct Batch {
     pub events: u64,
 }
 
-/// The ids that events carry now.
+/// Whom a device's events belong to now, and what that person allows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Who {
     /// The device's own id for its user.
     pub anonymous_id: String,
     /// The known user; empty before somebody is known.
     pub user_id: String,
+    /// What the person allows.
+    pub consent: Consent,
+}
+
+impl From<core::Who> for Who {
+    fn from(who: core::Who) -> Self {
+        let core::Who { anonymous_id, user_id, consent } = who;
+        Self { anonymous_id, user_id, consent: consent.into() }
+    }
 }
 
 /// The server's clock less this device's.

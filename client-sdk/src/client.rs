@@ -16,7 +16,7 @@ use crate::courier::Courier;
 use crate::error::{ShutdownError, TrackError};
 use crate::id::EventId;
 use crate::intake::{Call, Class, Intake, Taken};
-use crate::profile::Consent;
+use crate::profile::{Consent, Who};
 use crate::queue::Receipt;
 use crate::seal::{KeyError, Sealed, Sealer};
 use crate::stats::{FlushResult, Stats};
@@ -256,9 +256,8 @@ impl Client {
         self.inner.intake.is_open()
     }
 
-    /// The anonymous id and the user id that events carry now; the user id is empty before somebody is known. `None` for a
-    /// backend and until the storage is open.
-    pub fn who(&self) -> Option<(String, String)> {
+    /// Whom events belong to now, and what that person allows. `None` for a backend and until the storage is open.
+    pub fn who(&self) -> Option<Who> {
         self.inner.intake.who()
     }
 

@@ -17,9 +17,9 @@ use crate::error::TrackError;
 use crate::frame::{self, Frame};
 use crate::id::{EventId, IdGenerator};
 use crate::lane::lane;
-use crate::profile::{Consent, Profile, names_somebody};
+use crate::profile::{Consent, Profile, Who, names_somebody};
 use crate::record::{Wish, event_prefix, put_profile};
-use crate::ring::{Producer, Pushed};
+use crate::ring::{Consumer, Producer, Pushed};
 use crate::track::{Changes, Track};
 use crate::value::PropertyValue;
 use crate::wire::{put_bytes, put_time};
@@ -230,9 +230,9 @@ impl Intake {
     }
 
     /// Who the device's events belong to now; `None` for a backend and before the storage is open.
-    pub(crate) fn who(&self) -> Option<(String, String)> {
+    pub(crate) fn who(&self) -> Option<Who> {
         match &self.state.lock().mode {
-            Mode::Open(open) => open.profile.as_ref().map(|who| (who.anonymous.clone(), who.user.clone())),
+            Mode::Open(open) => open.profile.as_ref().map(Profile::who),
             _ => None,
         }
     }
@@ -335,6 +335,16 @@ impl Intake {
     /// Takes nothing any more, because of a bug.
     pub(crate) fn disable(&self) {
         self.state.lock().mode = Mode::Disabled;
+    }
+
+    /// Overwrites what the ring has let go of, piece by piece: no call waits longer than for one.
+    pub(crate) fn wipe(&self, ring: &Consumer) {
+        let mut piece = Some(0);
+        while let Some(from) = piece {
+            let _no_push = self.state.lock();
+            // SAFETY: the ring's other end is used under this lock only, or by the thread that this runs on.
+            piece = unsafe { ring.wipe_piece(from) };
+        }
     }
 
     /// Saves the profile as it is.

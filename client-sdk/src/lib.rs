@@ -73,7 +73,7 @@ pub use lane::lane;
 pub use memory::{MemoryServer, Step, StreamKey};
 pub use offset::ClockOffset;
 pub use outcome::{HttpAnswer, Outcome};
-pub use profile::Consent;
+pub use profile::{Consent, Who};
 pub use queue::{Limits, Receipt};
 pub use seal::{FileKeys, Key, KeyError, KeyProvider, MemoryKeys};
 pub use stats::{FlushResult, Stats};

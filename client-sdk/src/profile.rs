@@ -24,6 +24,17 @@ pub enum Consent {
     Denied,
 }
 
+/// Whom a device's events belong to now, and what that person allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The device's own id for its user.
+    pub anonymous_id: String,
+    /// The known user; empty before somebody is known.
+    pub user_id: String,
+    /// What the person allows.
+    pub consent: Consent,
+}
+
 /// A visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Session {
@@ -70,6 +81,10 @@ impl Profile {
             consent,
             key: random_uuid(random),
         }
+    }
+
+    pub(crate) fn who(&self) -> Who {
+        Who { anonymous_id: self.anonymous.clone(), user_id: self.user.clone(), consent: self.consent }
     }
 
     /// The id that decides the lane.

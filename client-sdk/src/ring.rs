@@ -36,6 +36,8 @@ const TAIL_AT: usize = 128;
 const FARTHEST: u64 = 1 << 62;
 /// Bytes before a record's own.
 const PREFIX: u64 = 8;
+/// So long does a push wait while the ring is wiped: some microseconds.
+const WIPED_AT_ONCE: u64 = 64 * 1024;
 /// Instead of a length: nothing more before the end of the ring.
 const WRAP: u32 = u32::MAX;
 
@@ -274,6 +276,19 @@ impl Consumer {
         self.shared.word(HEAD_AT).store(self.head, Ordering::Release);
     }
 
+    /// Overwrites a piece of what was released, not before `from`; where the next one begins.
+    ///
+    /// # Safety
+    /// Nothing may be pushed meanwhile.
+    pub(crate) unsafe fn wipe_piece(&self, from: u64) -> Option<u64> {
+        let from = from.max(self.shared.word(TAIL_AT).load(Ordering::Acquire));
+        let len = (self.head + self.shared.capacity).saturating_sub(from).min(WIPED_AT_ONCE);
+        let len = len.min(self.shared.to_end(from));
+        // SAFETY: between the tail and the head of the next lap nothing is published, and nobody pushes.
+        unsafe { std::ptr::write_bytes(self.shared.place(from), 0, len as usize) };
+        (len > 0).then_some(from + len)
+    }
+
     /// Reads again what was not released.
     pub(crate) fn rewind(&mut self) {
         self.at = self.head;
@@ -288,6 +303,11 @@ impl Consumer {
     /// Whether everything was read.
     pub(crate) fn is_empty(&self) -> bool {
         self.shared.word(TAIL_AT).load(Ordering::Acquire) == self.at
+    }
+
+    /// Whether much is there already for one that has just begun to let events gather.
+    pub(crate) fn fills_fast(&self) -> bool {
+        self.shared.word(TAIL_AT).load(Ordering::Acquire) - self.at > self.shared.capacity / 16
     }
 
     /// Read up to here, since the ring was made.

@@ -281,6 +281,28 @@ fn wiped_bytes_are_gone() {
 }
 
 #[test]
+fn what_was_released_can_be_wiped_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    let mut ring = Ring::open(&path, 40 * PAGE, None, true, &random()).unwrap();
+    let secret = [b"a secret of many words".as_slice(), &[7; 700]].concat();
+    let push = |ring: &mut Ring, record: &[u8]| ring.producer.push(&[record], 0);
+    while push(&mut ring, &secret) != Pushed::Full {}
+    all(&mut ring.consumer);
+    ring.consumer.release(false);
+    push(&mut ring, b"kept");
+    let mut piece = Some(0);
+    while let Some(from) = piece {
+        // SAFETY: there is no other thread.
+        piece = unsafe { ring.consumer.wipe_piece(from) };
+    }
+    push(&mut ring, b"kept, too");
+    assert_eq!(all(&mut ring.consumer), [b"kept".to_vec(), b"kept, too".to_vec()]);
+    let file = std::fs::read(&path).unwrap();
+    assert!(!file.windows(8).any(|window| window == b"a secret"));
+}
+
+#[test]
 fn some_room_can_be_kept_for_others() {
     let mut ring = Ring::in_memory(SMALL, &random()).unwrap();
     while ring.producer.push(&[&[1; 100]], 1024) != Pushed::Full {}

@@ -135,8 +135,11 @@ fn idle_means_no_timers() {
     bench.turn();
     assert_eq!(bench.worker.sleep(), MAX_SLEEP);
     bench.track(1);
-    assert_eq!(bench.worker.sleep(), GATHER);
-    bench.clock.advance(GATHER);
+    assert_eq!(bench.worker.sleep(), LOOK);
+    bench.clock.advance(LOOK);
+    bench.turn();
+    assert_eq!(bench.worker.sleep(), GATHER - LOOK);
+    bench.clock.advance(GATHER - LOOK);
     bench.turn();
     assert_eq!(bench.worker.sleep(), SECOND * 5, "the batch is due");
     bench.clock.advance(SECOND * 5);
@@ -144,6 +147,18 @@ fn idle_means_no_timers() {
     bench.turn();
     assert_eq!(bench.sizes(), [1]);
     assert_eq!(bench.worker.sleep(), MAX_SLEEP);
+}
+
+#[test]
+fn a_burst_is_moved_before_track_has_to_ask_for_it() {
+    let mut bench = Bench::new();
+    bench.turn();
+    bench.track(6);
+    bench.turn();
+    assert_eq!(bench.worker.stats.lock().committed, 0, "they gather");
+    bench.clock.advance(LOOK);
+    bench.turn();
+    assert_eq!(bench.worker.stats.lock().committed, 6);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -69,7 +70,7 @@ fn what_is_tracked_arrives_in_order_with_ids_numbers_and_lanes() {
             .all(|event| event.lane == Some(footpath_client::lane("demo", &event.anonymous_id).into()))
     );
     let identify = order.last().unwrap();
-    let (anonymous, _) = client.who().unwrap();
+    let anonymous = client.who().unwrap().anonymous_id;
     assert_eq!(
         (identify.name.as_str(), identify.anonymous_id.as_str(), identify.user_id.as_str(), identify.lane),
         ("$identify", &*anonymous, "user-1", Some(footpath_client::lane("demo", "user-1").into()))
@@ -265,6 +266,28 @@ fn what_another_process_left_is_adopted() {
 }
 
 #[test]
+fn what_another_process_left_goes_where_consent_is_denied() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    while !main.is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    kill_after(folder.path(), 10);
+    main.set_consent(Consent::Denied).unwrap();
+    main.shutdown().unwrap();
+    drop(main);
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    assert!(main.flush(LONG).complete);
+    while server.losses().is_empty() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(names(&server.order()), Vec::<String>::new());
+    let lost: u64 = server.losses().iter().map(|loss| loss.to - loss.from + 1).sum();
+    assert_eq!(lost, 10);
+}
+
+#[test]
 fn a_critical_event_has_a_receipt_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let server = Arc::new(MemoryServer::new());
@@ -342,7 +365,7 @@ fn consent_decides_what_is_taken_kept_and_destroyed() {
     for n in 1..4 {
         client.track(Track::new(format!("e{n}"))).unwrap();
     }
-    let before = client.who().unwrap().0;
+    let before = client.who().unwrap().anonymous_id;
     client.set_consent(Consent::Denied).unwrap();
     client.delete_my_data().unwrap();
     assert!(matches!(client.track(event(4)), Err(TrackError::NotWanted(_))));
@@ -360,6 +383,31 @@ fn consent_decides_what_is_taken_kept_and_destroyed() {
     assert_eq!((wishes.len(), wishes[0].kind()), (1, PrivacyRequestKind::Delete));
     assert_eq!(wishes[0].actor, before);
     assert_eq!(client.stats().pending, 0);
+}
+
+#[test]
+fn what_was_withdrawn_is_nowhere_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+    client.hold();
+    for _ in 0..2_000 {
+        client.track(Track::new("a_secret_of_theirs")).unwrap();
+    }
+    while client.stats().committed < 2_000 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let files = || std::fs::read_dir(folder.path().join("main")).unwrap().map(|file| file.unwrap().path());
+    let is_secret = |path: &PathBuf| {
+        std::fs::read(path).unwrap().windows(18).any(|window| window == b"a_secret_of_theirs")
+    };
+    assert!(files().any(|path| is_secret(&path)), "nothing encrypts here");
+    client.set_consent(Consent::Denied).unwrap();
+    assert_eq!(client.who().unwrap().consent, Consent::Denied);
+    while client.stats().pending > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(files().filter(is_secret).collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 
 #[test]

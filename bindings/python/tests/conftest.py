@@ -12,13 +12,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 import footpath
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    data = tmp_path_factory.mktemp("server")
+def serve(data, *more):
+    """Runs a server on a folder until its caller goes on."""
     program = os.environ["FOOTPATH_BIN"]
     listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
     child = subprocess.Popen(
-        [program, "serve", "--data", str(data), *listen, "--until-stdin-closes"],
+        [program, "serve", "--data", str(data), *listen, "--until-stdin-closes", *more],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )
     key = url = code = None
@@ -32,6 +31,26 @@ def server(tmp_path_factory):
     yield SimpleNamespace(url=url, key=key, code=code, project="default")
     child.stdin.close()
     child.wait(30)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    yield from serve(tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture
+def tls_server(tmp_path):
+    """A server whose certificate is its own authority, as the operator's guide makes it."""
+    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", *names,
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )
+    for server in serve(tmp_path / "data", "--tls-cert", str(certificate), "--tls-key", str(key)):
+        server.certificate = certificate.read_bytes()
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +94,9 @@ def start(server, tmp_path):
     """Starts clients of the server; closes those that a test leaves open."""
     started = []
 
-    def make(folder=tmp_path / "queue", key=server.key, **settings):
+    def make(folder=tmp_path / "queue", key=server.key, url=server.url, **settings):
         settings = {"batch_interval": 0.02, "strict": True, **settings}
-        client = footpath.Client(server.url, key, server.project, folder, **settings)
+        client = footpath.Client(url, key, server.project, folder, **settings)
         started.append(client)
         return client
 

@@ -66,7 +66,9 @@ def test_a_device_has_a_person_of_its_own(start):
     client = start(device=True, first_consent=Consent.PENDING)
     client.track("opened")
     assert client.wait_flushed(10).paused is not None
+    assert client.who().consent == Consent.PENDING
     client.set_consent(Consent.GRANTED)
+    assert client.who().consent == Consent.GRANTED
     first = client.who().anonymous_id
     client.identify("u1", {"plan": "pro"})
     client.register("tariff", "night")
@@ -75,6 +77,17 @@ def test_a_device_has_a_person_of_its_own(start):
     client.reset()
     assert client.who().user_id == ""
     assert client.wait_flushed(20).complete and client.stats().acked == 3
+
+
+def test_an_authority_of_your_own(start, tls_server):
+    of_theirs = {"url": tls_server.url, "key": tls_server.key}
+    wary = start(**of_theirs)
+    wary.track("secret", user="u")
+    assert not wary.wait_flushed(1).complete
+    assert wary.stats().pending == 1 and "certificate" in wary.stats().last_error
+    wary.close()
+    client = start(**of_theirs, ca_certificate=tls_server.certificate)
+    assert client.wait_flushed(20).complete and client.stats().acked == 1
 
 
 def test_a_wrong_key_is_told_once_and_a_right_one_goes_on(start, server):

@@ -130,7 +130,8 @@ impl Queue {
         Ok(None)
     }
 
-    /// A person no longer wants to be followed: their key goes, and their events become losses.
+    /// A person no longer wants to be followed: their key goes, and their events become losses. Done again if it was not
+    /// done to its end.
     pub(crate) fn destroy(&mut self, person: &str) -> Result<u64, QueueError> {
         self.sealer.destroy(person).map_err(QueueError::Key)?;
         let mut sizes = self.sizes;
@@ -144,17 +145,28 @@ impl Queue {
             lost += lose_block(&tx, id, "consent_withdrawn", &mut sizes)?;
         }
         tx.execute("DELETE FROM detached", [])?;
-        tx.execute("DELETE FROM meta WHERE key = ?1", [format!("{WITHDRAWN}{person}")])?;
         note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;
         self.unsynced = true;
+        // The log of writes has copies of what was deleted.
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.db.execute("DELETE FROM meta WHERE key = ?1", [format!("{WITHDRAWN}{person}")])?;
         Ok(lost)
     }
 
     /// Notes who has withdrawn, until [`Queue::destroy`] is done.
     pub(crate) fn note_withdrawn(&self, person: &str) -> Result<(), QueueError> {
         set_meta(&self.db, &format!("{WITHDRAWN}{person}"), 1)
+    }
+
+    /// The same of everybody whose events are here, also those that other processes left.
+    pub(crate) fn note_all_withdrawn(&self) -> Result<(), QueueError> {
+        self.db.execute(
+            "INSERT OR REPLACE INTO meta (key, value) SELECT DISTINCT ?1 || person, 1 FROM blocks",
+            [WITHDRAWN],
+        )?;
+        Ok(())
     }
 
     /// Who has withdrawn and is not forgotten yet: the process was killed, or the key could not be destroyed.

@@ -87,7 +87,7 @@ async fn drive(args: Args) -> anyhow::Result<()> {
         sum.stored,
         sum.duplicates,
         sum.missing,
-        sum.explained,
+        sum.named,
         sum.unnamed
     );
     Ok(())

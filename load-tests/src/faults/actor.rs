@@ -53,7 +53,7 @@ pub struct Ended {
 impl Ended {
     /// What may be missing of it.
     pub fn excuse(&self) -> Excuse {
-        Excuse { explained: self.said.lost, admitted: self.said.quarantined || self.said.torn > 0 }
+        Excuse { named: self.said.lost, torn: self.said.torn }
     }
 }
 

@@ -13,9 +13,9 @@ use super::process::Said;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Excuse {
     /// Numbers that it reported as lost.
-    pub explained: u64,
-    /// It said that a database or a part of a ring was gone, whose numbers nobody knows.
-    pub admitted: bool,
+    pub named: u64,
+    /// How often it said that the ring was damaged: an event that was there and nowhere else had no number yet.
+    pub torn: u64,
 }
 
 /// What a comparison found.
@@ -70,7 +70,7 @@ impl Books {
             let durable = keys.iter().filter(|key| self.durable.contains(*key)).count() as u64;
             let excuse = excuses.get(&client).copied().unwrap_or_default();
             ensure!(
-                excuse.admitted || keys.len() as u64 <= excuse.explained,
+                keys.len() as u64 <= excuse.named + excuse.torn,
                 "client {client:#x}: {} tracked events are not stored ({durable} of them durable), {excuse:?}; \
                  the first: {:x?}",
                 keys.len(),

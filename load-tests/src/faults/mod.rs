@@ -70,7 +70,7 @@ pub struct Summary {
     /// Events that damaged clients miss.
     pub missing: u64,
     /// Numbers that clients reported as lost; of broken databases also some that had arrived.
-    pub explained: u64,
+    pub named: u64,
     /// Numbers that the server misses and nobody has named.
     pub unnamed: u64,
 }
@@ -83,7 +83,7 @@ impl Summary {
         self.stored += other.stored;
         self.duplicates += other.duplicates;
         self.missing += other.missing;
-        self.explained += other.explained;
+        self.named += other.named;
         self.unnamed += other.unnamed;
     }
 }

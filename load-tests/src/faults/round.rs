@@ -214,14 +214,14 @@ impl World {
     ) -> String {
         let events: u64 = ended.iter().map(|actor| actor.said.count()).sum();
         let durable: u64 = ended.iter().map(|actor| actor.said.durable.len() as u64).sum();
-        let explained: u64 = ended.iter().map(|actor| actor.said.lost).sum();
+        let named: u64 = ended.iter().map(|actor| actor.said.lost).sum();
         let kills = server_kills + ended.iter().map(|actor| actor.said.kills).sum::<u32>();
         self.sum.kills += kills;
         self.sum.tracked += events;
         self.sum.durable += durable;
         self.sum.stored = found.stored;
         self.sum.missing += found.missing;
-        self.sum.explained += explained;
+        self.sum.named += named;
         let mut line = format!(
             "seed {seed} {:?}: {kills} kills ({server_kills} of the server), tracked {events:>5}, durable \
              {durable:>3}, stored {} in all, {} ms",
@@ -232,7 +232,7 @@ impl World {
         let damaged: Vec<_> = ended.iter().filter(|actor| actor.damaged).collect();
         for actor in damaged {
             line += &format!(
-                "; damaged ({}): {} missing ({} durable), {explained} named, {} gaps in all{}{}",
+                "; damaged ({}): {} missing ({} durable), {named} named, {} gaps in all{}{}",
                 actor.damage,
                 found.missing,
                 found.missing_durable,

@@ -301,7 +301,7 @@ class Client:
         return self._inner.is_open()
 
     def who(self) -> Optional[Who]:
-        """Of a device: the ids that events carry now; ``None`` until the storage is open."""
+        """Of a device: whom events belong to now, and what that person allows; ``None`` until the storage is open."""
         return self._inner.who()
 
     def hold(self) -> None:

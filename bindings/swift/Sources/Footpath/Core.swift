@@ -82,6 +82,14 @@ private final class Keys: FootpathCore.KeyStore {
 }
 
 extension Consent {
+    init(_ core: FootpathCore.Consent) {
+        switch core {
+        case .granted: self = .granted
+        case .pending: self = .pending
+        case .denied: self = .denied
+        }
+    }
+
     var core: FootpathCore.Consent {
         switch self {
         case .granted: .granted

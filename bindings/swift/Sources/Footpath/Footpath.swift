@@ -188,10 +188,11 @@ public final class Footpath: Sendable {
     /// Asks for a copy of what the server knows of the person.
     public func accessMyData() { ask { try $0.accessMyData() } }
 
-    /// Who events belong to now; `nil` for a backend and until the storage is open.
+    /// Whom events belong to now, and what that person allows; `nil` for a backend and until the storage is open.
     public var identity: Identity? {
         client?.who().map {
-            Identity(anonymousID: $0.anonymousId, userID: $0.userId.isEmpty ? nil : $0.userId)
+            let user = $0.userId.isEmpty ? nil : $0.userId
+            return Identity(anonymousID: $0.anonymousId, userID: user, consent: Consent($0.consent))
         }
     }
 

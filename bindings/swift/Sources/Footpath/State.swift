@@ -46,12 +46,14 @@ public struct ClockOffset: Sendable, Equatable {
     public var uncertainty: Int64
 }
 
-/// Who events belong to now.
+/// Whom events belong to now, and what that person allows.
 public struct Identity: Sendable, Equatable {
     /// The device's own id for its user.
     public var anonymousID: String
     /// The known user, once there is one.
     public var userID: String?
+    /// What the person allows.
+    public var consent: Consent
 }
 
 /// What a client has done so far.

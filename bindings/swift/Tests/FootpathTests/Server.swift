@@ -14,9 +14,28 @@ final class Server {
     private var admin = ""
     private var process: Process?
     private var stdin = Pipe()
+    private var tls: [String] = []
 
     init() throws {
         folder = try temporaryFolder()
+        try start()
+    }
+
+    /// With a certificate that is its own authority, as the operator's guide makes it.
+    init(certificate: URL) throws {
+        folder = try temporaryFolder()
+        let key = folder.appendingPathComponent("tls.key")
+        let openssl = Process()
+        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        openssl.arguments = [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+            "-keyout", key.path, "-out", certificate.path,
+        ]
+        openssl.standardError = FileHandle.nullDevice
+        try openssl.run()
+        openssl.waitUntilExit()
+        tls = ["--tls-cert", certificate.path, "--tls-key", key.path]
         try start()
     }
 
@@ -32,11 +51,11 @@ final class Server {
         }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
-        let listen = url.isEmpty ? "127.0.0.1:0" : String(url.dropFirst("http://".count))
+        let listen = url.isEmpty ? "127.0.0.1:0" : String(url.drop { $0 != "/" }.dropFirst(2))
         process.arguments = [
             "serve", "--data", folder.path, "--listen", listen, "--admin-listen", "127.0.0.1:0",
             "--until-stdin-closes",
-        ]
+        ] + tls
         stdin = Pipe()
         let output = Pipe()
         process.standardInput = stdin

@@ -36,6 +36,23 @@ final class ServerTests: XCTestCase {
         }
     }
 
+    func testAnAuthorityOfYourOwn() async throws {
+        let certificate = try temporaryFolder().appendingPathComponent("tls.pem")
+        let server = try Server(certificate: certificate)
+        var configuration = server.configuration(.grpc, folder: try temporaryFolder())
+        let wary = Footpath(configuration)
+        wary.track("secret")
+        await eventually("an attempt fails") { wary.stats.lastError?.contains("certificate") == true }
+        XCTAssertEqual(wary.stats.acked, 0)
+        await wary.close()
+        configuration.caCertificate = try Data(contentsOf: certificate)
+        let footpath = Footpath(configuration)
+        let flushed = await footpath.flush(within: .seconds(20))
+        XCTAssertTrue(flushed.complete, "\(flushed) \(footpath.stats)")
+        XCTAssertEqual(footpath.stats.acked, 1)
+        await footpath.close()
+    }
+
     func testOfflineThenOnline() async throws {
         for carrier in carriers {
             let server = try Server()
@@ -179,6 +196,7 @@ final class ServerTests: XCTestCase {
         footpath.hold()
         footpath.track("never_sent")
         footpath.consent(.denied)
+        XCTAssertEqual(footpath.identity?.consent, .denied)
         footpath.track("not_taken")
         XCTAssertEqual(footpath.stats.notWanted, 1)
         footpath.deleteMyData()

@@ -221,7 +221,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
     /** Spends little from now on, or no longer. */
     fun saveData(saving: Boolean) = control("saveData") { core, _ -> core.saveData(saving) }
 
-    /** The ids that events carry now; null for a backend, and until the queue is open. */
+    /** Whom events belong to now, and what that person allows; null for a backend, and until the queue is open. */
     fun identity(): Identity? = try {
         live?.identity()
     } catch (_: IllegalStateException) {

@@ -74,21 +74,16 @@ internal class NativeCore(config: FootpathConfig, onProblem: (Problem) -> Unit) 
     fun endSession() = refusing { client.endSession() }
 
     fun consent(consent: Consent) = refusing {
-        client.setConsent(
-            when (consent) {
-                Consent.GRANTED -> io.footpath.ffi.Consent.GRANTED
-                Consent.PENDING -> io.footpath.ffi.Consent.PENDING
-                Consent.DENIED -> io.footpath.ffi.Consent.DENIED
-            },
-        )
+        client.setConsent(io.footpath.ffi.Consent.valueOf(consent.name))
     }
 
     fun deleteMyData() = refusing { client.deleteMyData() }
 
     fun accessMyData() = refusing { client.accessMyData() }
 
-    fun identity(): Identity? =
-        client.who()?.let { who -> Identity(who.anonymousId, who.userId.ifEmpty { null }) }
+    fun identity(): Identity? = client.who()?.let { who ->
+        Identity(who.anonymousId, who.userId.ifEmpty { null }, Consent.valueOf(who.consent.name))
+    }
 
     fun hold() = client.hold()
 

@@ -123,12 +123,14 @@ sealed interface Problem {
     data class Other(val message: String) : Problem
 }
 
-/** The ids that events carry now. */
+/** Whom events belong to now, and what that person allows. */
 data class Identity(
     /** The device's own id for its user. */
     val anonymousId: String,
     /** The known user. */
     val userId: String?,
+    /** What the person allows. */
+    val consent: Consent,
 )
 
 /** The server's clock less this device's. */

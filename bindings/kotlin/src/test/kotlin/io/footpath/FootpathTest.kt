@@ -220,7 +220,9 @@ class FootpathTest {
             val fresh = client.identity()!!
             assertNull(fresh.userId)
             assertNotEquals(known.anonymousId, fresh.anonymousId)
+            assertEquals(Consent.GRANTED, fresh.consent)
             client.consent(Consent.DENIED)
+            assertEquals(Consent.DENIED, client.identity()!!.consent)
             client.track("not wanted")
             client.deleteMyData()
             client.accessMyData()

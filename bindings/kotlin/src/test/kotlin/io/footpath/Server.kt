@@ -14,11 +14,13 @@ import java.util.concurrent.TimeUnit
 import kotlin.concurrent.thread
 
 /** The real server, in a folder and on a port of its own; it can be stopped and started again. */
-class Server : AutoCloseable {
+class Server(tls: Boolean = false) : AutoCloseable {
     private val folder: Path = Files.createTempDirectory("footpath-server")
     private val port = ServerSocket(0).use { it.localPort }
     private var process: Process? = null
-    val endpoint = "http://127.0.0.1:$port"
+    private val certificate: Path? = if (tls) certify() else null
+    val endpoint = "${if (tls) "https" else "http"}://127.0.0.1:$port"
+    val authority: ByteArray? get() = certificate?.let(Files::readAllBytes)
     val key: String
     private val token: String
 
@@ -35,7 +37,7 @@ class Server : AutoCloseable {
         val command = listOf(
             PROGRAM, "serve", "--data", "$folder", "--listen", "127.0.0.1:$port", "--admin-listen", "127.0.0.1:0",
             "--until-stdin-closes",
-        )
+        ) + certificate?.let { listOf("--tls-cert", "$it", "--tls-key", "$folder/tls.key") }.orEmpty()
         val process = ProcessBuilder(command).redirectErrorStream(true).start()
         this.process = process
         val said = mutableListOf<String>()
@@ -47,6 +49,19 @@ class Server : AutoCloseable {
         }
         thread(isDaemon = true) { runCatching { output.forEachLine { } } }
         return said
+    }
+
+    /** A certificate that is its own authority, as the operator's guide makes it. */
+    private fun certify(): Path {
+        val certificate = folder.resolve("tls.pem")
+        val openssl = ProcessBuilder(
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+            "-keyout", "$folder/tls.key", "-out", "$certificate",
+        ).redirectErrorStream(true).start()
+        val said = openssl.inputReader().readText()
+        check(openssl.waitFor() == 0) { said }
+        return certificate
     }
 
     fun stop() {

@@ -101,6 +101,20 @@ class ServerTest {
         assertEquals(emptyList<String>(), logged)
     }
 
+    @Test
+    fun `an authority of your own`() = Server(tls = true).use { tls ->
+        val wary = config(Carrier.GRPC).copy(endpoint = tls.endpoint, key = tls.key)
+        Footpath.start(wary).use { client ->
+            client.track("secret")
+            runBlocking { client.flush(2.seconds) }
+            assertTrue("certificate" in client.stats().lastError.orEmpty(), "${client.stats()}")
+            assertEquals(0, client.stats().acked)
+        }
+        Footpath.start(wary.copy(caCertificate = tls.authority)).use { client ->
+            assertEquals(1, client.settle().acked)
+        }
+    }
+
     @ParameterizedTest
     @EnumSource(names = ["GRPC", "HTTP"])
     fun `what is tracked offline arrives later`(carrier: Carrier) {
