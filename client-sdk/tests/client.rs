@@ -279,8 +279,11 @@ fn what_another_process_left_goes_where_consent_is_denied() {
     drop(main);
     let main = builder(&server).queue_dir(folder.path()).build().unwrap();
     assert!(main.flush(LONG).complete);
-    while server.losses().is_empty() {
-        std::thread::sleep(Duration::from_millis(1));
+    for _ in 0..400 {
+        if !server.losses().is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(names(&server.order()), Vec::<String>::new());
     let lost: u64 = server.losses().iter().map(|loss| loss.to - loss.from + 1).sum();
