@@ -99,7 +99,7 @@ pub struct Config {
     /// Days after which an event that was not delivered is let go.
     #[uniffi(default = None)]
     pub max_age_days: Option<u32>,
-    /// Bytes an hour on a metered link or a low battery.
+    /// Bytes an hour, before compression, on a metered link or a low battery; critical events go all the same.
     #[uniffi(default = None)]
     pub saving_bytes_per_hour: Option<u64>,
     /// Marks this device's events with the property `debug_view`.

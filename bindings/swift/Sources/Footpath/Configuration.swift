@@ -92,7 +92,7 @@ public struct Configuration: Sendable {
     public var maxEvents: Int?
     /// Days after which an event that was not delivered is let go; 90 by default.
     public var maxAgeDays: Int?
-    /// Bytes an hour while `saveData` is on; 256 KiB by default.
+    /// Bytes an hour, before compression, while `saveData` is on; 256 KiB by default. Critical events go all the same.
     public var savingBytesPerHour: Int?
     /// An attempt by gRPC ends after this long; one by `URLSession` after this long without a sign of life, and after four
     /// times as long in any case.

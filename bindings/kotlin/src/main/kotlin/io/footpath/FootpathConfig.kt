@@ -72,7 +72,7 @@ data class FootpathConfig(
     val maxEvents: Long? = null,
     /** Days after which an event that was not delivered is let go. */
     val maxAgeDays: Int? = null,
-    /** Bytes an hour while [Footpath.saveData] is on. */
+    /** Bytes an hour, before compression, while [Footpath.saveData] is on; 256 KiB by default. Critical events go all the same. */
     val savingBytesPerHour: Long? = null,
     /** For [Carrier.HTTP]: what to send with, for example with a proxy or an authority of its own; by default the platform's own
      * client. */
