@@ -76,13 +76,13 @@ struct Batch {
     wishes: Vec<Wish>,
     attempts: u32,
     /// Its events were destroyed while it was out: whatever becomes of it, they are not sent again.
-    forgotten: bool,
+    discarded: bool,
 }
 
 impl Batch {
     fn new(events: Gathered, random: &dyn Randomness) -> Self {
         let id = random_uuid(random);
-        Self { id, events, losses: Vec::new(), wishes: Vec::new(), attempts: 0, forgotten: false }
+        Self { id, events, losses: Vec::new(), wishes: Vec::new(), attempts: 0, discarded: false }
     }
 
     fn has_riders(&self) -> bool {
@@ -223,16 +223,16 @@ impl Delivery {
     /// Nobody will report the outcome of what is on its way: it is sent again.
     pub(crate) fn abandon(&mut self) {
         self.flight = None;
-        self.current.take_if(|batch| batch.forgotten);
+        self.current.take_if(|batch| batch.discarded);
     }
 
     /// Events of this install will not be sent any more: they were destroyed.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.parts.clear();
         self.detached.clear();
         self.held.clear();
         match &mut self.current {
-            Some(batch) if self.flight.is_some() => batch.forgotten = true,
+            Some(batch) if self.flight.is_some() => batch.discarded = true,
             current => *current = None,
         }
     }
@@ -354,7 +354,7 @@ impl Delivery {
         let (Some(batch), Some(flight)) = (self.current.take(), self.flight.take()) else {
             return Ok(Progress::default());
         };
-        if batch.forgotten && !matches!(outcome, Outcome::Answered(_)) {
+        if batch.discarded && !matches!(outcome, Outcome::Answered(_)) {
             return Ok(Progress::default());
         }
         let verdict = match outcome {
@@ -382,7 +382,7 @@ impl Delivery {
                 Ok(progress)
             }
             Ok(Verdict::Again(message, after)) => {
-                self.current = Some(batch).filter(|batch| !batch.forgotten);
+                self.current = Some(batch).filter(|batch| !batch.discarded);
                 self.delay(after, now, random);
                 Ok(Progress { error: Some(message), ..Progress::default() })
             }
@@ -391,7 +391,7 @@ impl Delivery {
                 Ok(Progress { error: Some(message), ..Progress::default() })
             }
             Err(error) => {
-                self.current = Some(batch).filter(|batch| !batch.forgotten);
+                self.current = Some(batch).filter(|batch| !batch.discarded);
                 self.delay(None, now, random);
                 Err(error)
             }

@@ -403,7 +403,7 @@ fn what_was_destroyed_while_it_was_out_is_not_sent_again() {
     for outcome in [Outcome::retry("x"), Outcome::Broken("x".into()), Outcome::Refused("x".into())] {
         let mut bench = Bench::with(2);
         let first = bench.sent();
-        bench.delivery.forget();
+        bench.delivery.discard();
         bench.of.queue.destroy("").unwrap();
         bench.report(&first, outcome);
         bench.clock.advance(SECOND * 60);

@@ -327,16 +327,10 @@ impl Queue {
 
     /// Takes over everything that another queue holds. Done twice, events are sent twice, which their numbers make harmless.
     pub(crate) fn adopt(&mut self, other: &Self) -> Result<(), QueueError> {
-        const TABLES: [(&str, &str); 5] = [
-            ("eras", "id, boot, base_us"),
-            ("blocks", "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body"),
-            ("losses", "install, epoch, class, lane, first, last, reason"),
-            ("receipts", "event, state, reason, changed"),
-            ("wishes", "id, sealed, key"),
-        ];
         synchronous(&self.db, true)?;
         let tx = self.db.transaction()?;
-        for (table, columns) in TABLES {
+        let tables = salvage::COPIED.iter().map(|(table, columns, _)| (*table, *columns));
+        for (table, columns) in tables.chain([("blocks", BLOCK)]) {
             let mut query = other.db.prepare(&format!("SELECT {columns} FROM {table}"))?;
             let mut rows = query.query([])?;
             while let Some(row) = rows.next()? {
@@ -509,6 +503,32 @@ fn salvage_once(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<bo
     let events = salvage::salvage(tx, path, sealer)?;
     tracing::warn!(events, path = %path.display(), "events of a broken database were saved");
     Ok(true)
+}
+
+/// The columns of a block but its id.
+const BLOCK: &str = "class, install, epoch, era, key, person, at_us, count, bytes, numbers, body";
+
+/// A block as it is stored.
+struct BlockRow<'a> {
+    owner: &'a Owner,
+    person: &'a str,
+    at_us: i64,
+    count: usize,
+    bytes: usize,
+    numbers: &'a [u8],
+    body: &'a [u8],
+}
+
+fn insert_block(tx: &Transaction<'_>, block: &BlockRow<'_>) -> Result<(), QueueError> {
+    let BlockRow { owner, person, at_us, count, bytes, numbers, body } = block;
+    let Owner { install, epoch, era, class, key } = owner;
+    let (epoch, era) = (epoch.cast_signed(), era.cast_signed());
+    let (count, bytes) = (*count as i64, *bytes as i64);
+    let mut insert = tx.prepare_cached(&format!(
+        "INSERT INTO blocks ({BLOCK}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    ))?;
+    insert.execute(params![class, install, epoch, era, key, person, at_us, count, bytes, numbers, body])?;
+    Ok(())
 }
 
 /// Copies a row of another queue's table.

@@ -496,11 +496,11 @@ impl Worker {
         stats.evicted += evicted;
         drop(stats);
         self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
-        self.forget_withdrawn()
+        self.destroy_withdrawn()
     }
 
-    /// Forgets whoever has withdrawn. Until that is done, nothing is sent.
-    fn forget_withdrawn(&mut self) -> Result<(), QueueError> {
+    /// Destroys what whoever has withdrawn left. Until that is done, nothing is sent.
+    fn destroy_withdrawn(&mut self) -> Result<(), QueueError> {
         let now = self.now();
         let Some(Storage { queue, folder, ring, .. }) = &mut self.storage else { return Ok(()) };
         for person in queue.withdrawn()? {
@@ -508,7 +508,7 @@ impl Worker {
             if let Some(Err(error)) = folder.as_ref().map(Folder::remove_broken) {
                 tracing::warn!(%error, "a database that was set aside cannot be deleted");
             }
-            self.delivery.forget();
+            self.delivery.discard();
             let lost = queue.destroy(&person).inspect_err(|_| self.absorb_at = Some(now))?;
             self.stats.lock().evicted += lost;
         }
@@ -601,9 +601,9 @@ impl Worker {
             if let Some(storage) = &self.storage {
                 storage.queue.note_withdrawn(&key)?;
             }
-            self.forget_withdrawn()
+            self.destroy_withdrawn()
         });
-        self.delivery.forget();
+        self.delivery.discard();
         if let Err(error) = destroyed {
             self.absorb_at = Some(self.now());
             self.failed(&error);
@@ -707,7 +707,7 @@ impl Worker {
             self.storage = None;
             self.open = self.intake.reopen();
             self.delivery.abandon();
-            self.delivery.forget();
+            self.delivery.discard();
             // At once; but one that breaks again and again must not fill the disk with what is set aside.
             self.retry_at = Some(if first { now } else { now + wait });
         } else {

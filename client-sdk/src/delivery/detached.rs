@@ -47,7 +47,7 @@ impl Delivery {
             if waits || !batch.losses.is_empty() || !batch.wishes.is_empty() {
                 self.wait_for(id, batch, now);
             } else {
-                queue.forget_detached(&id)?;
+                queue.drop_detached(&id)?;
             }
         }
         Ok(())
@@ -57,7 +57,7 @@ impl Delivery {
     pub(crate) fn keep(&mut self, queue: &Queue, ids: &[String], now: Duration) -> Result<(), QueueError> {
         let gone: Vec<String> = self.detached.keys().filter(|id| !ids.contains(id)).cloned().collect();
         for id in gone {
-            queue.forget_detached(&id)?;
+            queue.drop_detached(&id)?;
             self.take_back(&id, now);
         }
         Ok(())
@@ -108,7 +108,7 @@ impl Delivery {
             Outcome::Retry { message, after } => self.later(message, after, now, random),
             Outcome::Broken(message) => self.later(message, None, now, random),
         };
-        queue.forget_detached(id)?;
+        queue.drop_detached(id)?;
         Ok(progress)
     }
 

@@ -7,8 +7,8 @@ use rusqlite::{Transaction, params};
 
 use super::ledger::set_receipt;
 use super::{
-    Absorbed, Queue, QueueError, Receipt, WITHDRAWN, key_of, note_position, note_totals, place, set_meta,
-    synchronous,
+    Absorbed, BlockRow, Queue, QueueError, Receipt, WITHDRAWN, insert_block, key_of, note_position,
+    note_totals, place, set_meta, synchronous,
 };
 use crate::block::{Builder, Number, Owner};
 use crate::clock::{Era, Randomness};
@@ -86,7 +86,13 @@ impl Queue {
                 class: (*class).into(),
                 key: key_of(person, &self.sealer).to_owned(),
             };
-            insert_block(&tx, &owner, person, builder, &self.sealer, now_us, random)?;
+            let (numbers, body) = builder.seal(&owner, &self.sealer, random).map_err(QueueError::Key)?;
+            let (count, bytes) = (builder.count(), builder.bytes());
+            let (numbers, body) = (&*numbers, &*body);
+            insert_block(
+                &tx,
+                &BlockRow { owner: &owner, person, at_us: now_us, count, bytes, numbers, body },
+            )?;
         }
         for id in &draft.critical {
             set_receipt(&tx, id, &Receipt::Queued)?;
@@ -224,35 +230,5 @@ fn insert_wish(
     let mut insert =
         tx.prepare_cached("INSERT OR REPLACE INTO wishes (id, sealed, key) VALUES (?1, ?2, ?3)")?;
     insert.execute(params![wish.id, sealed, key])?;
-    Ok(())
-}
-
-fn insert_block(
-    tx: &Transaction<'_>,
-    owner: &Owner,
-    person: &str,
-    builder: &Builder,
-    sealer: &Sealer,
-    now_us: i64,
-    random: &dyn Randomness,
-) -> Result<(), QueueError> {
-    let (numbers, body) = builder.seal(owner, sealer, random).map_err(QueueError::Key)?;
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO blocks (class, install, epoch, era, key, person, at_us, count, bytes, numbers, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    insert.execute(params![
-        owner.class,
-        owner.install,
-        owner.epoch.cast_signed(),
-        owner.era.cast_signed(),
-        owner.key,
-        person,
-        now_us,
-        builder.count() as i64,
-        builder.bytes() as i64,
-        numbers,
-        body
-    ])?;
     Ok(())
 }

@@ -99,7 +99,7 @@ impl Queue {
     }
 
     /// Nobody will answer to it any more, or it was answered.
-    pub(crate) fn forget_detached(&self, id: &str) -> Result<(), QueueError> {
+    pub(crate) fn drop_detached(&self, id: &str) -> Result<(), QueueError> {
         self.db.prepare_cached("DELETE FROM detached WHERE id = ?1")?.execute([id])?;
         Ok(())
     }

@@ -101,7 +101,7 @@ pub(super) fn add_losses(tx: &Transaction<'_>, lost: &Lost<'_>, word: &str) -> R
 }
 
 /// The server knows of a loss now; but not of what its range was widened by while it was told.
-pub(super) fn forget_loss(tx: &Transaction<'_>, loss: &Loss) -> Result<(), QueueError> {
+pub(super) fn loss_told(tx: &Transaction<'_>, loss: &Loss) -> Result<(), QueueError> {
     let range = &loss.range;
     // An answer may be late, and its row's id have gone to another loss.
     const SAME: &str = "id = ?1 AND epoch = ?2 AND class = ?3 AND lane = ?4 AND first = ?5";

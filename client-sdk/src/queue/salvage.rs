@@ -13,7 +13,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::ledger::{Lost, add_losses};
-use super::{SCHEMA, WITHDRAWN, get_meta, insert_row, read_era, read_owner, set_meta};
+use super::{
+    BlockRow, SCHEMA, WITHDRAWN, get_meta, insert_block, insert_row, read_era, read_owner, set_meta,
+};
 use crate::block::{self, Number, Owner};
 use crate::error::QueueError;
 use crate::seal::{Sealed, Sealer};
@@ -26,7 +28,7 @@ const TABLES: usize = 100;
 const MAX_BLOCKS: i64 = 200_000;
 /// Tables that are taken over as they are, and whether a row of theirs can be read again. One that cannot would hold up
 /// whatever reads its table, and make the new database as broken as the old one.
-const COPIED: [(&str, &str, Fits); 4] = [
+pub(super) const COPIED: [(&str, &str, Fits); 4] = [
     ("eras", "id, boot, base_us", |row| read_era(row).map(drop)),
     ("losses", "install, epoch, class, lane, first, last, reason", |row| {
         text(row, 0).and(number(row, 1)).and(row.get::<_, i32>(2)).and(row.get::<_, u32>(3))?;
@@ -40,7 +42,7 @@ const COPIED: [(&str, &str, Fits); 4] = [
     }),
 ];
 
-type Fits = fn(&Row<'_>) -> rusqlite::Result<()>;
+pub(super) type Fits = fn(&Row<'_>) -> rusqlite::Result<()>;
 
 fn text(row: &Row<'_>, at: usize) -> rusqlite::Result<String> {
     row.get(at)
@@ -246,14 +248,8 @@ fn take_block(
     // No checksum covers these: they are counted anew, and a time that makes no sense makes no event old.
     let person = text(row, 8).unwrap_or_else(|_| owner.key.clone());
     let at_us = number(row, 9).unwrap_or(i64::MAX);
-    let (class, install, key) = (owner.class, owner.install, owner.key);
-    let (epoch, era) = (owner.epoch.cast_signed(), owner.era.cast_signed());
-    let (count, bytes) = (found.len() as i64, bytes as i64);
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO blocks (class, install, epoch, era, key, person, at_us, count, bytes, numbers, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    insert.execute(params![class, install, epoch, era, key, person, at_us, count, bytes, numbers, body])?;
+    let (owner, person, numbers, body) = (&owner, &*person, &*numbers, &*body);
+    insert_block(tx, &BlockRow { owner, person, at_us, count: found.len(), bytes, numbers, body })?;
     Ok(found.len() as u64)
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::ledger::{add_loss, forget_loss, note_fate};
+use super::ledger::{add_loss, loss_told, note_fate};
 use super::{
     Fate, GONE, Gathered, Limits, Loss, Queue, QueueError, Queued, Size, WITHDRAWN, note_totals, place_of,
     read_owner, salvage, set_meta, synchronous,
@@ -31,7 +31,7 @@ impl Queue {
         let tx = self.db.transaction()?;
         // Reported losses go first: a new loss must not widen a range that is about to be deleted.
         for loss in reported {
-            forget_loss(&tx, loss)?;
+            loss_told(&tx, loss)?;
         }
         for id in granted {
             tx.prepare_cached("DELETE FROM wishes WHERE id = ?1")?.execute([id])?;
@@ -169,7 +169,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Who has withdrawn and is not forgotten yet: the process was killed, or the key could not be destroyed.
+    /// Who has withdrawn and whose events are not destroyed yet: the process was killed, or the key could not be destroyed.
     pub(crate) fn withdrawn(&self) -> Result<Vec<String>, QueueError> {
         let mut query = self
             .db
