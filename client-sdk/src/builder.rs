@@ -326,7 +326,7 @@ impl Builder {
         let default_ring = if matches!(place, Place::Memory) { MEMORY_RING_BYTES } else { RING_BYTES };
         let backoff = Backoff::new(self.backoff.0, self.backoff.1);
         let delivery = Delivery::new(self.settings.clone(), backoff, self.clock.continuous());
-        let intake = Arc::new(Intake::new(Arc::clone(&self.clock), Arc::clone(&self.random)));
+        let intake = Arc::new(Intake::new(Arc::clone(&self.clock), Arc::clone(&self.random), self.backend));
         let stats = Arc::new(Mutex::new(Stats::default()));
         let (commands_in, commands) = std::sync::mpsc::channel();
         let courier = Courier::new(commands_in.clone());

@@ -30,6 +30,13 @@ pub(crate) struct Frame<'a> {
     pub(crate) keys: Keys<'a>,
 }
 
+impl<'a> Frame<'a> {
+    /// Whom the event names; empty: nobody.
+    pub(crate) fn actor(&self) -> &'a str {
+        if self.user.is_empty() { self.anonymous } else { self.user }
+    }
+}
+
 /// Keys of one map. Most events have few: those need no heap.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Keys<'a> {

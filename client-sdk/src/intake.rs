@@ -163,35 +163,26 @@ pub(crate) struct Intake {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Randomness>,
+    /// No person of its own.
+    backend: bool,
     /// Bytes of critical events that may still be taken.
     critical_room: AtomicU64,
 }
 
 impl Intake {
-    pub(crate) fn new(clock: Arc<dyn Clock>, random: Arc<dyn Randomness>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, random: Arc<dyn Randomness>, backend: bool) -> Self {
         let state = State {
             mode: Mode::Opening(Early::default()),
             ids: IdGenerator::default(),
             counts: Counts::default(),
         };
-        Self { state: Mutex::new(state), clock, random, critical_room: AtomicU64::new(u64::MAX) }
+        Self { state: Mutex::new(state), clock, random, backend, critical_room: AtomicU64::new(u64::MAX) }
     }
 
     /// Takes a call.
     pub(crate) fn take(&self, call: Call<'_>) -> Result<Taken, TrackError> {
         // Checked before the lock; what is kept for later is known to be good.
-        let frame = match &call {
-            Call::Event { frame, .. } => Some(check_frame(frame)?),
-            Call::Identify { user: id, .. } | Call::Alias { name: id } => check_id(id).map(|()| None)?,
-            Call::Link { anonymous, user, .. } => check_id(anonymous).and(check_id(user)).map(|()| None)?,
-            Call::Register { key, value } => {
-                let mut bytes = Vec::new();
-                Track::new("register").property(key.clone(), value.clone()).put(&mut bytes);
-                check_frame(&bytes)?;
-                None
-            }
-            _ => None,
-        };
+        let frame = self.check(&call)?;
         let critical = matches!(call, Call::Event { class: Class::Critical, .. });
         if critical && self.critical_room.load(Ordering::Relaxed) < call.weight() as u64 {
             self.state.lock().counts.refused_full += 1;
@@ -222,6 +213,29 @@ impl Intake {
             _ => {}
         }
         taken
+    }
+
+    /// The frame of an event.
+    fn check<'a>(&self, call: &'a Call<'_>) -> Result<Option<Frame<'a>>, TrackError> {
+        match call {
+            Call::Event { frame, .. } => {
+                let frame = check_frame(frame)?;
+                if self.backend && frame.actor().is_empty() {
+                    return Err(TrackError::Invalid("a backend names a user or an anonymous id".into()));
+                }
+                return Ok(Some(frame));
+            }
+            Call::Link { anonymous, user, .. } => check_id(anonymous).and(check_id(user))?,
+            _ if self.backend => return Err(nobody()),
+            Call::Identify { user: id, .. } | Call::Alias { name: id } => check_id(id)?,
+            Call::Register { key, value } => {
+                let mut bytes = Vec::new();
+                Track::new("register").property(key.clone(), value.clone()).put(&mut bytes);
+                check_frame(&bytes)?;
+            }
+            _ => {}
+        }
+        Ok(None)
     }
 
     /// An event that the application itself left out.
@@ -284,7 +298,8 @@ impl Intake {
                 match open.apply(call.clone(), id, at, &*self.random) {
                     Err(TrackError::QueueFull) => {}
                     Err(error) => {
-                        tracing::debug!(%error, "a call from before the storage was open is left out");
+                        tracing::warn!(%error, "a call from before the storage was open is left out");
+                        self.uncount(&call);
                         break;
                     }
                     Ok(taken) => {
@@ -300,6 +315,15 @@ impl Intake {
                     return Err(open);
                 }
             }
+        }
+    }
+
+    /// An event was taken before it could be known that it is not wanted.
+    fn uncount(&self, call: &Call<'_>) {
+        if matches!(call, Call::Event { .. }) {
+            let counts = &mut self.state.lock().counts;
+            counts.tracked -= 1;
+            counts.not_wanted += 1;
         }
     }
 
@@ -361,6 +385,10 @@ fn check_id(id: &str) -> Result<(), TrackError> {
         return Ok(());
     }
     Err(TrackError::Invalid(format!("\"{id}\" stands for nobody in particular")))
+}
+
+fn nobody() -> TrackError {
+    TrackError::Invalid("a backend has no person of its own; name one with each event".into())
 }
 
 fn check_frame(bytes: &[u8]) -> Result<Frame<'_>, TrackError> {
@@ -493,7 +521,7 @@ impl Open {
             self.era = Era::begin(at, self.boot.clone(), random);
             self.era_unsaved = true;
         }
-        let named = if frame.user.is_empty() { frame.anonymous } else { frame.user };
+        let named = frame.actor();
         let actor = if named.is_empty() { self.profile.as_ref().map_or("", Profile::actor) } else { named };
         if class != Class::Critical && !self.shared.takes(frame.name, actor) {
             return Err(TrackError::NotWanted("not in the sample"));
@@ -501,9 +529,6 @@ impl Open {
         self.tail.clear();
         let (own, mut lane) = (named.is_empty(), self.lane);
         match &mut self.profile {
-            None if own => {
-                return Err(TrackError::Invalid("a backend names a user or an anonymous id".into()));
-            }
             Some(profile) if own => {
                 put_bytes(&mut self.tail, 5, profile.anonymous.as_bytes());
                 if !profile.user.is_empty() {
@@ -630,9 +655,7 @@ impl Open {
     }
 
     fn own(&self) -> Result<Profile, TrackError> {
-        let none =
-            || TrackError::Invalid("a backend has no person of its own; name one with each event".into());
-        self.profile.clone().ok_or_else(none)
+        self.profile.clone().ok_or_else(nobody)
     }
 
     fn belong_to(&mut self, profile: Profile) {

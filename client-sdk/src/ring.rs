@@ -305,11 +305,6 @@ impl Consumer {
         self.shared.word(TAIL_AT).load(Ordering::Acquire) == self.at
     }
 
-    /// Whether much is there already for one that has just begun to let events gather.
-    pub(crate) fn fills_fast(&self) -> bool {
-        self.shared.word(TAIL_AT).load(Ordering::Acquire) - self.at > self.shared.capacity / 16
-    }
-
     /// Read up to here, since the ring was made.
     pub(crate) fn position(&self) -> Position {
         Position { generation: self.shared.generation, at: self.at }

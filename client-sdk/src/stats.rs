@@ -11,7 +11,8 @@ pub struct Stats {
     pub tracked: u64,
     /// Events that `track` refused because the queue was full.
     pub refused_full: u64,
-    /// Events that `track` left out: no consent, or not in the sample.
+    /// Events that were left out: no consent, not in the sample, or, of those tracked before the storage was open, too large
+    /// with what every event carries.
     pub not_wanted: u64,
     /// Events moved into the database.
     pub committed: u64,

@@ -29,9 +29,6 @@ const RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(60);
 /// Events gather in the ring this long before they are moved: the ring already outlives the process.
 const GATHER: Duration = Duration::from_millis(50);
-/// In between it is looked once whether they come so fast that they should be moved at once. So in a burst `track` need not
-/// wake this thread, which would run on the very processor that it was woken from, for up to a time slice.
-const LOOK: Duration = Duration::from_millis(5);
 /// What is in the database and not sent is synced after this, at the latest: a sync costs a phone more than a write.
 const SYNC: Duration = Duration::from_secs(10);
 /// A batch whose outcome nobody reports is sent again after this.
@@ -151,8 +148,6 @@ pub(crate) struct Worker {
     retry_after: Duration,
     /// When what gathers in the ring is moved.
     absorb_at: Option<Duration>,
-    /// When it is looked whether it fills fast.
-    look_at: Option<Duration>,
     /// Events that were moved before this run's own came into the ring.
     committed_before: u64,
     /// Since when there are events that a power loss would take.
@@ -189,7 +184,6 @@ impl Worker {
             retry_at: None,
             retry_after: RETRY,
             absorb_at: None,
-            look_at: None,
             committed_before: 0,
             at_risk_since: None,
             send_at: None,
@@ -251,22 +245,12 @@ impl Worker {
         if self.storage.is_none() {
             self.open_storage()?;
         }
-        self.look();
         if self.absorb_at.is_some_and(|at| at <= self.now()) || !self.receipts.is_empty() {
             self.absorb_all()?;
             self.know_place();
         }
         self.drive()?;
         self.sync()
-    }
-
-    /// Whether the ring fills too fast for letting events gather in it.
-    fn look(&mut self) {
-        let now = self.now();
-        let Some(storage) = &self.storage else { return };
-        if self.look_at.take_if(|at| *at <= now).is_some() && storage.ring.fills_fast() {
-            self.absorb_at = Some(now);
-        }
     }
 
     /// Syncs what has been at risk for long.
@@ -489,7 +473,7 @@ impl Worker {
                 break;
             }
         }
-        (self.absorb_at, self.look_at) = (None, None);
+        self.absorb_at = None;
         let evicted = queue.evict(limits, clock.wall_us(), &self.delivery.out())?;
         let mut stats = self.stats.lock();
         stats.committed += total;
@@ -536,7 +520,7 @@ impl Worker {
                 Some(_) if self.absorb_at.is_some() => self.absorb_at = Some(now),
                 Some(storage) => {
                     storage.ring.rests(true);
-                    (self.absorb_at, self.look_at) = (Some(now + GATHER), Some(now + LOOK));
+                    self.absorb_at = Some(now + GATHER);
                 }
                 None => {}
             },
@@ -782,7 +766,7 @@ impl Worker {
             until(at);
             return next;
         }
-        self.absorb_at.into_iter().chain(self.look_at).for_each(&mut until);
+        self.absorb_at.into_iter().for_each(&mut until);
         self.at_risk_since.into_iter().for_each(|since| until(since + SYNC));
         self.delivery.out_since().into_iter().for_each(|since| until(since + LOST_REPORT));
         self.send_at.into_iter().for_each(&mut until);

@@ -39,7 +39,7 @@ impl Bench {
             saving_bytes_per_hour: 1,
         };
         let (_, commands) = std::sync::mpsc::channel();
-        let intake = Arc::new(Intake::new(clock.clone(), random.clone()));
+        let intake = Arc::new(Intake::new(clock.clone(), random.clone(), backend));
         let setup = Setup {
             project: "demo".into(),
             shared: Shared::default(),
@@ -135,11 +135,8 @@ fn idle_means_no_timers() {
     bench.turn();
     assert_eq!(bench.worker.sleep(), MAX_SLEEP);
     bench.track(1);
-    assert_eq!(bench.worker.sleep(), LOOK);
-    bench.clock.advance(LOOK);
-    bench.turn();
-    assert_eq!(bench.worker.sleep(), GATHER - LOOK);
-    bench.clock.advance(GATHER - LOOK);
+    assert_eq!(bench.worker.sleep(), GATHER);
+    bench.clock.advance(GATHER);
     bench.turn();
     assert_eq!(bench.worker.sleep(), SECOND * 5, "the batch is due");
     bench.clock.advance(SECOND * 5);
@@ -147,18 +144,6 @@ fn idle_means_no_timers() {
     bench.turn();
     assert_eq!(bench.sizes(), [1]);
     assert_eq!(bench.worker.sleep(), MAX_SLEEP);
-}
-
-#[test]
-fn a_burst_is_moved_before_track_has_to_ask_for_it() {
-    let mut bench = Bench::new();
-    bench.turn();
-    bench.track(6);
-    bench.turn();
-    assert_eq!(bench.worker.stats.lock().committed, 0, "they gather");
-    bench.clock.advance(LOOK);
-    bench.turn();
-    assert_eq!(bench.worker.stats.lock().committed, 6);
 }
 
 #[test]

@@ -318,6 +318,30 @@ fn a_critical_event_has_a_receipt_also_after_a_restart() {
 }
 
 #[test]
+fn what_turns_out_not_to_be_wanted_is_counted_so() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().first_consent(Consent::Denied).build().unwrap();
+    for n in 0..3 {
+        let _ = client.track(event(n)); // Most likely before it is known.
+    }
+    while !client.is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let stats = client.stats();
+    assert_eq!((stats.tracked, stats.not_wanted, stats.pending), (0, 3, 0));
+}
+
+#[test]
+fn a_backend_hears_at_once_that_it_names_nobody() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().backend().build().unwrap();
+    assert!(matches!(client.track(Track::new("e")), Err(TrackError::Invalid(_))));
+    assert!(matches!(client.identify("u", Changes::new()), Err(TrackError::Invalid(_))));
+    client.link("a", "u", Changes::new()).unwrap();
+    assert_eq!(client.stats().tracked, 0);
+}
+
+#[test]
 fn two_users_are_never_made_one() {
     let server = Arc::new(MemoryServer::new());
     let client = builder(&server).queue_in_memory().build().unwrap();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import collections
 import ctypes
 import datetime
 import enum
@@ -13,7 +14,7 @@ import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional
 
 from . import _core, _encode
-from ._core import Consent, Delivery, FlushResult, Problem, Stats, Who
+from ._core import Consent, Delivery, FlushResult, Problem, Who
 from ._core import Receipt as ReceiptState
 
 _log = logging.getLogger("footpath")
@@ -51,9 +52,40 @@ class Tracked(enum.Enum):
 
 
 _TAKEN = Tracked.TAKEN
+#: What the log says of refusals that no error explains.
+_REASONS = {
+    Tracked.TOO_LARGE: "it is larger than the server takes",
+    Tracked.QUEUE_FULL: "too much waits; events come faster than the disk takes them, or it is full: see stats().last_error",
+    Tracked.NOT_WANTED: "no consent, or not in the sample",
+    Tracked.CLOSED: "the client was closed",
+    Tracked.DISABLED: "the client has met a bug of its own, which an earlier line tells of",
+}
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 #: What belongs to the parent of this process; never freed here.
 _of_parents: list[Any] = []
+
+
+class Stats(_core.Stats):
+    """What a client has done so far."""
+
+    #: Calls that can never be right.
+    invalid: int
+    #: Events that are larger than the server takes.
+    too_large: int
+    #: Calls after ``close``, or after a bug of the client's own.
+    after_close: int
+
+    def __init__(self, of: _core.Stats, refused: "collections.Counter[Tracked]", left_out: int) -> None:
+        vars(self).update(vars(of))
+        self.not_wanted += left_out
+        self.invalid = refused[Tracked.INVALID]
+        self.too_large = refused[Tracked.TOO_LARGE]
+        self.after_close = refused[Tracked.CLOSED] + refused[Tracked.DISABLED]
+
+    def __repr__(self) -> str:
+        return f"Stats({', '.join(f'{name}={value}' for name, value in vars(self).items())})"
+
+    __str__ = __repr__
 
 
 class Receipt:
@@ -178,6 +210,8 @@ class Client:
     def _start(self) -> None:
         self._inner = _core.FootpathClient(_core.Config(**self._config), self._listener, None)
         self._handle = self._inner.track_handle()
+        self._refused: "collections.Counter[Tracked]" = collections.Counter()
+        self._left_out = 0
 
     def track(
         self,
@@ -194,12 +228,13 @@ class Client:
         if self._before_send is not None:
             properties = self._ask_hook(name, properties)
             if properties is None:
+                self._left_out += 1
                 return Tracked.NOT_WANTED
         try:
             delivery = _encode.LOSSY if lossy else _encode.NORMAL
             frame = _encode.event(delivery, name, properties, user, anonymous, session, at)
         except Exception as error:
-            return self._refuse(Tracked.INVALID, name, error)
+            return self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties))
         code = _track(self._handle, frame, len(frame))
         if code == 0:
             return _TAKEN
@@ -219,9 +254,14 @@ class Client:
         if self._before_send is not None:
             properties = self._ask_hook(name, properties)
             if properties is None:
+                self._left_out += 1
                 return None
         try:
             frame = _encode.event(_encode.CRITICAL, name, properties, user, anonymous, session, at)
+        except Exception as error:
+            self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties))
+            return None
+        try:
             return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
         except Exception as error:
             self._refuse(_code_of(error), name, error)
@@ -319,7 +359,7 @@ class Client:
 
     def stats(self) -> Stats:
         """What this client has done so far."""
-        return self._inner.stats()
+        return Stats(self._inner.stats(), self._refused, self._left_out)
 
     def wait_flushed(self, seconds: float) -> FlushResult:
         """Sends what was tracked so far and waits until it has reached its end, or the time is up."""
@@ -368,14 +408,16 @@ class Client:
             return self._refuse(_code_of(error), what, error)
 
     def _refuse(self, code: Tracked, name: str, error: Optional[Exception], frame: bytes = b"") -> Tracked:
-        if error is None and code is Tracked.INVALID:
+        if error is None and code in (Tracked.INVALID, Tracked.TOO_LARGE):
             error = self._why(frame)
+        self._refused[code] += 1
         if self._strict:
             raise error if error is not None else RuntimeError(f"{name}: {code.name}")
-        kind = f"{code.name} {name}" if code is Tracked.INVALID else code.name
+        reason = _reason(code, error)
+        kind = f"{name}: {reason}" if code is Tracked.INVALID else code.name
         if kind not in self._logged and len(self._logged) < 1_000:
             self._logged.add(kind)
-            _log.warning("footpath: %s: %s%s (told once)", name, code.name, "" if error is None else f": {error}")
+            _log.warning("footpath: %.100s: %s: %s (told once; stats() counts)", name, code.name, reason)
         return code
 
     def _why(self, frame: bytes) -> Optional[Exception]:
@@ -408,8 +450,16 @@ def _code_of(error: Exception) -> Tracked:
     return Tracked.INVALID
 
 
+def _reason(code: Tracked, error: Optional[Exception]) -> str:
+    if isinstance(error, _core.ClientError.TooLarge):
+        return f"{error.bytes} bytes, {error.limit} are allowed"
+    if code is Tracked.INVALID:
+        return str(getattr(error, "why", None) or error)
+    return _REASONS.get(code, "")
+
+
 def _millis(seconds: float) -> int:
-    return max(0, int(seconds * 1_000))
+    return int(min(max(0.0, float(seconds) * 1_000), 2.0**53))
 
 
 def _end_all() -> None:

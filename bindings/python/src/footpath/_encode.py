@@ -14,6 +14,7 @@ CRITICAL, NORMAL, LOSSY = b"\x01", b"\x02", b"\x03"
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _BILLION = decimal.Decimal(1_000_000_000)
+_EXACT = decimal.Context(prec=64, traps=[decimal.Inexact, decimal.InvalidOperation])
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _INT64 = range(-(2**63), 2**63)
 _double = struct.Struct("<Bd").pack
@@ -32,13 +33,17 @@ class Money(NamedTuple):
 
 def money(amount: "str | int | decimal.Decimal", currency: str) -> Money:
     """An exact amount, for example ``money("12.50", "EUR")``. A float is refused: it is not exact."""
-    if isinstance(amount, float):
+    if isinstance(amount, (float, bool)) or not isinstance(amount, (str, int, decimal.Decimal)):
         raise TypeError("an amount is a str, int or Decimal; a float is not exact")
-    exact = decimal.Decimal(amount) * _BILLION
-    if not exact.is_finite() or exact != exact.to_integral_value():
-        raise ValueError(f"{amount!r} is not an amount with at most nine places")
-    sign = -1 if exact < 0 else 1
-    units, nanos = divmod(abs(int(exact)), 1_000_000_000)
+    try:
+        exact = decimal.Decimal(amount)
+        if not exact.is_finite() or not abs(exact) < 2**63:
+            raise ValueError
+        whole = _EXACT.multiply(exact, _BILLION).to_integral_exact(context=_EXACT)
+    except (ValueError, decimal.DecimalException):
+        raise ValueError(f"{amount!r} is no amount with at most nine places and 63 bits of units") from None
+    sign = -1 if whole < 0 else 1
+    units, nanos = divmod(abs(int(whole)), 1_000_000_000)
     return Money(currency, sign * units, sign * nanos)
 
 
@@ -46,6 +51,8 @@ def varint(value: int) -> bytes:
     """A varint; negative numbers as 64 bits."""
     if 0 <= value < 128:
         return _SHORT[value]
+    if not -(2**63) <= value < 2**64:
+        raise ValueError("a whole number has at most 64 bits")
     value &= 0xFFFF_FFFF_FFFF_FFFF
     out = bytearray()
     while value > 127:
@@ -74,6 +81,8 @@ def value(item: Any) -> bytes:
     if kind is bool:
         return b"\x30\x01" if item else b"\x30\x00"
     if kind is Money:
+        if item.units not in _INT64:
+            raise ValueError("an amount has at most 63 bits of units")
         fields = _prefixed(b"\x0a", item.currency.encode()) + b"\x10" + varint(item.units) + b"\x18" + varint(item.nanos)
         return _prefixed(b"\x2a", fields)
     return _rare_value(item)
@@ -85,7 +94,7 @@ def _rare_value(item: Any) -> bytes:
     if isinstance(item, datetime.datetime):
         return _prefixed(b"\x3a", time(item))
     if isinstance(item, Mapping):
-        entries = b"".join(_prefixed(b"\x0a", _entry(key, one)) for key, one in item.items())
+        entries = b"".join(_prefixed(b"\x0a", _entry(key, one)) for key, one in item.items() if one is not None)
         return _prefixed(b"\x4a", entries)
     if isinstance(item, (list, tuple)):
         return _prefixed(b"\x42", b"".join(_prefixed(b"\x0a", value(one)) for one in item))
@@ -94,7 +103,7 @@ def _rare_value(item: Any) -> bytes:
     for base in (int, float):
         if isinstance(item, base):
             return value(base(item))
-    raise TypeError(f"a property is no {type(item).__name__}")
+    raise TypeError(f"a {type(item).__name__} is no value: a str, int, float, bool, Decimal, datetime, money, list or mapping is")
 
 
 def _key(key: str) -> bytes:
@@ -127,8 +136,8 @@ def changes(
     add: Optional[Mapping[str, float]] = None,
 ) -> bytes:
     """The fields of a footpath.v1.PropertyChanges."""
-    parts = [_prefixed(b"\x0a", _entry(key, item)) for key, item in (set or {}).items()]
-    parts += [_prefixed(b"\x12", _entry(key, item)) for key, item in (set_once or {}).items()]
+    parts = [_prefixed(b"\x0a", _entry(key, item)) for key, item in (set or {}).items() if item is not None]
+    parts += [_prefixed(b"\x12", _entry(key, item)) for key, item in (set_once or {}).items() if item is not None]
     parts += [_prefixed(b"\x1a", key.encode()) for key in unset]
     for key, amount in (add or {}).items():
         parts.append(_prefixed(b"\x22", _prefixed(b"\x0a", key.encode()) + _double(0x11, float(amount))))
@@ -155,6 +164,8 @@ def event(
     parts = [delivery, _prefixed(b"\x1a", name.encode())]
     if properties:
         for key, item in properties.items():
+            if item is None:
+                continue
             entry = _entry(key, item)
             size = len(entry)
             parts += (b"\x5a", _SHORT[size] if size < 128 else varint(size), entry)
@@ -170,3 +181,24 @@ def event(
         parts.append(_prefixed(b"\x6a", person))
     parts += (_prefixed(b"\x72", one) for one in groups)
     return b"".join(parts)
+
+
+def why(error: Exception, name: Any, properties: Any) -> Exception:
+    """What is wrong with an event that could not be encoded, with the name of the property where it is one."""
+    if not isinstance(name, str):
+        return TypeError(f"a name is a str, not {type(name).__name__}")
+    if properties is not None and not isinstance(properties, Mapping):
+        return TypeError(f"properties are a mapping, not {type(properties).__name__}")
+    try:
+        for key, item in (properties or {}).items():
+            if not isinstance(key, str):
+                return TypeError(f"a property's name is a str, not {type(key).__name__}")
+            try:
+                event(NORMAL, "", {key: item})
+            except RecursionError:
+                return ValueError(f"property {key!r}: lists and mappings are nested at most five deep")
+            except Exception as wrong:
+                return ValueError(f"property {key!r}: {wrong}")
+    except Exception as wrong:
+        return wrong
+    return error
