@@ -320,7 +320,7 @@ impl Builder {
         if self.project.is_empty() {
             return Err(BuildError::Setting("a project is needed: `.project(\"...\")`".into()));
         }
-        let place = self.place.take();
+        let place = self.place.take().filter(|place| *place != Place::Folder(PathBuf::new()));
         let place =
             place.ok_or_else(|| BuildError::Setting("a queue is needed: `.queue_dir(\"...\")`".into()))?;
         let default_ring = if matches!(place, Place::Memory) { MEMORY_RING_BYTES } else { RING_BYTES };
@@ -401,6 +401,10 @@ impl Builder {
 
     #[cfg(feature = "grpc")]
     fn connect(&mut self, runtime: &Handle) -> Result<Channel, BuildError> {
+        if !["http://", "https://"].iter().any(|scheme| self.endpoint.starts_with(scheme)) {
+            let why = format!("the endpoint \"{}\" begins with neither http:// nor https://", self.endpoint);
+            return Err(BuildError::Setting(why));
+        }
         let _inside = runtime.enter(); // A channel starts a task as soon as it is made.
         // A connection that something on the way has forgotten looks as if it were there, and all attempts would go into
         // it. One whose answer to a ping does not come while an attempt lasts is given up.

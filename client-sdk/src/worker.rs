@@ -81,7 +81,7 @@ impl std::fmt::Debug for Command {
 }
 
 /// Where the queue lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Place {
     Folder(PathBuf),
     Memory,

@@ -43,6 +43,10 @@ def test_nothing_raises_unless_strict(start, caplog):
     assert client.track("e", {"p": "x" * 40_000}, user="u") is Tracked.TOO_LARGE
     client.close()
     assert client.track("e", user="u") is Tracked.CLOSED
+    stats = client.stats()
+    assert (stats.invalid, stats.too_large, stats.after_close, stats.tracked) == (len(wrong), 1, 1, 0)
+    assert any("property 'p': a object is no value" in record.message for record in caplog.records)
+    assert any("are allowed" in record.message for record in caplog.records)
     assert any("person" in record.message or "anonymous" in record.message for record in caplog.records)
     strict = start(strict=True)
     with pytest.raises(Exception, match="1 to 255 bytes"):
@@ -221,6 +225,31 @@ def test_a_fork_goes_on_with_a_queue_of_its_own(start, server, tmp_path):
     client.wait_flushed(10)
     assert client.stats().acked == 0
     assert os.listdir(folder) == ["main"], "what the children left is taken over"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_of_multiprocessing_deliver_before_they_end(start, server, stored, tmp_path, method):
+    module = tmp_path / "children.py"
+    module.write_text(textwrap.dedent(f'''
+        import multiprocessing
+        import footpath
+
+        client = footpath.Client({server.url!r}, {server.key!r}, {server.project!r}, {str(tmp_path / "children")!r})
+
+        def work(n):
+            client.track("{method}_child", {{"n": n}}, user="u")
+
+        if __name__ == "__main__":
+            with_method = multiprocessing.get_context({method!r})
+            children = [with_method.Process(target=work, args=(n,)) for n in range(4)]
+            for child in children:
+                child.start()
+            for child in children:
+                child.join()
+    '''))
+    subprocess.run([sys.executable, module], check=True, timeout=120)
+    start(tmp_path / "children").wait_flushed(10)
+    assert sorted(event.properties.fields["n"].number_value for event in stored(f"{method}_child")) == [0, 1, 2, 3]
 
 
 def test_gunicorn_with_preload(start, server, stored, tmp_path):

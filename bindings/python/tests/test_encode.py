@@ -4,7 +4,7 @@ import enum
 
 import pytest
 
-from footpath import _encode, money
+from footpath import Money, _encode, money
 
 
 def decoded(messages, frame):
@@ -20,6 +20,7 @@ def test_every_kind_is_what_a_generated_client_reads(messages):
         "text": "ü" * 100, "int": -5, "big": 2**62, "double": 1.5, "yes": True, "no": False,
         "decimal": decimal.Decimal("12.340"), "small": decimal.Decimal("1E-7"), "money": money("-3.25", "CHF"),
         "time": moment, "list": [1, "x"], "map": {"a": {"b": 2}}, "plan": Plan.PRO, "long": "y" * 20_000,
+        "none": None, "nones": {"a": None, "b": 1},
     }
     frame = _encode.event(_encode.LOSSY, "paid", properties, user="u", anonymous="a", session="s", at=moment)
     assert frame[:1] == b"\x03"
@@ -35,6 +36,7 @@ def test_every_kind_is_what_a_generated_client_reads(messages):
     assert [one.WhichOneof("kind") for one in got["list"].list_value.values] == ["int_value", "string_value"]
     assert got["map"].map_value.values["a"].map_value.values["b"].int_value == 2
     assert (got["plan"].string_value, got["long"].string_value) == ("pro", "y" * 20_000)
+    assert "none" not in got and list(got["nones"].map_value.values) == ["b"]
 
 
 def test_changes(messages):
@@ -47,14 +49,17 @@ def test_amounts_are_exact():
     assert money("12.50", "EUR") == ("EUR", 12, 500_000_000)
     assert money("-0.000000001", "EUR") == ("EUR", 0, -1)
     assert money(7, "EUR") == ("EUR", 7, 0)
-    for wrong in ("1.0000000001", "x", "nan", "inf"):
-        with pytest.raises((ValueError, decimal.InvalidOperation)):
+    assert money("9223372036854775807.999999999", "EUR") == ("EUR", 2**63 - 1, 999_999_999)
+    assert money(decimal.Decimal("-9223372036854775807.5"), "EUR") == ("EUR", -(2**63) + 1, -500_000_000)
+    for wrong in ("1.0000000001", "x", "nan", "inf", "1e30", "9223372036854775808", "0." + "1" * 60, "1e-400"):
+        with pytest.raises(ValueError):
             money(wrong, "EUR")
-    with pytest.raises(TypeError):
-        money(1.1, "EUR")
+    for wrong in (1.1, True, None):
+        with pytest.raises(TypeError):
+            money(wrong, "EUR")
 
 
-@pytest.mark.parametrize("wrong", [2**63, object(), {"x": object()}, b"bytes", {1: 2}])
+@pytest.mark.parametrize("wrong", [2**63, object(), {"x": object()}, b"bytes", {1: 2}, [None], Money("EUR", 2**63, 0), Money("EUR", 1, 2**70)])
 def test_what_is_no_value_is_an_error(wrong):
     with pytest.raises((TypeError, ValueError, AttributeError)):
         _encode.event(_encode.NORMAL, "e", {"p": wrong})

@@ -8,7 +8,9 @@ import ctypes
 import datetime
 import enum
 import logging
+import multiprocessing.process
 import os
+import sys
 import threading
 import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional
@@ -208,6 +210,7 @@ class Client:
         _clients.add(self)
 
     def _start(self) -> None:
+        _follow_multiprocessing()
         self._inner = _core.FootpathClient(_core.Config(**self._config), self._listener, None)
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
@@ -234,7 +237,7 @@ class Client:
             delivery = _encode.LOSSY if lossy else _encode.NORMAL
             frame = _encode.event(delivery, name, properties, user, anonymous, session, at)
         except Exception as error:
-            return self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties))
+            return self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session))
         code = _track(self._handle, frame, len(frame))
         if code == 0:
             return _TAKEN
@@ -259,7 +262,7 @@ class Client:
         try:
             frame = _encode.event(_encode.CRITICAL, name, properties, user, anonymous, session, at)
         except Exception as error:
-            self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties))
+            self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session))
             return None
         try:
             return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
@@ -472,8 +475,18 @@ def _end_all() -> None:
         thread.join()
 
 
+def _follow_multiprocessing(*_: object) -> None:
+    """Children of multiprocessing end without ``atexit``, and forget what was to be done when they were forked."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and multiprocessing.process.parent_process() is not None:
+        util.Finalize(None, _end_all, exitpriority=10)
+
+
 def _in_child() -> None:
     _library.footpath_after_fork(1)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(_clients, _follow_multiprocessing)
     for client in list(_clients):
         client._after_fork()
 

@@ -183,10 +183,13 @@ def event(
     return b"".join(parts)
 
 
-def why(error: Exception, name: Any, properties: Any) -> Exception:
+def why(error: Exception, name: Any, properties: Any, **ids: Any) -> Exception:
     """What is wrong with an event that could not be encoded, with the name of the property where it is one."""
     if not isinstance(name, str):
         return TypeError(f"a name is a str, not {type(name).__name__}")
+    for which, id in ids.items():
+        if not isinstance(id, (str, type(None))):
+            return TypeError(f"{which} is a str, not {type(id).__name__}")
     if properties is not None and not isinstance(properties, Mapping):
         return TypeError(f"properties are a mapping, not {type(properties).__name__}")
     try:
