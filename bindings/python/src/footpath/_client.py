@@ -475,18 +475,23 @@ def _end_all() -> None:
         thread.join()
 
 
-def _follow_multiprocessing(*_: object) -> None:
-    """Children of multiprocessing end without ``atexit``, and forget what was to be done when they were forked."""
+def _end_with_child(*_: object) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, _end_all, exitpriority=10)
+
+
+def _follow_multiprocessing() -> None:
+    """Children of multiprocessing end without ``atexit``, and clear what was to be done instead as their first step."""
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and multiprocessing.process.parent_process() is not None:
-        util.Finalize(None, _end_all, exitpriority=10)
+    if util is None:
+        return
+    if multiprocessing.process.parent_process() is not None:
+        _end_with_child()
+    util.register_after_fork(_library, _end_with_child)
 
 
 def _in_child() -> None:
     _library.footpath_after_fork(1)
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.register_after_fork(_clients, _follow_multiprocessing)
+    _follow_multiprocessing()
     for client in list(_clients):
         client._after_fork()
 
