@@ -228,20 +228,9 @@ class Client:
         lossy: bool = False,
     ) -> Tracked:
         """Takes an event. It survives the end of the process from here on. Never waits, and raises only when ``strict``."""
-        if self._before_send is not None:
-            properties = self._ask_hook(name, properties)
-            if properties is None:
-                self._left_out += 1
-                return Tracked.NOT_WANTED
-        try:
-            delivery = _encode.LOSSY if lossy else _encode.NORMAL
-            frame = _encode.event(delivery, name, properties, user, anonymous, session, at)
-        except Exception as error:
-            return self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session))
-        code = _track(self._handle, frame, len(frame))
-        if code == 0:
-            return _TAKEN
-        return self._refuse(Tracked(code), name, None, frame)
+        delivery = _encode.LOSSY if lossy else _encode.NORMAL
+        frame = self._frame(delivery, name, properties, user, anonymous, session, at)
+        return frame if isinstance(frame, Tracked) else self._push(name, frame)
 
     def track_critical(
         self,
@@ -254,15 +243,8 @@ class Client:
         at: Optional[datetime.datetime] = None,
     ) -> Optional[Receipt]:
         """Takes an event that must not be lost even if the power fails, and answers its receipt; ``None``: it was refused."""
-        if self._before_send is not None:
-            properties = self._ask_hook(name, properties)
-            if properties is None:
-                self._left_out += 1
-                return None
-        try:
-            frame = _encode.event(_encode.CRITICAL, name, properties, user, anonymous, session, at)
-        except Exception as error:
-            self._refuse(Tracked.INVALID, name, _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session))
+        frame = self._frame(_encode.CRITICAL, name, properties, user, anonymous, session, at)
+        if isinstance(frame, Tracked):
             return None
         try:
             return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
@@ -304,6 +286,9 @@ class Client:
             frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **more())
         except Exception as error:
             return self._refuse(Tracked.INVALID, name, error)
+        return self._push(name, frame)
+
+    def _push(self, name: str, frame: bytes) -> Tracked:
         code = _track(self._handle, frame, len(frame))
         return _TAKEN if code == 0 else self._refuse(Tracked(code), name, None, frame)
 
@@ -395,6 +380,28 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self.flush(self._exit_seconds)
         self.close()
+
+    def _frame(
+        self,
+        delivery: bytes,
+        name: str,
+        properties: Optional[Mapping[str, Any]],
+        user: Optional[str],
+        anonymous: Optional[str],
+        session: Optional[str],
+        at: Optional[datetime.datetime],
+    ) -> "bytes | Tracked":
+        """The event as the core takes it, or why there is none."""
+        if self._before_send is not None:
+            properties = self._ask_hook(name, properties)
+            if properties is None:
+                self._left_out += 1
+                return Tracked.NOT_WANTED
+        try:
+            return _encode.event(delivery, name, properties, user, anonymous, session, at)
+        except Exception as error:
+            why = _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session)
+            return self._refuse(Tracked.INVALID, name, why)
 
     def _ask_hook(self, name: str, properties: Optional[Mapping[str, Any]]) -> Optional[dict]:
         try:
