@@ -24,10 +24,10 @@ use crate::track::{Changes, Track};
 use crate::value::PropertyValue;
 use crate::worker::Command;
 
-/// Looks at every event before it is taken: changes it, or leaves it out.
 /// What is sealed outside of the queue is never taken for a part of it.
 const OUTSIDE: &[u8] = b"outside";
 
+/// Looks at every event before it is taken: changes it, or leaves it out.
 pub(crate) type BeforeSend = Box<dyn Fn(Track) -> Option<Track> + Send + Sync>;
 
 /// Tracks events and delivers them. Cheap to clone; all clones are one client. The last one that is dropped

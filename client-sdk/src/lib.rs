@@ -59,6 +59,11 @@ mod value;
 mod wire;
 mod worker;
 
+/// The guide's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sdk-rust.md")]
+struct Guide;
+
 pub use answer::Answer;
 pub use builder::{Builder, DEFAULT_BACKOFF};
 pub use client::{Client, Pending};
