@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base/main/     the process that came first
-//! base/<uuid>/   every other one, and what such a process left behind
+//! base/<uuid>/   every other one, and what such a process left behind; <uuid>.gone while it is deleted
 //!   lock           held as long as the process lives
 //!   queue.sqlite   the database
 //!   ring           what was tracked and is not in the database yet
@@ -21,6 +21,8 @@ use crate::error::QueueError;
 
 const MAIN: &str = "main";
 const BROKEN: &str = "queue.broken-";
+/// Of a folder that was taken over and is being deleted.
+const GONE: &str = "gone";
 
 /// A folder that no other process uses.
 #[derive(Debug)]
@@ -53,9 +55,15 @@ impl Folder {
         let is_main = self.path.file_name().is_some_and(|name| name == MAIN);
         let Some(base) = self.path.parent().filter(|_| is_main) else { return Vec::new() };
         let Ok(entries) = fs::read_dir(base) else { return Vec::new() };
-        let others =
-            entries.flatten().map(|entry| entry.path()).filter(|path| *path != self.path && is_queue(path));
-        others.filter_map(|path| Self::try_claim(&path).ok().flatten()).collect()
+        let others = entries.flatten().map(|entry| entry.path()).filter(|path| *path != self.path);
+        let (gone, others): (Vec<_>, Vec<_>) =
+            others.partition(|path| path.extension().is_some_and(|extension| extension == GONE));
+        gone.iter().for_each(|path| drop(fs::remove_dir_all(path))); // A kill may have come between.
+        others
+            .iter()
+            .filter(|path| is_queue(path))
+            .filter_map(|path| Self::try_claim(path).ok().flatten())
+            .collect()
     }
 
     fn try_claim(path: &Path) -> Result<Option<Self>, QueueError> {
@@ -123,9 +131,11 @@ impl Folder {
         Ok(())
     }
 
-    /// Deletes the folder and everything in it.
+    /// Deletes the folder and everything in it. For whoever looks it goes at once: half of it would look damaged.
     pub(crate) fn remove(self) -> io::Result<()> {
-        fs::remove_dir_all(&self.path)
+        let gone = self.path.with_added_extension(GONE);
+        fs::rename(&self.path, &gone)?;
+        fs::remove_dir_all(gone)
     }
 }
 
@@ -198,6 +208,13 @@ mod tests {
             orphan.remove().unwrap();
         }
         assert!(!path.exists() && main.orphans().is_empty());
+        // A kill came while one was being deleted.
+        let gone = path.with_added_extension(GONE);
+        fs::create_dir(&gone).unwrap();
+        fs::write(gone.join("lock"), "").unwrap();
+        fs::write(gone.join("ring"), [1; 8_192]).unwrap();
+        assert!(main.orphans().is_empty() && !gone.exists());
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
     }
 
     #[test]
