@@ -434,15 +434,17 @@ impl Ring {
         let mut shared = Shared::new(map, capacity, 0);
         let word = |at: usize| shared.word(at).load(Ordering::Acquire);
         let (generation, head, tail) = (word(GENERATION_AT), word(HEAD_AT), word(TAIL_AT));
-        if [0, GENERATION_AT, CAPACITY_AT, HEAD_AT, TAIL_AT].map(word) == [0; 5] {
-            return Found::Nothing; // Its making was not finished.
+        // Its making was not finished, or the process was killed before the queue noted it: nothing was ever put into it.
+        let is_known = absorbed.is_none_or(|absorbed| absorbed.generation == generation);
+        if (head, tail) == (0, 0) && !(word(0) == MAGIC && is_known) {
+            return Found::Nothing;
         }
         // Between two places, even a prefix could lie across the end.
         let absorbed = absorbed.filter(|absorbed| absorbed.at < FARTHEST && absorbed.at.is_multiple_of(8));
         let makes_sense = word(0) == MAGIC
             && tail < FARTHEST
             && word(CAPACITY_AT) == capacity
-            && absorbed.is_none_or(|absorbed| absorbed.generation == generation)
+            && is_known
             && head <= tail
             && tail - head <= capacity
             && head.is_multiple_of(8)
