@@ -34,19 +34,21 @@ export class Server {
 
   /** Runs the binary until it has printed its link. */
   async run() {
-    this.child = spawn(this.binary, ['serve', '--data', this.data, '--listen', `127.0.0.1:${this.port}`], {
+    const listen = ['--listen', `127.0.0.1:${this.port}`, '--admin-listen', '127.0.0.1:0'];
+    this.child = spawn(this.binary, ['serve', '--data', this.data, ...listen], {
       stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, FOOTPATH_LOG: 'warn' },
     });
-    let errors = '';
+    let [errors, started] = ['', false];
     this.child.stderr.on('data', (chunk) => { errors += chunk; });
     for await (const line of createInterface({ input: this.child.stdout })) {
       const key = line.match(/^project key: (\S+)/);
       if (key) [, this.key] = key;
       const link = line.match(/(http:\/\/\S+\?code=\S+)/);
       if (link) [, this.link] = link;
+      started ||= Boolean(link);
       if (link) break;
     }
-    if (this.child.exitCode !== null) throw new Error(`the server ended: ${errors}`);
+    if (!started) throw new Error(`the server ended: ${errors}`);
     await this.answering();
   }
 
