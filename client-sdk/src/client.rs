@@ -351,8 +351,9 @@ impl Client {
         let mut stats = self.inner.stats.lock().clone();
         let counts = self.inner.intake.counts();
         stats.tracked = counts.tracked;
-        stats.refused_full = counts.refused_full;
-        stats.not_wanted = counts.not_wanted;
+        (stats.invalid, stats.too_large) = (counts.invalid, counts.too_large);
+        (stats.refused_full, stats.not_wanted) = (counts.refused_full, counts.not_wanted);
+        stats.after_close = counts.after_close;
         stats.pending += (counts.early + counts.pushed).saturating_sub(stats.counted);
         stats
     }

@@ -144,8 +144,11 @@ enum Mode {
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) tracked: u64,
+    pub(crate) invalid: u64,
+    pub(crate) too_large: u64,
     pub(crate) refused_full: u64,
     pub(crate) not_wanted: u64,
+    pub(crate) after_close: u64,
     /// Waiting for the storage.
     pub(crate) early: u64,
     /// Put into the ring.
@@ -181,11 +184,26 @@ impl Intake {
 
     /// Takes a call.
     pub(crate) fn take(&self, call: Call<'_>) -> Result<Taken, TrackError> {
+        self.try_take(call).inspect_err(|error| self.count(error))
+    }
+
+    fn count(&self, refused: &TrackError) {
+        let counts = &mut self.state.lock().counts;
+        let count = match refused {
+            TrackError::Invalid(_) => &mut counts.invalid,
+            TrackError::TooLarge { .. } => &mut counts.too_large,
+            TrackError::QueueFull => &mut counts.refused_full,
+            TrackError::NotWanted(_) => &mut counts.not_wanted,
+            TrackError::Closed | TrackError::Disabled => &mut counts.after_close,
+        };
+        *count += 1;
+    }
+
+    fn try_take(&self, call: Call<'_>) -> Result<Taken, TrackError> {
         // Checked before the lock; what is kept for later is known to be good.
         let frame = self.check(&call)?;
         let critical = matches!(call, Call::Event { class: Class::Critical, .. });
         if critical && self.critical_room.load(Ordering::Relaxed) < call.weight() as u64 {
-            self.state.lock().counts.refused_full += 1;
             return Err(TrackError::QueueFull);
         }
         let now = Reading::now(&*self.clock);
@@ -206,12 +224,7 @@ impl Intake {
             Mode::Closed(_) => Err(TrackError::Closed),
             Mode::Disabled => Err(TrackError::Disabled),
         };
-        match &taken {
-            Ok(_) if is_event => counts.tracked += 1,
-            Err(TrackError::QueueFull) => counts.refused_full += 1,
-            Err(TrackError::NotWanted(_)) => counts.not_wanted += 1,
-            _ => {}
-        }
+        counts.tracked += u64::from(is_event && taken.is_ok());
         taken
     }
 

@@ -9,6 +9,12 @@ use crate::offset::ClockOffset;
 pub struct Stats {
     /// Events that `track` took.
     pub tracked: u64,
+    /// Events and calls that can never be right.
+    pub invalid: u64,
+    /// Events that are larger than the server takes.
+    pub too_large: u64,
+    /// Events and calls that came after `shutdown`, or after a bug of the client's own.
+    pub after_close: u64,
     /// Events that `track` refused because the queue was full.
     pub refused_full: u64,
     /// Events that were left out: no consent, not in the sample, or, of those tracked before the storage was open, too large

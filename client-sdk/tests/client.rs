@@ -338,7 +338,12 @@ fn a_backend_hears_at_once_that_it_names_nobody() {
     assert!(matches!(client.track(Track::new("e")), Err(TrackError::Invalid(_))));
     assert!(matches!(client.identify("u", Changes::new()), Err(TrackError::Invalid(_))));
     client.link("a", "u", Changes::new()).unwrap();
-    assert_eq!(client.stats().tracked, 0);
+    let large = Track::new("e").user("u").property("x", "x".repeat(40_000));
+    assert!(matches!(client.track(large), Err(TrackError::TooLarge { .. })));
+    client.shutdown().unwrap();
+    assert!(matches!(client.track(Track::new("e").user("u")), Err(TrackError::Closed)));
+    let stats = client.stats();
+    assert_eq!((stats.tracked, stats.invalid, stats.too_large, stats.after_close), (0, 2, 1, 1));
 }
 
 #[test]
