@@ -103,6 +103,7 @@ class ServerTest {
 
     @Test
     fun `an authority of your own`() = Server(tls = true).use { tls ->
+        tls.start()
         val wary = config(Carrier.GRPC).copy(endpoint = tls.endpoint, key = tls.key)
         Footpath.start(wary).use { client ->
             client.track("secret")
