@@ -90,6 +90,30 @@ impl QueueError {
             _ => false,
         }
     }
+
+    /// Whether a broken database may be behind it, though SQLite says something else: that there is no memory, for example,
+    /// where a damaged page names a huge size. What a disk, a lock or a right gives is in no doubt.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, PermissionDenied,
+            ReadOnly, SystemIoFailure,
+        };
+        let Self::Database(error) = self else { return false };
+        let is_clear = matches!(
+            error.sqlite_error_code(),
+            Some(
+                CannotOpen
+                    | DatabaseBusy
+                    | DatabaseLocked
+                    | DiskFull
+                    | FileLockingProtocolFailed
+                    | PermissionDenied
+                    | ReadOnly
+                    | SystemIoFailure
+            )
+        );
+        !is_clear
+    }
 }
 
 /// The shutdown could not save everything.

@@ -252,11 +252,17 @@ impl Queue {
         Ok(Opened { queue, absorbed, era, salvaged, intact })
     }
 
-    /// Whether every part of a database can be read; slow.
-    pub(crate) fn is_sound(path: &Path) -> bool {
-        let check =
-            |db: &Connection| db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-        Connection::open(path).and_then(|db| check(&db)).is_ok_and(|found| found == "ok")
+    /// Whether the database at `path` is proven to be broken; slow.
+    pub(crate) fn is_broken_at(path: &Path) -> bool {
+        Connection::open(path).is_ok_and(|db| {
+            let _ = db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;");
+            is_broken(&db)
+        })
+    }
+
+    /// The same of this one.
+    pub(crate) fn is_broken(&self) -> bool {
+        is_broken(&self.db)
     }
 
     /// Begins all numbers anew: nobody knows which ones were given out.
@@ -490,6 +496,13 @@ fn stored_profile(db: &Connection, sealer: &Sealer) -> Result<Option<Profile>, Q
         Ok(bytes) => Ok(Profile::decode(&bytes)),
         Err(Sealed::NotNow(error)) => Err(QueueError::Key(error)),
         Err(Sealed::NoKey | Sealed::Damaged) => Ok(None),
+    }
+}
+
+fn is_broken(db: &Connection) -> bool {
+    match db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
+        Ok(found) => found != "ok",
+        Err(error) => QueueError::from(error).is_corrupt(),
     }
 }
 

@@ -330,7 +330,9 @@ impl Worker {
             self.quarantine(&folder, &folder.path)?;
         }
         let opened = match open(found.as_ref()) {
-            Err(error) if error.is_corrupt() => {
+            Err(error)
+                if error.is_corrupt() || error.is_doubtful() && Queue::is_broken_at(&folder.database()) =>
+            {
                 self.quarantine(&folder, &folder.path)?;
                 open(None)?
             }
@@ -407,7 +409,7 @@ impl Worker {
         for orphan in orphans {
             let mut adopted = self.adopt(&orphan);
             if let Err(error) = &adopted
-                && (error.is_corrupt() || !Queue::is_sound(&orphan.database()))
+                && (error.is_corrupt() || Queue::is_broken_at(&orphan.database()))
             {
                 let aside = self.quarantine(&orphan, &main)?;
                 if let Some(Storage { queue, .. }) = &mut self.storage {
@@ -685,7 +687,11 @@ impl Worker {
         stats.commit_failures += 1;
         stats.last_error = Some(error.to_string());
         drop(stats);
-        if error.is_corrupt() && self.storage.as_ref().is_some_and(|storage| storage.folder.is_some()) {
+        let is_broken = |storage: &Storage| {
+            storage.folder.is_some()
+                && (error.is_corrupt() || error.is_doubtful() && storage.queue.is_broken())
+        };
+        if self.storage.as_ref().is_some_and(is_broken) {
             // It may open without a word and break at the same page again: it is set aside.
             self.suspect = true;
             self.storage = None;

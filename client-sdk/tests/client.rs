@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -344,6 +344,37 @@ fn a_backend_hears_at_once_that_it_names_nobody() {
     assert!(matches!(client.track(Track::new("e").user("u")), Err(TrackError::Closed)));
     let stats = client.stats();
     assert_eq!((stats.tracked, stats.invalid, stats.too_large, stats.after_close), (0, 2, 1, 1));
+}
+
+#[test]
+fn a_damaged_size_is_no_lack_of_memory() {
+    const PAGE: usize = 4096;
+    let server = Arc::new(MemoryServer::new());
+    let folder = tempfile::tempdir().unwrap();
+    let start = |folder: &Path| builder(&server).queue_dir(folder).build().unwrap();
+    let client = start(folder.path());
+    client.hold();
+    for n in 0..200 {
+        client.track_critical(event(n)).unwrap();
+    }
+    client.shutdown().unwrap();
+    drop(client);
+    let database = std::fs::read(folder.path().join("main/queue.sqlite")).unwrap();
+    for (page, bytes) in database.chunks(PAGE).enumerate().skip(1) {
+        // Of a leaf, the first row gets a size of two gigabytes.
+        if !matches!(bytes[0], 0x0a | 0x0d) || bytes[3..5] == [0, 0] {
+            continue;
+        }
+        let cell = usize::from(u16::from_be_bytes([bytes[8], bytes[9]]));
+        let damaged = tempfile::tempdir().unwrap();
+        copy(folder.path(), damaged.path());
+        let mut file = database.clone();
+        file[page * PAGE + cell..][..5].copy_from_slice(&[0x87, 0xff, 0xff, 0xff, 0x7f]);
+        std::fs::write(damaged.path().join("main/queue.sqlite"), file).unwrap();
+        let client = start(damaged.path());
+        client.track(event(0)).unwrap();
+        assert!(client.flush(LONG).complete, "page {page}: {:?}", client.stats());
+    }
 }
 
 #[test]
