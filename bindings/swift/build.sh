@@ -47,6 +47,12 @@ stage() {
     if [ -n "${1:-}" ]; then put "$1" "$here/.build/native/footpath"; fi
 }
 
+# A certificate that is its own authority, beside the server, as the operator's guide makes it.
+certify() {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+        -addext basicConstraints=critical,CA:FALSE -keyout "$here/.build/native/tls.key" -out "$here/.build/native/tls.pem" 2>/dev/null
+}
+
 # swift ARGUMENTS..., in this folder.
 swift_here() {
     if command -v swift >/dev/null; then
@@ -71,6 +77,7 @@ case ${1:-test} in
     test)
         server=${FOOTPATH_BIN:-$(found footpath)}
         stage "$server"
+        certify
         # Compiled with the sample, so that what the tool writes for Swift is Swift.
         "$server" typed-events "$repo/client-sdk/examples/typed_events/plan.toml" --language swift \
             --output "$here/Sources/FootpathSample/ShopEvents.swift"

@@ -16,28 +16,29 @@ final class Server {
     private var stdin = Pipe()
     private var tls: [String] = []
 
-    init() throws {
+    /// With TLS or without.
+    init(tls: Bool = false) throws {
         folder = try temporaryFolder()
+        if tls {
+            self.tls = ["--tls-cert", try Self.beside("tls.pem").path, "--tls-key", try Self.beside("tls.key").path]
+        }
         try start()
     }
 
-    /// With a certificate that is its own authority, as the operator's guide makes it.
-    init(certificate: URL) throws {
-        folder = try temporaryFolder()
-        let key = folder.appendingPathComponent("tls.key")
-        let openssl = Process()
-        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        openssl.arguments = [
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-            "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
-            "-keyout", key.path, "-out", certificate.path,
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
-        tls = ["--tls-cert", certificate.path, "--tls-key", key.path]
-        try start()
+    /// The certificate of a server with TLS, which is its own authority.
+    static func authority() throws -> Data { try Data(contentsOf: beside("tls.pem")) }
+
+    private static func program() throws -> URL {
+        guard let program = ProcessInfo.processInfo.environment["FOOTPATH_BIN"] else {
+            throw Failure("FOOTPATH_BIN names the server")
+        }
+        return URL(fileURLWithPath: program)
     }
+
+    private static func beside(_ file: String) throws -> URL {
+        try program().deletingLastPathComponent().appendingPathComponent(file)
+    }
+
 
     deinit {
         stop()
@@ -46,11 +47,8 @@ final class Server {
 
     /// Starts it, at the address where it was before if it was.
     func start() throws {
-        guard let program = ProcessInfo.processInfo.environment["FOOTPATH_BIN"] else {
-            throw Failure("FOOTPATH_BIN names the server")
-        }
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
+        process.executableURL = try Self.program()
         let listen = url.isEmpty ? "127.0.0.1:0" : String(url.drop { $0 != "/" }.dropFirst(2))
         process.arguments = [
             "serve", "--data", folder.path, "--listen", listen, "--admin-listen", "127.0.0.1:0",

@@ -37,15 +37,14 @@ final class ServerTests: XCTestCase {
     }
 
     func testAnAuthorityOfYourOwn() async throws {
-        let certificate = try temporaryFolder().appendingPathComponent("tls.pem")
-        let server = try Server(certificate: certificate)
+        let server = try Server(tls: true)
         var configuration = server.configuration(.grpc, folder: try temporaryFolder())
         let wary = Footpath(configuration)
         wary.track("secret")
         await eventually("an attempt fails") { wary.stats.lastError?.contains("certificate") == true }
         XCTAssertEqual(wary.stats.acked, 0)
         await wary.close()
-        configuration.caCertificate = try Data(contentsOf: certificate)
+        configuration.caCertificate = try Server.authority()
         let footpath = Footpath(configuration)
         let flushed = await footpath.flush(within: .seconds(20))
         XCTAssertTrue(flushed.complete, "\(flushed) \(footpath.stats)")
