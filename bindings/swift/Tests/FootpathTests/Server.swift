@@ -39,7 +39,6 @@ final class Server {
         try program().deletingLastPathComponent().appendingPathComponent(file)
     }
 
-
     deinit {
         stop()
         try? FileManager.default.removeItem(at: folder)
