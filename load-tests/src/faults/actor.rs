@@ -53,7 +53,7 @@ pub struct Ended {
 impl Ended {
     /// What may be missing of it.
     pub fn excuse(&self) -> Excuse {
-        Excuse { named: self.said.lost, torn: self.said.torn }
+        Excuse { named: self.said.lost, torn: self.said.torn, quarantined: self.said.quarantined }
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Excuse {
     pub named: u64,
     /// How often it said that the ring was damaged: an event that was there and nowhere else had no number yet.
     pub torn: u64,
+    /// It set a database aside. Where that one's notes of the numbers it had given out are damaged as well, it names them
+    /// only up to the last one that it finds.
+    pub quarantined: bool,
 }
 
 /// What a comparison found.
@@ -70,7 +73,7 @@ impl Books {
             let durable = keys.iter().filter(|key| self.durable.contains(*key)).count() as u64;
             let excuse = excuses.get(&client).copied().unwrap_or_default();
             ensure!(
-                keys.len() as u64 <= excuse.named + excuse.torn,
+                excuse.quarantined || keys.len() as u64 <= excuse.named + excuse.torn,
                 "client {client:#x}: {} tracked events are not stored ({durable} of them durable), {excuse:?}; \
                  the first: {:x?}",
                 keys.len(),
