@@ -301,6 +301,18 @@ fn a_broken_page_costs_what_was_on_it_and_says_so() {
 }
 
 #[test]
+fn where_the_notes_are_damaged_the_blocks_say_whose_numbers_were_given_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("q"), folder.path().join("new"));
+    let mut bench = Bench::new(None);
+    let waited = filled(&path, &mut bench);
+    let notes_and_last = "DELETE FROM meta; DELETE FROM blocks WHERE id > (SELECT max(id) / 2 FROM blocks)";
+    Connection::open(&path).unwrap().execute_batch(notes_and_last).unwrap();
+    let opened = Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random);
+    assert_eq!(unaccounted(&mut opened.unwrap().queue, &waited).unwrap(), []);
+}
+
+#[test]
 fn rows_that_are_gone_without_a_trace_are_missed() {
     let folder = tempfile::tempdir().unwrap();
     let (path, new) = (folder.path().join("q"), folder.path().join("new"));

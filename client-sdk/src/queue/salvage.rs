@@ -85,7 +85,8 @@ fn salvage_from(tx: &Transaction<'_>, path: &Path, sealer: &Sealer) -> Result<u6
     }
     let install = get_meta::<String>(&broken, "install").ok().flatten();
     let epoch = get_meta::<i64>(&broken, "epoch").ok().flatten().map(i64::cast_unsigned);
-    if let Some(own) = install.zip(epoch) {
+    // Where the page that says it is damaged, the newest block says whose numbers these are.
+    if let Some(own) = install.zip(epoch).or_else(|| left.newest.take()) {
         left.read_streams(&broken, own)?;
     }
     left.name(tx)?;
@@ -257,6 +258,8 @@ fn take_block(
 #[derive(Default)]
 struct Left {
     streams: HashMap<(String, u64), HashMap<(i32, u8), Stream>>,
+    /// Install and epoch of the block that was seen last.
+    newest: Option<(String, u64)>,
 }
 
 #[derive(Default)]
@@ -270,6 +273,7 @@ struct Stream {
 impl Left {
     /// A block has these numbers, and is kept or not.
     fn see(&mut self, owner: &Owner, numbers: &[Number], kept: bool) {
+        self.newest = Some((owner.install.clone(), owner.epoch));
         let streams = self.streams.entry((owner.install.clone(), owner.epoch)).or_default();
         for at in numbers {
             let stream = streams.entry((owner.class, at.lane)).or_default();
