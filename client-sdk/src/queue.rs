@@ -132,6 +132,7 @@ impl Default for Limits {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Absorbed {
     pub(crate) events: u64,
+    /// Critical events, and wishes: they do not wait for company.
     pub(crate) critical: u64,
     /// There may be more.
     pub(crate) more: bool,
@@ -571,7 +572,9 @@ fn read_owner(row: &rusqlite::Row<'_>) -> rusqlite::Result<Owner> {
 }
 
 fn get_meta<T: rusqlite::types::FromSql>(db: &Connection, key: &str) -> Result<Option<T>, QueueError> {
-    Ok(db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?)
+    // A null is none, too: not every system tells what a life is named by.
+    let found = db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
+    Ok(found.optional()?.flatten())
 }
 
 fn set_meta(db: &Connection, key: &str, value: impl rusqlite::ToSql) -> Result<(), QueueError> {

@@ -466,7 +466,7 @@ impl Worker {
         let mut total = 0;
         loop {
             let absorbed = queue.absorb(ring, clock.wall_us(), &**random)?;
-            if absorbed.events > 0 {
+            if absorbed.events > 0 || absorbed.critical > 0 {
                 self.delivery.on_stored(absorbed.critical > 0, now);
             }
             self.stats.lock().torn += u64::from(absorbed.torn);

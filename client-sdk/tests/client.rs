@@ -449,6 +449,23 @@ fn consent_decides_what_is_taken_kept_and_destroyed() {
 }
 
 #[test]
+fn a_wish_alone_is_sent_at_once() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().first_consent(Consent::Denied).build().unwrap();
+    while !client.is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    client.delete_my_data().unwrap();
+    for _ in 0..400 {
+        if !server.wishes().is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(server.wishes().len(), 1);
+}
+
+#[test]
 fn what_was_withdrawn_is_nowhere_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let server = Arc::new(MemoryServer::new());

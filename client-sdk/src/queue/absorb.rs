@@ -54,7 +54,12 @@ impl Queue {
         }
         ring.release(torn || self.sealer.encrypts());
         self.person = draft.person;
-        Ok(Absorbed { events: draft.events as u64, critical: draft.critical.len() as u64, more, torn })
+        Ok(Absorbed {
+            events: draft.events as u64,
+            critical: (draft.critical.len() + draft.wishes.len()) as u64,
+            more,
+            torn,
+        })
     }
 
     fn store(
