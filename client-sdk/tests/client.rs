@@ -360,11 +360,16 @@ fn a_damaged_size_is_no_lack_of_memory() {
     client.shutdown().unwrap();
     drop(client);
     let database = std::fs::read(folder.path().join("main/queue.sqlite")).unwrap();
-    for (page, bytes) in database.chunks(PAGE).enumerate().skip(1) {
-        // Of a leaf, the first row gets a size of two gigabytes.
-        if !matches!(bytes[0], 0x0a | 0x0d) || bytes[3..5] == [0, 0] {
-            continue;
-        }
+    // The first page begins with the database's header and is another test's. Of a leaf with rows, the first row gets a size
+    // of two gigabytes.
+    let is_leaf = |page: &usize| {
+        let bytes = &database[page * PAGE..];
+        matches!(bytes[0], 0x0a | 0x0d) && bytes[3..5] != [0, 0]
+    };
+    let leaves: Vec<usize> = (1..database.len() / PAGE).filter(is_leaf).collect();
+    assert!(leaves.len() > 3, "{leaves:?}");
+    for page in leaves {
+        let bytes = &database[page * PAGE..];
         let cell = usize::from(u16::from_be_bytes([bytes[8], bytes[9]]));
         let damaged = tempfile::tempdir().unwrap();
         copy(folder.path(), damaged.path());
