@@ -4,6 +4,7 @@ import android.net.TrafficStats
 import java.io.ByteArrayOutputStream
 import java.io.InputStream
 import java.net.HttpURLConnection
+import java.net.SocketTimeoutException
 import java.net.URL
 import java.util.concurrent.ScheduledThreadPoolExecutor
 import java.util.concurrent.TimeUnit
@@ -13,12 +14,14 @@ internal class UrlHttp(private val limitMillis: Long = 30_000) : Http {
     override fun post(url: String, headers: Map<String, String>, body: ByteArray): HttpAnswer {
         // StrictMode tells of sockets without a tag.
         TrafficStats.setThreadStatsTag(TAG)
+        val end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(limitMillis)
         val connection = URL(url).openConnection() as HttpURLConnection
-        // A connection's own time-outs begin anew with every byte that is read, and there is none for writing.
+        // A connection's own time-outs begin anew with every byte that is read, and there is none for writing. What
+        // closes it may wait for the lock of who reads it, so reading looks at the time itself, too.
         val limit = LIMITS.schedule({ connection.disconnect() }, limitMillis, TimeUnit.MILLISECONDS)
         var done = false
         try {
-            val answer = exchange(connection, headers, body)
+            val answer = exchange(connection, headers, body, end)
             done = answer.body.size < HttpAnswer.MOST_BYTES
             return answer
         } finally {
@@ -28,7 +31,12 @@ internal class UrlHttp(private val limitMillis: Long = 30_000) : Http {
         }
     }
 
-    private fun exchange(connection: HttpURLConnection, headers: Map<String, String>, body: ByteArray): HttpAnswer {
+    private fun exchange(
+        connection: HttpURLConnection,
+        headers: Map<String, String>,
+        body: ByteArray,
+        end: Long,
+    ): HttpAnswer {
         connection.requestMethod = "POST"
         connection.doOutput = true
         connection.useCaches = false
@@ -43,16 +51,17 @@ internal class UrlHttp(private val limitMillis: Long = 30_000) : Http {
             status,
             connection.getHeaderField("content-type"),
             connection.getHeaderField("retry-after"),
-            stream?.use(::read) ?: ByteArray(0),
+            stream?.use { read(it, end) } ?: ByteArray(0),
         )
     }
 
-    private fun read(stream: InputStream): ByteArray {
+    private fun read(stream: InputStream, end: Long): ByteArray {
         val read = ByteArrayOutputStream()
         val part = ByteArray(8 shl 10)
         while (read.size() < HttpAnswer.MOST_BYTES) {
             val count = stream.read(part)
             if (count < 0) break
+            if (System.nanoTime() - end > 0) throw SocketTimeoutException("no whole answer in $limitMillis ms")
             read.write(part, 0, count)
         }
         return read.toByteArray()
