@@ -1,5 +1,6 @@
 //! What another thread will say, to be waited for or awaited. Whoever stops waiting is not told.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +8,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use parking_lot::Mutex;
+
+thread_local!(static GIVES: Cell<bool> = const { Cell::new(false) });
+
+/// This thread gives answers: waiting for one, it would wait for itself.
+pub(crate) fn give_here() {
+    GIVES.set(true);
+}
 
 /// What is not there yet; awaiting it can be given up at any time.
 pub struct Answer<T>(Arc<Mutex<Slot<T>>>);
@@ -88,8 +96,11 @@ impl Wake for Unpark {
 }
 
 impl<T> Answer<T> {
-    /// Waits with this thread; `None` if nobody will answer.
+    /// Waits with this thread; `None` if nobody will answer, and on the thread that gives answers, as in a callback of it.
     pub(crate) fn wait(self) -> Option<T> {
+        if GIVES.get() {
+            return self.0.lock().value.take();
+        }
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
         loop {
@@ -142,5 +153,8 @@ mod tests {
         drop(answer);
         assert!(!giver.is_wanted());
         assert_eq!(giver.give(7), Err(7));
+        give_here();
+        let (_giver, answer) = pair::<u8>();
+        assert_eq!(answer.wait(), None, "it would wait for ever");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use footpath_proto::v1::Context;
 use parking_lot::Mutex;
+use prost::Message as _;
 #[cfg(feature = "grpc")]
 use tokio::runtime::Handle;
 #[cfg(feature = "grpc")]
@@ -17,6 +18,9 @@ use crate::clock::{Clock, Randomness, SystemClock, SystemRandom};
 use crate::courier::Courier;
 use crate::delivery::{Delivery, Settings};
 use crate::error::{BuildError, Problem};
+use crate::frame;
+#[cfg(feature = "http")]
+use crate::http::HttpTransport;
 use crate::intake::{Intake, Shared};
 use crate::profile::Consent;
 use crate::queue::Limits;
@@ -39,10 +43,32 @@ pub const DEFAULT_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), D
 #[cfg(feature = "grpc")]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The largest event has to fit wherever it begins.
+const LEAST_RING_BYTES: usize = 128 << 10;
+const MOST_RING_BYTES: usize = 1 << 30;
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// The server's default limit.
+const MAX_CONTEXT_BYTES: usize = 8 << 10;
+const NO_QUEUE: &str = "a queue is needed: `.queue_dir(\"...\")` or `.queue_in_memory()`";
+
+/// As the server names projects; the folder of the queue has this name, too.
+fn is_project(id: &str) -> bool {
+    (1..=32).contains(&id.len())
+        && id.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+}
+
+/// What a header can carry.
+pub(crate) fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|c| c.is_ascii_graphic())
+}
+
 /// Who carries the batches, if not gRPC.
 enum Carrier {
     /// A thread of the client's own.
     Thread(Arc<dyn Transport>),
+    /// The same, by HTTP.
+    #[cfg(feature = "http")]
+    Http,
     /// The host, through a [`Courier`].
     Host,
 }
@@ -69,7 +95,7 @@ pub struct Builder {
     channel: Option<Channel>,
     #[cfg(feature = "grpc")]
     runtime: Option<Handle>,
-    #[cfg(feature = "grpc")]
+    #[cfg(any(feature = "grpc", feature = "http"))]
     ca: Option<Vec<u8>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Randomness>,
@@ -91,6 +117,7 @@ impl Builder {
             ..Context::default()
         };
         let settings = Settings {
+            project: String::new(),
             max_events: 500,
             max_bytes: 512 * 1024,
             interval: Duration::from_secs(1),
@@ -118,7 +145,7 @@ impl Builder {
             channel: None,
             #[cfg(feature = "grpc")]
             runtime: None,
-            #[cfg(feature = "grpc")]
+            #[cfg(any(feature = "grpc", feature = "http"))]
             ca: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
@@ -212,13 +239,13 @@ impl Builder {
 
     /// A batch holds at most this many events; 500 by default.
     pub fn batch_events(mut self, events: usize) -> Self {
-        self.settings.max_events = events.max(1);
+        self.settings.max_events = events;
         self
     }
 
     /// A batch holds at most this many bytes of events; 512 KiB by default.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_bytes = bytes.max(1);
+        self.settings.max_bytes = bytes;
         self
     }
 
@@ -258,11 +285,11 @@ impl Builder {
         self
     }
 
-    /// Sends by `POST /v1/ingest` to the endpoint.
+    /// Sends by `POST /v1/ingest` to the endpoint, through the proxy that the environment names.
     #[cfg(feature = "http")]
-    pub fn http(self) -> Self {
-        let transport = crate::http::HttpTransport::new(&self.endpoint, self.request_timeout);
-        self.transport(Arc::new(transport))
+    pub fn http(mut self) -> Self {
+        self.carrier = Some(Carrier::Http);
+        self
     }
 
     /// Sends nothing by itself: the host asks [`Client::courier`] for batches and carries them.
@@ -286,7 +313,7 @@ impl Builder {
     }
 
     /// Trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones.
-    #[cfg(feature = "grpc")]
+    #[cfg(any(feature = "grpc", feature = "http"))]
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(pem.into());
         self
@@ -317,13 +344,10 @@ impl Builder {
     /// # Errors
     /// When a setting is missing, the endpoint cannot be used, or there is no thread to be had.
     pub fn build(mut self) -> Result<Client, BuildError> {
-        if self.project.is_empty() {
-            return Err(BuildError::Setting("a project is needed: `.project(\"...\")`".into()));
-        }
-        let place = self.place.take().filter(|place| *place != Place::Folder(PathBuf::new()));
-        let place =
-            place.ok_or_else(|| BuildError::Setting("a queue is needed: `.queue_dir(\"...\")`".into()))?;
+        self.check().map_err(BuildError::Setting)?;
+        let Some(place) = self.place.take() else { return Err(BuildError::Setting(NO_QUEUE.into())) };
         let default_ring = if matches!(place, Place::Memory) { MEMORY_RING_BYTES } else { RING_BYTES };
+        self.settings.project.clone_from(&self.project);
         let backoff = Backoff::new(self.backoff.0, self.backoff.1);
         let delivery = Delivery::new(self.settings.clone(), backoff, self.clock.continuous());
         let intake = Arc::new(Intake::new(Arc::clone(&self.clock), Arc::clone(&self.random), self.backend));
@@ -365,13 +389,54 @@ impl Builder {
         Ok(Client { inner: Arc::new(inner) })
     }
 
+    /// What is wrong with the settings, and what would be right.
+    fn check(&self) -> Result<(), String> {
+        let that = |holds: bool, need: &str| if holds { Ok(()) } else { Err(need.to_owned()) };
+        that(
+            is_project(&self.project),
+            "a project's id has 1 to 32 of a-z, 0-9 and \"-\": `.project(\"...\")`",
+        )?;
+        // A test's own transport needs none.
+        let keyless = self.key.is_empty() && matches!(self.carrier, Some(Carrier::Thread(_)));
+        that(keyless || is_key(&self.key), "a project key is a word without spaces or line breaks")?;
+        that(self.place != Some(Place::Folder(PathBuf::new())), NO_QUEUE)?;
+        let ring = self.ring_bytes.unwrap_or(RING_BYTES);
+        that((LEAST_RING_BYTES..=MOST_RING_BYTES).contains(&ring), "`ring_bytes` is 128 KiB to 1 GiB")?;
+        let Settings { max_events, max_bytes, interval, context, .. } = &self.settings;
+        that(*max_events > 0 && *max_bytes > 0, "a batch holds at least one event, of one byte")?;
+        that(*interval <= MAX_INTERVAL, "`batch_interval` is a day at most")?;
+        that(context.encoded_len() <= MAX_CONTEXT_BYTES, "a context has at most 8 KiB")?;
+        that(!self.request_timeout.is_zero(), "`request_timeout` is longer than nothing")?;
+        let (min, max) = self.backoff;
+        that(
+            !min.is_zero() && min <= max,
+            "`backoff` is longer than nothing, and its longest wait no shorter than its first",
+        )?;
+        let Limits { bytes, events, age, critical_bytes } = self.limits;
+        that(events > 0 && !age.is_zero(), "`limits` leave room for one event, for some time")?;
+        that(critical_bytes < bytes, "`limits` leave bytes for events that are not critical")?;
+        that(
+            !self.backend || self.first_consent == Consent::Granted,
+            "a backend asks nobody for consent: it tracks only those who gave it",
+        )?;
+        let Shared { properties, samples } = &self.shared;
+        let shares = samples.iter().all(|(_, share)| (0.0..=1.0).contains(share));
+        that(shares, "a sample is a share from 0 to 1")?;
+        let entries: Vec<u8> = properties.iter().flat_map(|(_, entry)| entry).copied().collect();
+        frame::check_properties(&entries).map_err(|error| error.to_string())
+    }
+
     fn start_carrier(&mut self, courier: Courier) -> Result<Option<Box<dyn Send + Sync>>, BuildError> {
         match self.carrier.take() {
             Some(Carrier::Host) => Ok(None),
-            Some(Carrier::Thread(transport)) => {
-                let thread = std::thread::Builder::new().name("footpath-send".into());
-                thread.spawn(move || courier.carry(&*transport))?;
-                Ok(None)
+            Some(Carrier::Thread(transport)) => carry(courier, transport),
+            #[cfg(feature = "http")]
+            Some(Carrier::Http) => {
+                check_scheme(&self.endpoint)?;
+                let (endpoint, timeout) = (&self.endpoint, self.request_timeout);
+                let http = self.ca.take().map(|pem| HttpTransport::trusting(&pem, endpoint, timeout));
+                let http = http.unwrap_or_else(|| Ok(HttpTransport::new(endpoint, timeout)));
+                carry(courier, Arc::new(http.map_err(BuildError::Setting)?))
             }
             #[cfg(feature = "grpc")]
             _ => self.start_grpc(courier),
@@ -401,10 +466,7 @@ impl Builder {
 
     #[cfg(feature = "grpc")]
     fn connect(&mut self, runtime: &Handle) -> Result<Channel, BuildError> {
-        if !["http://", "https://"].iter().any(|scheme| self.endpoint.starts_with(scheme)) {
-            let why = format!("the endpoint \"{}\" begins with neither http:// nor https://", self.endpoint);
-            return Err(BuildError::Setting(why));
-        }
+        check_scheme(&self.endpoint)?;
         let _inside = runtime.enter(); // A channel starts a task as soon as it is made.
         // A connection that something on the way has forgotten looks as if it were there, and all attempts would go into
         // it. One whose answer to a ping does not come while an attempt lasts is given up.
@@ -422,6 +484,24 @@ impl Builder {
         }
         Ok(endpoint.connect_lazy())
     }
+}
+
+#[cfg(any(feature = "grpc", feature = "http"))]
+fn check_scheme(endpoint: &str) -> Result<(), BuildError> {
+    if ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
+        return Ok(());
+    }
+    Err(BuildError::Setting(format!("the endpoint \"{endpoint}\" begins with neither http:// nor https://")))
+}
+
+/// Carries batches on a thread of its own, which ends with the client.
+fn carry(
+    courier: Courier,
+    transport: Arc<dyn Transport>,
+) -> Result<Option<Box<dyn Send + Sync>>, BuildError> {
+    let thread = std::thread::Builder::new().name("footpath-send".into());
+    thread.spawn(move || courier.carry(&*transport))?;
+    Ok(None)
 }
 
 /// A runtime of the client's own.

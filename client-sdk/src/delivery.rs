@@ -10,10 +10,12 @@ use crate::backoff::Backoff;
 use crate::block::Number;
 use crate::clock::{Clock, Randomness, random_uuid};
 use crate::error::{PauseReason, QueueError};
+use crate::intake::Class;
 use crate::link::{Budget, Pace};
 use crate::offset::Offset;
 use crate::outcome::Outcome;
 use crate::queue::detached::Detached;
+use crate::queue::gather::Most;
 use crate::queue::{Fate, GONE, Gathered, Loss, Queue, Queued};
 use crate::record::Wish;
 use crate::wire::{put_bytes, put_message, put_number, put_time};
@@ -26,6 +28,8 @@ const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 /// When a batch is full or old enough, and what all batches share.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// The server refuses a batch whose key is another project's.
+    pub(crate) project: String,
     pub(crate) max_events: usize,
     pub(crate) max_bytes: usize,
     pub(crate) interval: Duration,
@@ -125,7 +129,12 @@ pub(crate) struct Delivery {
     force_until: i64,
     /// A batch with losses or wishes was refused: until one gets through, they travel alone.
     riders_alone: bool,
-    paused: Option<PauseReason>,
+    /// A wish was refused: it waits until then, and nothing waits for it.
+    wishes_at: Duration,
+    /// What the server will not take anything for.
+    denied: Option<PauseReason>,
+    /// The application wants nothing to be sent.
+    on_hold: bool,
     /// The person has not been asked yet: no event goes out, whatever else does.
     unasked: bool,
 }
@@ -150,7 +159,9 @@ impl Delivery {
             due_at: Some(now),
             force_until: 0,
             riders_alone: false,
-            paused: None,
+            wishes_at: Duration::ZERO,
+            denied: None,
+            on_hold: false,
             unasked: false,
         }
     }
@@ -166,13 +177,25 @@ impl Delivery {
         self.force_until = self.force_until.max(block);
     }
 
-    pub(crate) fn pause(&mut self, reason: PauseReason) {
-        self.paused = Some(reason);
+    /// Nothing goes out until somebody acts.
+    pub(crate) fn deny(&mut self, reason: PauseReason) {
+        self.denied = Some(reason);
+    }
+
+    pub(crate) fn hold(&mut self) {
+        self.on_hold = true;
     }
 
     /// Goes on at once, whatever the reason of a pause or a wait was.
     pub(crate) fn resume(&mut self, now: Duration) {
-        self.paused = None;
+        self.on_hold = false;
+        self.renew(now);
+    }
+
+    /// There is another key. What the application holds stays.
+    pub(crate) fn renew(&mut self, now: Duration) {
+        self.denied = None;
+        self.wishes_at = Duration::ZERO;
         self.try_now(now);
     }
 
@@ -190,7 +213,9 @@ impl Delivery {
     }
 
     pub(crate) fn paused(&self) -> Option<&PauseReason> {
-        self.paused.as_ref().or(self.unasked.then_some(&PauseReason::ConsentPending))
+        let held = || self.on_hold.then_some(&PauseReason::Held);
+        let unasked = || self.unasked.then_some(&PauseReason::ConsentPending);
+        self.denied.as_ref().or_else(held).or_else(unasked)
     }
 
     /// Spends little from now on, or no longer.
@@ -245,7 +270,7 @@ impl Delivery {
         random: &dyn Randomness,
     ) -> Result<Next, QueueError> {
         let now = clock.continuous();
-        if self.flight.is_some() || self.paused.is_some() {
+        if self.flight.is_some() || self.denied.is_some() || self.on_hold {
             return Ok(Next::Idle);
         }
         if now < self.not_before {
@@ -263,8 +288,7 @@ impl Delivery {
         let Some(batch) = &mut self.current else {
             // Only held events are left: they come back one by one, and what is new meanwhile need not hurry for them.
             self.force_until = 0;
-            self.due_at = self.held.values().min().copied();
-            return Ok(self.due_at.map_or(Next::Idle, Next::WaitUntil));
+            return self.rest(queue, now);
         };
         queue.sync()?;
         batch.attempts += 1;
@@ -284,10 +308,8 @@ impl Delivery {
         self.held.retain(|_, until| *until > now);
         let pending = if self.unasked { 0 } else { queue.pending() };
         let ready = pending.saturating_sub(self.held.len() as u64);
-        let riders = queue.has_riders()?;
-        if pending == 0 && !riders {
-            self.due_at = self.held.values().min().copied();
-            return Ok(Some(self.due_at.map_or(Next::Idle, Next::WaitUntil)));
+        if pending == 0 && !self.has_riders(queue, now)? {
+            return self.rest(queue, now).map(Some);
         }
         let full = ready >= self.max_events() as u64 || queue.pending_bytes() >= self.max_bytes() as u64;
         let due = self.due_at.is_some_and(|due| due <= now);
@@ -296,9 +318,26 @@ impl Delivery {
             return Ok(Some(self.due_at.map_or(Next::Idle, Next::WaitUntil)));
         }
         if queue.critical().0 > 0 {
-            return Ok(None);
+            return Ok(None); // They cost what they cost.
         }
         Ok(self.budget.wait(now).map(Next::WaitUntil))
+    }
+
+    /// Nothing can go out before what is held back may.
+    fn rest(&mut self, queue: &Queue, now: Duration) -> Result<Next, QueueError> {
+        let wishes = (self.wishes_at > now && queue.has_wishes()?).then_some(self.wishes_at);
+        let budget = self.budget.wait(now).filter(|_| queue.pending() > 0 && !self.unasked);
+        self.due_at = self.held.values().copied().chain(wishes).chain(budget).min();
+        Ok(self.due_at.map_or(Next::Idle, Next::WaitUntil))
+    }
+
+    /// Whether there are losses or wishes to tell.
+    fn has_riders(&self, queue: &Queue, now: Duration) -> Result<bool, QueueError> {
+        Ok(queue.has_losses()? || now >= self.wishes_at && queue.has_wishes()?)
+    }
+
+    fn wishes(&self, queue: &Queue, now: Duration) -> Result<Vec<Wish>, QueueError> {
+        if now < self.wishes_at { Ok(Vec::new()) } else { queue.wishes() }
     }
 
     fn form(
@@ -307,24 +346,26 @@ impl Delivery {
         now: Duration,
         random: &dyn Randomness,
     ) -> Result<Option<Batch>, QueueError> {
+        let class = if self.budget.wait(now).is_some() { Class::Critical } else { Class::Lossy };
+        let most = Most { events: self.max_events(), bytes: self.max_bytes(), class };
         let held = &self.held;
         let skip = |epoch, class, at| held.get(&(epoch, class, at)).is_some_and(|until| *until > now);
-        let mut riders = queue.has_riders()?;
+        let mut riders = self.has_riders(queue, now)?;
         if !(riders && self.riders_alone || self.unasked) {
-            let events = queue.gather(skip, self.max_events(), self.max_bytes())?;
+            let events = queue.gather(skip, most)?;
             if !events.events.is_empty() {
                 let mut batch = Batch::new(events, random);
                 batch.losses = queue.losses(Some((&batch.events.install, batch.events.epoch)))?;
-                batch.wishes = queue.wishes()?;
+                batch.wishes = self.wishes(queue, now)?;
                 self.untold(&mut batch.losses, &mut batch.wishes, now);
                 return Ok(Some(batch));
             }
-            riders = queue.has_riders()?; // What could not be read has become a loss meanwhile.
+            riders = self.has_riders(queue, now)?; // What could not be read has become a loss meanwhile.
         }
         if !riders {
             return Ok(None);
         }
-        let (mut losses, mut wishes) = (queue.losses(None)?, queue.wishes()?);
+        let (mut losses, mut wishes) = (queue.losses(None)?, self.wishes(queue, now)?);
         self.untold(&mut losses, &mut wishes, now);
         if losses.is_empty() && wishes.is_empty() {
             return Ok(None); // Wishes that cannot be read now: a locked device.
@@ -368,9 +409,9 @@ impl Delivery {
                 self.pace.broke(flight.bytes);
                 Ok(self.on_broken(&batch, message, random))
             }
-            Outcome::Refused(message) => self.on_refused(queue, &batch, message, random),
+            Outcome::Refused(message) => self.on_refused(queue, &batch, message, now, random),
             Outcome::Denied(reason) => {
-                self.paused = Some(reason.clone());
+                self.denied = Some(reason.clone());
                 self.current = Some(batch);
                 return Ok(Progress { paused: Some(reason), ..Progress::default() });
             }
@@ -400,10 +441,13 @@ impl Delivery {
 
     /// After a finished batch the rest gathers anew; losses get their own wait.
     fn due_again(&mut self, queue: &Queue, now: Duration) -> Result<(), QueueError> {
-        let waiting = queue.pending() > 0 || queue.has_riders()?;
+        let waiting = queue.pending() > 0 || self.has_riders(queue, now)?;
         let wait = if queue.critical().0 > 0 { Duration::ZERO } else { self.settings.interval };
-        self.due_at = waiting.then_some(now + wait);
-        Ok(())
+        if waiting {
+            self.due_at = Some(now + wait);
+            return Ok(());
+        }
+        self.rest(queue, now).map(drop)
     }
 
     fn delay(&mut self, after: Option<Duration>, now: Duration, random: &dyn Randomness) {
@@ -475,12 +519,13 @@ impl Delivery {
         queue: &mut Queue,
         batch: &Batch,
         message: String,
+        now: Duration,
         random: &dyn Randomness,
     ) -> Result<Verdict, QueueError> {
         let mut progress = Progress { error: Some(message.clone()), ..Progress::default() };
         let events = &batch.events.events;
         if events.is_empty() {
-            return self.on_refused_riders(queue, batch, message, random);
+            return self.on_refused_riders(queue, batch, message, now, random);
         }
         if batch.has_riders() {
             self.riders_alone = true;
@@ -496,16 +541,19 @@ impl Delivery {
         Ok(Verdict::Done(progress))
     }
 
-    /// Losses that the server will not have are dropped: its gap stays named, which is still true. A wish is kept.
+    /// Losses that the server will not have are dropped: its gap stays named, which is still true. A wish is kept, and sent
+    /// again later; until then others go their way.
     fn on_refused_riders(
         &mut self,
         queue: &mut Queue,
         batch: &Batch,
         message: String,
+        now: Duration,
         random: &dyn Randomness,
     ) -> Result<Verdict, QueueError> {
         if batch.losses.is_empty() {
-            return Ok(Verdict::Again(message, None));
+            self.wishes_at = now + MAX_WAIT;
+            return Ok(Verdict::Done(Progress { error: Some(message), ..Progress::default() }));
         }
         let without_wishes = Batch { wishes: Vec::new(), ..batch.clone() };
         settle(queue, &without_wishes, &[], random)?;
@@ -602,6 +650,7 @@ fn encode(
             put_bytes(out, 3, wish.actor.as_bytes());
         });
     }
+    put_bytes(&mut out, 10, settings.project.as_bytes());
     Ok(out)
 }
 

@@ -2,7 +2,7 @@ use footpath_proto::v1::IngestRequest;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::queue::tests::Bench as QueueBench;
+use crate::queue::tests::{Bench as QueueBench, most};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,6 +19,7 @@ impl Bench {
         of.put(2, 3, &names.iter().map(String::as_str).collect::<Vec<_>>());
         let clock = ManualClock::at(1_000_000);
         let settings = Settings {
+            project: "demo".into(),
             max_events: 8,
             max_bytes: 1 << 20,
             interval: SECOND,
@@ -266,7 +267,7 @@ fn saving_waits_for_everything_but_critical_events() {
     bench.of.put(1, 3, &["paid"]);
     bench.delivery.on_stored(true, bench.clock.continuous());
     let second = bench.sent();
-    assert_eq!(second.events.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["paid", "small"]);
+    assert_eq!(second.events.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["paid"]);
 }
 
 #[test]
@@ -361,7 +362,7 @@ fn an_answer_to_what_was_sent_again_meanwhile_takes_only_the_rest() {
 #[test]
 fn what_rides_along_with_a_batch_that_was_given_away_is_told_once() {
     let mut bench = Bench::with(1);
-    let losing = bench.of.queue.gather(|_, _, _| false, 1, usize::MAX).unwrap();
+    let losing = bench.of.queue.gather(|_, _, _| false, most(1, usize::MAX)).unwrap();
     let lost = Fate::Lost { word: "rejected", why: "x".into() };
     bench.of.queue.settle(&losing, &[(0, lost)], &[], &[], &bench.of.random).unwrap();
     let first = bench.sent();
@@ -439,4 +440,42 @@ fn what_was_given_away_does_not_hurry_what_comes_later() {
     bench.of.put(2, 3, &["later"]);
     bench.delivery.on_stored(false, bench.clock.continuous());
     assert_eq!(bench.waits(), SECOND);
+}
+
+#[test]
+fn a_wish_that_is_refused_holds_nobody_up() {
+    let mut bench = Bench::with(1);
+    bench.of.wish("w");
+    let together = bench.sent();
+    assert_eq!((together.events.len(), together.privacy_requests.len()), (1, 1));
+    bench.report(&together, Outcome::Refused("no".into()));
+    let events = bench.sent();
+    bench.answer(&events, ack(&events));
+    bench.clock.advance(SECOND);
+    let alone = bench.sent();
+    assert_eq!((alone.events.len(), alone.privacy_requests.len()), (0, 1));
+    bench.report(&alone, Outcome::Refused("no".into()));
+    bench.of.put(2, 3, &["later"]);
+    bench.delivery.on_stored(true, bench.clock.continuous());
+    let later = bench.sent();
+    assert_eq!((later.events.len(), later.privacy_requests.len()), (1, 0));
+    bench.answer(&later, ack(&later));
+    let wait = bench.waits();
+    assert_eq!(wait, MAX_WAIT, "it is tried again, but not soon");
+    bench.clock.advance(wait);
+    assert_eq!(bench.sent().privacy_requests.len(), 1);
+}
+
+#[test]
+fn what_the_application_holds_stays_held_with_another_key() {
+    let mut bench = Bench::with(1);
+    let first = bench.sent();
+    bench.delivery.hold();
+    let no = PauseReason::Unauthenticated("no".into());
+    bench.report(&first, Outcome::Denied(no.clone()));
+    assert_eq!(bench.delivery.paused(), Some(&no));
+    bench.delivery.renew(bench.clock.continuous());
+    assert_eq!((bench.next(), bench.delivery.paused()), (Next::Idle, Some(&PauseReason::Held)));
+    bench.delivery.resume(bench.clock.continuous());
+    bench.sent();
 }

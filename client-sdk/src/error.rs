@@ -64,6 +64,9 @@ pub enum QueueError {
     /// The database failed; see whether the disk is full or read only. It is tried again.
     #[error("the queue's database failed: {0}")]
     Database(#[from] rusqlite::Error),
+    /// The folder was deleted while it was in use. What it held is taken over by the next one.
+    #[error("{0} was deleted from outside")]
+    Gone(PathBuf),
     /// A page of the database was damaged so that rows are gone without a trace.
     #[error("the queue's database has lost events or numbers")]
     Incomplete,
@@ -151,6 +154,13 @@ pub enum Problem {
     Storage(String),
     /// The queue's database was broken and is set aside; a new one was begun.
     Quarantined(PathBuf),
+    /// Events are gone that nobody can name: files of the queue were deleted or damaged. What.
+    Lost(String),
+    /// The server will never take an event that was sent, and never one like it: correct the application. Why. Told once;
+    /// the log tells of each batch.
+    Rejected(String),
+    /// For a minute no batch has got through. Everything is kept and sent as soon as one does. Why.
+    Unreachable(String),
     /// The client has met a bug of its own and is disabled.
     Disabled(String),
 }

@@ -1,7 +1,7 @@
-//! The queue's place on the disk: one folder per process under a common one.
+//! The queue's place on the disk: one folder per process under one of its project.
 //!
 //! ```text
-//! base/main/     the process that came first
+//! base/main/     the process that came first; base is <queue folder>/<project>
 //! base/<uuid>/   every other one, and what such a process left behind; <uuid>.gone while it is deleted
 //!   lock           held as long as the process lives
 //!   queue.sqlite   the database
@@ -12,6 +12,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,6 +21,8 @@ use crate::clock::{Clock, Randomness, random_uuid};
 use crate::error::QueueError;
 
 const MAIN: &str = "main";
+const LOCK: &str = "lock";
+const LIFE: &str = "life";
 const BROKEN: &str = "queue.broken-";
 /// Of a folder that was taken over and is being deleted.
 const GONE: &str = "gone";
@@ -52,8 +55,7 @@ impl Folder {
 
     /// Folders of processes that are gone. Only the main folder's process takes them.
     pub(crate) fn orphans(&self) -> Vec<Self> {
-        let is_main = self.path.file_name().is_some_and(|name| name == MAIN);
-        let Some(base) = self.path.parent().filter(|_| is_main) else { return Vec::new() };
+        let Some(base) = self.path.parent().filter(|_| self.is_main()) else { return Vec::new() };
         let Ok(entries) = fs::read_dir(base) else { return Vec::new() };
         let others = entries.flatten().map(|entry| entry.path()).filter(|path| *path != self.path);
         let (gone, others): (Vec<_>, Vec<_>) =
@@ -69,17 +71,40 @@ impl Folder {
     fn try_claim(path: &Path) -> Result<Option<Self>, QueueError> {
         let failed = |error| QueueError::Folder(path.to_owned(), error);
         fs::create_dir_all(path).map_err(failed)?;
-        let lock = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path.join("lock"))
-            .map_err(failed)?;
+        let lock =
+            File::options().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { path: path.to_owned(), lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(failed(error.into())),
         }
+    }
+
+    /// Whether it is still where it was: neither it nor its database was deleted or put somewhere else.
+    pub(crate) fn is_there(&self) -> bool {
+        let same = || {
+            let (held, found) = (self.lock.metadata()?, fs::metadata(self.path.join(LOCK))?);
+            Ok::<_, io::Error>((held.dev(), held.ino()) == (found.dev(), found.ino()))
+        };
+        same().unwrap_or(false) && self.database().exists()
+    }
+
+    /// Whether an earlier process had a database here, and there is none.
+    pub(crate) fn misses_database(&self) -> bool {
+        let is_empty = |path: PathBuf| fs::metadata(path).map_or(true, |found| found.len() == 0);
+        let log = with_suffix(&self.database(), "-wal");
+        self.path.join(LIFE).exists() && is_empty(self.database()) && is_empty(log)
+    }
+
+    /// Only the process in the main folder opens its ring again: an empty one takes space for nothing.
+    pub(crate) fn shrink(&self) {
+        if !self.is_main() {
+            let _ = fs::remove_file(self.ring());
+        }
+    }
+
+    fn is_main(&self) -> bool {
+        self.path.file_name().is_some_and(|name| name == MAIN)
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -146,7 +171,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn is_queue(path: &Path) -> bool {
-    path.join("lock").exists()
+    path.join(LOCK).exists()
 }
 
 /// Says whether a folder is as its last process left it: on the same start of the machine, so that no power loss took
@@ -160,7 +185,7 @@ pub(crate) struct Life(String);
 impl Life {
     /// As the folder is found. `None` where the system does not tell its start.
     pub(crate) fn found(folder: &Folder, clock: &dyn Clock) -> Option<Self> {
-        Self::of(&folder.path.join("life"), &clock.boot_id()?).ok()
+        Self::of(&folder.path.join(LIFE), &clock.boot_id()?).ok()
     }
 
     /// A new one.
@@ -169,14 +194,13 @@ impl Life {
         clock: &dyn Clock,
         random: &dyn Randomness,
     ) -> io::Result<Option<Self>> {
-        let path = folder.path.join("life");
+        let path = folder.path.join(LIFE);
         fs::write(&path, random_uuid(random))?;
         clock.boot_id().map(|boot| Self::of(&path, &boot)).transpose()
     }
 
     #[cfg(unix)]
     fn of(path: &Path, boot: &str) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
         let meta = fs::metadata(path)?;
         Ok(Self(format!("{boot} {} {} {}.{}", meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec())))
     }
@@ -236,7 +260,7 @@ mod tests {
         let life = Life::begin(&folder, &clock, &random).unwrap();
         assert_eq!(Life::found(&folder, &clock), life);
         // The same bytes, written back.
-        let path = folder.path.join("life");
+        let path = folder.path.join(LIFE);
         let bytes = fs::read(&path).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(20));
         fs::write(&path, bytes).unwrap();

@@ -4,14 +4,16 @@
 //! properties and changes. Id, class, lane and number are the client's own and may not stand in it.
 
 use crate::error::TrackError;
+use crate::profile::names_somebody;
 use crate::wire::{Fields, Malformed, Raw};
 
 /// The server's default limits.
 const NAME_BYTES: usize = 255;
 const ID_BYTES: usize = 512;
 const KEY_BYTES: usize = 255;
-const PROPERTIES: usize = 256;
+pub(crate) const PROPERTIES: usize = 256;
 const GROUPS: usize = 5;
+const TOO_LONG: &str = "an id has at most 512 bytes";
 const DEPTH: u32 = 5;
 /// 1970 to 2100, in seconds.
 const EVENT_SECONDS: std::ops::RangeInclusive<i64> = 0..=4_102_444_799;
@@ -54,6 +56,10 @@ impl<'a> Keys<'a> {
         self.len += 1;
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
         self.first.iter().take(self.len).chain(&self.rest).copied()
     }
@@ -88,6 +94,13 @@ pub(crate) fn check(frame: &[u8]) -> Result<Frame<'_>, TrackError> {
 }
 
 struct Wrong(String);
+
+impl Wrong {
+    /// Says of which property it is true.
+    fn of(self, key: &[u8]) -> Self {
+        Self(format!("the property \"{}\": {}", String::from_utf8_lossy(key), self.0))
+    }
+}
 
 impl From<Malformed> for Wrong {
     fn from(Malformed: Malformed) -> Self {
@@ -141,6 +154,30 @@ fn read(frame: &[u8]) -> Result<Frame<'_>, Wrong> {
     Ok(found)
 }
 
+/// An id of a person.
+///
+/// # Errors
+/// One that stands for nobody in particular, or is too long.
+pub(crate) fn check_id(id: &str) -> Result<(), TrackError> {
+    if id.len() > ID_BYTES {
+        return Err(TrackError::Invalid(TOO_LONG.into()));
+    }
+    if names_somebody(id) {
+        return Ok(());
+    }
+    Err(TrackError::Invalid(format!("\"{id}\" stands for nobody in particular")))
+}
+
+/// Encoded properties that are put behind an event's own.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_properties(entries: &[u8]) -> Result<(), TrackError> {
+    let mut frame = vec![0x1a, 1, b'x'];
+    frame.extend_from_slice(entries);
+    check(&frame).map(drop)
+}
+
 fn check_keys(keys: &Keys<'_>) -> Result<(), Wrong> {
     if keys.len > PROPERTIES {
         return wrong("an event has at most 256 properties, and as many changes to a person or a group");
@@ -157,7 +194,7 @@ fn text(bytes: &[u8]) -> Result<&str, Wrong> {
 
 fn id(bytes: &[u8]) -> Result<&str, Wrong> {
     if bytes.len() > ID_BYTES {
-        return wrong("an id has at most 512 bytes");
+        return wrong(TOO_LONG);
     }
     text(bytes)
 }
@@ -192,6 +229,7 @@ fn check_entry<'a>(bytes: &'a [u8], keys: &mut Keys<'a>, depth: u32) -> Result<(
         Some(Raw::Bytes(value)) => check_value(value, depth),
         _ => wrong("a property has no value"),
     }
+    .map_err(|what| if depth == 0 { what.of(key) } else { what })
 }
 
 fn check_value(bytes: &[u8], depth: u32) -> Result<(), Wrong> {
@@ -290,7 +328,7 @@ fn check_changes(bytes: &[u8]) -> Result<(), Wrong> {
                 let (key, value) = entry(bytes)?;
                 maps[3].push(key);
                 match value {
-                    Some(Raw::Fixed64(bits)) => check_finite(bits)?,
+                    Some(Raw::Fixed64(bits)) => check_finite(bits).map_err(|what| what.of(key))?,
                     _ => return wrong("`add` takes a number"),
                 }
             }

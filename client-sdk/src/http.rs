@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
 use crate::outcome::{HttpAnswer, Outcome};
 use crate::transport::{Outgoing, Transport};
 
@@ -19,8 +21,33 @@ pub struct HttpTransport {
 impl HttpTransport {
     /// Sends to `endpoint`, for example `https://events.example.com`; each attempt ends after `timeout`.
     pub fn new(endpoint: &str, timeout: Duration) -> Self {
+        Self::over(TlsConfig::default(), endpoint, timeout)
+    }
+
+    /// As [`HttpTransport::new`], but trusts servers whose certificate one of these authorities (PEM) signed, instead of
+    /// the well-known ones.
+    ///
+    /// # Errors
+    /// When there is no certificate in it.
+    pub fn trusting(pem: &[u8], endpoint: &str, timeout: Duration) -> Result<Self, String> {
+        let items: Result<Vec<_>, _> = parse_pem(pem).collect();
+        let items = items.map_err(|error| format!("the authority's certificate cannot be read: {error}"))?;
+        let certificates = items.into_iter().filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        });
+        let certificates: Vec<_> = certificates.collect();
+        if certificates.is_empty() {
+            return Err("the authority's certificate is no PEM with a CERTIFICATE in it".into());
+        }
+        let tls = TlsConfig::builder().root_certs(RootCerts::from(certificates)).build();
+        Ok(Self::over(tls, endpoint, timeout))
+    }
+
+    fn over(tls: TlsConfig, endpoint: &str, timeout: Duration) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
+            .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0) // A portal redirects; its answer would be another server's.
             .build();

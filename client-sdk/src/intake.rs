@@ -14,14 +14,14 @@ use parking_lot::Mutex;
 
 use crate::clock::{Clock, Era, Randomness, Reading, random_uuid};
 use crate::error::TrackError;
-use crate::frame::{self, Frame};
+use crate::frame::{self, Frame, check_id};
 use crate::id::{EventId, IdGenerator};
 use crate::lane::lane;
-use crate::profile::{Consent, Profile, Who, names_somebody};
+use crate::profile::{Consent, Profile, Who};
 use crate::record::{Wish, event_prefix, put_profile};
 use crate::ring::{Consumer, Producer, Pushed};
 use crate::track::{Changes, Track};
-use crate::value::PropertyValue;
+use crate::value::{PropertyValue, put_entry};
 use crate::wire::{put_bytes, put_time};
 
 /// The server's default limit of an encoded event.
@@ -238,13 +238,16 @@ impl Intake {
                 }
                 return Ok(Some(frame));
             }
-            Call::Link { anonymous, user, .. } => check_id(anonymous).and(check_id(user))?,
+            Call::Link { anonymous, user, person } => {
+                check_id(anonymous).and(check_id(user)).and_then(|()| check_changes(person))?;
+            }
             _ if self.backend => return Err(nobody()),
-            Call::Identify { user: id, .. } | Call::Alias { name: id } => check_id(id)?,
+            Call::Identify { user, person } => check_id(user).and_then(|()| check_changes(person))?,
+            Call::Alias { name } => check_id(name)?,
             Call::Register { key, value } => {
-                let mut bytes = Vec::new();
-                Track::new("register").property(key.clone(), value.clone()).put(&mut bytes);
-                check_frame(&bytes)?;
+                let mut entry = Vec::new();
+                put_entry(&mut entry, 11, key, value);
+                frame::check_properties(&entry)?;
             }
             _ => {}
         }
@@ -393,15 +396,12 @@ impl Intake {
     }
 }
 
-fn check_id(id: &str) -> Result<(), TrackError> {
-    if names_somebody(id) {
-        return Ok(());
-    }
-    Err(TrackError::Invalid(format!("\"{id}\" stands for nobody in particular")))
-}
-
 fn nobody() -> TrackError {
     TrackError::Invalid("a backend has no person of its own; name one with each event".into())
+}
+
+fn check_changes(person: &Changes) -> Result<(), TrackError> {
+    check_frame(&Track::new("x").person(person.clone()).encode()).map(drop)
 }
 
 fn check_frame(bytes: &[u8]) -> Result<Frame<'_>, TrackError> {
@@ -540,6 +540,7 @@ impl Open {
             return Err(TrackError::NotWanted("not in the sample"));
         }
         self.tail.clear();
+        let mut keys = frame.keys.len();
         let (own, mut lane) = (named.is_empty(), self.lane);
         match &mut self.profile {
             Some(profile) if own => {
@@ -555,6 +556,7 @@ impl Open {
                 for (key, entry) in profile.supers().filter(|(key, _)| !frame.keys.contains(key.as_bytes())) {
                     if !self.shared.properties.iter().any(|(known, _)| known == key) {
                         self.tail.extend_from_slice(entry);
+                        keys += 1;
                     }
                 }
             }
@@ -564,6 +566,12 @@ impl Open {
             self.shared.properties.iter().filter(|(key, _)| !frame.keys.contains(key.as_bytes()))
         {
             self.tail.extend_from_slice(entry);
+            keys += 1;
+        }
+        if keys > frame::PROPERTIES {
+            return Err(TrackError::Invalid(format!(
+                "with those of all events it has {keys} properties, 256 are allowed"
+            )));
         }
         if !frame.has_time {
             put_time(&mut self.tail, 4, at.wall_us);
@@ -604,7 +612,8 @@ impl Open {
                 self.event(class, &bytes, &frame, id, at, random)
             }
             Call::Identify { user, person } => {
-                let mut profile = self.own()?;
+                let before = self.own()?;
+                let mut profile = before.clone();
                 if profile.user == user && person.is_empty() {
                     return Ok(Taken::default());
                 }
@@ -614,7 +623,8 @@ impl Open {
                 }
                 profile.user = user;
                 self.belong_to(profile);
-                self.system(Track::new("$identify").person(person), id, at, random)
+                let taken = self.system(Track::new("$identify").person(person), id, at, random);
+                taken.inspect_err(|_| self.belong_to(before))
             }
             Call::Link { anonymous, user, person } => {
                 let track = Track::new("$identify").anonymous(anonymous).user(user).person(person);
@@ -633,6 +643,7 @@ impl Open {
             Call::Register { key, value } => {
                 let mut profile = self.own()?;
                 profile.register(&key, &value);
+                self.check_shared(&profile)?;
                 self.belong_to(profile);
                 Ok(self.saved(at))
             }
@@ -654,7 +665,10 @@ impl Open {
                 let key = withdrawn.then(|| profile.withdraw(random));
                 profile.consent = consent;
                 self.belong_to(profile);
-                Ok(Taken { consent: Some((consent, key)), ..self.saved(at) })
+                let saved = self.saved(at);
+                // Where the ring is full, and the disk perhaps too, this much is known after a kill all the same.
+                self.producer.note_denied(self.unsaved && consent == Consent::Denied);
+                Ok(Taken { consent: Some((consent, key)), ..saved })
             }
             Call::Wish(kind) => {
                 let actor = self.own()?.actor().to_owned();
@@ -665,6 +679,22 @@ impl Open {
                 }
             }
         }
+    }
+
+    /// What every event carries leaves room for the event's own.
+    fn check_shared(&self, profile: &Profile) -> Result<(), TrackError> {
+        let sizes = profile.supers().map(|(_, entry)| entry.len());
+        let (count, bytes) = sizes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        let most = frame::PROPERTIES / 2;
+        if count > most {
+            return Err(TrackError::Invalid(format!("at most {most} properties are registered at a time")));
+        }
+        let limit = MAX_EVENT_BYTES / 2;
+        if bytes > limit { Err(TrackError::TooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn consent(&self) -> Option<Consent> {
+        self.profile.as_ref().map(|profile| profile.consent)
     }
 
     fn own(&self) -> Result<Profile, TrackError> {
@@ -685,8 +715,7 @@ impl Open {
         at: Reading,
         random: &dyn Randomness,
     ) -> Result<Taken, TrackError> {
-        let mut bytes = Vec::new();
-        track.put(&mut bytes);
+        let bytes = track.encode();
         let frame = frame::check(&bytes)?;
         self.event(Class::Normal, &bytes, &frame, id, at, random)
     }
@@ -707,6 +736,9 @@ impl Open {
         if let Some(profile) = self.profile.as_ref().filter(|_| self.unsaved) {
             let pushed = self.producer.push(&[&put_profile(&profile.encode())], 0);
             self.unsaved = pushed == Pushed::Full;
+            if !self.unsaved {
+                self.producer.note_denied(false);
+            }
             self.saved_at = now;
             wake |= pushed == Pushed::Wake;
         }

@@ -22,7 +22,7 @@ use crate::seal::{Sealed, Sealer};
 
 mod absorb;
 pub(crate) mod detached;
-mod gather;
+pub(crate) mod gather;
 mod ledger;
 mod salvage;
 mod settle;
@@ -216,7 +216,8 @@ impl Queue {
         check_schema(&tx)?;
         set_meta(&tx, "format", FORMAT)?;
         let mut salvaged = false;
-        for path in broken {
+        // Whoever was the person last is in the newest of them.
+        for path in broken.iter().rev() {
             salvaged |= salvage_once(&tx, path, &sealer)?;
         }
         // An unreadable profile is an error before anything is made: a locked device must not become a new install.
@@ -332,8 +333,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes over everything that another queue holds. Done twice, events are sent twice, which their numbers make harmless.
-    pub(crate) fn adopt(&mut self, other: &Self) -> Result<(), QueueError> {
+    /// Takes over everything that another queue holds, and who has withdrawn there. Done twice, events are sent twice, which
+    /// their numbers make harmless.
+    pub(crate) fn take_over(&mut self, other: &Self) -> Result<(), QueueError> {
         synchronous(&self.db, true)?;
         let tx = self.db.transaction()?;
         let tables = salvage::COPIED.iter().map(|(table, columns, _)| (*table, *columns));
@@ -343,6 +345,9 @@ impl Queue {
             while let Some(row) = rows.next()? {
                 insert_row(&tx, table, columns, row)?;
             }
+        }
+        for person in other.withdrawn()? {
+            set_meta(&tx, &format!("{WITHDRAWN}{person}"), 1)?;
         }
         let sizes = read_sizes(&tx)?;
         note_totals(&tx, &sizes, &self.streams)?;

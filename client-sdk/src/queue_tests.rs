@@ -6,7 +6,9 @@ use prost::Message as _;
 
 use super::*;
 use crate::clock::SeededRandom;
+use crate::intake::Class;
 use crate::profile::Consent;
+use crate::queue::gather::Most;
 use crate::record::{Wish, event_prefix, put_profile};
 use crate::ring::{Consumer, Producer, Pushed};
 use crate::seal::{KeyProvider, MemoryKeys};
@@ -56,8 +58,13 @@ impl Bench {
         self.absorb().unwrap();
     }
 
+    pub(crate) fn wish(&mut self, id: &str) {
+        self.push(&Wish { id: id.into(), kind: 1, actor: "somebody".into() }.put());
+        self.absorb().unwrap();
+    }
+
     fn all(&mut self) -> Vec<(String, i32, u32, u64)> {
-        let found = self.queue.gather(|_, _, _| false, usize::MAX, usize::MAX).unwrap();
+        let found = self.queue.gather(|_, _, _| false, most(usize::MAX, usize::MAX)).unwrap();
         decoded(&found)
     }
 }
@@ -72,6 +79,10 @@ fn named(list: &[(&str, i32, u32, u64)]) -> Vec<(String, i32, u32, u64)> {
     list.iter().map(|(name, class, lane, number)| ((*name).to_owned(), *class, *lane, *number)).collect()
 }
 
+pub(crate) fn most(events: usize, bytes: usize) -> Most {
+    Most { events, bytes, class: Class::Lossy }
+}
+
 #[test]
 fn numbers_go_by_class_and_lane_and_important_events_come_first() {
     let mut bench = Bench::new(None);
@@ -84,7 +95,7 @@ fn numbers_go_by_class_and_lane_and_important_events_come_first() {
         [("e", 1, 1, 1), ("a", 2, 1, 1), ("b", 2, 1, 2), ("d", 2, 9, 1), ("f", 2, 1, 3), ("c", 3, 1, 1)];
     assert_eq!(bench.all(), named(&expected));
     assert_eq!((bench.queue.pending(), bench.queue.critical().0), (6, 1));
-    let found = bench.queue.gather(|_, class, at| class == 2 && at.lane == 1, 2, usize::MAX).unwrap();
+    let found = bench.queue.gather(|_, class, at| class == 2 && at.lane == 1, most(2, usize::MAX)).unwrap();
     assert_eq!(decoded(&found), named(&[("e", 1, 1, 1), ("d", 2, 9, 1)]));
 }
 
@@ -110,7 +121,7 @@ fn what_was_settled_is_gone_and_the_rest_of_its_block_stays() {
     for keys in [None, Some(Arc::new(MemoryKeys::new()) as Arc<dyn KeyProvider>)] {
         let mut bench = Bench::new(keys);
         bench.put(NORMAL, 1, &["a", "b", "c", "d"]);
-        let sent = bench.queue.gather(|_, _, _| false, 3, usize::MAX).unwrap();
+        let sent = bench.queue.gather(|_, _, _| false, most(3, usize::MAX)).unwrap();
         let lost = Fate::Lost { word: "rejected", why: "because".into() };
         bench.queue.settle(&sent, &[(0, Fate::Acked), (1, lost)], &[], &[], &bench.random).unwrap();
         assert_eq!(bench.all(), named(&[("c", 2, 1, 3), ("d", 2, 1, 4)]));
@@ -147,7 +158,7 @@ fn each_persons_events_are_sealed_with_their_own_key_and_go_with_it() {
     assert!(losses.iter().all(|loss| loss.range.reason == "consent_withdrawn" && loss.range.from == 1));
     // The database says it with the bytes gone, too; and a device that is locked gives nothing up.
     keys.lock(true);
-    assert!(matches!(bench.queue.gather(|_, _, _| false, 9, 1 << 20), Err(QueueError::Key(_))));
+    assert!(matches!(bench.queue.gather(|_, _, _| false, most(9, 1 << 20)), Err(QueueError::Key(_))));
     keys.lock(false);
     keys.destroy(&profiles[1].key).unwrap();
     assert!(bench.all().is_empty());
@@ -243,10 +254,10 @@ fn filled(path: &Path, bench: &mut Bench) -> Vec<(i32, Number)> {
         let names = vec!["a long name, so that pages fill"; usize::from(n % 7)];
         bench.put(1 + n % 3, n % 2, &names);
     }
-    let sent = bench.queue.gather(|_, _, _| false, 50, usize::MAX).unwrap();
+    let sent = bench.queue.gather(|_, _, _| false, most(50, usize::MAX)).unwrap();
     let fates: Vec<_> = (0..sent.events.len()).map(|at| (at, Fate::Acked)).collect();
     bench.queue.settle(&sent, &fates, &[], &[], &bench.random).unwrap();
-    let left = bench.queue.gather(|_, _, _| false, usize::MAX, usize::MAX).unwrap();
+    let left = bench.queue.gather(|_, _, _| false, most(usize::MAX, usize::MAX)).unwrap();
     // Into the file itself.
     bench.queue.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     bench.queue = Bench::new(None).queue;
@@ -255,7 +266,7 @@ fn filled(path: &Path, bench: &mut Bench) -> Vec<(i32, Number)> {
 
 /// Those of `waited` that are neither in the queue nor named as lost.
 fn unaccounted(queue: &mut Queue, waited: &[(i32, Number)]) -> Result<Vec<(i32, Number)>, QueueError> {
-    let kept = queue.gather(|_, _, _| false, usize::MAX, usize::MAX)?;
+    let kept = queue.gather(|_, _, _| false, most(usize::MAX, usize::MAX))?;
     let kept: HashSet<_> = kept.events.iter().map(|event| (event.class, event.at)).collect();
     let losses = queue.losses(None)?;
     let named = |class: i32, at: Number| {
@@ -291,7 +302,7 @@ fn a_broken_page_costs_what_was_on_it_and_says_so() {
         let lost = unaccounted(&mut queue, &waited).unwrap().len();
         assert!(lost == 0 || queue.pending() > 0, "page {page}: {lost}");
         silent += usize::from(lost > 0);
-        named += usize::from(queue.has_riders().unwrap());
+        named += usize::from(queue.has_losses().unwrap());
         drop(queue);
         let again =
             Queue::open(&new, Sealer::new(None), None, std::slice::from_ref(&path), &bench.random).unwrap();
@@ -348,7 +359,7 @@ fn an_adopted_block_whose_numbers_are_damaged_is_named_too() {
     orphan.put(NORMAL, 1, &["a", "b"]);
     orphan.queue.db.execute("UPDATE blocks SET numbers = zeroblob(9)", []).unwrap();
     orphan.queue.give_up_unreadable().unwrap();
-    main.queue.adopt(&orphan.queue).unwrap();
+    main.queue.take_over(&orphan.queue).unwrap();
     assert_eq!((main.all(), main.queue.unreadable()), (vec![], 2));
     let loss = main.queue.losses(None).unwrap().remove(0);
     assert_eq!((loss.install, loss.range.from, loss.range.to), (orphan.queue.install.clone(), 1, 2));
@@ -443,7 +454,7 @@ proptest! {
         bench.absorb().unwrap();
         let mut ended = Vec::new();
         for (many, dice) in takes.iter().cycle() {
-            let sent = bench.queue.gather(|_, _, _| false, *many, usize::MAX).unwrap();
+            let sent = bench.queue.gather(|_, _, _| false, most(*many, usize::MAX)).unwrap();
             if sent.events.is_empty() {
                 break;
             }
@@ -531,7 +542,7 @@ fn a_wrong_count_takes_no_event_along() {
     let mut bench = Bench::new(None);
     bench.put(NORMAL, 1, &["a", "b", "c"]);
     bench.queue.db.execute("UPDATE blocks SET count = 1", []).unwrap();
-    let sent = bench.queue.gather(|_, _, _| false, 1, usize::MAX).unwrap();
+    let sent = bench.queue.gather(|_, _, _| false, most(1, usize::MAX)).unwrap();
     bench.queue.settle(&sent, &[(0, Fate::Acked)], &[], &[], &bench.random).unwrap();
     assert_eq!(bench.all(), named(&[("b", 2, 1, 2), ("c", 2, 1, 3)]));
 }

@@ -8,7 +8,7 @@
 //! place that the queue knows can be read without the header.
 //!
 //! ```text
-//! header, one page:  magic 8 | generation 8 | capacity 8 | head 8 ... | tail 8 (a cache line of its own)
+//! header, one page:  magic 8 | generation 8 | capacity 8 | head 8 | denied 8 ... | tail 8 (a cache line of its own)
 //! record, padded to 8 bytes:  length 4 | CRC-32C 4 | bytes;  length 2^32 - 1: the next one is at the beginning
 //! ```
 //!
@@ -31,6 +31,9 @@ const PAGE: usize = 4096;
 const GENERATION_AT: usize = 8;
 const CAPACITY_AT: usize = 16;
 const HEAD_AT: usize = 24;
+const DENIED_AT: usize = 32;
+/// A whole word, which no damage makes by chance.
+const DENIED: u64 = u64::from_le_bytes(*b"FPDENIED");
 const TAIL_AT: usize = 128;
 /// No ring comes as far as this; a position beyond is damage.
 const FARTHEST: u64 = 1 << 62;
@@ -231,6 +234,11 @@ impl Producer {
         }
     }
 
+    /// Notes that consent is denied, while no record that says so has found room.
+    pub(crate) fn note_denied(&self, denied: bool) {
+        self.shared.word(DENIED_AT).store(if denied { DENIED } else { 0 }, Ordering::Release);
+    }
+
     /// Bytes a record may have so that it fits into an empty ring wherever it begins.
     pub(crate) fn largest(&self) -> u64 {
         self.shared.capacity / 2 - PREFIX
@@ -347,6 +355,8 @@ pub(crate) struct Ring {
     /// The queue does not have what the ring has let go of: the queue has lost commits, and with them what numbers were
     /// given out.
     pub(crate) ahead: bool,
+    /// Whoever it belongs to has denied consent, and no record of it says so.
+    pub(crate) denied: bool,
 }
 
 /// What a file turned out to be.
@@ -383,18 +393,20 @@ impl Ring {
     ) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let kept = file.metadata()?.len() as usize;
-        let mut torn = false;
+        let (mut torn, mut denied) = (false, false);
         if kept > PAGE && kept.is_multiple_of(PAGE) {
-            let map = MmapRaw::map_raw(&file)?;
-            match Self::go_on(map, (kept - PAGE) as u64, absorbed, again) {
+            let shared = Shared::new(MmapRaw::map_raw(&file)?, (kept - PAGE) as u64, 0);
+            denied = shared.word(DENIED_AT).load(Ordering::Acquire) == DENIED;
+            match Self::go_on(shared, absorbed, again) {
                 Found::Ring(ring) if !ring.consumer.is_empty() || ring.has(capacity) => {
                     ring.touch();
-                    return Ok(ring);
+                    return Ok(Self { denied, ..ring });
                 }
                 Found::Ring(ring) => {
                     return Ok(Self {
                         torn: ring.torn,
                         ahead: ring.ahead,
+                        denied,
                         ..Self::make(&mut file, capacity, random)?
                     });
                 }
@@ -402,7 +414,7 @@ impl Ring {
                 Found::Damage => torn = true,
             }
         }
-        Ok(Self { torn, ..Self::make(&mut file, capacity, random)? })
+        Ok(Self { torn, denied, ..Self::make(&mut file, capacity, random)? })
     }
 
     fn has(&self, capacity: usize) -> bool {
@@ -430,8 +442,8 @@ impl Ring {
     }
 
     /// What an earlier run left, unless it is no ring, or is behind what the queue has already (a power loss took its end).
-    fn go_on(map: MmapRaw, capacity: u64, absorbed: Option<Position>, again: bool) -> Found {
-        let mut shared = Shared::new(map, capacity, 0);
+    fn go_on(mut shared: Shared, absorbed: Option<Position>, again: bool) -> Found {
+        let capacity = shared.capacity;
         let word = |at: usize| shared.word(at).load(Ordering::Acquire);
         let (generation, head, tail) = (word(GENERATION_AT), word(HEAD_AT), word(TAIL_AT));
         // Its making was not finished, or the process was killed before the queue noted it: nothing was ever put into it.
@@ -490,7 +502,13 @@ impl Ring {
     fn ends(shared: Shared, head: u64, tail: u64) -> Self {
         let shared = Arc::new(shared);
         let producer = Producer { shared: Arc::clone(&shared), tail, head };
-        Self { producer, consumer: Consumer { shared, at: head, head }, torn: false, ahead: false }
+        Self {
+            producer,
+            consumer: Consumer { shared, at: head, head },
+            torn: false,
+            ahead: false,
+            denied: false,
+        }
     }
 
     /// Writes to every page what it holds, so that no `track` pays for the first touch.

@@ -86,8 +86,15 @@ impl KeyProvider for FileKeys {
         if let Some(key) = self.find(id)? {
             return Ok(key);
         }
+        let failed = |error: io::Error| KeyError(error.to_string());
+        // Of two processes that make the same key, the second finds it.
+        let turn = take_turns(&self.folder).map_err(failed)?;
+        if let Some(key) = self.find(id)? {
+            return Ok(key);
+        }
         let key = new_key(&SystemRandom);
-        write_private(&self.folder, &self.path(id), &key).map_err(|error| KeyError(error.to_string()))?;
+        write_private(&self.path(id), &key).map_err(failed)?;
+        drop(turn);
         Ok(key)
     }
 
@@ -99,9 +106,16 @@ impl KeyProvider for FileKeys {
     }
 }
 
-/// A file is there whole or not at all.
-fn write_private(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Whoever has it is the only one who makes keys in the folder, until it is dropped.
+fn take_turns(folder: &Path) -> io::Result<fs::File> {
     fs::create_dir_all(folder)?;
+    let turn = fs::File::options().write(true).create(true).truncate(false).open(folder.join("lock"))?;
+    turn.lock()?;
+    Ok(turn)
+}
+
+/// A file is there whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -295,6 +309,13 @@ mod tests {
             let mode = fs::metadata(keys.path("a")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+        let made = |_| {
+            let keys = FileKeys::new(folder.path().join("keys"));
+            std::thread::spawn(move || keys.make("b").unwrap())
+        };
+        let made: Vec<_> = (0..16).map(made).collect();
+        let made: Vec<_> = made.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(made.iter().all(|key| Ok(Some(*key)) == keys.find("b")), "two who make it get the same");
         keys.destroy("a").unwrap();
         keys.destroy("a").unwrap();
         assert_eq!(keys.find("a"), Ok(None));

@@ -176,6 +176,12 @@ impl Track {
         self
     }
 
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.put(&mut out);
+        out
+    }
+
     /// Appends the fields of a `footpath.v1.Event` that are the application's.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_bytes(out, 3, self.name.as_bytes());

@@ -1,6 +1,6 @@
 //! The one thread that owns the queue and the delivery core.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -11,16 +11,21 @@ use crate::answer::{self, Giver};
 use crate::clock::{Clock, Randomness};
 use crate::delivery::{Delivery, Next, Progress};
 use crate::error::{PauseReason, Problem, QueueError, ShutdownError};
-use crate::folder::{Folder, Life};
+use crate::folder::Folder;
 use crate::fork;
-use crate::intake::{Intake, Open, Shared, Taken};
+use crate::intake::{Intake, Open, Shared};
 use crate::outcome::Outcome;
-use crate::profile::{Consent, Profile};
-use crate::queue::{Limits, Opened, Queue, Receipt};
-use crate::ring::{Consumer, Ring};
+use crate::profile::Consent;
+use crate::queue::{Limits, Receipt};
 use crate::seal::Sealer;
 use crate::stats::{FlushResult, Stats};
 use crate::transport::Outgoing;
+
+mod storage;
+mod waiters;
+
+use storage::Storage;
+use waiters::Waiters;
 
 /// The longest sleep; anything that happens wakes the thread earlier.
 const MAX_SLEEP: Duration = Duration::from_secs(3_600);
@@ -33,12 +38,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const SYNC: Duration = Duration::from_secs(10);
 /// A batch whose outcome nobody reports is sent again after this.
 const LOST_REPORT: Duration = Duration::from_secs(15 * 60);
-
+/// Nothing gets through for this long: the application is told.
+const UNREACHABLE: Duration = Duration::from_secs(60);
 /// Of what is said before the storage is open, so much is kept: the outcomes of all batches that were given away.
 const MAX_EARLY: usize = 128;
-
-/// The place of events that are not in the queue yet: behind all others.
-const NOT_KNOWN: i64 = i64::MAX;
 
 /// What the worker is told.
 pub(crate) enum Command {
@@ -106,31 +109,6 @@ pub(crate) struct Setup {
     pub(crate) on_problem: Option<OnProblem>,
 }
 
-/// The storage, once it is open.
-struct Storage {
-    queue: Queue,
-    ring: Consumer,
-    folder: Option<Folder>,
-    /// What waited for it and what others left is in: a flush may be measured by it.
-    complete: bool,
-}
-
-struct FlushWaiter {
-    deadline: Duration,
-    /// [`NOT_KNOWN`] until everything there was at its flush is in the queue.
-    until: i64,
-    acked_before: u64,
-    rejected_before: u64,
-    reply: Giver<FlushResult>,
-}
-
-struct ReceiptWaiter {
-    id: [u8; 16],
-    final_only: bool,
-    deadline: Duration,
-    reply: Giver<Option<Receipt>>,
-}
-
 pub(crate) struct Worker {
     setup: Setup,
     intake: Arc<Intake>,
@@ -139,6 +117,8 @@ pub(crate) struct Worker {
     stats: Arc<Mutex<Stats>>,
     authorization: String,
     storage: Option<Storage>,
+    /// A storage whose folder was deleted, until what it holds is taken over.
+    left: Option<Storage>,
     /// What the intake needs, while the storage is closed again.
     open: Option<Box<Open>>,
     /// The database has shown that it is broken.
@@ -157,8 +137,13 @@ pub(crate) struct Worker {
     taker: Option<Giver<Option<Outgoing>>>,
     /// What was said of batches before the storage was open.
     early: Vec<Command>,
-    flushes: Vec<FlushWaiter>,
-    receipts: Vec<ReceiptWaiter>,
+    /// Keys of those who have withdrawn, until that is noted in the queue.
+    withdrawing: Vec<String>,
+    /// When to look for what other processes left.
+    adopt_at: Duration,
+    /// Since when no batch has got through.
+    failing_since: Option<Duration>,
+    waiters: Waiters,
     told: Vec<Problem>,
 }
 
@@ -179,6 +164,7 @@ impl Worker {
             stats,
             authorization: format!("Bearer {key}"),
             storage: None,
+            left: None,
             open: None,
             suspect: false,
             retry_at: None,
@@ -189,8 +175,10 @@ impl Worker {
             send_at: None,
             taker: None,
             early: Vec::new(),
-            flushes: Vec::new(),
-            receipts: Vec::new(),
+            withdrawing: Vec::new(),
+            adopt_at: Duration::ZERO,
+            failing_since: None,
+            waiters: Waiters::default(),
             told: Vec::new(),
         }
     }
@@ -198,6 +186,7 @@ impl Worker {
     /// Runs until it is told to shut down.
     pub(crate) fn run(mut self) {
         give_way();
+        answer::give_here();
         let mut gate = fork::gate();
         loop {
             self.work();
@@ -236,6 +225,7 @@ impl Worker {
             self.failed(&error);
         } else {
             self.retry_after = RETRY;
+            self.mended(|problem| matches!(problem, Problem::Storage(_)));
         }
         self.publish();
         self.tell_waiters();
@@ -245,9 +235,10 @@ impl Worker {
         if self.storage.is_none() {
             self.open_storage()?;
         }
-        if self.absorb_at.is_some_and(|at| at <= self.now()) || !self.receipts.is_empty() {
+        if self.absorb_at.is_some_and(|at| at <= self.now()) || self.waiters.ask() {
             self.absorb_all()?;
             self.know_place();
+            self.look_for_orphans()?;
         }
         self.drive()?;
         self.sync()
@@ -262,256 +253,6 @@ impl Worker {
         }
         self.at_risk_since = queue.is_at_risk().then(|| self.at_risk_since.unwrap_or(now));
         Ok(())
-    }
-
-    /// Opens or makes the storage, and lets the intake through to it.
-    fn open_storage(&mut self) -> Result<(), QueueError> {
-        let (opened, ring, folder) = self.find_storage()?;
-        self.suspect = false;
-        let Opened { queue, era, intact, .. } = opened;
-        let Ring { producer, consumer, torn, ahead } = ring;
-        self.stats.lock().torn += u64::from(torn || ahead);
-        self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
-        // What lay in the ring may change who the person is, and what they allow.
-        let profile = match self.go_on(intact, ahead).and_then(|()| self.stored_profile()) {
-            Ok(profile) => profile,
-            Err(error) => {
-                self.storage = None;
-                return Err(error);
-            }
-        };
-        let fresh = || Profile::new(self.setup.first_consent, &*self.setup.random);
-        let profile = (!self.setup.backend).then(|| profile.unwrap_or_else(fresh));
-        let consent = profile.as_ref().map(|profile| profile.consent);
-        let open = match self.open.take() {
-            Some(open) => Box::new(open.with(producer)),
-            None => {
-                let Setup { project, shared, clock, random, .. } = &self.setup;
-                Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
-            }
-        };
-        self.committed_before = self.stats.lock().committed;
-        self.delivery.wait_for_consent(consent == Some(Consent::Pending), self.now());
-        self.let_in(open)?;
-        let adopted = self.adopt_orphans();
-        if let (Some(Consent::Denied), Some(storage)) = (consent, &self.storage) {
-            storage.queue.note_all_withdrawn()?; // It is the same device, whoever was asked.
-        }
-        let now = self.now();
-        // One that fails costs its batches a second journey; what follows has to be done all the same.
-        let recalled =
-            self.storage.as_ref().map_or(Ok(()), |storage| self.delivery.recall(&storage.queue, now));
-        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
-        self.delivery.on_stored(true, now);
-        if let Some(storage) = &mut self.storage {
-            storage.complete = true;
-            self.absorb_at = Some(now); // What has waited is in the ring.
-        }
-        adopted.and(recalled)
-    }
-
-    fn stored_profile(&self) -> Result<Option<Profile>, QueueError> {
-        self.storage.as_ref().map_or(Ok(None), |storage| storage.queue.profile())
-    }
-
-    fn find_storage(&self) -> Result<(Opened, Ring, Option<Folder>), QueueError> {
-        let Setup { sealer, random, clock, ring_bytes, .. } = &self.setup;
-        let Place::Folder(base) = &self.setup.place else {
-            let opened = Queue::in_memory(sealer.clone(), &**random)?;
-            let ring = Ring::in_memory(*ring_bytes, &**random);
-            let ring = ring.map_err(|error| QueueError::Folder("memory".into(), error))?;
-            return Ok((opened, ring, None));
-        };
-        let folder = Folder::claim(base, &**random)?;
-        let found = Life::found(&folder, &**clock);
-        let open =
-            |found| Queue::open(&folder.database(), sealer.clone(), found, &folder.broken(), &**random);
-        if self.suspect && folder.database().exists() {
-            self.quarantine(&folder, &folder.path)?;
-        }
-        let opened = match open(found.as_ref()) {
-            Err(error)
-                if error.is_corrupt() || error.is_doubtful() && Queue::is_broken_at(&folder.database()) =>
-            {
-                self.quarantine(&folder, &folder.path)?;
-                open(None)?
-            }
-            opened => opened?,
-        };
-        let failed = |error| QueueError::Folder(folder.path.clone(), error);
-        let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, !opened.salvaged, &**random)
-            .map_err(failed)?;
-        Ok((opened, ring, Some(folder)))
-    }
-
-    /// Goes on where an earlier run has ended. What it left in the ring goes first, with the numbers that it would have
-    /// got then: from a restored backup, the server may have it already. Only what comes now needs numbers of its own
-    /// there, and where the queue has lost commits, everything does.
-    fn go_on(&mut self, intact: bool, ahead: bool) -> Result<(), QueueError> {
-        let Setup { random, clock, .. } = &self.setup;
-        let (random, clock) = (Arc::clone(random), Arc::clone(clock));
-        if let Some(storage) = self.storage.as_mut().filter(|_| ahead) {
-            storage.queue.begin_epoch(&*random)?;
-        }
-        self.absorb_all()?;
-        let Some(Storage { queue, ring, folder, .. }) = &mut self.storage else { return Ok(()) };
-        // Even if nothing was absorbed yet: a ring that the queue does not know would be taken for somebody else's.
-        queue.note_absorbed(ring.position())?;
-        if !intact && !ahead {
-            queue.begin_epoch(&*random)?;
-        }
-        let Some(folder) = folder else { return Ok(()) };
-        let life = Life::begin(folder, &*clock, &*random);
-        queue.set_life(life.map_err(|error| QueueError::Folder(folder.path.clone(), error))?.as_ref())
-    }
-
-    /// Puts a broken database aside, into the folder `into`; answers where it is.
-    fn quarantine(&self, folder: &Folder, into: &Path) -> Result<PathBuf, QueueError> {
-        let aside = folder.quarantine(into, self.setup.clock.wall_us());
-        let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
-        tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
-        if let Some(tell) = &self.setup.on_problem {
-            tell(&Problem::Quarantined(aside.clone()));
-        }
-        Ok(aside)
-    }
-
-    /// Lets calls through to the ring, those that waited first.
-    fn let_in(&mut self, open: Box<Open>) -> Result<(), QueueError> {
-        let intake = Arc::clone(&self.intake);
-        let mut told = Vec::new();
-        let mut failed = None;
-        let drain = || match self.absorb_all() {
-            Ok(()) => true,
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        };
-        let left = intake.open(open, drain, |taken: Taken| told.extend(taken.consent));
-        for (consent, key) in told {
-            self.on_consent(consent, key);
-        }
-        // What was let in has woken nobody.
-        self.absorb_at = Some(self.now());
-        if let Err(open) = left {
-            self.open = Some(open);
-            self.storage = None;
-        }
-        failed.map_or(Ok(()), Err)
-    }
-
-    /// Takes over what processes that are gone have left. A database of theirs that is broken is set aside, beside this
-    /// process's own.
-    fn adopt_orphans(&mut self) -> Result<(), QueueError> {
-        let Some(Storage { folder: Some(folder), .. }) = &self.storage else { return Ok(()) };
-        let (main, orphans) = (folder.path.clone(), folder.orphans());
-        for orphan in orphans {
-            let mut adopted = self.adopt(&orphan);
-            if let Err(error) = &adopted
-                && (error.is_corrupt() || Queue::is_broken_at(&orphan.database()))
-            {
-                let aside = self.quarantine(&orphan, &main)?;
-                if let Some(Storage { queue, .. }) = &mut self.storage {
-                    queue.salvage(&aside)?;
-                }
-                adopted = self.adopt(&orphan);
-            }
-            match adopted {
-                Ok(()) => {
-                    if let Err(error) = orphan.remove() {
-                        tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
-                    }
-                }
-                // Of the orphan or of this queue, which notices soon: the next start tries again.
-                Err(error) => {
-                    tracing::warn!(%error, path = %orphan.path.display(), "what a process left cannot be read");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn adopt(&mut self, orphan: &Folder) -> Result<(), QueueError> {
-        let Some(Storage { queue, .. }) = &mut self.storage else { return Ok(()) };
-        let Setup { sealer, random, clock, .. } = &self.setup;
-        // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
-        let Opened { queue: mut left, absorbed, .. } =
-            Queue::open(&orphan.database(), sealer.clone(), None, &[], &**random)?;
-        let ring = Ring::open(&orphan.ring(), 1 << 16, absorbed, true, &**random);
-        let mut ring = ring.map_err(|error| QueueError::Folder(orphan.path.clone(), error))?;
-        if ring.ahead {
-            left.begin_epoch(&**random)?;
-        }
-        let mut torn = ring.torn || ring.ahead;
-        loop {
-            let absorbed = left.absorb(&mut ring.consumer, clock.wall_us(), &**random)?;
-            torn |= absorbed.torn;
-            if !absorbed.more {
-                break;
-            }
-        }
-        self.stats.lock().torn += u64::from(torn);
-        // What cannot be read is named as lost while it is known which numbers were given out there.
-        left.give_up_unreadable()?;
-        queue.adopt(&left)
-    }
-
-    /// Moves everything that is in the ring into the database.
-    fn absorb_all(&mut self) -> Result<(), QueueError> {
-        let now = self.now();
-        let Some(Storage { queue, ring, .. }) = &mut self.storage else { return Ok(()) };
-        let Setup { clock, random, limits, .. } = &self.setup;
-        ring.wakes();
-        let mut total = 0;
-        loop {
-            let absorbed = queue.absorb(ring, clock.wall_us(), &**random)?;
-            if absorbed.events > 0 || absorbed.critical > 0 {
-                self.delivery.on_stored(absorbed.critical > 0, now);
-            }
-            self.stats.lock().torn += u64::from(absorbed.torn);
-            total += absorbed.events;
-            if !absorbed.more && !absorbed.torn && ring.rests(false) {
-                break;
-            }
-        }
-        self.absorb_at = None;
-        let evicted = queue.evict(limits, clock.wall_us(), &self.delivery.out())?;
-        let mut stats = self.stats.lock();
-        stats.committed += total;
-        stats.evicted += evicted;
-        drop(stats);
-        self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
-        self.destroy_withdrawn()
-    }
-
-    /// Destroys what whoever has withdrawn left. Until that is done, nothing is sent.
-    fn destroy_withdrawn(&mut self) -> Result<(), QueueError> {
-        let now = self.now();
-        let Some(Storage { queue, folder, ring, .. }) = &mut self.storage else { return Ok(()) };
-        for person in queue.withdrawn()? {
-            self.intake.wipe(ring);
-            if let Some(Err(error)) = folder.as_ref().map(Folder::remove_broken) {
-                tracing::warn!(%error, "a database that was set aside cannot be deleted");
-            }
-            self.delivery.discard();
-            let lost = queue.destroy(&person).inspect_err(|_| self.absorb_at = Some(now))?;
-            self.stats.lock().evicted += lost;
-        }
-        Ok(())
-    }
-
-    /// What there was at a flush is in the queue now: calls that waited for the storage, too.
-    fn know_place(&mut self) {
-        let Some(storage) = self.storage.as_ref().filter(|storage| storage.complete) else { return };
-        if self.flushes.iter().all(|waiter| waiter.until != NOT_KNOWN) {
-            return;
-        }
-        let Ok(last) = storage.queue.last_block() else { return };
-        self.delivery.force(last);
-        for waiter in self.flushes.iter_mut().filter(|waiter| waiter.until == NOT_KNOWN) {
-            waiter.until = last;
-        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -546,49 +287,38 @@ impl Worker {
                 }
             }
             Command::Receipt { id, final_only, reply, deadline } => {
-                self.receipts.push(ReceiptWaiter { id, final_only, deadline, reply });
+                self.on_ask(id, final_only, deadline, reply);
             }
-            Command::Flush { deadline, reply } => {
-                let stats = self.stats.lock();
-                let (acked_before, rejected_before) = (stats.acked, stats.rejected);
-                drop(stats);
-                self.absorb_at = Some(now);
-                self.flushes.push(FlushWaiter {
-                    deadline,
-                    until: NOT_KNOWN,
-                    acked_before,
-                    rejected_before,
-                    reply,
-                });
-            }
+            Command::Flush { deadline, reply } => self.on_flush(deadline, reply),
             Command::Consent(consent, key) => self.on_consent(consent, key),
-            Command::Hold => self.delivery.pause(PauseReason::Held),
-            Command::Resume => self.resume(),
-            Command::TryNow => self.delivery.try_now(now),
-            Command::SetKey(key) => {
-                self.authorization = format!("Bearer {key}");
-                self.resume();
+            Command::Hold => self.delivery.hold(),
+            Command::Resume => {
+                self.mended(|problem| matches!(problem, Problem::Paused(_)));
+                self.delivery.resume(now);
             }
+            Command::TryNow => self.delivery.try_now(now),
+            Command::SetKey(key) => self.set_key(&key),
             Command::Save(saving) => self.delivery.save(saving, now),
             Command::Shutdown(_) => {}
         }
     }
 
-    fn resume(&mut self) {
-        self.told.retain(|problem| !matches!(problem, Problem::Paused(_)));
-        self.delivery.resume(self.now());
+    fn set_key(&mut self, key: &str) {
+        self.mended(|problem| matches!(problem, Problem::Paused(_)));
+        if crate::builder::is_key(key) {
+            self.authorization = format!("Bearer {key}");
+            return self.delivery.renew(self.now());
+        }
+        let why = "the key has characters that no header can carry".to_owned();
+        self.delivery.deny(PauseReason::Unauthenticated(why.clone()));
+        self.tell(Problem::Paused(PauseReason::Unauthenticated(why)));
     }
 
     fn on_consent(&mut self, consent: Consent, key: Option<String>) {
         self.delivery.wait_for_consent(consent == Consent::Pending, self.now());
         let Some(key) = key else { return };
-        // Noted here, too: where the ring was full, the profile is not in it yet.
-        let destroyed = self.absorb_all().and_then(|()| {
-            if let Some(storage) = &self.storage {
-                storage.queue.note_withdrawn(&key)?;
-            }
-            self.destroy_withdrawn()
-        });
+        self.withdrawing.push(key);
+        let destroyed = self.absorb_all();
         self.delivery.discard();
         if let Err(error) = destroyed {
             self.absorb_at = Some(self.now());
@@ -611,9 +341,34 @@ impl Worker {
     fn on_report(&mut self, id: &str, outcome: Outcome) {
         let Setup { clock, random, .. } = &self.setup;
         let Some(storage) = &mut self.storage else { return };
+        let failed = matches!(outcome, Outcome::Retry { .. } | Outcome::Broken(_));
         match self.delivery.report(&mut storage.queue, id, outcome, &**clock, &**random) {
-            Ok(progress) => self.count(progress),
+            Ok(progress) => {
+                self.note_reach(failed, progress.error.as_deref());
+                self.count(progress);
+            }
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// A train's tunnel is nothing to tell of; a server that nothing reaches for long is.
+    fn note_reach(&mut self, failed: bool, why: Option<&str>) {
+        let now = self.now();
+        if !failed {
+            if self.failing_since.take().is_some() {
+                tracing::info!("batches get through again");
+                self.mended(|problem| matches!(problem, Problem::Unreachable(_)));
+            }
+            self.stats.lock().last_error = None;
+            return;
+        }
+        let why = why.unwrap_or_default();
+        if self.failing_since.is_none() {
+            tracing::warn!(why, "a batch did not get through; its events are kept and sent again");
+        }
+        let since = *self.failing_since.get_or_insert(now);
+        if now >= since + UNREACHABLE {
+            self.tell(Problem::Unreachable(why.to_owned()));
         }
     }
 
@@ -621,6 +376,11 @@ impl Worker {
         if let Some(reason) = progress.paused {
             tracing::warn!(?reason, "delivery is paused; the events are kept");
             self.tell(Problem::Paused(reason));
+        }
+        if progress.rejected > 0 {
+            let (events, why) = (progress.rejected, progress.error.clone().unwrap_or_default());
+            tracing::error!(events, why, "the server will never take these events; they are given up");
+            self.tell(Problem::Rejected(why));
         }
         let mut stats = self.stats.lock();
         stats.stored += progress.stored;
@@ -641,6 +401,11 @@ impl Worker {
             tell(&problem);
         }
         self.told.push(problem);
+    }
+
+    /// It is told again when it comes again.
+    fn mended(&mut self, problem: impl Fn(&Problem) -> bool) {
+        self.told.retain(|told| !problem(told));
     }
 
     /// Hands out what is to be sent.
@@ -687,11 +452,10 @@ impl Worker {
         stats.commit_failures += 1;
         stats.last_error = Some(error.to_string());
         drop(stats);
-        let is_broken = |storage: &Storage| {
-            storage.folder.is_some()
-                && (error.is_corrupt() || error.is_doubtful() && storage.queue.is_broken())
-        };
-        if self.storage.as_ref().is_some_and(is_broken) {
+        if matches!(error, QueueError::Gone(_)) {
+            self.leave();
+            self.retry_at = Some(if first { now } else { now + wait });
+        } else if self.storage.as_ref().is_some_and(|storage| storage.is_broken_by(error)) {
             // It may open without a word and break at the same page again: it is set aside.
             self.suspect = true;
             self.storage = None;
@@ -706,7 +470,8 @@ impl Worker {
     }
 
     fn pending(&self) -> u64 {
-        let queued = self.storage.as_ref().map_or(0, |storage| storage.queue.pending());
+        let storages = self.storage.iter().chain(&self.left);
+        let queued: u64 = storages.map(|storage| storage.queue.pending()).sum();
         let counts = self.intake.counts();
         let in_ring = counts.pushed.saturating_sub(self.stats.lock().committed - self.committed_before);
         queued + counts.early + in_ring
@@ -724,50 +489,11 @@ impl Worker {
         stats.paused = self.delivery.paused().cloned();
     }
 
-    fn tell_waiters(&mut self) {
-        let now = self.now();
-        self.flushes.retain(|waiter| waiter.reply.is_wanted());
-        self.receipts.retain(|waiter| waiter.reply.is_wanted());
-        for waiter in std::mem::take(&mut self.flushes) {
-            let queue = self.storage.as_ref().map(|storage| &storage.queue);
-            let waits = waiter.until == NOT_KNOWN
-                || queue.is_none_or(|queue| queue.waits_until(waiter.until).unwrap_or(true));
-            if waits && now < waiter.deadline && self.delivery.paused().is_none() {
-                self.flushes.push(waiter);
-            } else {
-                self.end_flush(waiter, !waits);
-            }
-        }
-        for waiter in std::mem::take(&mut self.receipts) {
-            let queue = self.storage.as_ref().map(|storage| &storage.queue);
-            let found = queue.and_then(|queue| queue.receipt(&waiter.id).ok()).flatten();
-            let far_enough =
-                found.as_ref().is_some_and(|found| !waiter.final_only || *found != Receipt::Queued);
-            if far_enough || now >= waiter.deadline {
-                let _ = waiter.reply.give(found);
-            } else {
-                self.receipts.push(waiter);
-            }
-        }
-    }
-
-    fn end_flush(&self, waiter: FlushWaiter, complete: bool) {
-        let stats = self.stats.lock().clone();
-        let _ = waiter.reply.give(FlushResult {
-            acked: stats.acked - waiter.acked_before,
-            rejected: stats.rejected - waiter.rejected_before,
-            pending: self.pending(),
-            complete,
-            paused: self.delivery.paused().cloned(),
-        });
-    }
-
     fn sleep(&mut self) -> Duration {
         let now = self.now();
         let mut next = MAX_SLEEP;
         let mut until = |at: Duration| next = next.min(at.saturating_sub(now));
-        self.flushes.iter().for_each(|waiter| until(waiter.deadline));
-        self.receipts.iter().for_each(|waiter| until(waiter.deadline));
+        self.waiters.deadline().into_iter().for_each(&mut until);
         if let Some(at) = self.retry_at {
             until(at);
             return next;
@@ -788,21 +514,21 @@ impl Worker {
         let absorbed = self.absorb_all();
         self.publish();
         self.taker = None;
-        for waiter in std::mem::take(&mut self.flushes) {
-            self.end_flush(waiter, false);
-        }
-        self.receipts.clear();
+        self.end_waiters();
         let lost = self.intake.give_up();
-        let in_ring = self.pending() - self.storage.as_ref().map_or(0, |storage| storage.queue.pending());
+        let kept = self.storage.as_ref().map_or(0, |storage| storage.queue.pending());
+        let unsaved = lost + self.pending() - kept;
         let closed = match self.storage.take() {
-            Some(storage) => storage.queue.close(),
+            Some(Storage { queue, folder, .. }) => queue.close().map(|()| {
+                folder.as_ref().into_iter().for_each(Folder::shrink);
+            }),
             None => Ok(()),
         };
         let last_error = self.stats.lock().last_error.clone().unwrap_or_default();
         let _ = reply.give(match absorbed.and(closed) {
-            Ok(()) if lost == 0 => Ok(()),
-            Ok(()) => Err(ShutdownError { unsaved: lost, reason: last_error }),
-            Err(error) => Err(ShutdownError { unsaved: lost + in_ring, reason: error.to_string() }),
+            Ok(()) if unsaved == 0 => Ok(()),
+            Ok(()) => Err(ShutdownError { unsaved, reason: last_error }),
+            Err(error) => Err(ShutdownError { unsaved, reason: error.to_string() }),
         });
     }
 }

@@ -31,6 +31,7 @@ impl Bench {
         let clock = Arc::new(ManualClock::at(1_000_000));
         let random = Arc::new(SeededRandom::new(5));
         let settings = Settings {
+            project: "demo".into(),
             max_events: 8,
             max_bytes: 1 << 20,
             interval: SECOND * 5,
@@ -150,7 +151,7 @@ fn idle_means_no_timers() {
 fn what_is_not_sent_is_synced_after_a_while() {
     let mut bench = Bench::new();
     bench.turn();
-    bench.worker.delivery.pause(PauseReason::Held);
+    bench.worker.delivery.hold();
     bench.track(1);
     bench.clock.advance(GATHER);
     bench.turn();
@@ -193,7 +194,7 @@ fn who_does_not_wait_any_more_is_forgotten() {
     bench.track(1);
     bench.clock.advance(SECOND * 6);
     bench.worker.work();
-    assert!(bench.worker.flushes.is_empty() && bench.worker.receipts.is_empty());
+    assert!(bench.worker.waiters.deadline().is_none());
     assert!(bench.worker.taker.is_none() && bench.worker.delivery.out_since().is_none());
     bench.turn();
     assert_eq!(bench.sizes(), [1]);
@@ -206,7 +207,7 @@ fn an_opening_that_fails_half_way_is_tried_again() {
     bench.worker.setup.place = Place::Folder(folder.path().to_owned());
     bench.track(3);
     // A folder where a file has to be: the database opens, the rest does not.
-    let life = folder.path().join("main/life");
+    let life = folder.path().join("demo/main/life");
     std::fs::create_dir_all(&life).unwrap();
     bench.worker.work();
     assert_eq!((bench.worker.stats.lock().commit_failures, bench.intake.counts().early), (1, 3));
@@ -269,4 +270,78 @@ fn a_withdrawal_outlives_a_kill_before_the_thread_has_seen_it() {
     Track::new("e").user("u").put(&mut frame);
     let taken = bench.intake.take(Call::Event { class: Class::Normal, frame: frame.into() });
     assert!(taken.is_err(), "nothing more is taken");
+}
+
+#[test]
+fn a_withdrawal_on_a_full_disk_with_a_full_ring_outlives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = || {
+        let mut bench = Bench::of(false, Sealer::new(None));
+        bench.worker.setup.place = Place::Folder(folder.path().to_owned());
+        bench.worker.setup.ring_bytes = 128 << 10;
+        bench.worker.work();
+        bench
+    };
+    let mut bench = begin();
+    bench.set_full(true);
+    let filler = Track::new("e").property("filler", "x".repeat(9_000)).encode();
+    let call = || Call::Event { class: Class::Critical, frame: filler.clone().into() };
+    while bench.intake.take(call()).is_ok() {}
+    // A profile needs some hundred bytes.
+    let small = || Call::Event { class: Class::Critical, frame: Track::new("e").encode().into() };
+    while bench.intake.take(small()).is_ok() {}
+    let denied = bench.intake.take(Call::Consent(Consent::Denied)).unwrap().consent.unwrap();
+    bench.worker.obey(Command::Consent(denied.0, denied.1));
+    drop(bench); // Killed.
+    let mut bench = begin();
+    assert_eq!(bench.intake.who().map(|who| who.consent), Some(Consent::Denied));
+    bench.clock.advance(SECOND * 60);
+    bench.worker.work();
+    assert_eq!(bench.worker.pending(), 0, "what was tracked is destroyed");
+}
+
+#[test]
+fn a_full_disk_is_told_each_time_it_comes() {
+    let mut bench = Bench::new();
+    let (tell, told) = std::sync::mpsc::channel();
+    bench.worker.setup.on_problem = Some(Box::new(move |problem| tell.send(problem.clone()).unwrap()));
+    bench.worker.work();
+    for _ in 0..2 {
+        bench.set_full(true);
+        bench.track(2);
+        bench.worker.obey(Command::Absorb);
+        for _ in 0..3 {
+            bench.clock.advance(SECOND * 60);
+            bench.worker.work();
+        }
+        assert!(matches!(told.try_iter().collect::<Vec<_>>()[..], [Problem::Storage(_)]));
+        bench.set_full(false);
+        bench.clock.advance(SECOND * 60);
+        bench.worker.work();
+    }
+}
+
+#[test]
+fn a_server_that_nothing_reaches_for_a_minute_is_told_of() {
+    let mut bench = Bench::new();
+    let (tell, told) = std::sync::mpsc::channel();
+    bench.worker.setup.on_problem = Some(Box::new(move |problem| tell.send(problem.clone()).unwrap()));
+    bench.server.on_batch(|_| crate::memory::Step::Fail(Outcome::retry("no route")));
+    bench.turn();
+    bench.track(1);
+    let mut seen = Vec::new();
+    for second in 0..130 {
+        bench.worker.obey(Command::Absorb);
+        bench.turn();
+        bench.clock.advance(SECOND);
+        seen.extend(told.try_iter().map(|problem| (second, problem)));
+    }
+    assert!(matches!(&seen[..], [(60..70, Problem::Unreachable(why))] if why == "no route"), "{seen:?}");
+    assert_eq!(bench.worker.stats.lock().last_error.as_deref(), Some("no route"));
+    bench.server.on_batch(|_| crate::memory::Step::Answer);
+    for _ in 0..10 {
+        bench.turn();
+        bench.clock.advance(SECOND);
+    }
+    assert_eq!(bench.worker.stats.lock().last_error, None, "it is over");
 }

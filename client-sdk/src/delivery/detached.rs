@@ -101,7 +101,7 @@ impl Delivery {
                 }
             }
             Outcome::Denied(reason) => {
-                self.paused = Some(reason.clone());
+                self.deny(reason.clone());
                 Progress { paused: Some(reason), ..Progress::default() }
             }
             Outcome::Refused(message) => self.refused_detached(queue, id, detached, message, now, random)?,
@@ -124,7 +124,7 @@ impl Delivery {
     ) -> Result<Progress, QueueError> {
         let mut batch = self.found(queue, id, detached, random)?;
         batch.events.events.retain(|event| event.block != GONE);
-        match self.on_refused(queue, &batch, message, random)? {
+        match self.on_refused(queue, &batch, message, now, random)? {
             Verdict::Done(progress) => Ok(progress),
             Verdict::Again(message, after) => Ok(self.later(message, after, now, random)),
             Verdict::Parts(message) => Ok(self.later(message, None, now, random)),

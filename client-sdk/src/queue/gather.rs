@@ -2,20 +2,31 @@
 
 use super::{Gathered, Queue, QueueError, Queued, read_owner};
 use crate::block::{self, Number};
+use crate::intake::Class;
 use crate::seal::Sealed;
 
+/// How much goes out at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    /// Events; at least one goes.
+    pub(crate) events: usize,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+    /// The least important class that may go.
+    pub(crate) class: Class,
+}
+
 impl Queue {
-    /// The most important and oldest events that `skip` does not name: at most `max_events` (at least one), at most
-    /// `max_bytes`, all of one install, epoch and clock era. A block that can never be read becomes a loss.
+    /// The most important and oldest events that `skip` does not name, within `most`, all of one install, epoch and clock
+    /// era. A block that can never be read becomes a loss.
     pub(crate) fn gather(
         &mut self,
         skip: impl Fn(u64, i32, Number) -> bool,
-        max_events: usize,
-        max_bytes: usize,
+        most: Most,
     ) -> Result<Gathered, QueueError> {
         loop {
             let mut unreadable = None;
-            let found = self.try_gather(&skip, max_events, max_bytes, &mut unreadable)?;
+            let found = self.try_gather(&skip, most, &mut unreadable)?;
             let Some((block, word)) = unreadable else { return Ok(found) };
             self.unreadable += self.give_up(block, word)?;
         }
@@ -23,7 +34,7 @@ impl Queue {
 
     /// Blocks that can never be read become losses.
     pub(crate) fn give_up_unreadable(&mut self) -> Result<(), QueueError> {
-        match self.gather(|_, _, _| true, 1, 0) {
+        match self.gather(|_, _, _| true, Most { events: 1, bytes: 0, class: Class::Lossy }) {
             Ok(_) | Err(QueueError::Key(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -32,14 +43,13 @@ impl Queue {
     fn try_gather(
         &self,
         skip: &impl Fn(u64, i32, Number) -> bool,
-        max_events: usize,
-        max_bytes: usize,
+        most: Most,
         unreadable: &mut Option<(i64, &'static str)>,
     ) -> Result<Gathered, QueueError> {
         let mut query = self.db.prepare_cached(
-            "SELECT id, class, install, epoch, era, key, numbers, body FROM blocks ORDER BY class, id",
+            "SELECT id, class, install, epoch, era, key, numbers, body FROM blocks WHERE class <= ?1 ORDER BY class, id",
         )?;
-        let mut rows = query.query([])?;
+        let mut rows = query.query([most.class.code()])?;
         let mut found = Gathered::default();
         let mut not_now = None;
         let mut closed = None;
@@ -71,8 +81,8 @@ impl Queue {
                 if skip(owner.epoch, owner.class, entry.at) {
                     continue;
                 }
-                let full = found.events.len() >= max_events.max(1)
-                    || found.body.len() + entry.span.len() > max_bytes;
+                let full = found.events.len() >= most.events.max(1)
+                    || found.body.len() + entry.span.len() > most.bytes;
                 if full && !found.events.is_empty() {
                     return Ok(found);
                 }

@@ -25,11 +25,15 @@ impl Queue {
         Ok(losses.collect::<Result<_, _>>()?)
     }
 
-    /// Whether there are losses or wishes that the server does not know of.
-    pub(crate) fn has_riders(&self) -> Result<bool, QueueError> {
-        let mut query = self
-            .db
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM losses) OR EXISTS (SELECT 1 FROM wishes)")?;
+    /// Whether there are losses that the server does not know of.
+    pub(crate) fn has_losses(&self) -> Result<bool, QueueError> {
+        let mut query = self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM losses)")?;
+        Ok(query.query_row([], |row| row.get(0))?)
+    }
+
+    /// Whether there are wishes that the server does not know of.
+    pub(crate) fn has_wishes(&self) -> Result<bool, QueueError> {
+        let mut query = self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM wishes)")?;
         Ok(query.query_row([], |row| row.get(0))?)
     }
 

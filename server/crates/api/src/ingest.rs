@@ -70,6 +70,8 @@ pub async fn ingest(
 /// The status of a refused batch.
 pub fn ingest_error(error: IngestError) -> Status {
     match error {
+        // Nothing is wrong with the batch: with the right key it is taken.
+        IngestError::Batch(e @ BatchError::OtherProject { .. }) => denied(e.name(), &e.to_string()),
         IngestError::Batch(e) => invalid(e.name(), &e.to_string()),
         IngestError::Busy { retry_after } => with_reason(
             Code::ResourceExhausted,

@@ -124,6 +124,14 @@ pub enum BatchError {
         /// What it must be.
         need: &'static str,
     },
+    /// The batch names another project than its key's.
+    #[error(
+        "the batch is for the project \"{named}\", its key is another project's: use one of that project"
+    )]
+    OtherProject {
+        /// The project that it names.
+        named: String,
+    },
 }
 
 impl BatchError {
@@ -137,6 +145,7 @@ impl BatchError {
             Self::FieldTwice(_) => "batch_field_twice",
             Self::Utf8(_) => "batch_utf8_invalid",
             Self::Invalid { .. } => "batch_field_invalid",
+            Self::OtherProject { .. } => "project_not_allowed",
         }
     }
 

@@ -5,7 +5,7 @@ use footpath_model::wire::{Field, Fields, put_bytes};
 
 use super::{BatchError, LostRange, PrivacyWish, WalkContext, Walked, WishKind, values};
 
-/// The longest `batch_id`, `clock_era` or loss reason, in bytes: room for a UUID and a prefix.
+/// The longest `batch_id`, `clock_era`, `project` or loss reason, in bytes: room for a UUID and a prefix.
 const SHORT_TEXT: usize = 128;
 
 /// Reads everything but the events, whose bytes it hands back in order.
@@ -27,7 +27,7 @@ pub(super) fn read<'a>(
             8 => walked.losses.push(loss(field.bytes()?)?),
             9 => walked.privacy_requests.push(wish(field.bytes()?, ctx)?),
             _ => {
-                seen.once(&field, 6)?;
+                seen.once(&field, 10)?;
                 own_field(&field, ctx, &mut walked)?;
             }
         }
@@ -60,9 +60,18 @@ fn own_field(field: &Field<'_>, ctx: &WalkContext<'_>, walked: &mut Walked) -> R
             walked.producer = producer(field.bytes()?)?;
             walked.has_producer = true;
         }
+        10 => own_project(short_text(field, "project")?, ctx.project_id)?,
         _ => {}
     }
     Ok(())
+}
+
+/// The key decides whose events these are. Who names the project is told where that is another one.
+fn own_project(named: &str, own: &str) -> Result<(), BatchError> {
+    if named.is_empty() || named == own {
+        return Ok(());
+    }
+    Err(BatchError::OtherProject { named: named.to_owned() })
 }
 
 /// Which singular fields were there.

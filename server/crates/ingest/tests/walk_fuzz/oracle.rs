@@ -59,6 +59,7 @@ pub fn compare(bytes: &[u8]) -> Found {
         let request = pb::IngestRequest::decode(bytes).expect("prost takes what the walk takes");
         assert_eq!(request.batch_id, walked.batch_id);
         assert_eq!(request.clock_era, walked.clock_era);
+        assert!(["", "shop"].contains(&&*request.project));
         assert_eq!(request.historical, walked.historical);
         assert_eq!(request.context.unwrap_or_default(), pb::Context::decode(&walked.context[..]).unwrap());
         assert_eq!(request.losses.len(), walked.losses.len());

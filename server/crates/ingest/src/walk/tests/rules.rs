@@ -239,6 +239,19 @@ fn times_are_in_range_and_follow_the_rules() {
 }
 
 #[test]
+fn a_batch_for_another_project_is_refused_whole() {
+    let named = |project: &str| {
+        walk(&pb::IngestRequest { project: project.into(), ..batch(vec![event()]) }.encode_to_vec())
+    };
+    for project in ["", "shop"] {
+        assert_eq!(named(project).unwrap().entries.len(), 1);
+    }
+    assert_eq!(named("shop2"), Err(BatchError::OtherProject { named: "shop2".into() }));
+    let twice = [batch(vec![event()]).encode_to_vec(), vec![0x52, 0, 0x52, 0]].concat();
+    assert_eq!(walk(&twice), Err(BatchError::FieldTwice(10)));
+}
+
+#[test]
 fn a_wrong_clock_is_corrected_for_installs_only() {
     let clocks = ClockOffsets::new(10);
     let mut one = event();

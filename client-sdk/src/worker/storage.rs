@@ -1,0 +1,353 @@
+//! The worker's storage: found, opened, put together again, moved into, taken over from others.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Place, Setup, Worker};
+use crate::error::{Problem, QueueError};
+use crate::folder::{Folder, Life};
+use crate::intake::{Open, Taken};
+use crate::profile::{Consent, Profile};
+use crate::queue::{Opened, Queue};
+use crate::ring::{Consumer, Ring};
+
+/// While something happens, what other processes left is looked for this often.
+const ADOPT_EVERY: Duration = Duration::from_secs(60);
+/// A ring that is only read to its end.
+const LEAST_RING: usize = 1 << 16;
+
+/// The storage, once it is open.
+pub(super) struct Storage {
+    pub(super) queue: Queue,
+    pub(super) ring: Consumer,
+    pub(super) folder: Option<Folder>,
+    /// What waited for it and what others left is in: a flush may be measured by it.
+    pub(super) complete: bool,
+}
+
+impl Storage {
+    /// Whether the error says that the database itself is broken.
+    pub(super) fn is_broken_by(&self, error: &QueueError) -> bool {
+        self.folder.is_some() && (error.is_corrupt() || error.is_doubtful() && self.queue.is_broken())
+    }
+}
+
+/// What was found.
+struct Found {
+    opened: Opened,
+    ring: Ring,
+    folder: Option<Folder>,
+}
+
+impl Worker {
+    /// Opens or makes the storage, and lets the intake through to it.
+    pub(super) fn open_storage(&mut self) -> Result<(), QueueError> {
+        let Found { opened, ring, folder } = self.find_storage()?;
+        self.suspect = false;
+        let Opened { queue, era, intact, .. } = opened;
+        let Ring { producer, consumer, torn, ahead, denied } = ring;
+        self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
+        self.note_torn(torn || ahead);
+        // What lay in the ring may change who the person is, and what they allow.
+        let profile = match self.go_on(intact, ahead).and_then(|()| self.stored_profile(denied)) {
+            Ok(profile) => profile,
+            Err(error) => {
+                self.storage = None;
+                return Err(error);
+            }
+        };
+        let open = match self.open.take() {
+            Some(open) => Box::new(open.with(producer)),
+            None => {
+                let Setup { project, shared, clock, random, .. } = &self.setup;
+                Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
+            }
+        };
+        let consent = open.consent();
+        self.committed_before = self.stats.lock().committed;
+        self.delivery.wait_for_consent(consent == Some(Consent::Pending), self.now());
+        self.let_in(open)?;
+        let brought = self.bring_along().and_then(|()| self.adopt_orphans());
+        if let (Some(Consent::Denied), Some(storage)) = (consent, &self.storage) {
+            self.intake.save();
+            storage.queue.note_all_withdrawn()?; // It is the same device, whoever was asked.
+        }
+        let now = self.now();
+        // One that fails costs its batches a second journey; what follows has to be done all the same.
+        let recalled =
+            self.storage.as_ref().map_or(Ok(()), |storage| self.delivery.recall(&storage.queue, now));
+        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
+        self.delivery.on_stored(true, now);
+        if let Some(storage) = &mut self.storage {
+            storage.complete = true;
+            self.absorb_at = Some(now); // What has waited is in the ring.
+        }
+        brought.and(recalled)
+    }
+
+    /// Who the device's person is; `None`: a backend. `denied`: they have said so, and it got no further than the ring.
+    fn stored_profile(&self, denied: bool) -> Result<Option<Profile>, QueueError> {
+        let Setup { backend, first_consent, random, .. } = &self.setup;
+        let (false, Some(storage)) = (*backend, &self.storage) else { return Ok(None) };
+        let stored = storage.queue.profile()?;
+        let mut profile = stored.unwrap_or_else(|| Profile::new(*first_consent, &**random));
+        if denied && profile.consent != Consent::Denied {
+            storage.queue.note_withdrawn(&profile.withdraw(&**random))?;
+            profile.consent = Consent::Denied;
+        }
+        Ok(Some(profile))
+    }
+
+    fn find_storage(&mut self) -> Result<Found, QueueError> {
+        let Setup { sealer, random, clock, ring_bytes, .. } = &self.setup;
+        let Place::Folder(base) = &self.setup.place else {
+            let opened = Queue::in_memory(sealer.clone(), &**random)?;
+            let ring = Ring::in_memory(*ring_bytes, &**random);
+            let ring = ring.map_err(|error| QueueError::Folder("memory".into(), error))?;
+            return Ok(Found { opened, ring, folder: None });
+        };
+        // What waits for another project's key must not go out with this one's.
+        let folder = Folder::claim(&base.join(&self.setup.project), &**random)?;
+        let missing = folder.misses_database();
+        let found = Life::found(&folder, &**clock);
+        let open =
+            |found| Queue::open(&folder.database(), sealer.clone(), found, &folder.broken(), &**random);
+        if self.suspect && folder.database().exists() {
+            self.quarantine(&folder, &folder.path)?;
+        }
+        let opened = match open(found.as_ref()) {
+            Err(error)
+                if error.is_corrupt() || error.is_doubtful() && Queue::is_broken_at(&folder.database()) =>
+            {
+                self.quarantine(&folder, &folder.path)?;
+                open(None)?
+            }
+            opened => opened?,
+        };
+        let failed = |error| QueueError::Folder(folder.path.clone(), error);
+        let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, !opened.salvaged, &**random)
+            .map_err(failed)?;
+        if missing && !self.suspect {
+            self.lost("the queue's database was deleted from outside, and everything in it");
+        }
+        Ok(Found { opened, ring, folder: Some(folder) })
+    }
+
+    /// Goes on where an earlier run has ended. What it left in the ring goes first, with the numbers that it would have
+    /// got then: from a restored backup, the server may have it already. Only what comes now needs numbers of its own
+    /// there, and where the queue has lost commits, everything does.
+    fn go_on(&mut self, intact: bool, ahead: bool) -> Result<(), QueueError> {
+        let Setup { random, clock, .. } = &self.setup;
+        let (random, clock) = (Arc::clone(random), Arc::clone(clock));
+        if let Some(storage) = self.storage.as_mut().filter(|_| ahead) {
+            storage.queue.begin_epoch(&*random)?;
+        }
+        self.absorb_all()?;
+        let Some(Storage { queue, ring, folder, .. }) = &mut self.storage else { return Ok(()) };
+        // Even if nothing was absorbed yet: a ring that the queue does not know would be taken for somebody else's.
+        queue.note_absorbed(ring.position())?;
+        if !intact && !ahead {
+            queue.begin_epoch(&*random)?;
+        }
+        let Some(folder) = folder else { return Ok(()) };
+        let life = Life::begin(folder, &*clock, &*random);
+        queue.set_life(life.map_err(|error| QueueError::Folder(folder.path.clone(), error))?.as_ref())
+    }
+
+    /// Puts a broken database aside, into the folder `into`; answers where it is.
+    fn quarantine(&self, folder: &Folder, into: &Path) -> Result<PathBuf, QueueError> {
+        let aside = folder.quarantine(into, self.setup.clock.wall_us());
+        let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
+        tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
+        if let Some(tell) = &self.setup.on_problem {
+            tell(&Problem::Quarantined(aside.clone()));
+        }
+        Ok(aside)
+    }
+
+    /// Lets calls through to the ring, those that waited first.
+    fn let_in(&mut self, open: Box<Open>) -> Result<(), QueueError> {
+        let intake = Arc::clone(&self.intake);
+        let mut told = Vec::new();
+        let mut failed = None;
+        let drain = || match self.absorb_all() {
+            Ok(()) => true,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        };
+        let left = intake.open(open, drain, |taken: Taken| told.extend(taken.consent));
+        for (consent, key) in told {
+            self.on_consent(consent, key);
+        }
+        // What was let in has woken nobody.
+        self.absorb_at = Some(self.now());
+        if let Err(open) = left {
+            self.open = Some(open);
+            self.storage = None;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Leaves a storage whose folder is gone: what it holds lies in files without a name until the next one is open.
+    pub(super) fn leave(&mut self) {
+        self.open = self.intake.reopen();
+        self.left = self.storage.take();
+        // A new one in the same place must find neither.
+        if let Some(Storage { folder, .. }) = &mut self.left
+            && let Some(folder) = folder.take()
+        {
+            let _ = fs::remove_file(folder.ring());
+        }
+        self.delivery.abandon();
+        self.delivery.discard();
+    }
+
+    /// Takes over what a storage held that was left.
+    fn bring_along(&mut self) -> Result<(), QueueError> {
+        let (Some(storage), Some(left)) = (&mut self.storage, &mut self.left) else { return Ok(()) };
+        let Setup { clock, random, .. } = &self.setup;
+        while left.queue.absorb(&mut left.ring, clock.wall_us(), &**random)?.more {}
+        storage.queue.take_over(&left.queue)?;
+        self.left = None;
+        Ok(())
+    }
+
+    /// Takes over what other processes left, but not too often.
+    pub(super) fn look_for_orphans(&mut self) -> Result<(), QueueError> {
+        if self.now() < self.adopt_at { Ok(()) } else { self.adopt_orphans() }
+    }
+
+    /// Takes over what processes that are gone have left. A database of theirs that is broken is set aside, beside this
+    /// process's own.
+    fn adopt_orphans(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        self.adopt_at = now + ADOPT_EVERY;
+        let Some(Storage { folder: Some(folder), .. }) = &self.storage else { return Ok(()) };
+        let (main, orphans) = (folder.path.clone(), folder.orphans());
+        for orphan in orphans {
+            let mut adopted = self.adopt(&orphan);
+            if let Err(error) = &adopted
+                && (error.is_corrupt() || Queue::is_broken_at(&orphan.database()))
+            {
+                let aside = self.quarantine(&orphan, &main)?;
+                if let Some(Storage { queue, .. }) = &mut self.storage {
+                    queue.salvage(&aside)?;
+                }
+                adopted = self.adopt(&orphan);
+            }
+            match adopted {
+                Ok(()) => {
+                    if let Err(error) = orphan.remove() {
+                        tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
+                    }
+                    self.delivery.on_stored(true, now);
+                    self.absorb_at = Some(now); // Whoever has withdrawn there is destroyed here.
+                }
+                // Of the orphan or of this queue, which notices soon: the next look tries again.
+                Err(error) => {
+                    tracing::warn!(%error, path = %orphan.path.display(), "what a process left cannot be read");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, orphan: &Folder) -> Result<(), QueueError> {
+        let Setup { sealer, random, clock, .. } = &self.setup;
+        // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
+        let Opened { queue: mut left, absorbed, .. } =
+            Queue::open(&orphan.database(), sealer.clone(), None, &orphan.broken(), &**random)?;
+        let ring = Ring::open(&orphan.ring(), LEAST_RING, absorbed, true, &**random);
+        let mut ring = ring.map_err(|error| QueueError::Folder(orphan.path.clone(), error))?;
+        if ring.ahead {
+            left.begin_epoch(&**random)?;
+        }
+        let mut torn = ring.torn || ring.ahead;
+        loop {
+            let absorbed = left.absorb(&mut ring.consumer, clock.wall_us(), &**random)?;
+            torn |= absorbed.torn;
+            if !absorbed.more {
+                break;
+            }
+        }
+        // What cannot be read is named as lost while it is known which numbers were given out there.
+        left.give_up_unreadable()?;
+        if ring.denied {
+            left.note_all_withdrawn()?;
+        }
+        self.note_torn(torn);
+        match &mut self.storage {
+            Some(Storage { queue, .. }) => queue.take_over(&left),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves everything that is in the ring into the database.
+    pub(super) fn absorb_all(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        let Some(Storage { queue, ring, folder, .. }) = &mut self.storage else { return Ok(()) };
+        if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_there()) {
+            return Err(QueueError::Gone(folder.path.clone()));
+        }
+        let Setup { clock, random, limits, .. } = &self.setup;
+        ring.wakes();
+        let mut torn = false;
+        loop {
+            let absorbed = queue.absorb(ring, clock.wall_us(), &**random)?;
+            if absorbed.events > 0 || absorbed.critical > 0 {
+                self.delivery.on_stored(absorbed.critical > 0, now);
+            }
+            self.stats.lock().committed += absorbed.events;
+            torn |= absorbed.torn;
+            if !absorbed.more && !absorbed.torn && ring.rests(false) {
+                break;
+            }
+        }
+        self.absorb_at = None;
+        self.stats.lock().evicted += queue.evict(limits, clock.wall_us(), &self.delivery.out())?;
+        self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
+        self.note_torn(torn);
+        self.destroy_withdrawn()
+    }
+
+    /// Destroys what whoever has withdrawn left. Until that is done, nothing is sent.
+    fn destroy_withdrawn(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        let Some(Storage { queue, folder, ring, .. }) = &mut self.storage else { return Ok(()) };
+        if !self.withdrawing.is_empty() {
+            // Where the ring was full, the profile is not in it yet.
+            self.intake.save();
+        }
+        while let Some(key) = self.withdrawing.last() {
+            queue.note_withdrawn(key).inspect_err(|_| self.absorb_at = Some(now))?;
+            self.withdrawing.pop();
+        }
+        for person in queue.withdrawn()? {
+            self.intake.wipe(ring);
+            if let Some(Err(error)) = folder.as_ref().map(Folder::remove_broken) {
+                tracing::warn!(%error, "a database that was set aside cannot be deleted");
+            }
+            self.delivery.discard();
+            let lost = queue.destroy(&person).inspect_err(|_| self.absorb_at = Some(now))?;
+            self.stats.lock().evicted += lost;
+        }
+        Ok(())
+    }
+
+    fn note_torn(&mut self, torn: bool) {
+        if torn {
+            self.stats.lock().torn += 1;
+            self.lost("a part of what was tracked last, after a loss of power or by a damaged file");
+        }
+    }
+
+    /// Events are gone that nobody can name.
+    fn lost(&mut self, what: &str) {
+        tracing::error!(what, "events are lost");
+        self.tell(Problem::Lost(what.to_owned()));
+    }
+}
