@@ -90,7 +90,7 @@ pub struct Config {
     /// Trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones. For `Carrier.Grpc`.
     #[uniffi(default = None)]
     pub ca_certificate: Option<Vec<u8>>,
-    /// Bytes of events that may wait for the server.
+    /// Bytes of events that may wait for the server; of a small number, a quarter is kept for critical ones.
     #[uniffi(default = None)]
     pub max_bytes: Option<u64>,
     /// Events that may wait for the server.
@@ -241,11 +241,12 @@ impl Config {
             builder = builder.sample(name, share);
         }
         let limits = core::Limits::default();
+        let bytes = self.max_bytes.unwrap_or(limits.bytes);
         builder = builder.limits(core::Limits {
-            bytes: self.max_bytes.unwrap_or(limits.bytes),
+            bytes,
             events: self.max_events.unwrap_or(limits.events),
             age: self.max_age_days.map_or(limits.age, |days| Duration::from_secs(u64::from(days) * 86_400)),
-            critical_bytes: limits.critical_bytes,
+            critical_bytes: limits.critical_bytes.min(bytes / 4),
         });
         if let Some(keys) = keys {
             builder = builder.encrypt(Arc::new(HostKeys(keys)));

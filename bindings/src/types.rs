@@ -181,6 +181,21 @@ pub enum Problem {
         /// Where it is now.
         path: String,
     },
+    /// Events are gone that nobody can name: files of the queue were deleted or damaged.
+    Lost {
+        /// What, for people.
+        message: String,
+    },
+    /// The server will never take an event that was sent, and never one like it: correct the application.
+    Rejected {
+        /// Why.
+        message: String,
+    },
+    /// For a minute no batch has got through. Everything is kept and sent as soon as one does.
+    Unreachable {
+        /// Why.
+        message: String,
+    },
     /// The client has met a bug of its own and is disabled.
     Disabled {
         /// For people.
@@ -199,6 +214,9 @@ impl From<&core::Problem> for Problem {
             core::Problem::Paused(reason) => Self::Paused { reason: reason.clone().into() },
             core::Problem::Storage(message) => Self::Storage { message: message.clone() },
             core::Problem::Quarantined(path) => Self::Quarantined { path: path.display().to_string() },
+            core::Problem::Lost(message) => Self::Lost { message: message.clone() },
+            core::Problem::Rejected(message) => Self::Rejected { message: message.clone() },
+            core::Problem::Unreachable(message) => Self::Unreachable { message: message.clone() },
             core::Problem::Disabled(message) => Self::Disabled { message: message.clone() },
             other => Self::Other { message: format!("{other:?}") },
         }

@@ -62,6 +62,12 @@ pub(crate) fn is_key(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|c| c.is_ascii_graphic())
 }
 
+#[cfg(any(feature = "grpc", feature = "http"))]
+fn is_pem(bytes: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    bytes.windows(BEGIN.len()).any(|window| window == BEGIN)
+}
+
 /// Who carries the batches, if not gRPC.
 enum Carrier {
     /// A thread of the client's own.
@@ -396,8 +402,8 @@ impl Builder {
             is_project(&self.project),
             "a project's id has 1 to 32 of a-z, 0-9 and \"-\": `.project(\"...\")`",
         )?;
-        // A test's own transport needs none.
-        let keyless = self.key.is_empty() && matches!(self.carrier, Some(Carrier::Thread(_)));
+        // Who else carries may have one of their own.
+        let keyless = self.key.is_empty() && matches!(self.carrier, Some(Carrier::Thread(_) | Carrier::Host));
         that(keyless || is_key(&self.key), "a project key is a word without spaces or line breaks")?;
         that(self.place != Some(Place::Folder(PathBuf::new())), NO_QUEUE)?;
         let ring = self.ring_bytes.unwrap_or(RING_BYTES);
@@ -419,6 +425,8 @@ impl Builder {
             !self.backend || self.first_consent == Consent::Granted,
             "a backend asks nobody for consent: it tracks only those who gave it",
         )?;
+        #[cfg(any(feature = "grpc", feature = "http"))]
+        that(self.ca.as_deref().is_none_or(is_pem), "a `ca_certificate` is PEM with a CERTIFICATE in it")?;
         let Shared { properties, samples } = &self.shared;
         let shares = samples.iter().all(|(_, share)| (0.0..=1.0).contains(share));
         that(shares, "a sample is a share from 0 to 1")?;

@@ -28,7 +28,7 @@ impl HttpTransport {
     /// the well-known ones.
     ///
     /// # Errors
-    /// When there is no certificate in it.
+    /// When they cannot be read.
     pub fn trusting(pem: &[u8], endpoint: &str, timeout: Duration) -> Result<Self, String> {
         let items: Result<Vec<_>, _> = parse_pem(pem).collect();
         let items = items.map_err(|error| format!("the authority's certificate cannot be read: {error}"))?;
@@ -36,10 +36,6 @@ impl HttpTransport {
             PemItem::Certificate(certificate) => Some(certificate),
             _ => None,
         });
-        let certificates: Vec<_> = certificates.collect();
-        if certificates.is_empty() {
-            return Err("the authority's certificate is no PEM with a CERTIFICATE in it".into());
-        }
         let tls = TlsConfig::builder().root_certs(RootCerts::from(certificates)).build();
         Ok(Self::over(tls, endpoint, timeout))
     }

@@ -209,3 +209,18 @@ async fn trusts_nobody_who_comes_between_by_http_either() {
     assert_eq!((stats.pending, stats.acked, stats.paused), (1, 0, None), "{:?}", stats.last_error);
     assert_eq!(interceptor.calls.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn an_endpoint_or_a_key_that_can_never_work_is_refused_at_once() {
+    let said = |endpoint: &str, key: &str| {
+        let client = Client::builder(endpoint, key).project("demo").queue_in_memory().build();
+        client.map(drop).unwrap_err().to_string()
+    };
+    assert!(said("events.example.com", "key").contains("http://"));
+    assert!(said("http://127.0.0.1:1", "").contains("key"));
+    let trusting = |pem: &str| {
+        let client = Client::builder("https://127.0.0.1:1", "key").project("demo").queue_in_memory();
+        client.ca_certificate(pem).build().map(drop)
+    };
+    assert!(trusting("not PEM").is_err());
+}

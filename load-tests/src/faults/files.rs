@@ -7,6 +7,8 @@ use anyhow::{Context as _, ensure};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use crate::crash::source::PROJECT;
+
 /// Where a ring's events begin, and where it says how far they go.
 const RING_DATA: u64 = 4096;
 const RING_TAIL_AT: usize = 128;
@@ -35,7 +37,7 @@ impl Damage {
     /// # Errors
     /// If the file is not there.
     pub fn strike(self, base: &Path, rng: &mut StdRng) -> anyhow::Result<String> {
-        let main = base.join("main");
+        let main = base.join(PROJECT).join("main");
         match self {
             Self::Database => overwrite(&main.join("queue.sqlite"), rng),
             Self::Log => overwrite(&main.join("queue.sqlite-wal"), rng),
@@ -55,7 +57,7 @@ impl Damage {
 
 /// The folder that another process left.
 fn orphan(base: &Path) -> anyhow::Result<PathBuf> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(base)?.flatten().map(|entry| entry.path()).collect();
+    let mut folders: Vec<PathBuf> = fs::read_dir(base.join(PROJECT))?.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     folders.into_iter().find(|path| !path.ends_with("main")).context("nobody left a folder")
 }
@@ -116,5 +118,5 @@ pub fn restore(backup: &Path, to: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// If it cannot be listed.
 pub fn left_beside_main(base: &Path) -> anyhow::Result<usize> {
-    Ok(fs::read_dir(base)?.flatten().filter(|entry| entry.file_name() != "main").count())
+    Ok(fs::read_dir(base.join(PROJECT))?.flatten().filter(|entry| entry.file_name() != "main").count())
 }

@@ -106,7 +106,7 @@ pub async fn run(options: &Options, mut say: impl FnMut(&str)) -> anyhow::Result
             say(&format!("round {:>3} {line}", sum.rounds));
             sum.rounds += 1;
         }
-        let seed = seed_of(options.seed, sum.rounds - 1);
+        let seed = seed_of(options.seed, sum.rounds.saturating_sub(1));
         let line = day::run(&world, options.day_events, seed).await;
         let line = line.with_context(|| format!("the day of seed {seed}, left in {}", folder.display()))?;
         say(&format!("day   {:>3} {line}", sum.days));

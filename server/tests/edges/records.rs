@@ -1,12 +1,15 @@
 //! What clients put on record beside events.
 
+use footpath_client::{Client, PauseReason, Problem, Track};
 use footpath_model::id::{actor_key, lane};
 use footpath_proto::v1;
 use footpath_proto::v1::admin_service_client::AdminServiceClient;
 use footpath_proto::v1::ingest_service_client::IngestServiceClient;
 use footpath_proto::v1::query_service_client::QueryServiceClient;
 
-use crate::support::{batch, event, start, with};
+use tonic::Code;
+
+use crate::support::{batch, event, reason, start, with};
 
 #[tokio::test]
 async fn privacy_requests_are_listed_in_pages() {
@@ -91,4 +94,28 @@ async fn gaps_are_named_until_they_are_delivered_or_explained() {
     send(&installs[1], &[], vec![lost]).await;
     let left = page(0, String::new()).await;
     assert_eq!((left.missing, left.gaps), (1, vec![gap(&installs[1], 1, &[(2, 2)])]));
+}
+
+/// Nothing of it is stored in the wrong project, and nothing given up.
+#[tokio::test]
+async fn a_batch_for_another_project_is_refused_as_a_whole() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let mut ingest = IngestServiceClient::new(server.channel().await);
+    let named = |project: &str| v1::IngestRequest { project: project.into(), ..batch(vec![event("view")]) };
+    let refused = ingest.ingest(with(&server.key, named("shop"))).await.unwrap_err();
+    assert_eq!((refused.code(), &*reason(&refused)), (Code::PermissionDenied, "project_not_allowed"));
+    assert!(refused.message().contains("\"shop\""), "{}", refused.message());
+    let taken = ingest.ingest(with(&server.key, named("default"))).await.unwrap().into_inner();
+    assert_eq!(taken.stored, 1);
+    // The client's whole journey: it pauses, keeps everything and says so.
+    let (tell, told) = std::sync::mpsc::channel();
+    let client = Client::builder(format!("http://{}", server.address), &*server.key);
+    let client = client.project("shop").queue_in_memory();
+    let client = client.on_problem(move |problem| drop(tell.send(problem.clone()))).build().unwrap();
+    client.track(Track::new("view")).unwrap();
+    let flushed = client.flush_async(std::time::Duration::from_secs(20)).await;
+    assert_eq!((flushed.pending, flushed.rejected), (1, 0));
+    let Ok(problem) = told.try_recv() else { panic!("nobody was told") };
+    assert!(matches!(&problem, Problem::Paused(PauseReason::PermissionDenied(why)) if why.contains("shop")), "{problem:?}");
 }

@@ -13,10 +13,6 @@ final class Away: @unchecked Sendable {
     func add(_ id: String, _ events: Int) { lock.withLock { batches[id] = events } }
     func remove(_ id: String) { lock.withLock { batches[id] = nil } }
 
-    /// Whether a batch without events is there already. The library hands out what goes along with events (what was lost, wishes
-    /// to delete or see data) again and again until it is answered.
-    func hasOne(like batch: Batch) -> Bool { batch.events == 0 && lock.withLock { batches.values.contains(0) } }
-
     func has(_ id: String) -> Bool { lock.withLock { batches[id] != nil } }
 
     /// As a flush of the library's, which would wait for answers; this ends once all that waits is given away.

@@ -79,7 +79,7 @@ final class BackgroundUploads: NSObject, URLSessionDataDelegate, @unchecked Send
     /// library hands out the next one until nothing waits.
     func takes(_ batch: Batch, _ request: URLRequest) -> Bool {
         let (isTime, session) = lock.withLock { (inBackground && isKnown, self.session) }
-        guard isTime, let session, !away.hasOne(like: batch) else { return false }
+        guard isTime, let session else { return false }
         let file = folder.appendingPathComponent(batch.id)
         do {
             try batch.body.write(to: file, options: [.atomic, .completeFileProtectionUntilFirstUserAuthentication])

@@ -119,6 +119,9 @@ extension Problem {
             case .paused(let reason): .paused(Pause(reason))
             case .storage(let message): .storage(message)
             case .quarantined(let path): .quarantined(path)
+            case .lost(let message): .lost(message)
+            case .rejected(let message): .rejected(message)
+            case .unreachable(let message): .unreachable(message)
             case .disabled(let message): .disabled(message)
             case .other(let message): .other(message)
             }

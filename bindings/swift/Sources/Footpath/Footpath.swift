@@ -207,6 +207,10 @@ public final class Footpath: Sendable {
         drain?.start()
     }
 
+    /// Sends at once, also during a wait after a failure, unless delivery is paused or held: for whoever knows that the
+    /// network is back.
+    public func tryNow() { client?.tryNow() }
+
     /// Sends with another project key from now on, and goes on if delivery was paused.
     public func setKey(_ key: String) {
         client?.setKey(key: key)

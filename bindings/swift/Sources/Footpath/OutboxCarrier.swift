@@ -60,7 +60,6 @@ final class OutboxCarrier: @unchecked Sendable {
     private func leave(_ batch: Batch) -> String? {
         follow()
         if applied == .denied, batch.events > 0 { return "consent is denied" }
-        if away.hasOne(like: batch) { return "one like it is given away already" }
         let draft = Outbox.File(batch.id, .draft)
         let parcel = Parcel.batch(
             id: batch.id, events: batch.events, encoding: batch.contentEncoding, body: batch.body)

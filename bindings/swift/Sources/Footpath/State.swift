@@ -30,6 +30,12 @@ public enum Problem: Sendable, Equatable {
     case storage(String)
     /// The queue's database was broken and is set aside; a new one was begun.
     case quarantined(String)
+    /// Events are gone that nobody can name: files of the queue were deleted or damaged.
+    case lost(String)
+    /// The server will never take an event that was sent, and never one like it: correct the app. Told once; `stats` counts.
+    case rejected(String)
+    /// For a minute no batch has got through. Everything is kept and sent as soon as one does.
+    case unreachable(String)
     /// A setting cannot be used: this client takes nothing.
     case misconfigured(String)
     /// The library has met a bug of its own and is disabled.

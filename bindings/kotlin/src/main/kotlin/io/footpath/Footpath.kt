@@ -162,7 +162,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
         changePerson(person) { number(4, key, amount.toDouble()) }
 
     private fun changePerson(person: Person?, changes: Encoder.() -> Unit) =
-        put("person_updated", Delivery.NORMAL, person, null) {
+        own("person_updated", person) {
             val mark = open(13)
             changes()
             close(mark)
@@ -171,7 +171,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
     /** Says that the person belongs to a group (a company, a household), and sets the group's properties: the event
      * `group_joined`. */
     fun group(type: String, id: String, vararg properties: Pair<String, Any?>, person: Person? = null) =
-        put("group_joined", Delivery.NORMAL, person, null) {
+        own("group_joined", person) {
             val mark = open(14)
             text(1, type)
             text(2, id)
@@ -180,6 +180,15 @@ class Footpath private constructor(private val config: FootpathConfig, private v
             close(changes)
             close(mark)
         }
+
+    /** An event of the client's own, which the application's hook sees as any other. */
+    private fun own(name: String, person: Person?, content: Encoder.() -> Unit) {
+        if (config.beforeSend == null) {
+            put(name, Delivery.NORMAL, person, null, content = content)
+        } else {
+            hooked(Event(name, emptyMap(), person, Delivery.NORMAL), null, content = content)
+        }
+    }
 
     /** Forgets the person, as after a logout: a new anonymous id, no registered properties, a new session. */
     fun reset() = control("reset") { core, _ -> core.reset() }
@@ -206,8 +215,9 @@ class Footpath private constructor(private val config: FootpathConfig, private v
     /** Asks for a copy of what the server knows of the person. */
     fun accessMyData() = control("accessMyData") { core, _ -> core.accessMyData() }
 
-    /** For the better has changed what is outside: what only waits is tried at once. A pause stays a pause. */
-    internal fun tryNow() = control("tryNow") { core, _ -> core.tryNow() }
+    /** Sends at once, also during a wait after a failure, unless delivery is paused or held: for whoever knows that the network
+     * is back. */
+    fun tryNow() = control("tryNow") { core, _ -> core.tryNow() }
 
     /** Stops sending. Events are taken and kept. */
     fun hold() = control("hold") { core, _ -> core.hold() }
@@ -304,7 +314,12 @@ class Footpath private constructor(private val config: FootpathConfig, private v
 
     // ---- Taking
 
-    private fun hooked(event: Event, time: Instant?, receipt: CriticalReceipt? = null) {
+    private fun hooked(
+        event: Event,
+        time: Instant?,
+        receipt: CriticalReceipt? = null,
+        content: Encoder.() -> Unit = {},
+    ) {
         val changed = try {
             config.beforeSend!!(event)
         } catch (failure: Throwable) {
@@ -318,7 +333,10 @@ class Footpath private constructor(private val config: FootpathConfig, private v
         }
         // A receipt stands for a critical event, whatever the hook says.
         val delivery = if (receipt != null) Delivery.CRITICAL else changed.delivery
-        put(changed.name, delivery, changed.person, time, receipt) { entries(11, changed.properties) }
+        put(changed.name, delivery, changed.person, time, receipt) {
+            entries(11, changed.properties)
+            content()
+        }
     }
 
     private inline fun put(
@@ -573,6 +591,9 @@ private fun Problem.words(): String = when (this) {
     is Problem.Paused -> "delivery is paused, everything is kept: $reason"
     is Problem.Storage -> "the queue cannot be used now: $message"
     is Problem.Quarantined -> "the queue's database was broken and is set aside: $path"
+    is Problem.Lost -> "events are lost: $message"
+    is Problem.Rejected -> "the server will never take some events, they are given up: $message"
+    is Problem.Unreachable -> "nothing gets through, everything is kept: $message"
     is Problem.Disabled -> "nothing is taken: $message"
     is Problem.Other -> message
 }

@@ -160,6 +160,9 @@ private class Listener(private val onProblem: (Problem) -> Unit) : ProblemListen
             is io.footpath.ffi.Problem.Paused -> Problem.Paused(problem.reason.own())
             is io.footpath.ffi.Problem.Storage -> Problem.Storage(problem.message)
             is io.footpath.ffi.Problem.Quarantined -> Problem.Quarantined(problem.path)
+            is io.footpath.ffi.Problem.Lost -> Problem.Lost(problem.message)
+            is io.footpath.ffi.Problem.Rejected -> Problem.Rejected(problem.message)
+            is io.footpath.ffi.Problem.Unreachable -> Problem.Unreachable(problem.message)
             is io.footpath.ffi.Problem.Disabled -> Problem.Disabled(problem.message)
             is io.footpath.ffi.Problem.Other -> Problem.Other(problem.message)
         },

@@ -116,6 +116,16 @@ sealed interface Problem {
     /** The queue's database was broken and is set aside; a new one was begun. */
     data class Quarantined(val path: String) : Problem
 
+    /** Events are gone that nobody can name: files of the queue were deleted or damaged. */
+    data class Lost(val message: String) : Problem
+
+    /** The server will never take an event that was sent, and never one like it: correct the application. Told once; [Stats]
+     * counts. */
+    data class Rejected(val message: String) : Problem
+
+    /** For a minute no batch has got through. Everything is kept and sent as soon as one does. */
+    data class Unreachable(val message: String) : Problem
+
     /** The client takes nothing: it could not start, or has met a bug of its own. The application goes on. */
     data class Disabled(val message: String) : Problem
 
