@@ -94,6 +94,15 @@ impl QueueError {
         }
     }
 
+    /// Whether the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Folder(_, error) => error.kind() == std::io::ErrorKind::StorageFull,
+            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+
     /// Whether a broken database may be behind it, though SQLite says something else: that there is no memory, for example,
     /// where a damaged page names a huge size. What a disk, a lock or a right gives is in no doubt.
     pub(crate) fn is_doubtful(&self) -> bool {

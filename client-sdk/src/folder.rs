@@ -6,6 +6,7 @@
 //!   lock           held as long as the process lives
 //!   queue.sqlite   the database
 //!   ring           what was tracked and is not in the database yet
+//!   spare          bytes to let go of when the disk is full, so that what waits can be sent and deleted
 //!   life           says whether the folder was turned back (see `Life`)
 //!   queue.broken-* databases that were put aside; what could be saved of them is in the database
 //! ```
@@ -24,6 +25,9 @@ const MAIN: &str = "main";
 const LOCK: &str = "lock";
 const LIFE: &str = "life";
 const BROKEN: &str = "queue.broken-";
+const SPARE: &str = "spare";
+/// What the settling of a batch of the usual size writes, and some more.
+const SPARE_BYTES: usize = 1 << 20;
 /// Of a folder that was taken over and is being deleted.
 const GONE: &str = "gone";
 
@@ -100,6 +104,21 @@ impl Folder {
     pub(crate) fn shrink(&self) {
         if !self.is_main() {
             let _ = fs::remove_file(self.ring());
+        }
+    }
+
+    pub(crate) fn spare(&self) -> PathBuf {
+        self.path.join(SPARE)
+    }
+
+    /// Keeps bytes of the disk for the time when it is full, where it is not.
+    pub(crate) fn reserve(&self) {
+        let spare = self.spare();
+        if fs::metadata(&spare).is_ok_and(|found| found.len() == SPARE_BYTES as u64) {
+            return;
+        }
+        if fs::write(&spare, vec![0; SPARE_BYTES]).is_err() {
+            let _ = fs::remove_file(&spare);
         }
     }
 

@@ -291,6 +291,16 @@ impl Queue {
         Ok(())
     }
 
+    /// Takes as little of the disk as it can from now on: its log of writes stays short.
+    pub(crate) fn spare_the_disk(&self) {
+        let tight = self.db.pragma_update(None, "wal_autocheckpoint", 64);
+        let emptied =
+            tight.and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        if let Err(error) = emptied {
+            tracing::warn!(%error, "the queue's log of writes cannot be emptied");
+        }
+    }
+
     /// Nothing more fits, as on a full disk.
     #[cfg(test)]
     pub(crate) fn set_full(&self, full: bool) {

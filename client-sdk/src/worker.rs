@@ -121,6 +121,10 @@ pub(crate) struct Worker {
     left: Option<Storage>,
     /// What the intake needs, while the storage is closed again.
     open: Option<Box<Open>>,
+    /// Bytes to let go of when the disk is full.
+    spare: Option<PathBuf>,
+    /// The disk was full.
+    tight: bool,
     /// The database has shown that it is broken.
     suspect: bool,
     /// The storage is not touched before.
@@ -166,6 +170,8 @@ impl Worker {
             storage: None,
             left: None,
             open: None,
+            spare: None,
+            tight: false,
             suspect: false,
             retry_at: None,
             retry_after: RETRY,
@@ -465,6 +471,9 @@ impl Worker {
             // At once; but one that breaks again and again must not fill the disk with what is set aside.
             self.retry_at = Some(if first { now } else { now + wait });
         } else {
+            if error.is_full() && self.make_room() {
+                self.retry_at = Some(now);
+            }
             self.tell(Problem::Storage(error.to_string()));
         }
     }

@@ -44,10 +44,29 @@ struct Found {
 impl Worker {
     /// Opens or makes the storage, and lets the intake through to it.
     pub(super) fn open_storage(&mut self) -> Result<(), QueueError> {
+        match self.try_open() {
+            Err(error) if error.is_full() && self.make_room() => self.try_open(),
+            opened => opened,
+        }
+    }
+
+    /// On a full disk, what waits can still be sent and deleted: for that some bytes are kept. Whether there were any.
+    pub(super) fn make_room(&mut self) -> bool {
+        self.tight = true;
+        if let Some(storage) = &self.storage {
+            storage.queue.spare_the_disk();
+        }
+        self.spare.take().is_some_and(|spare| fs::remove_file(spare).is_ok())
+    }
+
+    fn try_open(&mut self) -> Result<(), QueueError> {
         let Found { opened, ring, folder } = self.find_storage()?;
         self.suspect = false;
         let Opened { queue, era, intact, .. } = opened;
         let Ring { producer, consumer, torn, ahead, denied } = ring;
+        if self.tight {
+            queue.spare_the_disk();
+        }
         self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
         self.note_torn(torn || ahead);
         // What lay in the ring may change who the person is, and what they allow.
@@ -82,6 +101,10 @@ impl Worker {
         self.delivery.on_stored(true, now);
         if let Some(storage) = &mut self.storage {
             storage.complete = true;
+            // Not at once what has just been given back.
+            if let Some(folder) = storage.folder.as_ref().filter(|_| !self.tight) {
+                folder.reserve();
+            }
             self.absorb_at = Some(now); // What has waited is in the ring.
         }
         brought.and(recalled)
@@ -110,6 +133,8 @@ impl Worker {
         };
         // What waits for another project's key must not go out with this one's.
         let folder = Folder::claim(&base.join(&self.setup.project), &**random)?;
+        self.spare = Some(folder.spare());
+        let Setup { sealer, random, clock, ring_bytes, .. } = &self.setup;
         let missing = folder.misses_database();
         let found = Life::found(&folder, &**clock);
         let open =

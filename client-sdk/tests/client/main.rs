@@ -4,6 +4,7 @@
 
 mod carriers;
 mod damage;
+mod full_disk;
 mod journey;
 mod person;
 mod processes;

@@ -57,7 +57,8 @@ impl Damage {
 
 /// The folder that another process left.
 fn orphan(base: &Path) -> anyhow::Result<PathBuf> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(base.join(PROJECT))?.flatten().map(|entry| entry.path()).collect();
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(base.join(PROJECT))?.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     folders.into_iter().find(|path| !path.ends_with("main")).context("nobody left a folder")
 }

@@ -117,5 +117,8 @@ async fn a_batch_for_another_project_is_refused_as_a_whole() {
     let flushed = client.flush_async(std::time::Duration::from_secs(20)).await;
     assert_eq!((flushed.pending, flushed.rejected), (1, 0));
     let Ok(problem) = told.try_recv() else { panic!("nobody was told") };
-    assert!(matches!(&problem, Problem::Paused(PauseReason::PermissionDenied(why)) if why.contains("shop")), "{problem:?}");
+    assert!(
+        matches!(&problem, Problem::Paused(PauseReason::PermissionDenied(why)) if why.contains("shop")),
+        "{problem:?}"
+    );
 }

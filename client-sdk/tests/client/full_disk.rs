@@ -1,0 +1,79 @@
+//! A disk that is really full: a small file system in memory.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use footpath_client::{MemoryServer, Problem};
+
+use crate::support::{LONG, assert_no_gaps, builder, event};
+
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where nobody may mount one.
+    fn mount(at: &Path, mib: u32) -> Option<Self> {
+        let size = format!("size={mib}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
+    }
+
+    /// Takes every byte that is left.
+    fn fill(&self) {
+        let mut file =
+            std::fs::File::options().create(true).append(true).open(self.0.join("filler")).unwrap();
+        for size in [1 << 16, 1 << 12] {
+            while file.write_all(&vec![1; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_from_being_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path(), 16) else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let queue = folder.path().join("queue");
+    for killed in [false, true] {
+        let server = Arc::new(MemoryServer::new());
+        let start = || builder(&server).queue_dir(&queue).batch_bytes(256 << 10);
+        let mut events = 0;
+        if killed {
+            events = 2_000;
+            crate::processes::kill_after(&queue, events);
+        } else {
+            let client = start().build().unwrap();
+            client.hold();
+            for n in 0..3_000 {
+                let track = || event(n).property("filler", "x".repeat(500));
+                while client.track(track()).is_err() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                events += 1;
+            }
+            client.shutdown().unwrap();
+        }
+        disk.fill();
+        let (tell, told) = std::sync::mpsc::channel();
+        let client =
+            start().on_problem(move |problem: &Problem| drop(tell.send(problem.clone()))).build().unwrap();
+        let flushed = client.flush(LONG);
+        assert!(flushed.complete, "killed {killed}: {flushed:?}, {:?}", told.try_iter().collect::<Vec<_>>());
+        assert_eq!(server.order().len(), events);
+        assert_no_gaps(&server);
+        client.shutdown().unwrap();
+        drop(client);
+        std::fs::remove_file(folder.path().join("filler")).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
