@@ -74,6 +74,7 @@ step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
 step "documents" documents
 step "binaries" cargo build --workspace --locked
 step "Rust tests" cargo test --workspace --locked --no-fail-fast
+step "a full disk" cargo test --workspace --locked --test client full_disk -- --ignored
 bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
 step "the page in Chromium" env FOOTPATH_BIN="$bin/footpath" server/dashboard/test.sh
 step "the Python SDK" env FOOTPATH_BIN="$bin/footpath" FOOTPATH_LIB="$bin/libfootpath.so" FOOTPATH_BINDGEN="$bin/footpath-bindgen" \
