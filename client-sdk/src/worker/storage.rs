@@ -124,7 +124,7 @@ impl Worker {
     }
 
     fn find_storage(&mut self) -> Result<Found, QueueError> {
-        let Setup { sealer, random, clock, ring_bytes, .. } = &self.setup;
+        let Setup { sealer, random, ring_bytes, .. } = &self.setup;
         let Place::Folder(base) = &self.setup.place else {
             let opened = Queue::in_memory(sealer.clone(), &**random)?;
             let ring = Ring::in_memory(*ring_bytes, &**random);
