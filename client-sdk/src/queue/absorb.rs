@@ -62,6 +62,24 @@ impl Queue {
         })
     }
 
+    /// Moves everything that is in a ring into which nothing comes any more.
+    pub(crate) fn absorb_whole(
+        &mut self,
+        ring: &mut Consumer,
+        now_us: i64,
+        random: &dyn Randomness,
+    ) -> Result<Absorbed, QueueError> {
+        let mut total = Absorbed { more: true, ..Absorbed::default() };
+        while total.more {
+            let absorbed = self.absorb(ring, now_us, random)?;
+            total.events += absorbed.events;
+            total.critical += absorbed.critical;
+            total.torn |= absorbed.torn;
+            total.more = absorbed.more || absorbed.torn; // Behind what is damaged there may be more.
+        }
+        Ok(total)
+    }
+
     fn store(
         &mut self,
         draft: &Draft,

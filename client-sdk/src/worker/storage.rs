@@ -235,9 +235,12 @@ impl Worker {
     fn bring_along(&mut self) -> Result<(), QueueError> {
         let (Some(storage), Some(left)) = (&mut self.storage, &mut self.left) else { return Ok(()) };
         let Setup { clock, random, .. } = &self.setup;
-        while left.queue.absorb(&mut left.ring, clock.wall_us(), &**random)?.more {}
+        let absorbed = left.queue.absorb_whole(&mut left.ring, clock.wall_us(), &**random)?;
+        self.stats.lock().committed += absorbed.events;
+        self.committed_before += absorbed.events;
         storage.queue.take_over(&left.queue)?;
         self.left = None;
+        self.note_torn(absorbed.torn);
         Ok(())
     }
 
@@ -291,20 +294,13 @@ impl Worker {
         if ring.ahead {
             left.begin_epoch(&**random)?;
         }
-        let mut torn = ring.torn || ring.ahead;
-        loop {
-            let absorbed = left.absorb(&mut ring.consumer, clock.wall_us(), &**random)?;
-            torn |= absorbed.torn;
-            if !absorbed.more {
-                break;
-            }
-        }
+        let absorbed = left.absorb_whole(&mut ring.consumer, clock.wall_us(), &**random)?;
         // What cannot be read is named as lost while it is known which numbers were given out there.
         left.give_up_unreadable()?;
         if ring.denied {
             left.note_all_withdrawn()?;
         }
-        self.note_torn(torn);
+        self.note_torn(ring.torn || ring.ahead || absorbed.torn);
         match &mut self.storage {
             Some(Storage { queue, .. }) => queue.take_over(&left),
             None => Ok(()),

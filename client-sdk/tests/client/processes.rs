@@ -259,3 +259,27 @@ fn projects_that_share_a_folder_keep_apart() {
     assert_eq!((names(&one.order()), names(&two.order())), (vec!["e1".to_owned()], vec!["e2".to_owned()]));
     assert!(two.batches().iter().all(|batch| batch.project == "two"), "a key of another project is noticed");
 }
+
+#[test]
+fn behind_a_damaged_record_of_another_process_the_rest_is_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    while !main.is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let ended = child(folder.path(), 10).env("FOOTPATH_TEST_SUICIDE", "1").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(9));
+    let left = folders(folder.path()).into_iter().find(|path| !path.ends_with("main")).unwrap().join("ring");
+    let mut ring = std::fs::read(&left).unwrap();
+    let at = ring.windows(4).position(|bytes| bytes == b"\x1a\x02e4").unwrap();
+    ring[at] ^= 1;
+    std::fs::write(&left, ring).unwrap();
+    main.shutdown().unwrap();
+    drop(main);
+    let main = builder(&server).queue_dir(folder.path()).build().unwrap();
+    assert!(main.flush(LONG).complete);
+    let expected: Vec<_> = (0..10).filter(|n| *n != 4).map(|n| format!("e{n}")).collect();
+    assert_eq!(names(&server.order()), expected);
+    assert_eq!(main.stats().torn, 1);
+}
