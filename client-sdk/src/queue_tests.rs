@@ -546,3 +546,16 @@ fn a_wrong_count_takes_no_event_along() {
     bench.queue.settle(&sent, &[(0, Fate::Acked)], &[], &[], &bench.random).unwrap();
     assert_eq!(bench.all(), named(&[("b", 2, 1, 2), ("c", 2, 1, 3)]));
 }
+
+#[test]
+fn a_wish_that_can_never_be_read_waits_for_nobody() {
+    let keys = Arc::new(MemoryKeys::new());
+    let mut bench = Bench::new(Some(keys.clone()));
+    bench.wish("w");
+    keys.lock(true);
+    assert!(bench.queue.wishes().unwrap().is_empty() && bench.queue.has_wishes().unwrap());
+    keys.lock(false);
+    assert_eq!(bench.queue.wishes().unwrap().len(), 1);
+    keys.destroy(bench.queue.sealer.install_key()).unwrap();
+    assert!(bench.queue.wishes().unwrap().is_empty() && !bench.queue.has_wishes().unwrap());
+}

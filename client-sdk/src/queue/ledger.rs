@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::{Fate, Loss, Queue, QueueError, Receipt};
 use crate::block::Number;
 use crate::record::{Record, Wish};
+use crate::seal::Sealed;
 
 /// Loss ranges and wishes that a batch carries; the rest goes with the next one.
 const MAX_RIDERS: u32 = 100;
@@ -37,17 +38,21 @@ impl Queue {
         Ok(query.query_row([], |row| row.get(0))?)
     }
 
-    /// Wishes that the server does not know of.
+    /// Wishes that the server does not know of. One that nobody can ever read goes: nothing would end that waits for it.
     pub(crate) fn wishes(&self) -> Result<Vec<Wish>, QueueError> {
-        let mut query = self.db.prepare_cached("SELECT sealed, key FROM wishes ORDER BY id LIMIT ?1")?;
-        let rows =
-            query.query_map([MAX_RIDERS], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
+        let mut query = self.db.prepare_cached("SELECT id, sealed, key FROM wishes ORDER BY id LIMIT ?1")?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let rows: Vec<(String, Vec<u8>, String)> =
+            query.query_map([MAX_RIDERS], read)?.collect::<Result<_, _>>()?;
         let mut wishes = Vec::new();
-        for row in rows {
-            let (sealed, key) = row?;
-            let opened = self.sealer.open(&key, &sealed, b"wish");
-            if let Some(Record::Wish(wish)) = opened.ok().as_deref().and_then(Record::read) {
-                wishes.push(wish);
+        for (id, sealed, key) in rows {
+            match self.sealer.open(&key, &sealed, b"wish").as_deref().map(Record::read) {
+                Ok(Some(Record::Wish(wish))) => wishes.push(wish),
+                Err(Sealed::NotNow(_)) => {}
+                Ok(_) | Err(Sealed::NoKey | Sealed::Damaged) => {
+                    tracing::error!(id, "a privacy request can never be read; it is given up");
+                    self.db.execute("DELETE FROM wishes WHERE id = ?1", [id])?;
+                }
             }
         }
         Ok(wishes)

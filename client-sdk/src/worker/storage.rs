@@ -154,7 +154,7 @@ impl Worker {
         let failed = |error| QueueError::Folder(folder.path.clone(), error);
         let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, !opened.salvaged, &**random)
             .map_err(failed)?;
-        if missing && !self.suspect {
+        if missing && !opened.salvaged {
             self.lost("the queue's database was deleted from outside, and everything in it");
         }
         Ok(Found { opened, ring, folder: Some(folder) })
