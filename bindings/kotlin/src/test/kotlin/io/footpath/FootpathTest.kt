@@ -174,10 +174,12 @@ class FootpathTest {
             client.track("seen", "email" to "a@b.c", "n" to 1)
             client.track("secret", mapOf("email" to "a@b.c"))
             client.track("broken")
+            client.setPerson("email" to "a@b.c")
+            client.group("company", "acme", "plan" to "pro")
             assertTrue(runBlocking { client.trackCritical("secret").await(1.seconds) } is Receipt.Rejected)
             val stats = client.settle()
-            assertEquals(listOf(1L, 2L, 1L), listOf(stats.tracked, stats.notWanted, stats.invalid))
-            assertEquals(listOf("seen", "secret", "broken", "secret"), seen.map { it.name })
+            assertEquals(listOf(3L, 2L, 1L), listOf(stats.tracked, stats.notWanted, stats.invalid))
+            assertEquals(listOf("seen", "secret", "broken", "person_updated", "group_joined", "secret"), seen.map { it.name })
             assertEquals(mapOf("email" to "a@b.c", "n" to 1), seen[0].properties)
         }
     }
