@@ -6,6 +6,8 @@
 #   cargo install cargo-ndk
 #   ANDROID_NDK_HOME, an NDK of r27 or later
 #
+# STD=own builds the standard library for size, too, as in bindings/size.sh.
+#
 # Only 64 bits: events are handed over with addresses and lengths of 64 bits.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -18,8 +20,14 @@ export LIBSQLITE3_FLAGS="-USQLITE_ENABLE_FTS3 -USQLITE_ENABLE_FTS3_PARENTHESIS -
 -USQLITE_ENABLE_STAT4 -USQLITE_ENABLE_DBSTAT_VTAB -USQLITE_ENABLE_COLUMN_METADATA -USQLITE_ENABLE_LOAD_EXTENSION \
 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_DEPRECATED -DSQLITE_OMIT_PROGRESS_CALLBACK -DSQLITE_DQS=0"
 
+own_std=()
+if [ "${STD:-}" = own ]; then
+    export RUSTC_BOOTSTRAP=1
+    own_std=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
+fi
+
 rm -rf jni
 # The app's own HTTP stack carries the batches, so neither gRPC nor TLS is in it.
 (cd ../.. && cargo ndk --target arm64-v8a --target x86_64 --platform 26 --output-dir "$here/jni" \
-    build --locked -p footpath-bindings --lib --profile phone --no-default-features --features bundled-sqlite)
+    build "${own_std[@]}" --locked -p footpath-bindings --lib --profile phone --no-default-features --features bundled-sqlite)
 find jni -name libfootpath.so -print0 | xargs -0 ./check-pages.sh

@@ -126,7 +126,7 @@ final class ClientTests: XCTestCase {
         XCTAssertEqual(state, .queued)
         await footpath.close()
         XCTAssertFalse(store.isEmpty)
-        let main = folder.appendingPathComponent("main")
+        let main = folder.appendingPathComponent("default/main")
         for name in try FileManager.default.contentsOfDirectory(atPath: main.path) where name.hasPrefix("queue") {
             let data = try Data(contentsOf: main.appendingPathComponent(name))
             XCTAssertNil(data.range(of: Data("very secret".utf8)), name)

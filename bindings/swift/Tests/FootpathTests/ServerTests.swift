@@ -376,7 +376,7 @@ final class ServerTests: XCTestCase {
                 footpath.hold()
                 for _ in 0..<10 { footpath.track("dropped") }
             }
-            let lock = folder.appendingPathComponent("main/lock").path
+            let lock = folder.appendingPathComponent("default/main/lock").path
             await eventually("the folder is free") {
                 let file = open(lock, O_RDWR)
                 guard file >= 0 else { return false }
