@@ -114,6 +114,9 @@ class Receipt:
         """As ``wait_delivered``, for async callers; it can be cancelled."""
         return await self._client._inner.delivered(self.event_id, _millis(seconds))
 
+    def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
+        raise TypeError("a footpath.Receipt holds its client: pass on its event_id, and ask client.receipt(event_id) there")
+
 
 class _Listener(_core.ProblemListener):
     def __init__(self, tell: Optional[Callable[[Problem], None]]) -> None:
@@ -437,6 +440,13 @@ class Client:
         except Exception as error:
             return error
         return None
+
+    def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
+        # What copy, deepcopy and pickle ask.
+        raise TypeError(
+            "a footpath.Client is neither copied nor pickled: its threads may share it, another process makes one of its own,"
+            " and a fork goes on with one by itself"
+        )
 
     def _after_fork(self) -> None:
         inner, self._inner = self._inner, None
