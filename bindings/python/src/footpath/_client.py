@@ -15,7 +15,7 @@ import threading
 import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional
 
-from . import _core, _encode
+from . import _core, _encode, _problems
 from ._core import Consent, Delivery, FlushResult, Problem, Who
 from ._core import Receipt as ReceiptState
 
@@ -118,19 +118,6 @@ class Receipt:
         raise TypeError("a footpath.Receipt holds its client: pass on its event_id, and ask client.receipt(event_id) there")
 
 
-class _Listener(_core.ProblemListener):
-    def __init__(self, tell: Optional[Callable[[Problem], None]]) -> None:
-        self._tell = tell
-
-    def on_problem(self, problem: Problem) -> None:
-        _log.warning("footpath: %s", problem)
-        if self._tell is not None:
-            try:
-                self._tell(problem)
-            except Exception:  # The client's thread must not end for it.
-                _log.exception("footpath: on_problem failed")
-
-
 class Client:
     """Tracks events and delivers them.
 
@@ -173,6 +160,8 @@ class Client:
         ``queue_folder``: where the queue lies; ``None`` keeps it in memory, gone with the process.
         ``strict``: calls raise for what they refuse, for tests.
         ``before_send``: gets name and properties of every event; returns the properties to send, or ``None`` to leave it out.
+        ``on_problem``: is told what somebody has to act on, once until it changes, on a thread of its own that is there only
+        while there is something to tell: it may close the client, wait and fork.
         ``batch_interval``: seconds that an event waits for company, 1 by default; ``batch_events`` and ``batch_bytes``: what a
         batch holds at most, 500 and 512 KiB by default.
         ``request_timeout``: seconds after which an attempt without an answer ends, 30 by default.
@@ -183,7 +172,7 @@ class Client:
         self._strict = strict
         self._before_send = before_send
         self._exit_seconds = exit_seconds
-        self._listener = _Listener(on_problem)
+        self._on_problem = on_problem
         self._logged: set[str] = set()
         self._config = dict(
             endpoint=endpoint,
@@ -214,7 +203,10 @@ class Client:
 
     def _start(self) -> None:
         _follow_multiprocessing()
-        self._inner = _core.FootpathClient(_core.Config(**self._config), self._listener, None)
+        # What belongs to one process: a fork begins anew.
+        self._ending = threading.RLock()  # Taken again by a signal's handler that closes the client.
+        listener = _problems.Listener(self._on_problem)
+        self._inner = _core.FootpathClient(_core.Config(**self._config), listener, None)
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
@@ -361,13 +353,22 @@ class Client:
         return await self._inner.flush(_millis(seconds))
 
     def close(self, seconds: float = 0.0) -> None:
-        """Waits for the server up to ``seconds``, saves what was not delivered and ends the client."""
-        if self._closed:
-            return
-        self._closed = True
-        if seconds > 0:
-            self._inner.wait_flushed(_millis(seconds))
-        unsaved = self._inner.shutdown()
+        """Waits for the server up to ``seconds``, saves what was not delivered and ends the client. May be called from
+        ``on_problem``, too, and more than once."""
+        millis = _millis(seconds)
+        try:
+            if millis > 0 and not self._closed:
+                self._inner.wait_flushed(millis)
+        finally:  # After Ctrl-C, too.
+            self._end()
+
+    def _end(self) -> None:
+        """When it returns, nothing of the client runs any more: it must not call into a Python that ends."""
+        with self._ending:  # Whoever comes second waits for the first.
+            if self._closed:
+                return
+            unsaved = self._inner.shutdown()
+            self._closed = True
         if unsaved is not None:
             _log.error("footpath: %s", unsaved)
 
@@ -381,8 +382,10 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.flush(self._exit_seconds)
-        self.close()
+        try:
+            await self.flush(self._exit_seconds)
+        finally:  # Cancelled, too.
+            self.close()
 
     def _frame(
         self,
@@ -482,14 +485,22 @@ def _millis(seconds: float) -> int:
     return int(min(max(0.0, float(seconds) * 1_000), 2.0**53))
 
 
+def _all_clients() -> "list[Client]":
+    while True:
+        try:
+            return list(_clients)
+        except RuntimeError:  # Another thread has just made one.
+            continue
+
+
 def _end_all() -> None:
-    """All clients share one deadline: each waits on a thread of its own."""
-    clients = [client for client in _clients if not client._closed]
-    threads = [threading.Thread(target=client.close, args=(client._exit_seconds,), daemon=True) for client in clients]
+    """All clients share one deadline: each waits on a thread of its own. Those that another thread is just closing, too."""
+    threads = [threading.Thread(target=client.close, args=(client._exit_seconds,), daemon=True) for client in _all_clients()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    _problems.wait_told(1.0)
 
 
 def _end_with_child(*_: object) -> None:
@@ -508,8 +519,9 @@ def _follow_multiprocessing() -> None:
 
 def _in_child() -> None:
     _library.footpath_after_fork(1)
+    _problems.in_child()
     _follow_multiprocessing()
-    for client in list(_clients):
+    for client in _all_clients():
         client._after_fork()
 
 
