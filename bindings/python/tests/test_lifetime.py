@@ -135,3 +135,98 @@ def test_a_listener_that_fails_is_called_again(server, tmp_path):
     done, _ = run(wrong_key(server, listener, rest))
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
     assert "on_problem failed" in done.stderr
+
+
+@pytest.mark.parametrize("wait", ["client.wait_flushed(60)", "client.close(60)", "receipt.wait_delivered(60)", "client.__exit__()"])
+def test_ctrl_c_ends_waiting(tmp_path, wait):
+    body = f"""
+    import footpath, time
+    client = footpath.Client("{NOBODY}", "k", "demo", {str(tmp_path / "q")!r}, exit_seconds=60)
+    receipt = client.track_critical("paid", user="u")
+    receipt.wait_queued(10)
+    print("waits", flush=True)
+    try:
+        {wait}
+    except KeyboardInterrupt:
+        client._exit_seconds = 0
+        client.close()
+        print("heard", client.track("late", user="u").name)
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(body)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "waits\n"
+    time.sleep(0.3)
+    begin = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    try:
+        rest, _ = child.communicate(timeout=10)
+    finally:
+        child.kill()
+    assert rest == "heard CLOSED\n" and time.monotonic() - begin < 3
+
+
+def test_ctrl_c_ends_the_end_of_the_process(tmp_path):
+    """And what was tracked is saved all the same."""
+    body = f"""
+    import footpath
+    client = footpath.Client("{NOBODY}", "k", "demo", {str(tmp_path / "q")!r}, exit_seconds=60)
+    client.track("e", user="u")
+    client.wait_flushed(1)
+    print("ends", flush=True)
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(body)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "ends\n"
+    time.sleep(0.5)
+    begin = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    try:
+        child.communicate(timeout=10)
+    finally:
+        child.kill()
+    assert time.monotonic() - begin < 3
+    client = footpath.Client(NOBODY, "k", "demo", tmp_path / "q", exit_seconds=0)
+    client.wait_flushed(0.5)
+    assert client.stats().pending == 1
+    client.close()
+
+
+def test_signals_are_handled_while_it_waits(tmp_path):
+    body = f"""
+    import footpath, os, signal, threading, time
+    client = footpath.Client("{NOBODY}", "k", "demo", {str(tmp_path / "q")!r}, exit_seconds=0)
+    client.track("e", user="u")
+    signal.signal(signal.SIGALRM, lambda *_: client.close())
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    begin = time.monotonic()
+    flushed = client.wait_flushed(20)
+    assert not flushed.complete and time.monotonic() - begin < 10
+    print(flushed.pending)
+    """
+    done, _ = run(body)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def test_all_clients_share_the_time_at_the_end(tmp_path):
+    body = f"""
+    import footpath
+    clients = [footpath.Client("{NOBODY}", "k", "demo", {str(tmp_path)!r} + f"/{{n}}", exit_seconds=1) for n in range(8)]
+    for client in clients:
+        client.track("e", user="u")
+    """
+    done, took = run(body)
+    assert done.returncode == 0 and took < 5, done.stderr
+
+
+def test_the_end_needs_no_new_thread(server, tmp_path, stored):
+    """From Python 3.12 on there is none to be had any more when the process ends."""
+    body = f"""
+    import atexit, threading
+    def starts_none(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    import footpath
+    client = footpath.Client({server.url!r}, {server.key!r}, {server.project!r}, {str(tmp_path / "q")!r})
+    client.track("ends_without_threads", user="u")
+    atexit.register(setattr, threading.Thread, "start", starts_none)  # Called before what was registered earlier.
+    """
+    done, _ = run(body)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(stored("ends_without_threads")) == 1

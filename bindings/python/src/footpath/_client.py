@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterable, Mapping, Optional
 from . import _core, _encode, _problems
 from ._core import Consent, Delivery, FlushResult, Problem, Who
 from ._core import Receipt as ReceiptState
+from ._waiting import Answer
 
 _log = logging.getLogger("footpath")
 _VERSION = "0.1.0"
@@ -100,11 +101,11 @@ class Receipt:
 
     def wait_queued(self, seconds: float) -> Optional[ReceiptState]:
         """Waits until the event is on the disk; ``None`` when the time is up."""
-        return self._client._inner.wait_queued(self.event_id, _millis(seconds))
+        return Answer(self._client._inner.queued(self.event_id, _millis(seconds))).wait()
 
     def wait_delivered(self, seconds: float) -> Optional[ReceiptState]:
         """Waits until the server has the event or never will. When the time is up: how far it has come."""
-        return self._client._inner.wait_delivered(self.event_id, _millis(seconds))
+        return Answer(self._client._inner.delivered(self.event_id, _millis(seconds))).wait()
 
     async def queued(self, seconds: float) -> Optional[ReceiptState]:
         """As ``wait_queued``, for async callers; it can be cancelled."""
@@ -346,7 +347,7 @@ class Client:
 
     def wait_flushed(self, seconds: float) -> FlushResult:
         """Sends what was tracked so far and waits until it has reached its end, or the time is up."""
-        return self._inner.wait_flushed(_millis(seconds))
+        return Answer(self._inner.flush(_millis(seconds))).wait()
 
     async def flush(self, seconds: float) -> FlushResult:
         """As ``wait_flushed``, for async callers; it can be cancelled."""
@@ -358,7 +359,7 @@ class Client:
         millis = _millis(seconds)
         try:
             if millis > 0 and not self._closed:
-                self._inner.wait_flushed(millis)
+                Answer(self._inner.flush(millis)).wait()
         finally:  # After Ctrl-C, too.
             self._end()
 
@@ -494,13 +495,17 @@ def _all_clients() -> "list[Client]":
 
 
 def _end_all() -> None:
-    """All clients share one deadline: each waits on a thread of its own. Those that another thread is just closing, too."""
-    threads = [threading.Thread(target=client.close, args=(client._exit_seconds,), daemon=True) for client in _all_clients()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    _problems.wait_told(1.0)
+    """The end of the process: all clients send at the same time."""
+    clients = _all_clients()
+    try:
+        waiting = [client for client in clients if client._exit_seconds > 0 and not client._closed]
+        flushes = [Answer(client._inner.flush(_millis(client._exit_seconds))) for client in waiting]
+        for flush in flushes:
+            flush.wait()
+    finally:  # After Ctrl-C, too.
+        for client in clients:
+            client._end()
+        _problems.wait_told(1.0)
 
 
 def _end_with_child(*_: object) -> None:
