@@ -230,3 +230,41 @@ def test_the_end_needs_no_new_thread(server, tmp_path, stored):
     done, _ = run(body)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(stored("ends_without_threads")) == 1
+
+
+def test_a_closed_client_stays_closed_in_a_child(tmp_path):
+    body = f"""
+    import footpath, os
+    client = footpath.Client("{NOBODY}", "k", "demo", {str(tmp_path / "q")!r}, exit_seconds=0)
+    client.close()
+    pid = os.fork()
+    if pid == 0:
+        assert client.track("e", user="u") is footpath.Tracked.CLOSED
+        assert client.stats().after_close == 1 and not client.is_open() and client.who() is None
+        client.hold(), client.resume(), client.close(1)
+        assert not client.wait_flushed(1).complete
+        print("closed", flush=True)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    """
+    done, _ = run(body)
+    assert (done.returncode, done.stdout) == (0, "closed\n"), done.stderr
+
+
+def test_a_relative_folder_is_that_of_the_start(tmp_path):
+    body = """
+    import footpath, os
+    client = footpath.Client("http://127.0.0.1:9", "k", "demo", "queue", exit_seconds=0)
+    while not client.is_open():
+        pass
+    os.mkdir("elsewhere")
+    os.chdir("elsewhere")
+    if os.fork() == 0:  # As a daemon does.
+        while not client.is_open():
+            pass
+        os._exit(0)
+    os.wait()
+    assert not os.listdir(".")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr

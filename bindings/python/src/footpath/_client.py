@@ -125,7 +125,8 @@ class Client:
     By default it is a backend's: every event names its user or anonymous id. With ``device=True`` it has a person and
     sessions of its own, as an app on somebody's desktop has.
 
-    After a fork the child has a queue and streams of its own: the client goes on there by itself.
+    All threads of a process may share it. After a fork the child has a queue and streams of its own: the client goes on there
+    by itself.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class Client:
             endpoint=endpoint,
             key=key,
             project=project,
-            queue_folder=None if queue_folder is None else os.fspath(queue_folder),
+            queue_folder=None if queue_folder is None else os.path.abspath(queue_folder),
             carrier=_core.Carrier.MEMORY if in_memory_transport else _core.Carrier.GRPC,
             backend=not device,
             first_consent=first_consent,
@@ -456,8 +457,11 @@ class Client:
         inner, self._inner = self._inner, None
         inner._handle = None  # Freeing it would reach for the parent's threads.
         _of_parents.append(inner)
-        if not self._closed:
-            self._start()
+        if self._closed:
+            self._config["queue_folder"] = None
+        self._start()
+        if self._closed:
+            self._inner.shutdown()
 
 
 def _code_of(error: Exception) -> Tracked:
