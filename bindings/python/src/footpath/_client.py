@@ -15,7 +15,7 @@ import threading
 import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional
 
-from . import _core, _encode, _problems
+from . import _core, _encode, _options, _problems
 from ._core import Consent, Delivery, FlushResult, Problem, Who
 from ._core import Receipt as ReceiptState
 from ._waiting import Answer
@@ -164,13 +164,17 @@ class Client:
         ``before_send``: gets name and properties of every event; returns the properties to send, or ``None`` to leave it out.
         ``on_problem``: is told what somebody has to act on, once until it changes, on a thread of its own that is there only
         while there is something to tell: it may close the client, wait and fork.
+        ``first_consent``: of a device: what holds on a new install until ``set_consent``.
         ``batch_interval``: seconds that an event waits for company, 1 by default; ``batch_events`` and ``batch_bytes``: what a
         batch holds at most, 500 and 512 KiB by default.
         ``request_timeout``: seconds after which an attempt without an answer ends, 30 by default.
         ``ca_certificate``: trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones.
         ``exit_seconds``: how long the end of the process may wait for the server. What is not delivered by then is sent after
         the next start.
+
+        Raises ValueError or TypeError for a setting that makes no sense.
         """
+        _options.check(locals(), Client.__init__.__kwdefaults__)
         self._strict = strict
         self._before_send = before_send
         self._exit_seconds = exit_seconds
@@ -208,7 +212,10 @@ class Client:
         # What belongs to one process: a fork begins anew.
         self._ending = threading.RLock()  # Taken again by a signal's handler that closes the client.
         listener = _problems.Listener(self._on_problem)
-        self._inner = _core.FootpathClient(_core.Config(**self._config), listener, None)
+        try:
+            self._inner = _core.FootpathClient(_core.Config(**self._config), listener, None)
+        except _core.ClientError.Invalid as error:
+            raise ValueError(error.why) from None
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
