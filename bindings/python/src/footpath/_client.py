@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import weakref
-from typing import Any, Callable, Iterable, Mapping, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
 from . import _core, _encode, _options, _problems
 from ._core import Consent, Delivery, FlushResult, Problem, Who
@@ -63,6 +63,9 @@ _REASONS = {
     Tracked.CLOSED: "the client was closed",
     Tracked.DISABLED: "the client has met a bug of its own, which an earlier line tells of",
 }
+#: Whose fault an event is, is looked for so often in a client's life: it costs a call for every property.
+_MOST_SEARCHES = 1_000
+_T = TypeVar("_T")
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 #: What belongs to the parent of this process; never freed here.
 _of_parents: list[Any] = []
@@ -161,7 +164,8 @@ class Client:
 
         ``queue_folder``: where the queue lies; ``None`` keeps it in memory, gone with the process.
         ``strict``: calls raise for what they refuse, for tests.
-        ``before_send``: gets name and properties of every event; returns the properties to send, or ``None`` to leave it out.
+        ``before_send``: gets name and properties of an event on the caller's thread, or the values of a person's or a group's
+        properties that it changes; returns the properties to send, or ``None`` to leave the event out.
         ``on_problem``: is told what somebody has to act on, once until it changes, on a thread of its own that is there only
         while there is something to tell: it may close the client, wait and fork.
         ``first_consent``: of a device: what holds on a new install until ``set_consent``.
@@ -219,6 +223,7 @@ class Client:
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
+        self._searches = 0
 
     def track(
         self,
@@ -233,8 +238,7 @@ class Client:
     ) -> Tracked:
         """Takes an event. It survives the end of the process from here on. Never waits, and raises only when ``strict``."""
         delivery = _encode.LOSSY if lossy else _encode.NORMAL
-        frame = self._frame(delivery, name, properties, user, anonymous, session, at)
-        return frame if isinstance(frame, Tracked) else self._push(name, frame)
+        return self._take(self._push, delivery, name, properties, user, anonymous, session, at)
 
     def track_critical(
         self,
@@ -247,14 +251,8 @@ class Client:
         at: Optional[datetime.datetime] = None,
     ) -> Optional[Receipt]:
         """Takes an event that must not be lost even if the power fails, and answers its receipt; ``None``: it was refused."""
-        frame = self._frame(_encode.CRITICAL, name, properties, user, anonymous, session, at)
-        if isinstance(frame, Tracked):
-            return None
-        try:
-            return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
-        except Exception as error:
-            self._refuse(_code_of(error), name, error)
-            return None
+        taken = self._take(self._receive, _encode.CRITICAL, name, properties, user, anonymous, session, at)
+        return taken if isinstance(taken, Receipt) else None
 
     def receipt(self, event_id: str) -> Receipt:
         """How far a critical event of this or an earlier run has come."""
@@ -271,7 +269,8 @@ class Client:
         anonymous: Optional[str] = None,
     ) -> Tracked:
         """Changes properties of a person: sends the event ``person_updated``."""
-        return self._send("person_updated", user, anonymous, lambda: dict(person=_encode.changes(set, set_once, unset, add)))
+        changes = _encode.Changes(set, set_once, unset, add)
+        return self._send("person_updated", changes, user, anonymous, lambda encoded: dict(person=encoded))
 
     def group(
         self,
@@ -283,26 +282,17 @@ class Client:
         anonymous: Optional[str] = None,
     ) -> Tracked:
         """Says that a person belongs to a group, and sets the group's properties: sends the event ``group_joined``."""
-        return self._send("group_joined", user, anonymous, lambda: dict(groups=[_encode.group(kind, id, _encode.changes(set))]))
-
-    def _send(self, name: str, user: Optional[str], anonymous: Optional[str], more: Callable[[], dict]) -> Tracked:
-        try:
-            frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **more())
-        except Exception as error:
-            return self._refuse(Tracked.INVALID, name, error)
-        return self._push(name, frame)
-
-    def _push(self, name: str, frame: bytes) -> Tracked:
-        code = _track(self._handle, frame, len(frame))
-        return _TAKEN if code == 0 else self._refuse(Tracked(code), name, None, frame)
+        changes = _encode.Changes(set)
+        return self._send("group_joined", changes, user, anonymous, lambda encoded: dict(groups=[_encode.group(kind, id, encoded)]))
 
     def identify(self, user: str, set: Optional[Mapping[str, Any]] = None) -> Tracked:
         """Of a device: says who its person is. Another user than before begins with a new anonymous id."""
-        return self._call("identify", lambda: self._inner.identify(user, _encode.changes(set)))
+        return self._introduce("identify", _encode.Changes(set), lambda encoded: self._inner.identify(user, encoded), user=user)
 
     def link(self, anonymous: str, user: str, set: Optional[Mapping[str, Any]] = None) -> Tracked:
         """Of a backend: says that the person behind an anonymous id is a user."""
-        return self._call("link", lambda: self._inner.link(anonymous, user, _encode.changes(set)))
+        link = lambda encoded: self._inner.link(anonymous, user, encoded)
+        return self._introduce("link", _encode.Changes(set), link, anonymous=anonymous, user=user)
 
     def alias(self, name: str) -> Tracked:
         """Of a device: gives its person another name."""
@@ -314,7 +304,7 @@ class Client:
 
     def register(self, key: str, item: Any) -> Tracked:
         """Of a device: sets a property of every later event."""
-        return self._call("register", lambda: self._inner.register(key, _encode.value(item)))
+        return self._call("register", lambda: self._inner.register(key, _encode.value(item)), {key: item})
 
     def unregister(self, key: str) -> Tracked:
         """Of a device: takes a shared property away again."""
@@ -346,8 +336,8 @@ class Client:
 
     def set_key(self, key: str) -> None:
         """Sends with another project key from now on."""
-        self._config["key"] = key
-        self._inner.set_key(key)
+        if self._call("set_key", lambda: self._inner.set_key(key)):
+            self._config["key"] = key
 
     def stats(self) -> Stats:
         """What this client has done so far."""
@@ -396,8 +386,9 @@ class Client:
         finally:  # Cancelled, too.
             self.close()
 
-    def _frame(
+    def _take(
         self,
+        put: "Callable[[str, bytes, Optional[Mapping[str, Any]]], _T]",
         delivery: bytes,
         name: str,
         properties: Optional[Mapping[str, Any]],
@@ -405,36 +396,97 @@ class Client:
         anonymous: Optional[str],
         session: Optional[str],
         at: Optional[datetime.datetime],
-    ) -> "bytes | Tracked":
-        """The event as the core takes it, or why there is none."""
+    ) -> "_T | Tracked":
         if self._before_send is not None:
-            properties = self._ask_hook(name, properties)
-            if properties is None:
-                self._left_out += 1
-                return Tracked.NOT_WANTED
+            seen = self._show(name, properties)
+            if isinstance(seen, Tracked):
+                return seen
+            properties = seen
         try:
-            return _encode.event(delivery, name, properties, user, anonymous, session, at)
+            frame = _encode.event(delivery, name, properties, user, anonymous, session, at)
         except Exception as error:
-            why = _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session)
+            why = _encode.why(error, name, properties, at, user=user, anonymous=anonymous, session=session)
             return self._refuse(Tracked.INVALID, name, why)
+        return put(name, frame, properties)
 
-    def _ask_hook(self, name: str, properties: Optional[Mapping[str, Any]]) -> Optional[dict]:
+    def _push(self, name: str, frame: bytes, properties: Optional[Mapping[str, Any]]) -> Tracked:
+        code = _track(self._handle, frame, len(frame))
+        if code == 0:
+            return _TAKEN
+        refused, error = Tracked(code), None
+        if refused in (Tracked.INVALID, Tracked.TOO_LARGE):
+            error = self._blame(self._error_of(frame), properties)  # The same event the slow way, which says what is wrong.
+        return self._refuse(refused, name, error)
+
+    def _receive(self, name: str, frame: bytes, properties: Optional[Mapping[str, Any]]) -> "Receipt | Tracked":
         try:
-            return self._before_send(name, dict(properties or {}))  # type: ignore[misc]
-        except Exception:
-            _log.exception("footpath: before_send failed; the event %r is left out", name)
-            return None
+            return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
+        except Exception as error:
+            return self._refuse(_code_of(error), name, self._blame(error, properties))
 
-    def _call(self, what: str, call: Callable[[], Any]) -> Tracked:
+    def _send(
+        self,
+        name: str,
+        changes: _encode.Changes,
+        user: Optional[str],
+        anonymous: Optional[str],
+        put: "Callable[[bytes], dict[str, Any]]",
+    ) -> Tracked:
+        """An event that changes the properties of a person or a group."""
+        seen = self._show_changes(name, changes)
+        if isinstance(seen, Tracked):
+            return seen
+        try:
+            frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **put(seen.encoded()))
+        except Exception as error:
+            return self._refuse(Tracked.INVALID, name, _encode.why(error, name, seen.values(), user=user, anonymous=anonymous))
+        return self._push(name, frame, seen.values())
+
+    def _introduce(self, what: str, changes: _encode.Changes, call: Callable[[bytes], Any], **ids: Any) -> Tracked:
+        """The client's own event that says who somebody is."""
+        seen = self._show_changes("$identify", changes)
+        if isinstance(seen, Tracked):
+            return seen
+        return self._call(what, lambda: call(seen.encoded()), seen.values(), **ids)
+
+    def _call(self, what: str, call: Callable[[], Any], values: Optional[Mapping[str, Any]] = None, **ids: Any) -> Tracked:
         try:
             call()
             return _TAKEN
+        except _core.ClientError as error:
+            return self._refuse(_code_of(error), what, self._blame(error, values))
         except Exception as error:
-            return self._refuse(_code_of(error), what, error)
+            return self._refuse(Tracked.INVALID, what, _encode.why(error, what, values, **ids))
 
-    def _refuse(self, code: Tracked, name: str, error: Optional[Exception], frame: bytes = b"") -> Tracked:
-        if error is None and code in (Tracked.INVALID, Tracked.TOO_LARGE):
-            error = self._why(frame)
+    def _show(self, name: str, properties: Optional[Mapping[str, Any]]) -> "Optional[Mapping[str, Any]] | Tracked":
+        """The properties as ``before_send`` leaves them, or what became of the event."""
+        if not isinstance(name, str) or not isinstance(properties, (Mapping, type(None))):
+            return properties  # Encoding says what is wrong.
+        try:
+            seen = self._before_send(name, dict(properties or {}))  # type: ignore[misc]
+        except Exception as error:
+            failed = RuntimeError("before_send failed")
+            failed.__cause__ = error
+            return self._refuse(Tracked.INVALID, name, failed)
+        if seen is None:
+            self._left_out += 1
+            return Tracked.NOT_WANTED
+        if not isinstance(seen, Mapping):
+            wrong = f"before_send returns the properties, or None to leave the event out, and not a {type(seen).__name__}"
+            return self._refuse(Tracked.INVALID, name, TypeError(wrong))
+        return seen
+
+    def _show_changes(self, name: str, changes: _encode.Changes) -> "_encode.Changes | Tracked":
+        try:
+            values = changes.values()
+        except TypeError as error:
+            return self._refuse(Tracked.INVALID, name, error)
+        if self._before_send is None:
+            return changes
+        seen = self._show(name, values)
+        return seen if isinstance(seen, Tracked) else changes.with_values(seen or {})
+
+    def _refuse(self, code: Tracked, name: str, error: Optional[Exception]) -> Tracked:
         self._refused[code] += 1
         if self._strict:
             raise error if error is not None else RuntimeError(f"{name}: {code.name}")
@@ -442,15 +494,33 @@ class Client:
         kind = f"{name}: {reason}" if code is Tracked.INVALID else code.name
         if kind not in self._logged and len(self._logged) < 1_000:
             self._logged.add(kind)
-            _log.warning("footpath: %.100s: %s: %s (told once; stats() counts)", name, code.name, reason)
+            cause = error.__cause__ if error is not None else None
+            _log.warning("footpath: %.100s: %s: %s (told once; stats() counts)", name, code.name, reason, exc_info=cause)
         return code
 
-    def _why(self, frame: bytes) -> Optional[Exception]:
-        """The same event the slow way, which says what is wrong."""
+    def _error_of(self, frame: bytes) -> Optional[Exception]:
         try:
             self._inner.track(frame[1:], Delivery.NORMAL)
         except Exception as error:
             return error
+        return None
+
+    def _blame(self, error: Optional[Exception], values: Optional[Mapping[str, Any]]) -> Optional[Exception]:
+        """The same error, in words for people, and with the name of the property that is wrong, if one is."""
+        if isinstance(error, _core.ClientError.Invalid):
+            if self._searches < _MOST_SEARCHES:
+                self._searches += 1
+                error.why = self._what_is_wrong(values or {}) or error.why
+            error.args = (error.why,)
+        return error
+
+    def _what_is_wrong(self, values: Mapping[str, Any]) -> Optional[str]:
+        """Tries each property alone, in an event without a name: that is never taken, and refused for its property first."""
+        nameless = self._error_of(_encode.event(_encode.NORMAL, "", None))
+        for key, item in values.items():
+            error = self._error_of(_encode.event(_encode.NORMAL, "", {key: item}))
+            if isinstance(error, _core.ClientError.Invalid) and str(error) != str(nameless):
+                return f"property {key!r}: {error.why}"
         return None
 
     def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
