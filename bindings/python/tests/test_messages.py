@@ -166,3 +166,77 @@ def test_many_wrong_events_cost_little(caplog):
         for _ in range(5_000):
             client.track("e", {f"p{n}": float("nan") for n in range(20)}, user="u")
         assert time.monotonic() - begin < 10 and client.stats().invalid == 5_000
+
+
+def test_an_unreachable_server_is_told_of(tmp_path):
+    """While the process runs and when it ends; and that it is there again."""
+    body = f"""
+    import footpath, logging, sys, time
+    from footpath import _client
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    _client._LOOK_EVERY = 1
+    client = footpath.Client("http://127.0.0.1:9", "k", "demo", {str(tmp_path / "q")!r}, exit_seconds=0.1)
+    client.track("e", user="u")
+    time.sleep(4.5)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True, timeout=30)
+    told = done.stdout.splitlines()
+    assert len(told) == 2, told
+    assert "no event has reached the server for 1 s; 1 wait and are kept" in told[0]
+    assert "1 events wait for the next start; the last failure: " in told[1]
+    assert not done.stderr
+
+
+def test_a_server_that_is_reached_again_is_told_of(start, server, caplog, monkeypatch, tmp_path):
+    monkeypatch.setattr(footpath._client, "_watcher", None)  # Another one, that looks more often.
+    monkeypatch.setattr(footpath._client, "_LOOK_EVERY", 0.5)
+    gate = Gate(server.url)
+    client = start(tmp_path / "gate", url=gate.url)
+    client.track("e", user="u")
+    wait_for(lambda: "no event has reached the server" in caplog.text)
+    gate.open()
+    assert client.wait_flushed(60).complete
+    wait_for(lambda: "reach the server again" in caplog.text)
+    assert caplog.text.count("no event has reached") == 1
+    client.close()
+
+
+def test_a_queue_in_memory_tells_what_is_gone(caplog, start):
+    client = start(None, url="http://127.0.0.1:9")
+    client.track("e", user="u")
+    client.close()
+    assert "1 events were not delivered and are gone" in caplog.text
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Gate:
+    """A port that refuses until it is opened; then it leads to the server."""
+
+    def __init__(self, url):
+        self._to = url.removeprefix("http://").split(":")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def open(self):
+        listener = socket.create_server(("127.0.0.1", self._port))
+        threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+
+    def _serve(self, listener):
+        while True:
+            near, _ = listener.accept()
+            far = socket.create_connection((self._to[0], int(self._to[1])))
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pump(one, other):
+        while data := one.recv(65_536):
+            other.sendall(data)

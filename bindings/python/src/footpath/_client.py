@@ -12,6 +12,7 @@ import multiprocessing.process
 import os
 import sys
 import threading
+import time
 import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
@@ -65,8 +66,11 @@ _REASONS = {
 }
 #: Whose fault an event is, is looked for so often in a client's life: it costs a call for every property.
 _MOST_SEARCHES = 1_000
+#: Seconds between two looks at what every client has delivered.
+_LOOK_EVERY = 30.0
 _T = TypeVar("_T")
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
+_watcher: Optional[threading.Thread] = None
 #: What belongs to the parent of this process; never freed here.
 _of_parents: list[Any] = []
 
@@ -224,6 +228,9 @@ class Client:
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
         self._searches = 0
+        self._reached = self._resends = 0
+        self._is_cut_off = False
+        _watch_clients()
 
     def track(
         self,
@@ -370,6 +377,30 @@ class Client:
             self._closed = True
         if unsaved is not None:
             _log.error("footpath: %s", unsaved)
+        self._say_what_waits()
+
+    def _say_what_waits(self) -> None:
+        stats = self._inner.stats()
+        if not stats.pending or self._config["carrier"] is _core.Carrier.MEMORY:
+            return
+        if self._config["queue_folder"] is None:
+            _log.warning("footpath: %d events were not delivered and are gone: their queue was in memory", stats.pending)
+        elif stats.last_error is not None:
+            _log.warning("footpath: %d events wait for the next start; the last failure: %s", stats.pending, stats.last_error)
+
+    def _look(self) -> None:
+        """Says once that no event reaches the server any more, and once that they do again."""
+        stats = self._inner.stats()
+        reached = stats.acked + stats.rejected
+        if self._is_cut_off and reached > self._reached:
+            self._is_cut_off = False
+            _log.warning("footpath: events reach the server again")
+        if reached > self._reached or not stats.pending:
+            self._reached, self._resends = reached, stats.resends
+        elif stats.resends > self._resends and stats.paused is None and not self._is_cut_off:
+            self._is_cut_off = True
+            words = "footpath: no event has reached the server for %d s; %d wait and are kept; the last failure: %s (told once)"
+            _log.warning(words, _LOOK_EVERY, stats.pending, stats.last_error)
 
     def __enter__(self) -> "Client":
         return self
@@ -573,6 +604,31 @@ def _all_clients() -> "list[Client]":
             return list(_clients)
         except RuntimeError:  # Another thread has just made one.
             continue
+
+
+def _watch_clients() -> None:
+    """Starts the thread that looks at all clients of this process, where there is none."""
+    global _watcher
+    if _watcher is None or not _watcher.is_alive():
+        _watcher = threading.Thread(target=_watch, name="footpath-watch", daemon=True)
+        try:
+            _watcher.start()
+        except RuntimeError:  # The interpreter is about to end and starts none any more.
+            _watcher = None
+
+
+def _watch() -> None:
+    while threading.current_thread() is _watcher:
+        time.sleep(_LOOK_EVERY)
+        _look_at_all()
+
+
+def _look_at_all() -> None:
+    for client in _all_clients():
+        try:
+            client._look()
+        except Exception:
+            _log.exception("footpath: a client cannot be looked at")
 
 
 def _end_all() -> None:
