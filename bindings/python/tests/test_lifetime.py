@@ -1,6 +1,8 @@
 """Copies, threads, signals and ends: what may happen to a client besides being used."""
 
+import asyncio
 import copy
+import gc
 import os
 import pickle
 import signal
@@ -268,3 +270,89 @@ def test_a_relative_folder_is_that_of_the_start(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_the_process_may_end_while_threads_are_in_every_call(closes):
+    """None of them is called back by the core any more, which would abort the process."""
+    body = f"""
+    import asyncio, logging, threading, time, footpath
+    logging.disable()
+    threading.excepthook = lambda failed: None  # No client is made at the end.
+    client = footpath.Client("{NOBODY}", "k", "demo", None, exit_seconds=0.1)
+    receipt = client.track_critical("paid", user="u")
+
+    def for_ever(call):
+        def run():
+            while True:
+                call()
+        threading.Thread(target=run, daemon=True).start()
+
+    async def wait():
+        await asyncio.gather(*[client.flush(seconds / 100) for seconds in range(10)], receipt.delivered(60))
+
+    for_ever(lambda: client.track("e", user="u"))
+    for_ever(lambda: client.wait_flushed(0.001))
+    for_ever(lambda: client.wait_flushed(60))
+    for_ever(lambda: receipt.wait_queued(0))
+    for_ever(lambda: asyncio.run(wait()))
+    for_ever(lambda: footpath.Client("{NOBODY}", "k", "demo", None))  # Let go at once.
+    if {closes}:
+        for_ever(client.close)
+    time.sleep(0.1)
+    print("ends", flush=True)
+    """
+    for _ in range(10):
+        done, took = run(body)
+        assert (done.returncode, done.stdout) == (0, "ends\n"), done.stderr
+        assert took < 10
+
+
+def test_a_client_that_nobody_holds_ends(tmp_path):
+    """And what it had is on the disk."""
+    client = footpath.Client(NOBODY, "k", "demo", tmp_path / "q", exit_seconds=0)
+    client.track("e", user="u")
+    ending = client._ending
+    del client
+    gc.collect()
+    assert ending.is_over and ending not in footpath._ending._running
+    client = footpath.Client(NOBODY, "k", "demo", tmp_path / "q", exit_seconds=0)
+    client.wait_flushed(0.2)
+    assert client.stats().pending == 1
+    client.close()
+
+
+def test_a_call_that_waits_may_stand_in_a_coroutine():
+    async def wait():
+        loop = asyncio.get_running_loop()
+        with footpath.Client("", "", "demo", None, in_memory_transport=True) as client:
+            client.track("e", user="u")
+            assert client.wait_flushed(10).complete
+            assert asyncio.get_running_loop() is loop
+            assert (await client.flush(10)).complete
+
+    asyncio.run(wait())
+
+
+def test_what_is_called_after_the_end_does_nothing():
+    body = f"""
+    import asyncio, atexit
+
+    def late():  # Called last: it was registered first.
+        assert not client.wait_flushed(20).complete and not client.track("late", user="u")
+        assert receipt.wait_delivered(20) is None and not asyncio.run(client.flush(20)).complete
+        client.close(20)
+        assert client.stats().after_close == 1
+        try:
+            footpath.Client("{NOBODY}", "k", "demo", None)
+        except RuntimeError as error:
+            print(error)
+
+    atexit.register(late)
+    import footpath
+    client = footpath.Client("{NOBODY}", "k", "demo", None, exit_seconds=0.1)
+    receipt = client.track_critical("paid", user="u")
+    """
+    done, took = run(body)
+    assert (done.returncode, done.stdout) == (0, "the process ends: no client can be made any more\n"), done.stderr
+    assert took < 10

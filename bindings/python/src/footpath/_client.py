@@ -16,7 +16,7 @@ import time
 import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
-from . import _core, _encode, _options, _problems
+from . import _core, _encode, _ending, _options, _problems
 from ._core import Consent, Delivery, FlushResult, Problem, Who
 from ._core import Receipt as ReceiptState
 from ._waiting import Answer
@@ -71,8 +71,6 @@ _LOOK_EVERY = 30.0
 _T = TypeVar("_T")
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 _watcher: Optional[threading.Thread] = None
-#: What belongs to the parent of this process; never freed here.
-_of_parents: list[Any] = []
 
 
 class Stats(_core.Stats):
@@ -211,19 +209,19 @@ class Client:
             debug_view=debug_view,
             samples=None if samples is None else dict(samples),
         )
-        self._closed = False
         self._start()
         _clients.add(self)
 
     def _start(self) -> None:
         _follow_multiprocessing()
-        # What belongs to one process: a fork begins anew.
-        self._ending = threading.RLock()  # Taken again by a signal's handler that closes the client.
-        listener = _problems.Listener(self._on_problem)
+        config, listener = _core.Config(**self._config), _problems.Listener(self._on_problem)
         try:
-            self._inner = _core.FootpathClient(_core.Config(**self._config), listener, None)
+            self._ending = _ending.Ending(lambda: _core.FootpathClient(config, listener, None), self._config)
         except _core.ClientError.Invalid as error:
             raise ValueError(error.why) from None
+        self._let_go = weakref.finalize(self, self._ending)  # Nobody holds the client any more.
+        self._let_go.atexit = False  # `_end_all` does it, after all have sent.
+        self._inner = self._ending.inner
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
@@ -363,30 +361,10 @@ class Client:
         ``on_problem``, too, and more than once."""
         millis = _millis(seconds)
         try:
-            if millis > 0 and not self._closed:
+            if millis > 0 and not self._ending.is_over:
                 Answer(self._inner.flush(millis)).wait()
         finally:  # After Ctrl-C, too.
-            self._end()
-
-    def _end(self) -> None:
-        """When it returns, nothing of the client runs any more: it must not call into a Python that ends."""
-        with self._ending:  # Whoever comes second waits for the first.
-            if self._closed:
-                return
-            unsaved = self._inner.shutdown()
-            self._closed = True
-        if unsaved is not None:
-            _log.error("footpath: %s", unsaved)
-        self._say_what_waits()
-
-    def _say_what_waits(self) -> None:
-        stats = self._inner.stats()
-        if not stats.pending or self._config["carrier"] is _core.Carrier.MEMORY:
-            return
-        if self._config["queue_folder"] is None:
-            _log.warning("footpath: %d events were not delivered and are gone: their queue was in memory", stats.pending)
-        elif stats.last_error is not None:
-            _log.warning("footpath: %d events wait for the next start; the last failure: %s", stats.pending, stats.last_error)
+            self._ending()
 
     def _look(self) -> None:
         """Says once that no event reaches the server any more, and once that they do again."""
@@ -562,14 +540,14 @@ class Client:
         )
 
     def _after_fork(self) -> None:
-        inner, self._inner = self._inner, None
-        inner._handle = None  # Freeing it would reach for the parent's threads.
-        _of_parents.append(inner)
-        if self._closed:
+        was_closed = self._ending.is_over
+        self._let_go.detach()
+        self._ending.leave_to_parent()
+        if was_closed:
             self._config["queue_folder"] = None
         self._start()
-        if self._closed:
-            self._inner.shutdown()
+        if was_closed:
+            self._ending()
 
 
 def _code_of(error: Exception) -> Tracked:
@@ -633,16 +611,16 @@ def _look_at_all() -> None:
 
 def _end_all() -> None:
     """The end of the process: all clients send at the same time."""
-    clients = _all_clients()
     try:
-        waiting = [client for client in clients if client._exit_seconds > 0 and not client._closed]
+        waiting = [client for client in _all_clients() if client._exit_seconds > 0 and not client._ending.is_over]
         flushes = [Answer(client._inner.flush(_millis(client._exit_seconds))) for client in waiting]
         for flush in flushes:
             flush.wait()
-    finally:  # After Ctrl-C, too.
-        for client in clients:
-            client._end()
+        _ending.end_all()
         _problems.wait_told(1.0)
+    finally:  # After Ctrl-C, too.
+        _ending.shut_border()
+        _ending.end_all()
 
 
 def _end_with_child(*_: object) -> None:
@@ -662,6 +640,7 @@ def _follow_multiprocessing() -> None:
 def _in_child() -> None:
     _library.footpath_after_fork(1)
     _problems.in_child()
+    _ending.in_child()
     _follow_multiprocessing()
     for client in _all_clients():
         client._after_fork()
