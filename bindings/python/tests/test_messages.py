@@ -182,8 +182,8 @@ def test_an_unreachable_server_is_told_of(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True, timeout=30)
     told = done.stdout.splitlines()
     assert len(told) == 2, told
-    assert "no event has reached the server for 1 s; 1 wait and are kept" in told[0]
-    assert "1 events wait for the next start; the last failure: " in told[1]
+    assert "no event has reached the server for 1 s; kept: 1; the last failure: " in told[0]
+    assert "events that wait for the next start: 1; the last failure: " in told[1]
     assert not done.stderr
 
 
@@ -205,7 +205,7 @@ def test_a_queue_in_memory_tells_what_is_gone(caplog, start):
     client = start(None, url="http://127.0.0.1:9")
     client.track("e", user="u")
     client.close()
-    assert "1 events were not delivered and are gone" in caplog.text
+    assert "events that are gone with their queue, which was in memory: 1" in caplog.text
 
 
 def wait_for(condition, seconds=20):
@@ -240,3 +240,12 @@ class Gate:
     def _pump(one, other):
         while data := one.recv(65_536):
             other.sendall(data)
+
+
+def test_problems_are_told_in_words(caplog, start, tmp_path):
+    start(key="wrong").track("e", user="u")
+    (tmp_path / "file").write_text("no folder")
+    start(tmp_path / "file").track("e", user="u")
+    wait_for(lambda: "delivery is paused, and everything is kept: Unauthenticated: " in caplog.text)
+    wait_for(lambda: "the queue cannot be used now, and is tried again: " in caplog.text)
+    assert "Problem." not in caplog.text

@@ -377,7 +377,7 @@ class Client:
             self._reached, self._resends = reached, stats.resends
         elif stats.resends > self._resends and stats.paused is None and not self._is_cut_off:
             self._is_cut_off = True
-            words = "footpath: no event has reached the server for %d s; %d wait and are kept; the last failure: %s (told once)"
+            words = "footpath: no event has reached the server for %d s; kept: %d; the last failure: %s (told once)"
             _log.warning(words, _LOOK_EVERY, stats.pending, stats.last_error)
 
     def __enter__(self) -> "Client":

@@ -52,9 +52,9 @@ class Ending:
         if not stats.pending or self._config["carrier"] is _core.Carrier.MEMORY:
             return
         if self._config["queue_folder"] is None:
-            _log.warning("footpath: %d events were not delivered and are gone: their queue was in memory", stats.pending)
+            _log.warning("footpath: events that are gone with their queue, which was in memory: %d", stats.pending)
         elif stats.last_error is not None:
-            _log.warning("footpath: %d events wait for the next start; the last failure: %s", stats.pending, stats.last_error)
+            _log.warning("footpath: events that wait for the next start: %d; the last failure: %s", stats.pending, stats.last_error)
 
     def leave_to_parent(self) -> None:
         """In a child: the threads are the parent's."""

@@ -45,7 +45,7 @@ class Listener(_core.ProblemListener):
         except RuntimeError:  # The interpreter is about to end and starts none any more, or there are too many.
             _telling.discard(thread)
             for one in iter(self._next, None):
-                _log.warning("footpath: %s", one)
+                _log.warning("footpath: %s", _words(one))
 
     def _next(self) -> "Optional[_core.Problem]":
         with self._lock:
@@ -62,13 +62,23 @@ class Listener(_core.ProblemListener):
             _telling.discard(threading.current_thread())
 
     def _tell_one(self, problem: "_core.Problem") -> None:
-        _log.warning("footpath: %s", problem)
+        _log.warning("footpath: %s", _words(problem))
         if self._tell is None:
             return
         try:
             self._tell(problem)
         except BaseException:  # SystemExit, too: what else there is to tell must not wait for ever.
             _log.exception("footpath: on_problem failed")
+
+
+def _words(problem: "_core.Problem") -> str:
+    if problem.is_paused():
+        return f"delivery is paused, and everything is kept: {getattr(problem.reason, 'message', problem.reason)}"
+    if problem.is_storage():
+        return f"the queue cannot be used now, and is tried again: {problem.message}"
+    if problem.is_quarantined():
+        return f"the queue's database was broken and is set aside: {problem.path}"
+    return problem.message
 
 
 def wait_told(seconds: float) -> None:
