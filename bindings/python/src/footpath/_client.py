@@ -121,7 +121,10 @@ class Receipt:
         return await self._client._inner.delivered(self.event_id, _millis(seconds))
 
     def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
-        raise TypeError("a footpath.Receipt holds its client: pass on its event_id, and ask client.receipt(event_id) there")
+        raise TypeError(
+            "a footpath.Receipt holds its client, and is neither copied nor pickled: keep its event_id, which client.receipt() takes"
+            " in this process and in a later run"
+        )
 
 
 class Client:
@@ -144,7 +147,7 @@ class Client:
         device: bool = False,
         in_memory_transport: bool = False,
         strict: bool = False,
-        before_send: Optional[Callable[[str, dict], Optional[dict]]] = None,
+        before_send: Optional[Callable[[str, dict], Optional[Mapping[str, Any]]]] = None,
         on_problem: Optional[Callable[[Problem], None]] = None,
         exit_seconds: float = 2.0,
         app: str = "",
