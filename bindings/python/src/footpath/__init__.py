@@ -10,11 +10,12 @@ No call raises or waits for a disk or a network, unless it says so. See docs/sdk
 
 from ._client import Client, Receipt, Stats, Tracked
 from ._encode import Money, money
-from ._core import Consent, FlushResult, Pause, Problem
+from ._core import ClientError, Consent, FlushResult, Pause, Problem
 from ._core import Receipt as ReceiptState
 
 __all__ = [
     "Client",
+    "ClientError",
     "Consent",
     "FlushResult",
     "Money",

@@ -12,12 +12,14 @@ import multiprocessing.process
 import os
 import sys
 import threading
+import time
 import weakref
-from typing import Any, Callable, Iterable, Mapping, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
-from . import _core, _encode
+from . import _core, _encode, _ending, _options, _problems
 from ._core import Consent, Delivery, FlushResult, Problem, Who
 from ._core import Receipt as ReceiptState
+from ._waiting import Answer
 
 _log = logging.getLogger("footpath")
 _VERSION = "0.1.0"
@@ -62,9 +64,13 @@ _REASONS = {
     Tracked.CLOSED: "the client was closed",
     Tracked.DISABLED: "the client has met a bug of its own, which an earlier line tells of",
 }
+#: Whose fault an event is, is looked for so often in a client's life: it costs a call for every property.
+_MOST_SEARCHES = 1_000
+#: Seconds between two looks at what every client has delivered.
+_LOOK_EVERY = 30.0
+_T = TypeVar("_T")
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
-#: What belongs to the parent of this process; never freed here.
-_of_parents: list[Any] = []
+_watcher: Optional[threading.Thread] = None
 
 
 class Stats(_core.Stats):
@@ -100,11 +106,11 @@ class Receipt:
 
     def wait_queued(self, seconds: float) -> Optional[ReceiptState]:
         """Waits until the event is on the disk; ``None`` when the time is up."""
-        return self._client._inner.wait_queued(self.event_id, _millis(seconds))
+        return Answer(self._client._inner.queued(self.event_id, _millis(seconds))).wait()
 
     def wait_delivered(self, seconds: float) -> Optional[ReceiptState]:
         """Waits until the server has the event or never will. When the time is up: how far it has come."""
-        return self._client._inner.wait_delivered(self.event_id, _millis(seconds))
+        return Answer(self._client._inner.delivered(self.event_id, _millis(seconds))).wait()
 
     async def queued(self, seconds: float) -> Optional[ReceiptState]:
         """As ``wait_queued``, for async callers; it can be cancelled."""
@@ -114,18 +120,11 @@ class Receipt:
         """As ``wait_delivered``, for async callers; it can be cancelled."""
         return await self._client._inner.delivered(self.event_id, _millis(seconds))
 
-
-class _Listener(_core.ProblemListener):
-    def __init__(self, tell: Optional[Callable[[Problem], None]]) -> None:
-        self._tell = tell
-
-    def on_problem(self, problem: Problem) -> None:
-        _log.warning("footpath: %s", problem)
-        if self._tell is not None:
-            try:
-                self._tell(problem)
-            except Exception:  # The client's thread must not end for it.
-                _log.exception("footpath: on_problem failed")
+    def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
+        raise TypeError(
+            "a footpath.Receipt holds its client, and is neither copied nor pickled: keep its event_id, which client.receipt() takes"
+            " in this process and in a later run"
+        )
 
 
 class Client:
@@ -134,7 +133,8 @@ class Client:
     By default it is a backend's: every event names its user or anonymous id. With ``device=True`` it has a person and
     sessions of its own, as an app on somebody's desktop has.
 
-    After a fork the child has a queue and streams of its own: the client goes on there by itself.
+    All threads of a process may share it. After a fork the child has a queue and streams of its own: the client goes on there
+    by itself.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Client:
         device: bool = False,
         in_memory_transport: bool = False,
         strict: bool = False,
-        before_send: Optional[Callable[[str, dict], Optional[dict]]] = None,
+        before_send: Optional[Callable[[str, dict], Optional[Mapping[str, Any]]]] = None,
         on_problem: Optional[Callable[[Problem], None]] = None,
         exit_seconds: float = 2.0,
         app: str = "",
@@ -169,24 +169,31 @@ class Client:
 
         ``queue_folder``: where the queue lies; ``None`` keeps it in memory, gone with the process.
         ``strict``: calls raise for what they refuse, for tests.
-        ``before_send``: gets name and properties of every event; returns the properties to send, or ``None`` to leave it out.
+        ``before_send``: gets name and properties of an event on the caller's thread, or the values of a person's or a group's
+        properties that it changes; returns the properties to send, or ``None`` to leave the event out.
+        ``on_problem``: is told what somebody has to act on, once until it changes, on a thread of its own that is there only
+        while there is something to tell: it may close the client, wait and fork.
+        ``first_consent``: of a device: what holds on a new install until ``set_consent``.
         ``batch_interval``: seconds that an event waits for company, 1 by default; ``batch_events`` and ``batch_bytes``: what a
         batch holds at most, 500 and 512 KiB by default.
         ``request_timeout``: seconds after which an attempt without an answer ends, 30 by default.
         ``ca_certificate``: trusts servers whose certificate this authority (PEM) signed, instead of the well-known ones.
         ``exit_seconds``: how long the end of the process may wait for the server. What is not delivered by then is sent after
         the next start.
+
+        Raises ValueError or TypeError for a setting that makes no sense.
         """
+        _options.check(locals(), Client.__init__.__kwdefaults__)
         self._strict = strict
         self._before_send = before_send
         self._exit_seconds = exit_seconds
-        self._listener = _Listener(on_problem)
+        self._on_problem = on_problem
         self._logged: set[str] = set()
         self._config = dict(
             endpoint=endpoint,
             key=key,
             project=project,
-            queue_folder=None if queue_folder is None else os.fspath(queue_folder),
+            queue_folder=None if queue_folder is None else os.path.abspath(queue_folder),
             carrier=_core.Carrier.MEMORY if in_memory_transport else _core.Carrier.GRPC,
             backend=not device,
             first_consent=first_consent,
@@ -205,16 +212,26 @@ class Client:
             debug_view=debug_view,
             samples=None if samples is None else dict(samples),
         )
-        self._closed = False
         self._start()
         _clients.add(self)
 
     def _start(self) -> None:
         _follow_multiprocessing()
-        self._inner = _core.FootpathClient(_core.Config(**self._config), self._listener, None)
+        config, listener = _core.Config(**self._config), _problems.Listener(self._on_problem)
+        try:
+            self._ending = _ending.Ending(lambda: _core.FootpathClient(config, listener, None), self._config)
+        except _core.ClientError.Invalid as error:
+            raise ValueError(error.why) from None
+        self._let_go = weakref.finalize(self, self._ending)  # Nobody holds the client any more.
+        self._let_go.atexit = False  # `_end_all` does it, after all have sent.
+        self._inner = self._ending.inner
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
+        self._searches = 0
+        self._reached = self._resends = 0
+        self._is_cut_off = False
+        _watch_clients()
 
     def track(
         self,
@@ -229,8 +246,7 @@ class Client:
     ) -> Tracked:
         """Takes an event. It survives the end of the process from here on. Never waits, and raises only when ``strict``."""
         delivery = _encode.LOSSY if lossy else _encode.NORMAL
-        frame = self._frame(delivery, name, properties, user, anonymous, session, at)
-        return frame if isinstance(frame, Tracked) else self._push(name, frame)
+        return self._take(self._push, delivery, name, properties, user, anonymous, session, at)
 
     def track_critical(
         self,
@@ -243,14 +259,8 @@ class Client:
         at: Optional[datetime.datetime] = None,
     ) -> Optional[Receipt]:
         """Takes an event that must not be lost even if the power fails, and answers its receipt; ``None``: it was refused."""
-        frame = self._frame(_encode.CRITICAL, name, properties, user, anonymous, session, at)
-        if isinstance(frame, Tracked):
-            return None
-        try:
-            return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
-        except Exception as error:
-            self._refuse(_code_of(error), name, error)
-            return None
+        taken = self._take(self._receive, _encode.CRITICAL, name, properties, user, anonymous, session, at)
+        return taken if isinstance(taken, Receipt) else None
 
     def receipt(self, event_id: str) -> Receipt:
         """How far a critical event of this or an earlier run has come."""
@@ -267,7 +277,8 @@ class Client:
         anonymous: Optional[str] = None,
     ) -> Tracked:
         """Changes properties of a person: sends the event ``person_updated``."""
-        return self._send("person_updated", user, anonymous, lambda: dict(person=_encode.changes(set, set_once, unset, add)))
+        changes = _encode.Changes(set, set_once, unset, add)
+        return self._send("person_updated", changes, user, anonymous, lambda encoded: dict(person=encoded))
 
     def group(
         self,
@@ -279,26 +290,17 @@ class Client:
         anonymous: Optional[str] = None,
     ) -> Tracked:
         """Says that a person belongs to a group, and sets the group's properties: sends the event ``group_joined``."""
-        return self._send("group_joined", user, anonymous, lambda: dict(groups=[_encode.group(kind, id, _encode.changes(set))]))
-
-    def _send(self, name: str, user: Optional[str], anonymous: Optional[str], more: Callable[[], dict]) -> Tracked:
-        try:
-            frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **more())
-        except Exception as error:
-            return self._refuse(Tracked.INVALID, name, error)
-        return self._push(name, frame)
-
-    def _push(self, name: str, frame: bytes) -> Tracked:
-        code = _track(self._handle, frame, len(frame))
-        return _TAKEN if code == 0 else self._refuse(Tracked(code), name, None, frame)
+        changes = _encode.Changes(set)
+        return self._send("group_joined", changes, user, anonymous, lambda encoded: dict(groups=[_encode.group(kind, id, encoded)]))
 
     def identify(self, user: str, set: Optional[Mapping[str, Any]] = None) -> Tracked:
         """Of a device: says who its person is. Another user than before begins with a new anonymous id."""
-        return self._call("identify", lambda: self._inner.identify(user, _encode.changes(set)))
+        return self._introduce("identify", _encode.Changes(set), lambda encoded: self._inner.identify(user, encoded), user=user)
 
     def link(self, anonymous: str, user: str, set: Optional[Mapping[str, Any]] = None) -> Tracked:
         """Of a backend: says that the person behind an anonymous id is a user."""
-        return self._call("link", lambda: self._inner.link(anonymous, user, _encode.changes(set)))
+        link = lambda encoded: self._inner.link(anonymous, user, encoded)
+        return self._introduce("link", _encode.Changes(set), link, anonymous=anonymous, user=user)
 
     def alias(self, name: str) -> Tracked:
         """Of a device: gives its person another name."""
@@ -310,7 +312,7 @@ class Client:
 
     def register(self, key: str, item: Any) -> Tracked:
         """Of a device: sets a property of every later event."""
-        return self._call("register", lambda: self._inner.register(key, _encode.value(item)))
+        return self._call("register", lambda: self._inner.register(key, _encode.value(item)), {key: item})
 
     def unregister(self, key: str) -> Tracked:
         """Of a device: takes a shared property away again."""
@@ -342,8 +344,8 @@ class Client:
 
     def set_key(self, key: str) -> None:
         """Sends with another project key from now on."""
-        self._config["key"] = key
-        self._inner.set_key(key)
+        if self._call("set_key", lambda: self._inner.set_key(key)):
+            self._config["key"] = key
 
     def stats(self) -> Stats:
         """What this client has done so far."""
@@ -351,22 +353,35 @@ class Client:
 
     def wait_flushed(self, seconds: float) -> FlushResult:
         """Sends what was tracked so far and waits until it has reached its end, or the time is up."""
-        return self._inner.wait_flushed(_millis(seconds))
+        return Answer(self._inner.flush(_millis(seconds))).wait()
 
     async def flush(self, seconds: float) -> FlushResult:
         """As ``wait_flushed``, for async callers; it can be cancelled."""
         return await self._inner.flush(_millis(seconds))
 
     def close(self, seconds: float = 0.0) -> None:
-        """Waits for the server up to ``seconds``, saves what was not delivered and ends the client."""
-        if self._closed:
-            return
-        self._closed = True
-        if seconds > 0:
-            self._inner.wait_flushed(_millis(seconds))
-        unsaved = self._inner.shutdown()
-        if unsaved is not None:
-            _log.error("footpath: %s", unsaved)
+        """Waits for the server up to ``seconds``, saves what was not delivered and ends the client. May be called from
+        ``on_problem``, too, and more than once."""
+        millis = _millis(seconds)
+        try:
+            if millis > 0 and not self._ending.is_over:
+                Answer(self._inner.flush(millis)).wait()
+        finally:  # After Ctrl-C, too.
+            self._ending()
+
+    def _look(self) -> None:
+        """Says once that no event reaches the server any more, and once that they do again."""
+        stats = self._inner.stats()
+        reached = stats.acked + stats.rejected
+        if self._is_cut_off and reached > self._reached:
+            self._is_cut_off = False
+            _log.warning("footpath: events reach the server again")
+        if reached > self._reached or not stats.pending:
+            self._reached, self._resends = reached, stats.resends
+        elif stats.resends > self._resends and stats.paused is None and not self._is_cut_off:
+            self._is_cut_off = True
+            words = "footpath: no event has reached the server for %d s; kept: %d; the last failure: %s (told once)"
+            _log.warning(words, _LOOK_EVERY, stats.pending, stats.last_error)
 
     def __enter__(self) -> "Client":
         return self
@@ -378,11 +393,14 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.flush(self._exit_seconds)
-        self.close()
+        try:
+            await self.flush(self._exit_seconds)
+        finally:  # Cancelled, too.
+            self.close()
 
-    def _frame(
+    def _take(
         self,
+        put: "Callable[[str, bytes, Optional[Mapping[str, Any]]], _T]",
         delivery: bytes,
         name: str,
         properties: Optional[Mapping[str, Any]],
@@ -390,36 +408,97 @@ class Client:
         anonymous: Optional[str],
         session: Optional[str],
         at: Optional[datetime.datetime],
-    ) -> "bytes | Tracked":
-        """The event as the core takes it, or why there is none."""
+    ) -> "_T | Tracked":
         if self._before_send is not None:
-            properties = self._ask_hook(name, properties)
-            if properties is None:
-                self._left_out += 1
-                return Tracked.NOT_WANTED
+            seen = self._show(name, properties)
+            if isinstance(seen, Tracked):
+                return seen
+            properties = seen
         try:
-            return _encode.event(delivery, name, properties, user, anonymous, session, at)
+            frame = _encode.event(delivery, name, properties, user, anonymous, session, at)
         except Exception as error:
-            why = _encode.why(error, name, properties, user=user, anonymous=anonymous, session=session)
+            why = _encode.why(error, name, properties, at, user=user, anonymous=anonymous, session=session)
             return self._refuse(Tracked.INVALID, name, why)
+        return put(name, frame, properties)
 
-    def _ask_hook(self, name: str, properties: Optional[Mapping[str, Any]]) -> Optional[dict]:
+    def _push(self, name: str, frame: bytes, properties: Optional[Mapping[str, Any]]) -> Tracked:
+        code = _track(self._handle, frame, len(frame))
+        if code == 0:
+            return _TAKEN
+        refused, error = Tracked(code), None
+        if refused in (Tracked.INVALID, Tracked.TOO_LARGE):
+            error = self._blame(self._error_of(frame), properties)  # The same event the slow way, which says what is wrong.
+        return self._refuse(refused, name, error)
+
+    def _receive(self, name: str, frame: bytes, properties: Optional[Mapping[str, Any]]) -> "Receipt | Tracked":
         try:
-            return self._before_send(name, dict(properties or {}))  # type: ignore[misc]
-        except Exception:
-            _log.exception("footpath: before_send failed; the event %r is left out", name)
-            return None
+            return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
+        except Exception as error:
+            return self._refuse(_code_of(error), name, self._blame(error, properties))
 
-    def _call(self, what: str, call: Callable[[], Any]) -> Tracked:
+    def _send(
+        self,
+        name: str,
+        changes: _encode.Changes,
+        user: Optional[str],
+        anonymous: Optional[str],
+        put: "Callable[[bytes], dict[str, Any]]",
+    ) -> Tracked:
+        """An event that changes the properties of a person or a group."""
+        seen = self._show_changes(name, changes)
+        if isinstance(seen, Tracked):
+            return seen
+        try:
+            frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **put(seen.encoded()))
+        except Exception as error:
+            return self._refuse(Tracked.INVALID, name, _encode.why(error, name, seen.values(), user=user, anonymous=anonymous))
+        return self._push(name, frame, seen.values())
+
+    def _introduce(self, what: str, changes: _encode.Changes, call: Callable[[bytes], Any], **ids: Any) -> Tracked:
+        """The client's own event that says who somebody is."""
+        seen = self._show_changes("$identify", changes)
+        if isinstance(seen, Tracked):
+            return seen
+        return self._call(what, lambda: call(seen.encoded()), seen.values(), **ids)
+
+    def _call(self, what: str, call: Callable[[], Any], values: Optional[Mapping[str, Any]] = None, **ids: Any) -> Tracked:
         try:
             call()
             return _TAKEN
+        except _core.ClientError as error:
+            return self._refuse(_code_of(error), what, self._blame(error, values))
         except Exception as error:
-            return self._refuse(_code_of(error), what, error)
+            return self._refuse(Tracked.INVALID, what, _encode.why(error, what, values, **ids))
 
-    def _refuse(self, code: Tracked, name: str, error: Optional[Exception], frame: bytes = b"") -> Tracked:
-        if error is None and code in (Tracked.INVALID, Tracked.TOO_LARGE):
-            error = self._why(frame)
+    def _show(self, name: str, properties: Optional[Mapping[str, Any]]) -> "Optional[Mapping[str, Any]] | Tracked":
+        """The properties as ``before_send`` leaves them, or what became of the event."""
+        if not isinstance(name, str) or not isinstance(properties, (Mapping, type(None))):
+            return properties  # Encoding says what is wrong.
+        try:
+            seen = self._before_send(name, dict(properties or {}))  # type: ignore[misc]
+        except Exception as error:
+            failed = RuntimeError("before_send failed")
+            failed.__cause__ = error
+            return self._refuse(Tracked.INVALID, name, failed)
+        if seen is None:
+            self._left_out += 1
+            return Tracked.NOT_WANTED
+        if not isinstance(seen, Mapping):
+            wrong = f"before_send returns the properties, or None to leave the event out, and not a {type(seen).__name__}"
+            return self._refuse(Tracked.INVALID, name, TypeError(wrong))
+        return seen
+
+    def _show_changes(self, name: str, changes: _encode.Changes) -> "_encode.Changes | Tracked":
+        try:
+            values = changes.values()
+        except TypeError as error:
+            return self._refuse(Tracked.INVALID, name, error)
+        if self._before_send is None:
+            return changes
+        seen = self._show(name, values)
+        return seen if isinstance(seen, Tracked) else changes.with_values(seen or {})
+
+    def _refuse(self, code: Tracked, name: str, error: Optional[Exception]) -> Tracked:
         self._refused[code] += 1
         if self._strict:
             raise error if error is not None else RuntimeError(f"{name}: {code.name}")
@@ -427,23 +506,51 @@ class Client:
         kind = f"{name}: {reason}" if code is Tracked.INVALID else code.name
         if kind not in self._logged and len(self._logged) < 1_000:
             self._logged.add(kind)
-            _log.warning("footpath: %.100s: %s: %s (told once; stats() counts)", name, code.name, reason)
+            cause = error.__cause__ if error is not None else None
+            _log.warning("footpath: %.100s: %s: %s (told once; stats() counts)", name, code.name, reason, exc_info=cause)
         return code
 
-    def _why(self, frame: bytes) -> Optional[Exception]:
-        """The same event the slow way, which says what is wrong."""
+    def _error_of(self, frame: bytes) -> Optional[Exception]:
         try:
             self._inner.track(frame[1:], Delivery.NORMAL)
         except Exception as error:
             return error
         return None
 
+    def _blame(self, error: Optional[Exception], values: Optional[Mapping[str, Any]]) -> Optional[Exception]:
+        """The same error, in words for people, and with the name of the property that is wrong, if one is."""
+        if isinstance(error, _core.ClientError.Invalid):
+            if self._searches < _MOST_SEARCHES:
+                self._searches += 1
+                error.why = self._what_is_wrong(values or {}) or error.why
+            error.args = (error.why,)
+        return error
+
+    def _what_is_wrong(self, values: Mapping[str, Any]) -> Optional[str]:
+        """Tries each property alone, in an event without a name: that is never taken, and refused for its property first."""
+        nameless = self._error_of(_encode.event(_encode.NORMAL, "", None))
+        for key, item in values.items():
+            error = self._error_of(_encode.event(_encode.NORMAL, "", {key: item}))
+            if isinstance(error, _core.ClientError.Invalid) and str(error) != str(nameless):
+                return f"property {key!r}: {error.why}"
+        return None
+
+    def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
+        # What copy, deepcopy and pickle ask.
+        raise TypeError(
+            "a footpath.Client is neither copied nor pickled: its threads may share it, another process makes one of its own,"
+            " and a fork goes on with one by itself"
+        )
+
     def _after_fork(self) -> None:
-        inner, self._inner = self._inner, None
-        inner._handle = None  # Freeing it would reach for the parent's threads.
-        _of_parents.append(inner)
-        if not self._closed:
-            self._start()
+        was_closed = self._ending.is_over
+        self._let_go.detach()
+        self._ending.leave_to_parent()
+        if was_closed:
+            self._config["queue_folder"] = None
+        self._start()
+        if was_closed:
+            self._ending()
 
 
 def _code_of(error: Exception) -> Tracked:
@@ -472,14 +579,51 @@ def _millis(seconds: float) -> int:
     return int(min(max(0.0, float(seconds) * 1_000), 2.0**53))
 
 
+def _all_clients() -> "list[Client]":
+    while True:
+        try:
+            return list(_clients)
+        except RuntimeError:  # Another thread has just made one.
+            continue
+
+
+def _watch_clients() -> None:
+    """Starts the thread that looks at all clients of this process, where there is none."""
+    global _watcher
+    if _watcher is None or not _watcher.is_alive():
+        _watcher = threading.Thread(target=_watch, name="footpath-watch", daemon=True)
+        try:
+            _watcher.start()
+        except RuntimeError:  # The interpreter is about to end and starts none any more.
+            _watcher = None
+
+
+def _watch() -> None:
+    while threading.current_thread() is _watcher:
+        time.sleep(_LOOK_EVERY)
+        _look_at_all()
+
+
+def _look_at_all() -> None:
+    for client in _all_clients():
+        try:
+            client._look()
+        except Exception:
+            _log.exception("footpath: a client cannot be looked at")
+
+
 def _end_all() -> None:
-    """All clients share one deadline: each waits on a thread of its own."""
-    clients = [client for client in _clients if not client._closed]
-    threads = [threading.Thread(target=client.close, args=(client._exit_seconds,), daemon=True) for client in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """The end of the process: all clients send at the same time."""
+    try:
+        waiting = [client for client in _all_clients() if client._exit_seconds > 0 and not client._ending.is_over]
+        flushes = [Answer(client._inner.flush(_millis(client._exit_seconds))) for client in waiting]
+        for flush in flushes:
+            flush.wait()
+        _ending.end_all()
+        _problems.wait_told(1.0)
+    finally:  # After Ctrl-C, too.
+        _ending.shut_border()
+        _ending.end_all()
 
 
 def _end_with_child(*_: object) -> None:
@@ -498,8 +642,10 @@ def _follow_multiprocessing() -> None:
 
 def _in_child() -> None:
     _library.footpath_after_fork(1)
+    _problems.in_child()
+    _ending.in_child()
     _follow_multiprocessing()
-    for client in list(_clients):
+    for client in _all_clients():
         client._after_fork()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import numbers
 import struct
 from typing import Any, Iterable, Mapping, NamedTuple, Optional
 
@@ -129,6 +130,36 @@ def time(moment: datetime.datetime) -> bytes:
     return b"\x08" + varint(seconds) + b"\x10" + varint(micros * 1_000)
 
 
+class Changes(NamedTuple):
+    """Changes to the properties of a person or a group."""
+
+    set: Optional[Mapping[str, Any]] = None
+    set_once: Optional[Mapping[str, Any]] = None
+    unset: Iterable[str] = ()
+    add: Optional[Mapping[str, float]] = None
+
+    def values(self) -> "dict[str, Any]":
+        """All their values by property. Raises TypeError for what is no mapping."""
+        values: "dict[str, Any]" = {}
+        for which in ("add", "set_once", "set"):
+            some = getattr(self, which)
+            if not isinstance(some, (Mapping, type(None))):
+                raise TypeError(f"{which} is a mapping, not {type(some).__name__}")
+            values.update(some or {})
+        return values
+
+    def with_values(self, values: Mapping[str, Any]) -> "Changes":
+        """The same with these values: a property that is not in them stays as it is, one that is new is set."""
+        kept = lambda some: {key: values[key] for key in some or {} if key in values}
+        known = self.values()
+        new = {key: item for key, item in values.items() if key not in known}
+        return self._replace(set={**kept(self.set), **new}, set_once=kept(self.set_once), add=kept(self.add))
+
+    def encoded(self) -> bytes:
+        """The fields of a footpath.v1.PropertyChanges. Raises TypeError or ValueError for what is none."""
+        return changes(*self)
+
+
 def changes(
     set: Optional[Mapping[str, Any]] = None,
     set_once: Optional[Mapping[str, Any]] = None,
@@ -136,10 +167,14 @@ def changes(
     add: Optional[Mapping[str, float]] = None,
 ) -> bytes:
     """The fields of a footpath.v1.PropertyChanges."""
+    if isinstance(unset, (str, bytes)):
+        raise TypeError(f"unset is a list of names, not {type(unset).__name__}")
     parts = [_prefixed(b"\x0a", _entry(key, item)) for key, item in (set or {}).items() if item is not None]
     parts += [_prefixed(b"\x12", _entry(key, item)) for key, item in (set_once or {}).items() if item is not None]
     parts += [_prefixed(b"\x1a", key.encode()) for key in unset]
     for key, amount in (add or {}).items():
+        if isinstance(amount, bool) or not isinstance(amount, numbers.Number):
+            raise TypeError(f"property {key!r}: a number is added, not a {type(amount).__name__}")
         parts.append(_prefixed(b"\x22", _prefixed(b"\x0a", key.encode()) + _double(0x11, float(amount))))
     return b"".join(parts)
 
@@ -183,13 +218,15 @@ def event(
     return b"".join(parts)
 
 
-def why(error: Exception, name: Any, properties: Any, **ids: Any) -> Exception:
+def why(error: Exception, name: Any, properties: Any, at: Any = None, **ids: Any) -> Exception:
     """What is wrong with an event that could not be encoded, with the name of the property where it is one."""
     if not isinstance(name, str):
         return TypeError(f"a name is a str, not {type(name).__name__}")
     for which, id in ids.items():
         if not isinstance(id, (str, type(None))):
             return TypeError(f"{which} is a str, not {type(id).__name__}")
+    if not isinstance(at, (datetime.datetime, type(None))):
+        return TypeError(f"at is a datetime, not {type(at).__name__}")
     if properties is not None and not isinstance(properties, Mapping):
         return TypeError(f"properties are a mapping, not {type(properties).__name__}")
     try:
