@@ -98,7 +98,7 @@ struct Wrong(String);
 impl Wrong {
     /// Says of which property it is true.
     fn of(self, key: &[u8]) -> Self {
-        Self(format!("the property \"{}\": {}", String::from_utf8_lossy(key), self.0))
+        Self(format!("property \"{}\": {}", String::from_utf8_lossy(key), self.0))
     }
 }
 

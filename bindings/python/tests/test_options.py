@@ -70,7 +70,7 @@ def test_a_backend_has_nobody_to_ask(consent):
 
 def test_the_least_of_everything_goes(tmp_path):
     least = dict(
-        exit_seconds=0, batch_interval=0, batch_events=1, batch_bytes=1, request_timeout=0.001, ring_bytes=65_536, max_bytes=1 << 20,
+        exit_seconds=0, batch_interval=0, batch_events=1, batch_bytes=1, request_timeout=0.001, ring_bytes=131_072, max_bytes=1 << 20,
         max_events=1, max_age_days=1, samples={"scrolled": 0, "clicked": 1.0}, first_consent=Consent.GRANTED, on_problem=print,
         before_send=lambda name, properties: properties, debug_view="mine", app="shop", app_version="1", queue_folder=Path(tmp_path),
     )  # fmt: skip

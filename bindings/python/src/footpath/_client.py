@@ -11,8 +11,6 @@ import logging
 import multiprocessing.process
 import os
 import sys
-import threading
-import time
 import weakref
 from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
@@ -64,13 +62,8 @@ _REASONS = {
     Tracked.CLOSED: "the client was closed",
     Tracked.DISABLED: "the client has met a bug of its own, which an earlier line tells of",
 }
-#: Whose fault an event is, is looked for so often in a client's life: it costs a call for every property.
-_MOST_SEARCHES = 1_000
-#: Seconds between two looks at what every client has delivered.
-_LOOK_EVERY = 30.0
 _T = TypeVar("_T")
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
-_watcher: Optional[threading.Thread] = None
 
 
 class Stats(_core.Stats):
@@ -212,6 +205,7 @@ class Client:
             debug_view=debug_view,
             samples=None if samples is None else dict(samples),
         )
+        self._is_held = False
         self._start()
         _clients.add(self)
 
@@ -228,10 +222,8 @@ class Client:
         self._handle = self._inner.track_handle()
         self._refused: "collections.Counter[Tracked]" = collections.Counter()
         self._left_out = 0
-        self._searches = 0
-        self._reached = self._resends = 0
-        self._is_cut_off = False
-        _watch_clients()
+        if self._is_held:
+            self._inner.hold()
 
     def track(
         self,
@@ -336,11 +328,18 @@ class Client:
 
     def hold(self) -> None:
         """Stops sending. Events are taken and kept."""
+        self._is_held = True
         self._inner.hold()
 
     def resume(self) -> None:
-        """Goes on sending at once."""
+        """Goes on sending at once, after ``hold``, a pause, or during a wait after a failure."""
+        self._is_held = False
         self._inner.resume()
+
+    def try_now(self) -> None:
+        """Sends at once, also during a wait after a failure, unless delivery is paused or held: for whoever knows that the
+        network is back."""
+        self._inner.try_now()
 
     def set_key(self, key: str) -> None:
         """Sends with another project key from now on."""
@@ -369,20 +368,6 @@ class Client:
         finally:  # After Ctrl-C, too.
             self._ending()
 
-    def _look(self) -> None:
-        """Says once that no event reaches the server any more, and once that they do again."""
-        stats = self._inner.stats()
-        reached = stats.acked + stats.rejected
-        if self._is_cut_off and reached > self._reached:
-            self._is_cut_off = False
-            _log.warning("footpath: events reach the server again")
-        if reached > self._reached or not stats.pending:
-            self._reached, self._resends = reached, stats.resends
-        elif stats.resends > self._resends and stats.paused is None and not self._is_cut_off:
-            self._is_cut_off = True
-            words = "footpath: no event has reached the server for %d s; kept: %d; the last failure: %s (told once)"
-            _log.warning(words, _LOOK_EVERY, stats.pending, stats.last_error)
-
     def __enter__(self) -> "Client":
         return self
 
@@ -400,7 +385,7 @@ class Client:
 
     def _take(
         self,
-        put: "Callable[[str, bytes, Optional[Mapping[str, Any]]], _T]",
+        put: "Callable[[str, bytes], _T]",
         delivery: bytes,
         name: str,
         properties: Optional[Mapping[str, Any]],
@@ -419,22 +404,22 @@ class Client:
         except Exception as error:
             why = _encode.why(error, name, properties, at, user=user, anonymous=anonymous, session=session)
             return self._refuse(Tracked.INVALID, name, why)
-        return put(name, frame, properties)
+        return put(name, frame)
 
-    def _push(self, name: str, frame: bytes, properties: Optional[Mapping[str, Any]]) -> Tracked:
+    def _push(self, name: str, frame: bytes) -> Tracked:
         code = _track(self._handle, frame, len(frame))
         if code == 0:
             return _TAKEN
         refused, error = Tracked(code), None
         if refused in (Tracked.INVALID, Tracked.TOO_LARGE):
-            error = self._blame(self._error_of(frame), properties)  # The same event the slow way, which says what is wrong.
+            error = self._error_of(frame)
         return self._refuse(refused, name, error)
 
-    def _receive(self, name: str, frame: bytes, properties: Optional[Mapping[str, Any]]) -> "Receipt | Tracked":
+    def _receive(self, name: str, frame: bytes) -> "Receipt | Tracked":
         try:
             return Receipt(self, self._inner.track(frame[1:], Delivery.CRITICAL))
         except Exception as error:
-            return self._refuse(_code_of(error), name, self._blame(error, properties))
+            return self._refuse(_code_of(error), name, error)
 
     def _send(
         self,
@@ -452,7 +437,7 @@ class Client:
             frame = _encode.event(_encode.NORMAL, name, None, user, anonymous, **put(seen.encoded()))
         except Exception as error:
             return self._refuse(Tracked.INVALID, name, _encode.why(error, name, seen.values(), user=user, anonymous=anonymous))
-        return self._push(name, frame, seen.values())
+        return self._push(name, frame)
 
     def _introduce(self, what: str, changes: _encode.Changes, call: Callable[[bytes], Any], **ids: Any) -> Tracked:
         """The client's own event that says who somebody is."""
@@ -466,7 +451,7 @@ class Client:
             call()
             return _TAKEN
         except _core.ClientError as error:
-            return self._refuse(_code_of(error), what, self._blame(error, values))
+            return self._refuse(_code_of(error), what, error)
         except Exception as error:
             return self._refuse(Tracked.INVALID, what, _encode.why(error, what, values, **ids))
 
@@ -511,28 +496,11 @@ class Client:
         return code
 
     def _error_of(self, frame: bytes) -> Optional[Exception]:
+        """The same event the slow way, which says what is wrong."""
         try:
             self._inner.track(frame[1:], Delivery.NORMAL)
         except Exception as error:
             return error
-        return None
-
-    def _blame(self, error: Optional[Exception], values: Optional[Mapping[str, Any]]) -> Optional[Exception]:
-        """The same error, in words for people, and with the name of the property that is wrong, if one is."""
-        if isinstance(error, _core.ClientError.Invalid):
-            if self._searches < _MOST_SEARCHES:
-                self._searches += 1
-                error.why = self._what_is_wrong(values or {}) or error.why
-            error.args = (error.why,)
-        return error
-
-    def _what_is_wrong(self, values: Mapping[str, Any]) -> Optional[str]:
-        """Tries each property alone, in an event without a name: that is never taken, and refused for its property first."""
-        nameless = self._error_of(_encode.event(_encode.NORMAL, "", None))
-        for key, item in values.items():
-            error = self._error_of(_encode.event(_encode.NORMAL, "", {key: item}))
-            if isinstance(error, _core.ClientError.Invalid) and str(error) != str(nameless):
-                return f"property {key!r}: {error.why}"
         return None
 
     def __reduce_ex__(self, _: object) -> "str | tuple[Any, ...]":
@@ -585,31 +553,6 @@ def _all_clients() -> "list[Client]":
             return list(_clients)
         except RuntimeError:  # Another thread has just made one.
             continue
-
-
-def _watch_clients() -> None:
-    """Starts the thread that looks at all clients of this process, where there is none."""
-    global _watcher
-    if _watcher is None or not _watcher.is_alive():
-        _watcher = threading.Thread(target=_watch, name="footpath-watch", daemon=True)
-        try:
-            _watcher.start()
-        except RuntimeError:  # The interpreter is about to end and starts none any more.
-            _watcher = None
-
-
-def _watch() -> None:
-    while threading.current_thread() is _watcher:
-        time.sleep(_LOOK_EVERY)
-        _look_at_all()
-
-
-def _look_at_all() -> None:
-    for client in _all_clients():
-        try:
-            client._look()
-        except Exception:
-            _log.exception("footpath: a client cannot be looked at")
 
 
 def _end_all() -> None:

@@ -174,7 +174,7 @@ def changes(
     parts += [_prefixed(b"\x1a", key.encode()) for key in unset]
     for key, amount in (add or {}).items():
         if isinstance(amount, bool) or not isinstance(amount, numbers.Number):
-            raise TypeError(f"property {key!r}: a number is added, not a {type(amount).__name__}")
+            raise TypeError(f'property "{key}": a number is added, not a {type(amount).__name__}')
         parts.append(_prefixed(b"\x22", _prefixed(b"\x0a", key.encode()) + _double(0x11, float(amount))))
     return b"".join(parts)
 
@@ -236,9 +236,9 @@ def why(error: Exception, name: Any, properties: Any, at: Any = None, **ids: Any
             try:
                 event(NORMAL, "", {key: item})
             except RecursionError:
-                return ValueError(f"property {key!r}: lists and mappings are nested at most five deep")
+                return ValueError(f'property "{key}": lists and mappings are nested at most five deep')
             except Exception as wrong:
-                return ValueError(f"property {key!r}: {wrong}")
+                return ValueError(f'property "{key}": {wrong}')
     except Exception as wrong:
         return wrong
     return error

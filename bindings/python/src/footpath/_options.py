@@ -61,7 +61,7 @@ _RULES = {
     "batch_bytes": _count(2**63 - 1),
     "request_timeout": _seconds(0.001),
     "ca_certificate": _Rule("the bytes of a certificate in PEM", (bytes,), lambda item: b"-----BEGIN CERTIFICATE-----" in item),
-    "ring_bytes": _count(2**40, least=2**16),  # The largest event has to fit in.
+    "ring_bytes": _count(2**30, least=2**17),  # The largest event has to fit in.
     "max_bytes": _count(2**63 - 1),
     "max_events": _count(2**63 - 1),
     "max_age_days": _count(2**32 - 1),

@@ -78,6 +78,12 @@ def _words(problem: "_core.Problem") -> str:
         return f"the queue cannot be used now, and is tried again: {problem.message}"
     if problem.is_quarantined():
         return f"the queue's database was broken and is set aside: {problem.path}"
+    if problem.is_unreachable():
+        return f"for a minute nothing has got through; everything is kept and sent again: {problem.message}"
+    if problem.is_rejected():
+        return f"the server will never take some events, and they are given up (told once; stats() counts): {problem.message}"
+    if problem.is_lost():
+        return f"events are lost: {problem.message}"
     return problem.message
 
 

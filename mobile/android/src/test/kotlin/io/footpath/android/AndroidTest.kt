@@ -50,7 +50,7 @@ class AndroidTest : Apps() {
     fun `the queue is where backups do not reach, and the phone's own HTTP carries it`() {
         online()
         val client = started()
-        assertTrue(File(app.noBackupFilesDir, "footpath/main/queue.sqlite").exists())
+        assertTrue(File(app.noBackupFilesDir, "footpath/default/main/queue.sqlite").exists())
         client.track("first", "n" to 1)
         assertEquals(listOf("first"), names(client))
         assertEquals(emptyList<String>(), logged)
