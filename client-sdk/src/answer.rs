@@ -98,9 +98,11 @@ impl Wake for Unpark {
 impl<T> Answer<T> {
     /// Waits with this thread; `None` if nobody will answer, and on the thread that gives answers, as in a callback of it.
     pub(crate) fn wait(self) -> Option<T> {
-        if GIVES.get() {
-            return self.0.lock().value.take();
-        }
+        if GIVES.get() { self.0.lock().value.take() } else { self.wait_anyway() }
+    }
+
+    /// The same, for what another such thread gives.
+    pub(crate) fn wait_anyway(self) -> Option<T> {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
         loop {

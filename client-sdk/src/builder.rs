@@ -21,7 +21,7 @@ use crate::error::{BuildError, Problem};
 use crate::frame;
 #[cfg(feature = "http")]
 use crate::http::HttpTransport;
-use crate::intake::{Intake, Shared};
+use crate::intake::{Intake, MAX_EVENT_BYTES, Shared};
 use crate::profile::Consent;
 use crate::queue::Limits;
 use crate::seal::{KeyProvider, Sealer};
@@ -431,6 +431,7 @@ impl Builder {
         let shares = samples.iter().all(|(_, share)| (0.0..=1.0).contains(share));
         that(shares, "a sample is a share from 0 to 1")?;
         let entries: Vec<u8> = properties.iter().flat_map(|(_, entry)| entry).copied().collect();
+        that(entries.len() <= MAX_EVENT_BYTES / 2, "the properties of all events have at most 16 KiB")?;
         frame::check_properties(&entries).map_err(|error| error.to_string())
     }
 

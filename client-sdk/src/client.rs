@@ -322,7 +322,7 @@ impl Client {
 
     /// Spends little from now on, or no longer: on a metered link, or with a low battery. Critical events still go.
     pub fn save_data(&self, saving: bool) {
-        let _ = self.inner.commands.send(Command::Save(saving));
+        let _ = self.inner.commands.send(Command::SaveData(saving));
     }
 
     /// Seals what leaves the queue for a file, as a batch that another process is to send, with the install's key. Without a
@@ -431,7 +431,7 @@ impl Inner {
         if worker.thread().id() == std::thread::current().id() {
             return Ok(()); // A callback let go of the last clone; the worker ends after it.
         }
-        let ended = answer.wait();
+        let ended = answer.wait_anyway();
         let _ = worker.join();
         ended.unwrap_or_else(|| {
             let unsaved = self.intake.counts().early;

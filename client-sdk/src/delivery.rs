@@ -69,6 +69,20 @@ pub(crate) struct Progress {
     pub(crate) error: Option<String>,
     /// Set when this outcome paused delivery.
     pub(crate) paused: Option<PauseReason>,
+    /// Whether the server has judged the batch. `None`: it was nobody's.
+    pub(crate) got_through: Option<bool>,
+}
+
+impl Progress {
+    /// The server has judged a batch.
+    fn judged() -> Self {
+        Self { got_through: Some(true), ..Self::default() }
+    }
+
+    /// It goes out again.
+    fn failed(message: String) -> Self {
+        Self { error: Some(message), got_through: Some(false), ..Self::default() }
+    }
 }
 
 /// One batch: a fixed set of events under a fixed id, until it has reached its end.
@@ -100,6 +114,8 @@ struct Flight {
     started: Duration,
     wall_us: i64,
     bytes: usize,
+    /// Which key it went out with.
+    key: u64,
 }
 
 type EventKey = (u64, i32, Number);
@@ -131,6 +147,8 @@ pub(crate) struct Delivery {
     riders_alone: bool,
     /// A wish was refused: it waits until then, and nothing waits for it.
     wishes_at: Duration,
+    /// Counts the keys there were.
+    key: u64,
     /// What the server will not take anything for.
     denied: Option<PauseReason>,
     /// The application wants nothing to be sent.
@@ -160,6 +178,7 @@ impl Delivery {
             force_until: 0,
             riders_alone: false,
             wishes_at: Duration::ZERO,
+            key: 0,
             denied: None,
             on_hold: false,
             unasked: false,
@@ -194,6 +213,7 @@ impl Delivery {
 
     /// There is another key. What the application holds stays.
     pub(crate) fn renew(&mut self, now: Duration) {
+        self.key += 1;
         self.denied = None;
         self.wishes_at = Duration::ZERO;
         self.try_now(now);
@@ -219,7 +239,7 @@ impl Delivery {
     }
 
     /// Spends little from now on, or no longer.
-    pub(crate) fn save(&mut self, saving: bool, now: Duration) {
+    pub(crate) fn save_data(&mut self, saving: bool, now: Duration) {
         self.budget.save(saving, now);
     }
 
@@ -273,6 +293,11 @@ impl Delivery {
         if self.flight.is_some() || self.denied.is_some() || self.on_hold {
             return Ok(Next::Idle);
         }
+        if self.unasked {
+            // What was formed before nobody was to be asked is still in the queue.
+            self.parts.clear();
+            self.current.take_if(|batch| !batch.events.events.is_empty());
+        }
         if now < self.not_before {
             return Ok(Next::WaitUntil(self.not_before));
         }
@@ -299,7 +324,8 @@ impl Delivery {
             is_resend: batch.attempts > 1,
         };
         self.budget.spend(request.body.len() as u64, now);
-        self.flight = Some(Flight { started: now, wall_us: clock.wall_us(), bytes: request.body.len() });
+        self.flight =
+            Some(Flight { started: now, wall_us: clock.wall_us(), bytes: request.body.len(), key: self.key });
         Ok(Next::Send(request))
     }
 
@@ -311,7 +337,9 @@ impl Delivery {
         if pending == 0 && !self.has_riders(queue, now)? {
             return self.rest(queue, now).map(Some);
         }
-        let full = ready >= self.max_events() as u64 || queue.pending_bytes() >= self.max_bytes() as u64;
+        // What is held back fills no batch.
+        let bytes = queue.pending_bytes() / pending.max(1) * ready;
+        let full = ready >= self.max_events() as u64 || bytes >= self.max_bytes() as u64;
         let due = self.due_at.is_some_and(|due| due <= now);
         let forced = self.force_until > 0 && queue.waits_until(self.force_until)?;
         if !(full && ready > 0 || due || forced) {
@@ -350,25 +378,38 @@ impl Delivery {
         let most = Most { events: self.max_events(), bytes: self.max_bytes(), class };
         let held = &self.held;
         let skip = |epoch, class, at| held.get(&(epoch, class, at)).is_some_and(|until| *until > now);
-        let mut riders = self.has_riders(queue, now)?;
-        if !(riders && self.riders_alone || self.unasked) {
+        if self.riders_alone
+            && let Some(batch) = self.form_riders(queue, now, random)?
+        {
+            return Ok(Some(batch));
+        }
+        if !self.unasked {
             let events = queue.gather(skip, most)?;
             if !events.events.is_empty() {
                 let mut batch = Batch::new(events, random);
-                batch.losses = queue.losses(Some((&batch.events.install, batch.events.epoch)))?;
-                batch.wishes = self.wishes(queue, now)?;
-                self.untold(&mut batch.losses, &mut batch.wishes, now);
+                if !self.riders_alone {
+                    batch.losses = queue.losses(Some((&batch.events.install, batch.events.epoch)))?;
+                    batch.wishes = self.wishes(queue, now)?;
+                    self.untold(&mut batch.losses, &mut batch.wishes, now);
+                }
                 return Ok(Some(batch));
             }
-            riders = self.has_riders(queue, now)?; // What could not be read has become a loss meanwhile.
         }
-        if !riders {
-            return Ok(None);
-        }
+        // What could not be read has become a loss meanwhile.
+        self.form_riders(queue, now, random)
+    }
+
+    /// Losses and wishes without events, where there are some to tell.
+    fn form_riders(
+        &self,
+        queue: &Queue,
+        now: Duration,
+        random: &dyn Randomness,
+    ) -> Result<Option<Batch>, QueueError> {
         let (mut losses, mut wishes) = (queue.losses(None)?, self.wishes(queue, now)?);
         self.untold(&mut losses, &mut wishes, now);
         if losses.is_empty() && wishes.is_empty() {
-            return Ok(None); // Wishes that cannot be read now: a locked device.
+            return Ok(None);
         }
         let mut batch = Batch::new(Gathered::default(), random);
         if let Some(first) = losses.first() {
@@ -410,10 +451,13 @@ impl Delivery {
                 Ok(self.on_broken(&batch, message, random))
             }
             Outcome::Refused(message) => self.on_refused(queue, &batch, message, now, random),
+            Outcome::Denied(reason) if flight.key != self.key => {
+                Ok(Verdict::Again(format!("the key before this one: {reason:?}"), None))
+            }
             Outcome::Denied(reason) => {
                 self.denied = Some(reason.clone());
                 self.current = Some(batch);
-                return Ok(Progress { paused: Some(reason), ..Progress::default() });
+                return Ok(Progress { paused: Some(reason), ..Progress::judged() });
             }
         };
         match verdict {
@@ -425,11 +469,11 @@ impl Delivery {
             Ok(Verdict::Again(message, after)) => {
                 self.current = Some(batch).filter(|batch| !batch.discarded);
                 self.delay(after, now, random);
-                Ok(Progress { error: Some(message), ..Progress::default() })
+                Ok(Progress::failed(message))
             }
             Ok(Verdict::Parts(message)) => {
                 self.delay(None, now, random);
-                Ok(Progress { error: Some(message), ..Progress::default() })
+                Ok(Progress::failed(message))
             }
             Err(error) => {
                 self.current = Some(batch).filter(|batch| !batch.discarded);
@@ -487,18 +531,18 @@ impl Delivery {
             if event.block == GONE {
                 continue;
             }
-            let wait = refusal.retry_after.and_then(positive).unwrap_or(self.backoff.min());
+            let wait = refusal.retry_after.and_then(duration).unwrap_or(self.backoff.min());
             self.held.insert((batch.events.epoch, event.class, event.at), now + wait.min(MAX_WAIT));
         }
         self.take_hints(response.hints.unwrap_or_default(), now);
         let error =
             response.refused.first().map(|refusal| format!("{}: {}", refusal.reason, refusal.message));
         let (stored, duplicates) = (u64::from(response.stored), u64::from(response.duplicates));
-        Ok(Verdict::Done(Progress { stored, duplicates, rejected, error, paused: None }))
+        Ok(Verdict::Done(Progress { stored, duplicates, rejected, error, ..Progress::judged() }))
     }
 
     fn take_hints(&mut self, hints: FlowHints, now: Duration) {
-        let pause = hints.min_interval.and_then(positive).unwrap_or_default();
+        let pause = hints.min_interval.and_then(duration).unwrap_or_default();
         self.not_before = now + pause.min(MAX_WAIT);
         self.hints = hints;
     }
@@ -522,7 +566,7 @@ impl Delivery {
         now: Duration,
         random: &dyn Randomness,
     ) -> Result<Verdict, QueueError> {
-        let mut progress = Progress { error: Some(message.clone()), ..Progress::default() };
+        let mut progress = Progress { error: Some(message.clone()), ..Progress::judged() };
         let events = &batch.events.events;
         if events.is_empty() {
             return self.on_refused_riders(queue, batch, message, now, random);
@@ -541,8 +585,8 @@ impl Delivery {
         Ok(Verdict::Done(progress))
     }
 
-    /// Losses that the server will not have are dropped: its gap stays named, which is still true. A wish is kept, and sent
-    /// again later; until then others go their way.
+    /// A wish is kept and sent again later; until then others go their way. Losses that the server will not have are dropped:
+    /// its gap stays named, which is still true.
     fn on_refused_riders(
         &mut self,
         queue: &mut Queue,
@@ -551,13 +595,12 @@ impl Delivery {
         now: Duration,
         random: &dyn Randomness,
     ) -> Result<Verdict, QueueError> {
-        if batch.losses.is_empty() {
+        if batch.wishes.is_empty() {
+            settle(queue, batch, &[], random)?;
+        } else {
             self.wishes_at = now + MAX_WAIT;
-            return Ok(Verdict::Done(Progress { error: Some(message), ..Progress::default() }));
         }
-        let without_wishes = Batch { wishes: Vec::new(), ..batch.clone() };
-        settle(queue, &without_wishes, &[], random)?;
-        Ok(Verdict::Done(Progress { error: Some(message), ..Progress::default() }))
+        Ok(Verdict::Done(Progress { error: Some(message), ..Progress::judged() }))
     }
 
     fn cut(&mut self, batch: &Batch, random: &dyn Randomness) {
@@ -680,7 +723,7 @@ fn limit(own: usize, hint: u32) -> usize {
     if hint == 0 { own } else { own.min(hint as usize) }
 }
 
-fn positive(duration: prost_types::Duration) -> Option<Duration> {
+fn duration(duration: prost_types::Duration) -> Option<Duration> {
     Duration::try_from(duration).ok()
 }
 

@@ -255,7 +255,7 @@ fn a_link_that_breaks_gets_smaller_batches_of_the_same_events() {
 #[test]
 fn saving_waits_for_everything_but_critical_events() {
     let mut bench = Bench::with(0);
-    bench.delivery.save(true, bench.clock.continuous());
+    bench.delivery.save_data(true, bench.clock.continuous());
     bench.of.put(2, 3, &[&"x".repeat(5_000)]);
     let first = bench.sent();
     bench.answer(&first, ack(&first));

@@ -66,7 +66,7 @@ pub enum QueueError {
     Database(#[from] rusqlite::Error),
     /// The folder was deleted while it was in use. What it held is taken over by the next one.
     #[error("{0} was deleted from outside")]
-    Gone(PathBuf),
+    Deleted(PathBuf),
     /// A page of the database was damaged so that rows are gone without a trace.
     #[error("the queue's database has lost events or numbers")]
     Incomplete,

@@ -6,7 +6,7 @@
 //!   lock           held as long as the process lives
 //!   queue.sqlite   the database
 //!   ring           what was tracked and is not in the database yet
-//!   spare          bytes to let go of when the disk is full, so that what waits can be sent and deleted
+//!   ballast        bytes to let go of when the disk is full, so that what waits can be sent and deleted
 //!   life           says whether the folder was turned back (see `Life`)
 //!   queue.broken-* databases that were put aside; what could be saved of them is in the database
 //! ```
@@ -25,9 +25,9 @@ const MAIN: &str = "main";
 const LOCK: &str = "lock";
 const LIFE: &str = "life";
 const BROKEN: &str = "queue.broken-";
-const SPARE: &str = "spare";
+const BALLAST: &str = "ballast";
 /// What the settling of a batch of the usual size writes, and some more.
-const SPARE_BYTES: usize = 1 << 20;
+const BALLAST_BYTES: usize = 1 << 20;
 /// Of a folder that was taken over and is being deleted.
 const GONE: &str = "gone";
 
@@ -100,25 +100,28 @@ impl Folder {
         self.path.join(LIFE).exists() && is_empty(self.database()) && is_empty(log)
     }
 
-    /// Only the process in the main folder opens its ring again: an empty one takes space for nothing.
-    pub(crate) fn shrink(&self) {
-        if !self.is_main() {
-            let _ = fs::remove_file(self.ring());
-        }
+    /// Whether it is a process's that came later: nobody opens it again as its own.
+    pub(crate) fn is_left_for_good(&self) -> bool {
+        !self.is_main()
     }
 
-    pub(crate) fn spare(&self) -> PathBuf {
-        self.path.join(SPARE)
+    /// Everything in it is in the database.
+    pub(crate) fn remove_ring(&self) {
+        let _ = fs::remove_file(self.ring());
+    }
+
+    pub(crate) fn ballast(&self) -> PathBuf {
+        self.path.join(BALLAST)
     }
 
     /// Keeps bytes of the disk for the time when it is full, where it is not.
     pub(crate) fn reserve(&self) {
-        let spare = self.spare();
-        if fs::metadata(&spare).is_ok_and(|found| found.len() == SPARE_BYTES as u64) {
+        let ballast = self.ballast();
+        if fs::metadata(&ballast).is_ok_and(|found| found.len() == BALLAST_BYTES as u64) {
             return;
         }
-        if fs::write(&spare, vec![0; SPARE_BYTES]).is_err() {
-            let _ = fs::remove_file(&spare);
+        if fs::write(&ballast, vec![0; BALLAST_BYTES]).is_err() {
+            let _ = fs::remove_file(&ballast);
         }
     }
 

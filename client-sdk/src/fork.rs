@@ -16,7 +16,7 @@ pub struct Still {
 }
 
 /// Waits until no queue is at work, for the length of a commit at most, and keeps them so: to be called right before the
-/// process forks, by the thread that does.
+/// process forks, by the thread that does. Not in a callback of a queue's thread, which is at work.
 pub fn before() -> Still {
     Still { _gate: GATE.write().unwrap_or_else(PoisonError::into_inner) }
 }

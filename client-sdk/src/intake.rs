@@ -387,12 +387,21 @@ impl Intake {
         }
     }
 
-    /// Saves the profile as it is.
+    /// Saves the profile as it is. The queue's thread has to look into the ring then.
     pub(crate) fn save(&self) {
         if let Mode::Open(open) = &mut self.state.lock().mode {
-            open.unsaved = true;
+            open.unsaved = open.profile.is_some();
             open.save(self.clock.continuous());
         }
+    }
+
+    /// Saves what had no room in the ring; whether there is something in it now.
+    pub(crate) fn catch_up(&self) -> bool {
+        let Mode::Open(open) = &mut self.state.lock().mode else { return false };
+        let left = |open: &Open| (open.unsaved, open.era_unsaved);
+        let before = left(open);
+        open.save(self.clock.continuous());
+        before != left(open)
     }
 }
 
@@ -534,48 +543,7 @@ impl Open {
             self.era = Era::begin(at, self.boot.clone(), random);
             self.era_unsaved = true;
         }
-        let named = frame.actor();
-        let actor = if named.is_empty() { self.profile.as_ref().map_or("", Profile::actor) } else { named };
-        if class != Class::Critical && !self.shared.takes(frame.name, actor) {
-            return Err(TrackError::NotWanted("not in the sample"));
-        }
-        self.tail.clear();
-        let mut keys = frame.keys.len();
-        let (own, mut lane) = (named.is_empty(), self.lane);
-        match &mut self.profile {
-            Some(profile) if own => {
-                put_bytes(&mut self.tail, 5, profile.anonymous.as_bytes());
-                if !profile.user.is_empty() {
-                    put_bytes(&mut self.tail, 6, profile.user.as_bytes());
-                }
-                if !frame.has_session {
-                    let (session, is_new) = profile.session(at, self.boot.as_deref(), random);
-                    put_bytes(&mut self.tail, 7, session.as_bytes());
-                    self.unsaved |= is_new;
-                }
-                for (key, entry) in profile.supers().filter(|(key, _)| !frame.keys.contains(key.as_bytes())) {
-                    if !self.shared.properties.iter().any(|(known, _)| known == key) {
-                        self.tail.extend_from_slice(entry);
-                        keys += 1;
-                    }
-                }
-            }
-            _ => lane = crate::lane::lane(&self.project, named),
-        }
-        for (_, entry) in
-            self.shared.properties.iter().filter(|(key, _)| !frame.keys.contains(key.as_bytes()))
-        {
-            self.tail.extend_from_slice(entry);
-            keys += 1;
-        }
-        if keys > frame::PROPERTIES {
-            return Err(TrackError::Invalid(format!(
-                "with those of all events it has {keys} properties, 256 are allowed"
-            )));
-        }
-        if !frame.has_time {
-            put_time(&mut self.tail, 4, at.wall_us);
-        }
+        let lane = self.write_tail(class, frame, at, random)?;
         let total = bytes.len() + self.tail.len() + 18 + ADDED_BYTES;
         if total > MAX_EVENT_BYTES {
             return Err(TrackError::TooLarge { bytes: total, limit: MAX_EVENT_BYTES });
@@ -596,6 +564,59 @@ impl Open {
         }
         self.pushed += 1;
         Ok(Taken { id: Some(id), wake, consent: None })
+    }
+
+    /// Puts together what the client itself says of an event: whose it is, its session and time, and what every event
+    /// carries. Answers its lane.
+    fn write_tail(
+        &mut self,
+        class: Class,
+        frame: &Frame<'_>,
+        at: Reading,
+        random: &dyn Randomness,
+    ) -> Result<u8, TrackError> {
+        let named = frame.actor();
+        let actor = if named.is_empty() { self.profile.as_ref().map_or("", Profile::actor) } else { named };
+        if class != Class::Critical && !self.shared.takes(frame.name, actor) {
+            return Err(TrackError::NotWanted("not in the sample"));
+        }
+        self.tail.clear();
+        let is_own = |key: &str| frame.keys.contains(key.as_bytes());
+        let mut keys = frame.keys.len();
+        let mut lane = self.lane;
+        match &mut self.profile {
+            Some(profile) if named.is_empty() => {
+                put_bytes(&mut self.tail, 5, profile.anonymous.as_bytes());
+                if !profile.user.is_empty() {
+                    put_bytes(&mut self.tail, 6, profile.user.as_bytes());
+                }
+                if !frame.has_session {
+                    let (session, is_new) = profile.session(at, self.boot.as_deref(), random);
+                    put_bytes(&mut self.tail, 7, session.as_bytes());
+                    self.unsaved |= is_new;
+                }
+                let shared = &self.shared.properties;
+                for (key, entry) in profile.supers().filter(|(key, _)| !is_own(key)) {
+                    if !shared.iter().any(|(known, _)| known == key) {
+                        self.tail.extend_from_slice(entry);
+                        keys += 1;
+                    }
+                }
+            }
+            _ => lane = crate::lane::lane(&self.project, named),
+        }
+        for (_, entry) in self.shared.properties.iter().filter(|(key, _)| !is_own(key)) {
+            self.tail.extend_from_slice(entry);
+            keys += 1;
+        }
+        if keys > frame::PROPERTIES {
+            let why = format!("with those of all events it has {keys} properties, 256 are allowed");
+            return Err(TrackError::Invalid(why));
+        }
+        if !frame.has_time {
+            put_time(&mut self.tail, 4, at.wall_us);
+        }
+        Ok(lane)
     }
 
     /// Does what a call asks for.
@@ -622,9 +643,14 @@ impl Open {
                     profile.reset(random);
                 }
                 profile.user = user;
+                let track = Track::new("$identify").person(person);
+                // Both or neither: who is said to be somebody else in the ring is somebody else after a kill.
+                let bytes = profile.encode().len() + MAX_EVENT_BYTES;
+                if !self.producer.fits(bytes as u64, self.spare) {
+                    return Err(TrackError::QueueFull);
+                }
                 self.belong_to(profile);
-                let taken = self.system(Track::new("$identify").person(person), id, at, random);
-                taken.inspect_err(|_| self.belong_to(before))
+                self.system(track, id, at, random).inspect_err(|_| self.belong_to(before))
             }
             Call::Link { anonymous, user, person } => {
                 let track = Track::new("$identify").anonymous(anonymous).user(user).person(person);
@@ -691,10 +717,6 @@ impl Open {
         }
         let limit = MAX_EVENT_BYTES / 2;
         if bytes > limit { Err(TrackError::TooLarge { bytes, limit }) } else { Ok(()) }
-    }
-
-    pub(crate) fn consent(&self) -> Option<Consent> {
-        self.profile.as_ref().map(|profile| profile.consent)
     }
 
     fn own(&self) -> Result<Profile, TrackError> {

@@ -301,6 +301,20 @@ impl Queue {
         }
     }
 
+    /// Who the install is.
+    pub(crate) fn install(&self) -> &str {
+        &self.install
+    }
+
+    /// A new queue goes on for an install, with an epoch of its own.
+    pub(crate) fn belong_to(&mut self, install: &str) -> Result<(), QueueError> {
+        if self.is_new {
+            set_meta(&self.db, "install", install)?;
+            install.clone_into(&mut self.install);
+        }
+        Ok(())
+    }
+
     /// Nothing more fits, as on a full disk.
     #[cfg(test)]
     pub(crate) fn set_full(&self, full: bool) {

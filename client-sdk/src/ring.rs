@@ -209,6 +209,11 @@ impl Producer {
         self.waking()
     }
 
+    /// Whether records of so many bytes in all find room, wherever the ring ends, and `spare` bytes stay free.
+    pub(crate) fn fits(&mut self, bytes: u64, spare: u64) -> bool {
+        self.has_room(2 * bytes + spare)
+    }
+
     fn has_room(&mut self, size: u64) -> bool {
         if self.tail - self.head + size <= self.shared.capacity {
             return true;

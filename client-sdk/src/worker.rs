@@ -1,5 +1,6 @@
 //! The one thread that owns the queue and the delivery core.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -72,7 +73,7 @@ pub(crate) enum Command {
     /// Another project key, which goes on after a pause for the old one.
     SetKey(String),
     /// Spend little, or no longer.
-    Save(bool),
+    SaveData(bool),
     /// Save everything and end.
     Shutdown(Giver<Result<(), ShutdownError>>),
 }
@@ -109,6 +110,16 @@ pub(crate) struct Setup {
     pub(crate) on_problem: Option<OnProblem>,
 }
 
+impl Setup {
+    /// A callback that panics must end neither this thread nor, while that unwinds already, the process.
+    fn notify(&self, problem: &Problem) {
+        let Some(tell) = &self.on_problem else { return };
+        if catch_unwind(AssertUnwindSafe(|| tell(problem))).is_err() {
+            tracing::error!(?problem, "the application's callback panicked");
+        }
+    }
+}
+
 pub(crate) struct Worker {
     setup: Setup,
     intake: Arc<Intake>,
@@ -117,12 +128,12 @@ pub(crate) struct Worker {
     stats: Arc<Mutex<Stats>>,
     authorization: String,
     storage: Option<Storage>,
-    /// A storage whose folder was deleted, until what it holds is taken over.
-    left: Option<Storage>,
+    /// Storages whose folders were deleted, until what they hold is taken over.
+    left: Vec<Storage>,
     /// What the intake needs, while the storage is closed again.
     open: Option<Box<Open>>,
-    /// Bytes to let go of when the disk is full.
-    spare: Option<PathBuf>,
+    /// A file to let go of when the disk is full.
+    ballast: Option<PathBuf>,
     /// The disk was full.
     tight: bool,
     /// The database has shown that it is broken.
@@ -143,6 +154,8 @@ pub(crate) struct Worker {
     early: Vec<Command>,
     /// Keys of those who have withdrawn, until that is noted in the queue.
     withdrawing: Vec<String>,
+    /// There is something that was not looked at with the person's consent in mind.
+    consent_due: bool,
     /// When to look for what other processes left.
     adopt_at: Duration,
     /// Since when no batch has got through.
@@ -168,9 +181,9 @@ impl Worker {
             stats,
             authorization: format!("Bearer {key}"),
             storage: None,
-            left: None,
+            left: Vec::new(),
             open: None,
-            spare: None,
+            ballast: None,
             tight: false,
             suspect: false,
             retry_at: None,
@@ -182,6 +195,7 @@ impl Worker {
             taker: None,
             early: Vec::new(),
             withdrawing: Vec::new(),
+            consent_due: false,
             adopt_at: Duration::ZERO,
             failing_since: None,
             waiters: Waiters::default(),
@@ -229,7 +243,7 @@ impl Worker {
         let worked = self.try_work();
         if let Err(error) = worked {
             self.failed(&error);
-        } else {
+        } else if self.absorb_at.is_none_or(|at| at <= now + GATHER) {
             self.retry_after = RETRY;
             self.mended(|problem| matches!(problem, Problem::Storage(_)));
         }
@@ -242,12 +256,21 @@ impl Worker {
             self.open_storage()?;
         }
         if self.absorb_at.is_some_and(|at| at <= self.now()) || self.waiters.ask() {
-            self.absorb_all()?;
-            self.know_place();
-            self.look_for_orphans()?;
+            match self.look_for_orphans().and_then(|()| self.absorb_all()) {
+                // What is sent makes room.
+                Err(error) if error.is_full() && !self.is_destroying() => self.absorb_later(&error),
+                absorbed => absorbed?,
+            }
         }
         self.drive()?;
         self.sync()
+    }
+
+    /// The disk is full: what comes stays in the ring for now.
+    fn absorb_later(&mut self, error: &QueueError) {
+        self.absorb_at = Some(self.now() + self.retry_after);
+        self.note_failure(error);
+        self.tell(Problem::Storage(error.to_string()));
     }
 
     /// Syncs what has been at risk for long.
@@ -304,7 +327,7 @@ impl Worker {
             }
             Command::TryNow => self.delivery.try_now(now),
             Command::SetKey(key) => self.set_key(&key),
-            Command::Save(saving) => self.delivery.save(saving, now),
+            Command::SaveData(saving) => self.delivery.save_data(saving, now),
             Command::Shutdown(_) => {}
         }
     }
@@ -327,7 +350,6 @@ impl Worker {
         let destroyed = self.absorb_all();
         self.delivery.discard();
         if let Err(error) = destroyed {
-            self.absorb_at = Some(self.now());
             self.failed(&error);
         }
     }
@@ -347,10 +369,9 @@ impl Worker {
     fn on_report(&mut self, id: &str, outcome: Outcome) {
         let Setup { clock, random, .. } = &self.setup;
         let Some(storage) = &mut self.storage else { return };
-        let failed = matches!(outcome, Outcome::Retry { .. } | Outcome::Broken(_));
         match self.delivery.report(&mut storage.queue, id, outcome, &**clock, &**random) {
             Ok(progress) => {
-                self.note_reach(failed, progress.error.as_deref());
+                self.note_reach(&progress);
                 self.count(progress);
             }
             Err(error) => self.failed(&error),
@@ -358,23 +379,26 @@ impl Worker {
     }
 
     /// A train's tunnel is nothing to tell of; a server that nothing reaches for long is.
-    fn note_reach(&mut self, failed: bool, why: Option<&str>) {
+    fn note_reach(&mut self, progress: &Progress) {
         let now = self.now();
-        if !failed {
-            if self.failing_since.take().is_some() {
-                tracing::info!("batches get through again");
-                self.mended(|problem| matches!(problem, Problem::Unreachable(_)));
+        match progress.got_through {
+            None => {}
+            Some(true) => {
+                if self.failing_since.take().is_some() {
+                    tracing::info!("batches get through again");
+                    self.mended(|problem| matches!(problem, Problem::Unreachable(_)));
+                }
+                self.stats.lock().last_error = None;
             }
-            self.stats.lock().last_error = None;
-            return;
-        }
-        let why = why.unwrap_or_default();
-        if self.failing_since.is_none() {
-            tracing::warn!(why, "a batch did not get through; its events are kept and sent again");
-        }
-        let since = *self.failing_since.get_or_insert(now);
-        if now >= since + UNREACHABLE {
-            self.tell(Problem::Unreachable(why.to_owned()));
+            Some(false) => {
+                let why = progress.error.clone().unwrap_or_default();
+                if self.failing_since.is_none() {
+                    tracing::warn!(why, "a batch did not get through; its events are kept and sent again");
+                }
+                if now >= *self.failing_since.get_or_insert(now) + UNREACHABLE {
+                    self.tell(Problem::Unreachable(why));
+                }
+            }
         }
     }
 
@@ -403,9 +427,7 @@ impl Worker {
         if self.told.iter().any(same) {
             return;
         }
-        if let Some(tell) = &self.setup.on_problem {
-            tell(&problem);
-        }
+        self.setup.notify(&problem);
         self.told.push(problem);
     }
 
@@ -449,33 +471,31 @@ impl Worker {
 
     /// The storage could not be used: everything is kept, and it is tried again.
     fn failed(&mut self, error: &QueueError) {
-        tracing::warn!(%error, "the queue cannot be used; trying again");
         let now = self.now();
         let (first, wait) = (self.retry_after == RETRY, self.retry_after);
         self.retry_at = Some(now + wait);
-        self.retry_after = (wait * 2).min(MAX_RETRY);
+        self.note_failure(error);
+        let is_gone = matches!(error, QueueError::Deleted(_));
+        if is_gone || self.storage.as_ref().is_some_and(|storage| storage.is_broken_by(error)) {
+            self.close_storage(error);
+        }
+        if is_gone || self.suspect {
+            // At once; but one that breaks again and again must not fill the disk with what is set aside.
+            self.retry_at = Some(if first { now } else { now + wait });
+            return;
+        }
+        if error.is_full() && self.make_room() {
+            self.retry_at = Some(now);
+        }
+        self.tell(Problem::Storage(error.to_string()));
+    }
+
+    fn note_failure(&mut self, error: &QueueError) {
+        tracing::warn!(%error, "the queue cannot be used; trying again");
+        self.retry_after = (self.retry_after * 2).min(MAX_RETRY);
         let mut stats = self.stats.lock();
         stats.commit_failures += 1;
         stats.last_error = Some(error.to_string());
-        drop(stats);
-        if matches!(error, QueueError::Gone(_)) {
-            self.leave();
-            self.retry_at = Some(if first { now } else { now + wait });
-        } else if self.storage.as_ref().is_some_and(|storage| storage.is_broken_by(error)) {
-            // It may open without a word and break at the same page again: it is set aside.
-            self.suspect = true;
-            self.storage = None;
-            self.open = self.intake.reopen();
-            self.delivery.abandon();
-            self.delivery.discard();
-            // At once; but one that breaks again and again must not fill the disk with what is set aside.
-            self.retry_at = Some(if first { now } else { now + wait });
-        } else {
-            if error.is_full() && self.make_room() {
-                self.retry_at = Some(now);
-            }
-            self.tell(Problem::Storage(error.to_string()));
-        }
     }
 
     fn pending(&self) -> u64 {
@@ -520,7 +540,11 @@ impl Worker {
         }
         self.intake.save();
         self.intake.close();
-        let absorbed = self.absorb_all();
+        let mut absorbed = self.absorb_all();
+        if let Err(error @ QueueError::Deleted(_)) = &absorbed {
+            self.close_storage(error);
+            absorbed = self.open_storage().and_then(|()| self.absorb_all());
+        }
         self.publish();
         self.taker = None;
         self.end_waiters();
@@ -529,7 +553,8 @@ impl Worker {
         let unsaved = lost + self.pending() - kept;
         let closed = match self.storage.take() {
             Some(Storage { queue, folder, .. }) => queue.close().map(|()| {
-                folder.as_ref().into_iter().for_each(Folder::shrink);
+                let for_good = folder.filter(|folder| absorbed.is_ok() && folder.is_left_for_good());
+                for_good.as_ref().into_iter().for_each(Folder::remove_ring);
             }),
             None => Ok(()),
         };
@@ -558,9 +583,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.intake.disable();
-            if let Some(tell) = &self.setup.on_problem {
-                tell(&Problem::Disabled("a bug of the client; see the log".into()));
-            }
+            self.setup.notify(&Problem::Disabled("a bug of the client; see the log".into()));
         }
     }
 }

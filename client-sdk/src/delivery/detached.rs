@@ -100,10 +100,8 @@ impl Delivery {
                     }
                 }
             }
-            Outcome::Denied(reason) => {
-                self.deny(reason.clone());
-                Progress { paused: Some(reason), ..Progress::default() }
-            }
+            // Nobody knows which key it went out with: the next batch will show.
+            Outcome::Denied(reason) => self.later(format!("{reason:?}"), None, now, random),
             Outcome::Refused(message) => self.refused_detached(queue, id, detached, message, now, random)?,
             Outcome::Retry { message, after } => self.later(message, after, now, random),
             Outcome::Broken(message) => self.later(message, None, now, random),
@@ -155,7 +153,7 @@ impl Delivery {
         random: &dyn Randomness,
     ) -> Progress {
         self.delay(after, now, random);
-        Progress { error: Some(message), ..Progress::default() }
+        Progress::failed(message)
     }
 
     /// Leaves out what a batch that was given away tells already.

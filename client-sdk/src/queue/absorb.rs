@@ -62,22 +62,22 @@ impl Queue {
         })
     }
 
-    /// Moves everything that is in a ring into which nothing comes any more.
+    /// Moves everything that is in the ring; `each` is told of every commit.
     pub(crate) fn absorb_whole(
         &mut self,
         ring: &mut Consumer,
         now_us: i64,
         random: &dyn Randomness,
-    ) -> Result<Absorbed, QueueError> {
-        let mut total = Absorbed { more: true, ..Absorbed::default() };
-        while total.more {
+        mut each: impl FnMut(Absorbed),
+    ) -> Result<(), QueueError> {
+        loop {
             let absorbed = self.absorb(ring, now_us, random)?;
-            total.events += absorbed.events;
-            total.critical += absorbed.critical;
-            total.torn |= absorbed.torn;
-            total.more = absorbed.more || absorbed.torn; // Behind what is damaged there may be more.
+            each(absorbed);
+            // Behind what is damaged there may be more.
+            if !absorbed.more && !absorbed.torn {
+                return Ok(());
+            }
         }
-        Ok(total)
     }
 
     fn store(

@@ -10,7 +10,7 @@ use crate::error::{Problem, QueueError};
 use crate::folder::{Folder, Life};
 use crate::intake::{Open, Taken};
 use crate::profile::{Consent, Profile};
-use crate::queue::{Opened, Queue};
+use crate::queue::{Absorbed, Opened, Queue};
 use crate::ring::{Consumer, Ring};
 
 /// While something happens, what other processes left is looked for this often.
@@ -39,6 +39,8 @@ struct Found {
     opened: Opened,
     ring: Ring,
     folder: Option<Folder>,
+    /// An earlier process had a database here, and it is gone.
+    missing: bool,
 }
 
 impl Worker {
@@ -56,27 +58,52 @@ impl Worker {
         if let Some(storage) = &self.storage {
             storage.queue.spare_the_disk();
         }
-        self.spare.take().is_some_and(|spare| fs::remove_file(spare).is_ok())
+        self.ballast.take().is_some_and(|ballast| fs::remove_file(ballast).is_ok())
     }
 
     fn try_open(&mut self) -> Result<(), QueueError> {
-        let Found { opened, ring, folder } = self.find_storage()?;
+        let opened = self.try_let_in();
+        if let Err(error) = &opened {
+            self.close_storage(error);
+            return opened;
+        }
+        // One that fails is done again, or costs a batch a second journey; what follows has to be done all the same.
+        let adopted = self.bring_along().and(self.adopt_orphans());
+        self.consent_due = true; // It is the same device, whoever was asked.
+        let now = self.now();
+        let recalled =
+            self.storage.as_ref().map_or(Ok(()), |storage| self.delivery.recall(&storage.queue, now));
+        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
+        self.delivery.on_stored(true, now);
+        if let Some(storage) = &mut self.storage {
+            storage.complete = true;
+            self.absorb_at = Some(now); // What has waited is in the ring.
+        }
+        adopted.and(recalled)
+    }
+
+    /// Opens or makes the storage; calls go through to it.
+    fn try_let_in(&mut self) -> Result<(), QueueError> {
+        let Found { opened, ring, folder, missing } = self.find_storage()?;
         self.suspect = false;
-        let Opened { queue, era, intact, .. } = opened;
+        let Opened { mut queue, era, intact, .. } = opened;
         let Ring { producer, consumer, torn, ahead, denied } = ring;
         if self.tight {
             queue.spare_the_disk();
+        } else {
+            folder.as_ref().into_iter().for_each(Folder::reserve);
+        }
+        if let Some(left) = self.left.first() {
+            queue.belong_to(left.queue.install())?;
         }
         self.storage = Some(Storage { queue, ring: consumer, folder, complete: false });
-        self.note_torn(torn || ahead);
+        if missing {
+            self.lost("the queue's database was deleted from outside, and everything in it");
+        }
+        self.note_torn(torn || ahead && !missing);
         // What lay in the ring may change who the person is, and what they allow.
-        let profile = match self.go_on(intact, ahead).and_then(|()| self.stored_profile(denied)) {
-            Ok(profile) => profile,
-            Err(error) => {
-                self.storage = None;
-                return Err(error);
-            }
-        };
+        self.go_on(intact, ahead)?;
+        let profile = self.stored_profile(denied)?;
         let open = match self.open.take() {
             Some(open) => Box::new(open.with(producer)),
             None => {
@@ -84,30 +111,32 @@ impl Worker {
                 Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
             }
         };
-        let consent = open.consent();
         self.committed_before = self.stats.lock().committed;
-        self.delivery.wait_for_consent(consent == Some(Consent::Pending), self.now());
         self.let_in(open)?;
-        let brought = self.bring_along().and_then(|()| self.adopt_orphans());
-        if let (Some(Consent::Denied), Some(storage)) = (consent, &self.storage) {
-            self.intake.save();
-            storage.queue.note_all_withdrawn()?; // It is the same device, whoever was asked.
-        }
-        let now = self.now();
-        // One that fails costs its batches a second journey; what follows has to be done all the same.
-        let recalled =
-            self.storage.as_ref().map_or(Ok(()), |storage| self.delivery.recall(&storage.queue, now));
-        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
-        self.delivery.on_stored(true, now);
-        if let Some(storage) = &mut self.storage {
-            storage.complete = true;
-            // Not at once what has just been given back.
-            if let Some(folder) = storage.folder.as_ref().filter(|_| !self.tight) {
-                folder.reserve();
+        self.intake.save(); // Whoever it is now is the same one after a kill.
+        let asked = self.consent() == Some(Consent::Pending);
+        self.delivery.wait_for_consent(asked, self.now());
+        Ok(())
+    }
+
+    /// A storage that has failed: calls wait again. What lies in a folder that was deleted is still there, in files without a
+    /// name, until the next storage has taken it over.
+    pub(super) fn close_storage(&mut self, error: &QueueError) {
+        let Some(mut storage) = self.storage.take() else { return };
+        self.suspect |= storage.is_broken_by(error);
+        self.open = self.intake.reopen().or_else(|| self.open.take());
+        self.delivery.abandon();
+        self.delivery.discard();
+        if matches!(error, QueueError::Deleted(_)) {
+            if let Some(folder) = storage.folder.take() {
+                folder.remove_ring(); // A new one in the same place is empty.
             }
-            self.absorb_at = Some(now); // What has waited is in the ring.
+            self.left.push(storage);
         }
-        brought.and(recalled)
+    }
+
+    fn consent(&self) -> Option<Consent> {
+        self.intake.who().map(|who| who.consent)
     }
 
     /// Who the device's person is; `None`: a backend. `denied`: they have said so, and it got no further than the ring.
@@ -129,11 +158,11 @@ impl Worker {
             let opened = Queue::in_memory(sealer.clone(), &**random)?;
             let ring = Ring::in_memory(*ring_bytes, &**random);
             let ring = ring.map_err(|error| QueueError::Folder("memory".into(), error))?;
-            return Ok(Found { opened, ring, folder: None });
+            return Ok(Found { opened, ring, folder: None, missing: false });
         };
         // What waits for another project's key must not go out with this one's.
         let folder = Folder::claim(&base.join(&self.setup.project), &**random)?;
-        self.spare = Some(folder.spare());
+        self.ballast = Some(folder.ballast());
         let Setup { sealer, random, clock, ring_bytes, .. } = &self.setup;
         let missing = folder.misses_database();
         let found = Life::found(&folder, &**clock);
@@ -154,10 +183,8 @@ impl Worker {
         let failed = |error| QueueError::Folder(folder.path.clone(), error);
         let ring = Ring::open(&folder.ring(), *ring_bytes, opened.absorbed, !opened.salvaged, &**random)
             .map_err(failed)?;
-        if missing && !opened.salvaged {
-            self.lost("the queue's database was deleted from outside, and everything in it");
-        }
-        Ok(Found { opened, ring, folder: Some(folder) })
+        let missing = missing && !opened.salvaged && self.left.is_empty();
+        Ok(Found { opened, ring, folder: Some(folder), missing })
     }
 
     /// Goes on where an earlier run has ended. What it left in the ring goes first, with the numbers that it would have
@@ -186,9 +213,7 @@ impl Worker {
         let aside = folder.quarantine(into, self.setup.clock.wall_us());
         let aside = aside.map_err(|error| QueueError::Folder(folder.path.clone(), error))?;
         tracing::error!(path = %aside.display(), "the queue's database is broken; it is set aside");
-        if let Some(tell) = &self.setup.on_problem {
-            tell(&Problem::Quarantined(aside.clone()));
-        }
+        self.setup.notify(&Problem::Quarantined(aside.clone()));
         Ok(aside)
     }
 
@@ -210,37 +235,31 @@ impl Worker {
         }
         // What was let in has woken nobody.
         self.absorb_at = Some(self.now());
-        if let Err(open) = left {
-            self.open = Some(open);
-            self.storage = None;
-        }
+        self.open = left.err();
         failed.map_or(Ok(()), Err)
     }
 
-    /// Leaves a storage whose folder is gone: what it holds lies in files without a name until the next one is open.
-    pub(super) fn leave(&mut self) {
-        self.open = self.intake.reopen();
-        self.left = self.storage.take();
-        // A new one in the same place must find neither.
-        if let Some(Storage { folder, .. }) = &mut self.left
-            && let Some(folder) = folder.take()
-        {
-            let _ = fs::remove_file(folder.ring());
-        }
-        self.delivery.abandon();
-        self.delivery.discard();
-    }
-
-    /// Takes over what a storage held that was left.
+    /// Takes over what storages held whose folders were deleted.
     fn bring_along(&mut self) -> Result<(), QueueError> {
-        let (Some(storage), Some(left)) = (&mut self.storage, &mut self.left) else { return Ok(()) };
+        let Some(Storage { queue, .. }) = &mut self.storage else { return Ok(()) };
         let Setup { clock, random, .. } = &self.setup;
-        let absorbed = left.queue.absorb_whole(&mut left.ring, clock.wall_us(), &**random)?;
-        self.stats.lock().committed += absorbed.events;
-        self.committed_before += absorbed.events;
-        storage.queue.take_over(&left.queue)?;
-        self.left = None;
-        self.note_torn(absorbed.torn);
+        let (stats, before) = (&self.stats, &mut self.committed_before);
+        let mut torn = false;
+        while let Some(left) = self.left.last_mut() {
+            let count = |absorbed: Absorbed| {
+                stats.lock().committed += absorbed.events;
+                *before += absorbed.events;
+                torn |= absorbed.torn;
+            };
+            let absorbed = left.queue.absorb_whole(&mut left.ring, clock.wall_us(), &**random, count);
+            match absorbed.and_then(|()| queue.take_over(&left.queue)) {
+                Err(error) if error.is_corrupt() && !queue.is_broken() => torn = true,
+                brought => brought?,
+            }
+            self.left.pop();
+            self.consent_due = true;
+        }
+        self.note_torn(torn);
         Ok(())
     }
 
@@ -261,6 +280,9 @@ impl Worker {
             if let Err(error) = &adopted
                 && (error.is_corrupt() || Queue::is_broken_at(&orphan.database()))
             {
+                if self.storage.as_ref().is_some_and(|own| own.queue.is_broken()) {
+                    return adopted; // It is this one.
+                }
                 let aside = self.quarantine(&orphan, &main)?;
                 if let Some(Storage { queue, .. }) = &mut self.storage {
                     queue.salvage(&aside)?;
@@ -273,7 +295,6 @@ impl Worker {
                         tracing::warn!(%error, "what a process left is taken over and cannot be deleted");
                     }
                     self.delivery.on_stored(true, now);
-                    self.absorb_at = Some(now); // Whoever has withdrawn there is destroyed here.
                 }
                 // Of the orphan or of this queue, which notices soon: the next look tries again.
                 Err(error) => {
@@ -287,64 +308,87 @@ impl Worker {
     fn adopt(&mut self, orphan: &Folder) -> Result<(), QueueError> {
         let Setup { sealer, random, clock, .. } = &self.setup;
         // It keeps its epoch: no event comes anew, and what is taken over twice has the same numbers.
-        let Opened { queue: mut left, absorbed, .. } =
+        let Opened { queue: mut left, absorbed, salvaged, .. } =
             Queue::open(&orphan.database(), sealer.clone(), None, &orphan.broken(), &**random)?;
-        let ring = Ring::open(&orphan.ring(), LEAST_RING, absorbed, true, &**random);
+        let ring = Ring::open(&orphan.ring(), LEAST_RING, absorbed, !salvaged, &**random);
         let mut ring = ring.map_err(|error| QueueError::Folder(orphan.path.clone(), error))?;
         if ring.ahead {
             left.begin_epoch(&**random)?;
         }
-        let absorbed = left.absorb_whole(&mut ring.consumer, clock.wall_us(), &**random)?;
+        let mut torn = ring.torn || ring.ahead;
+        left.absorb_whole(&mut ring.consumer, clock.wall_us(), &**random, |absorbed| torn |= absorbed.torn)?;
         // What cannot be read is named as lost while it is known which numbers were given out there.
         left.give_up_unreadable()?;
         if ring.denied {
             left.note_all_withdrawn()?;
         }
-        self.note_torn(ring.torn || ring.ahead || absorbed.torn);
-        match &mut self.storage {
-            Some(Storage { queue, .. }) => queue.take_over(&left),
-            None => Ok(()),
+        if let Some(Storage { queue, .. }) = &mut self.storage {
+            queue.take_over(&left)?;
         }
+        self.consent_due = true;
+        self.note_torn(torn);
+        Ok(())
     }
 
-    /// Moves everything that is in the ring into the database.
+    /// Moves everything that is in the ring into the database, and does what consent asks for. Due until it is done.
     pub(super) fn absorb_all(&mut self) -> Result<(), QueueError> {
+        let now = self.now();
+        self.absorb_at = Some(now);
+        self.bring_along()?;
+        self.drain()?;
+        // Where the ring was full, something may have found no room in it.
+        while self.intake.catch_up() {
+            self.drain()?;
+        }
+        self.destroy_withdrawn()?;
+        self.absorb_at = None;
+        self.know_place();
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), QueueError> {
         let now = self.now();
         let Some(Storage { queue, ring, folder, .. }) = &mut self.storage else { return Ok(()) };
         if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_there()) {
-            return Err(QueueError::Gone(folder.path.clone()));
+            return Err(QueueError::Deleted(folder.path.clone()));
         }
         let Setup { clock, random, limits, .. } = &self.setup;
+        let (stats, delivery, mut torn) = (&self.stats, &mut self.delivery, false);
         ring.wakes();
-        let mut torn = false;
         loop {
-            let absorbed = queue.absorb(ring, clock.wall_us(), &**random)?;
-            if absorbed.events > 0 || absorbed.critical > 0 {
-                self.delivery.on_stored(absorbed.critical > 0, now);
-            }
-            self.stats.lock().committed += absorbed.events;
-            torn |= absorbed.torn;
-            if !absorbed.more && !absorbed.torn && ring.rests(false) {
+            queue.absorb_whole(ring, clock.wall_us(), &**random, |absorbed| {
+                if absorbed.events > 0 || absorbed.critical > 0 {
+                    delivery.on_stored(absorbed.critical > 0, now);
+                }
+                stats.lock().committed += absorbed.events;
+                torn |= absorbed.torn;
+            })?;
+            if ring.rests(false) {
                 break;
             }
         }
-        self.absorb_at = None;
         self.stats.lock().evicted += queue.evict(limits, clock.wall_us(), &self.delivery.out())?;
         self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
         self.note_torn(torn);
-        self.destroy_withdrawn()
+        Ok(())
     }
 
-    /// Destroys what whoever has withdrawn left. Until that is done, nothing is sent.
+    /// Whether somebody's events have still to be destroyed. Until that is done, nothing is sent.
+    pub(super) fn is_destroying(&self) -> bool {
+        let nobody = |storage: &Storage| storage.queue.withdrawn().is_ok_and(|people| people.is_empty());
+        self.consent_due || !self.withdrawing.is_empty() || !self.storage.as_ref().is_none_or(nobody)
+    }
+
+    /// Destroys what whoever has withdrawn left.
     fn destroy_withdrawn(&mut self) -> Result<(), QueueError> {
-        let now = self.now();
+        let denied = self.consent() == Some(Consent::Denied);
         let Some(Storage { queue, folder, ring, .. }) = &mut self.storage else { return Ok(()) };
-        if !self.withdrawing.is_empty() {
-            // Where the ring was full, the profile is not in it yet.
-            self.intake.save();
+        if self.consent_due && denied {
+            queue.note_all_withdrawn()?;
         }
+        self.consent_due = false;
         while let Some(key) = self.withdrawing.last() {
-            queue.note_withdrawn(key).inspect_err(|_| self.absorb_at = Some(now))?;
+            queue.note_withdrawn(key)?;
             self.withdrawing.pop();
         }
         for person in queue.withdrawn()? {
@@ -353,8 +397,7 @@ impl Worker {
                 tracing::warn!(%error, "a database that was set aside cannot be deleted");
             }
             self.delivery.discard();
-            let lost = queue.destroy(&person).inspect_err(|_| self.absorb_at = Some(now))?;
-            self.stats.lock().evicted += lost;
+            self.stats.lock().evicted += queue.destroy(&person)?;
         }
         Ok(())
     }
@@ -369,6 +412,6 @@ impl Worker {
     /// Events are gone that nobody can name.
     fn lost(&mut self, what: &str) {
         tracing::error!(what, "events are lost");
-        self.tell(Problem::Lost(what.to_owned()));
+        self.setup.notify(&Problem::Lost(what.to_owned()));
     }
 }
