@@ -479,3 +479,55 @@ fn what_the_application_holds_stays_held_with_another_key() {
     bench.delivery.resume(bench.clock.continuous());
     bench.sent();
 }
+
+#[test]
+fn who_is_to_be_asked_again_stops_what_was_formed() {
+    let mut bench = Bench::with(4);
+    let first = bench.sent();
+    bench.report(&first, Outcome::retry("no network"));
+    bench.delivery.wait_for_consent(true, bench.clock.continuous());
+    bench.clock.advance(SECOND * 1_000);
+    assert_eq!(bench.next(), Next::Idle);
+    bench.delivery.wait_for_consent(false, bench.clock.continuous());
+    assert_eq!(bench.sent().events, first.events);
+}
+
+#[test]
+fn a_word_about_the_key_before_says_nothing_about_this_one() {
+    let mut bench = Bench::with(1);
+    let first = bench.sent();
+    bench.delivery.renew(bench.clock.continuous());
+    let no = Outcome::Denied(PauseReason::Unauthenticated("no".into()));
+    assert_eq!(bench.report(&first, no).paused, None);
+    let wait = bench.waits();
+    bench.clock.advance(wait);
+    assert_eq!(bench.sent().events, first.events);
+}
+
+#[test]
+fn losses_are_told_when_a_wish_beside_them_is_refused() {
+    let mut bench = Bench::with(3);
+    let first = bench.sent();
+    bench.answer(&first, IngestResponse { stored: 2, refused: vec![refusal(1, false)], ..ack(&first) });
+    bench.of.wish("w");
+    bench.clock.advance(SECOND);
+    let both = bench.sent();
+    assert_eq!((both.events.len(), both.losses.len(), both.privacy_requests.len()), (0, 1, 1));
+    bench.report(&both, Outcome::Refused("the wish".into()));
+    bench.clock.advance(SECOND);
+    let losses = bench.sent();
+    assert_eq!((losses.events.len(), losses.losses.len(), losses.privacy_requests.len()), (0, 1, 0));
+}
+
+#[test]
+fn what_was_given_away_makes_no_batch_full() {
+    let mut bench = Bench::with(0);
+    bench.delivery.settings.max_bytes = 10_000;
+    bench.of.put(2, 3, &[&"x".repeat(9_900)]);
+    let away = bench.sent();
+    assert!(bench.detach(&away.batch_id));
+    bench.of.put(2, 3, &["small"]);
+    bench.delivery.due_at = None;
+    bench.delivery.on_stored(false, bench.clock.continuous());
+    assert_eq!(bench.waits(), SECOND, "it waits for company");
+}

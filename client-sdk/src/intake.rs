@@ -267,6 +267,12 @@ impl Intake {
         }
     }
 
+    /// Whether somebody has said what the person allows, and it is not known yet what that means.
+    pub(crate) fn has_early_consent(&self) -> bool {
+        let is_consent = |(call, ..): &(Call<'_>, EventId, Reading)| matches!(call, Call::Consent(_));
+        matches!(&self.state.lock().mode, Mode::Opening(early) if early.calls.iter().any(is_consent))
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.state.lock().mode, Mode::Open(_))
     }
@@ -717,6 +723,10 @@ impl Open {
         }
         let limit = MAX_EVENT_BYTES / 2;
         if bytes > limit { Err(TrackError::TooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn consent(&self) -> Option<Consent> {
+        self.profile.as_ref().map(|profile| profile.consent)
     }
 
     fn own(&self) -> Result<Profile, TrackError> {

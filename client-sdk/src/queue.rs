@@ -28,6 +28,10 @@ mod salvage;
 mod settle;
 
 const FORMAT: i64 = 3;
+/// A commit is no longer than this takes.
+const COMMIT_BYTES: usize = 4 << 20;
+/// On a full disk.
+const TIGHT_COMMIT_BYTES: usize = 128 << 10;
 /// In `meta`, before the name of a person whose events have still to be destroyed.
 const WITHDRAWN: &str = "withdrawn ";
 
@@ -164,6 +168,8 @@ pub(crate) struct Queue {
     unreadable: u64,
     /// Its epoch was begun in this run.
     is_new: bool,
+    /// A commit stores so many bytes of events, and one event more at most.
+    commit_bytes: usize,
 }
 
 /// How a queue was found.
@@ -250,6 +256,7 @@ impl Queue {
             fresh: false,
             unreadable: 0,
             is_new: known.is_none(),
+            commit_bytes: COMMIT_BYTES,
         };
         Ok(Opened { queue, absorbed, era, salvaged, intact })
     }
@@ -291,8 +298,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes as little of the disk as it can from now on: its log of writes stays short.
-    pub(crate) fn spare_the_disk(&self) {
+    /// Takes as little of the disk as it can from now on: commits are small, and its log of writes stays short.
+    pub(crate) fn spare_the_disk(&mut self) {
+        self.commit_bytes = TIGHT_COMMIT_BYTES;
         let tight = self.db.pragma_update(None, "wal_autocheckpoint", 64);
         let emptied =
             tight.and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));

@@ -255,20 +255,47 @@ impl Worker {
         if self.storage.is_none() {
             self.open_storage()?;
         }
-        if self.absorb_at.is_some_and(|at| at <= self.now()) || self.waiters.ask() {
-            match self.look_for_orphans().and_then(|()| self.absorb_all()) {
-                // What is sent makes room.
-                Err(error) if error.is_full() && !self.is_destroying() => self.absorb_later(&error),
-                absorbed => absorbed?,
+        let was_tight = self.tight;
+        if !self.sends_first()? {
+            let is_due = self.absorb_at.is_none_or(|at| at <= self.now()) || was_tight;
+            if !self.is_complete() && is_due {
+                self.unless_full(Self::complete_storage)?;
+            }
+            let is_due = self.absorb_at.is_some_and(|at| at <= self.now()) || was_tight || self.waiters.ask();
+            if self.is_complete() && is_due {
+                self.unless_full(|worker| worker.look_for_orphans().and_then(|()| worker.absorb_all()))?;
             }
         }
-        self.drive()?;
+        if self.is_complete() || !self.intake.has_early_consent() {
+            self.drive()?;
+        }
         self.sync()
     }
 
-    /// The disk is full: what comes stays in the ring for now.
+    /// On a full disk it is done later: what is sent makes room. But nothing is sent before what has to be destroyed is.
+    fn unless_full(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
+        match work(self) {
+            Err(error) if error.is_full() && !self.is_destroying() => {
+                self.absorb_later(&error);
+                Ok(())
+            }
+            worked => worked,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.storage.as_ref().is_some_and(|storage| storage.complete)
+    }
+
+    /// The disk is full: what comes stays in the ring until what is in the database was sent, which makes room.
     fn absorb_later(&mut self, error: &QueueError) {
-        self.absorb_at = Some(self.now() + self.retry_after);
+        self.tight = true;
+        let has_some = self.storage.as_ref().is_some_and(|storage| storage.queue.pending() > 0);
+        let at_once = !has_some && self.make_room();
+        self.absorb_at = Some(self.now() + if at_once { Duration::ZERO } else { self.retry_after });
         self.note_failure(error);
         self.tell(Problem::Storage(error.to_string()));
     }
@@ -538,19 +565,24 @@ impl Worker {
         if self.storage.is_none() {
             let _ = self.open_storage();
         }
+        if !self.is_complete() {
+            let _ = self.complete_storage();
+        }
         self.intake.save();
         self.intake.close();
         let mut absorbed = self.absorb_all();
         if let Err(error @ QueueError::Deleted(_)) = &absorbed {
             self.close_storage(error);
-            absorbed = self.open_storage().and_then(|()| self.absorb_all());
+            absorbed =
+                self.open_storage().and_then(|()| self.complete_storage()).and_then(|()| self.absorb_all());
         }
         self.publish();
         self.taker = None;
         self.end_waiters();
         let lost = self.intake.give_up();
         let kept = self.storage.as_ref().map_or(0, |storage| storage.queue.pending());
-        let unsaved = lost + self.pending() - kept;
+        let is_saved = absorbed.is_ok() && self.left.is_empty();
+        let unsaved = if is_saved { lost } else { lost + self.pending() - kept };
         let closed = match self.storage.take() {
             Some(Storage { queue, folder, .. }) => queue.close().map(|()| {
                 let for_good = folder.filter(|folder| absorbed.is_ok() && folder.is_left_for_good());

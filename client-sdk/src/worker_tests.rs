@@ -345,3 +345,176 @@ fn a_server_that_nothing_reaches_for_a_minute_is_told_of() {
     }
     assert_eq!(bench.worker.stats.lock().last_error, None, "it is over");
 }
+
+impl Bench {
+    fn in_folder(folder: &std::path::Path, backend: bool) -> Self {
+        let mut bench = Self::of(backend, Sealer::new(None));
+        bench.worker.setup.place = Place::Folder(folder.to_owned());
+        bench.worker.setup.ring_bytes = 128 << 10;
+        bench
+    }
+
+    fn consent(&mut self, consent: Consent) {
+        let taken = self.intake.take(Call::Consent(consent)).unwrap();
+        let (consent, key) = taken.consent.unwrap();
+        self.worker.obey(Command::Consent(consent, key));
+        if taken.wake {
+            self.worker.obey(Command::Wake);
+        }
+    }
+
+    /// Tracks a critical event, which the thread is not told of.
+    fn pay(&self) -> bool {
+        let frame = Track::new("paid").user("u").property("filler", "x".repeat(900)).encode();
+        self.intake.take(Call::Event { class: Class::Critical, frame: frame.into() }).is_ok()
+    }
+}
+
+#[test]
+fn what_comes_after_a_withdrawal_and_a_new_consent_is_moved_by_itself() {
+    let mut bench = Bench::of(false, Sealer::new(None));
+    bench.worker.work();
+    bench.worker.work();
+    bench.track(1);
+    bench.consent(Consent::Denied);
+    bench.consent(Consent::Granted);
+    bench.worker.work();
+    let before = bench.worker.stats.lock().committed;
+    bench.track(1);
+    bench.clock.advance(GATHER);
+    bench.worker.work();
+    assert_eq!(bench.worker.stats.lock().committed, before + 1);
+}
+
+#[test]
+fn a_ring_that_could_not_be_emptied_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut main = Bench::in_folder(folder.path(), true);
+    main.worker.work();
+    let keys = Arc::new(crate::seal::MemoryKeys::new());
+    let mut other = Bench::of(true, Sealer::new(Some(keys.clone())));
+    other.worker.setup.place = Place::Folder(folder.path().to_owned());
+    other.worker.work();
+    assert!(other.pay());
+    keys.lock(true);
+    let ring = other.worker.storage.as_ref().unwrap().folder.as_ref().unwrap().ring();
+    let (reply, ended) = answer::pair();
+    other.worker.shutdown(reply);
+    assert!(ended.wait().unwrap().is_err() && ring.exists());
+}
+
+#[test]
+fn a_database_that_breaks_while_it_is_opened_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::in_folder(folder.path(), true);
+    bench.worker.work();
+    assert!(bench.pay());
+    bench.worker.obey(Command::Absorb);
+    bench.worker.work();
+    assert!(bench.pay());
+    drop(bench); // Killed, with one in the ring.
+    let path = folder.path().join("demo/main/queue.sqlite");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let root = "SELECT rootpage FROM sqlite_master WHERE name = 'receipts'";
+    let page: usize = db.query_row(root, [], |row| row.get::<_, i64>(0)).unwrap() as usize;
+    db.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page - 1) * 4096..page * 4096].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let mut bench = Bench::in_folder(folder.path(), true);
+    for _ in 0..3 {
+        bench.worker.work();
+        bench.clock.advance(SECOND * 2);
+    }
+    assert!(bench.worker.storage.is_some(), "{:?}", bench.worker.stats.lock());
+    assert_eq!(bench.worker.pending(), 2);
+}
+
+#[test]
+fn what_a_deleted_folder_held_waits_for_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::in_folder(folder.path(), false);
+    bench.worker.work();
+    bench.track(1);
+    bench.worker.obey(Command::Absorb);
+    bench.worker.work();
+    bench.track(1);
+    let install = bench.worker.storage.as_ref().unwrap().queue.install().to_owned();
+    let who = bench.intake.who();
+    // In its place there is something that is no folder.
+    let base = folder.path().join("demo");
+    std::fs::remove_dir_all(&base).unwrap();
+    std::fs::write(&base, "").unwrap();
+    bench.worker.obey(Command::Absorb);
+    for _ in 0..5 {
+        bench.worker.work();
+        bench.clock.advance(SECOND * 60);
+    }
+    assert!(bench.worker.storage.is_none());
+    std::fs::remove_file(&base).unwrap();
+    bench.worker.work();
+    assert_eq!((bench.worker.pending(), bench.intake.who()), (2, who.clone()));
+    assert_eq!(bench.worker.storage.as_ref().unwrap().queue.install(), install);
+    drop(bench); // Killed.
+    let mut bench = Bench::in_folder(folder.path(), false);
+    bench.worker.work();
+    assert_eq!((bench.worker.pending(), bench.intake.who()), (2, who));
+}
+
+#[test]
+fn a_deletion_that_only_the_end_notices_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::in_folder(folder.path(), true);
+    bench.worker.work();
+    assert!(bench.pay());
+    std::fs::remove_dir_all(folder.path().join("demo")).unwrap();
+    let (reply, ended) = answer::pair();
+    bench.worker.shutdown(reply);
+    ended.wait().unwrap().unwrap();
+    let mut bench = Bench::in_folder(folder.path(), true);
+    bench.worker.work();
+    assert_eq!(bench.worker.pending(), 1);
+}
+
+#[test]
+fn who_could_not_be_identified_is_not_after_a_kill_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::in_folder(folder.path(), false);
+    bench.worker.work();
+    while bench.pay() {}
+    let identify =
+        || Call::Identify { user: "bob".into(), person: crate::track::Changes::new().set("a", "b") };
+    assert_eq!(bench.intake.take(identify()), Err(crate::error::TrackError::QueueFull));
+    drop(bench); // Killed.
+    let mut bench = Bench::in_folder(folder.path(), false);
+    bench.worker.work();
+    assert_eq!(bench.intake.who().unwrap().user_id, "");
+}
+
+#[test]
+fn a_flush_right_before_a_withdrawal_ends() {
+    let mut bench = Bench::of(false, Sealer::new(None));
+    bench.worker.work();
+    bench.track(1);
+    let (reply, flushed) = answer::pair();
+    bench.worker.obey(Command::Flush { deadline: bench.clock.continuous() + SECOND * 600, reply });
+    bench.consent(Consent::Denied);
+    bench.turn();
+    assert!(flushed.there().unwrap().complete);
+}
+
+#[test]
+fn a_pause_for_an_answer_that_proves_nothing_is_told_of_as_well() {
+    let mut bench = Bench::new();
+    let (tell, told) = std::sync::mpsc::channel();
+    bench.worker.setup.on_problem = Some(Box::new(move |problem| tell.send(problem.clone()).unwrap()));
+    bench.server.on_batch(|_| crate::memory::Step::AnswerWithoutId);
+    bench.turn();
+    bench.track(1);
+    for _ in 0..130 {
+        bench.worker.obey(Command::Absorb);
+        bench.turn();
+        bench.clock.advance(SECOND);
+    }
+    assert!(matches!(told.try_iter().collect::<Vec<_>>()[..], [Problem::Unreachable(_)]));
+}

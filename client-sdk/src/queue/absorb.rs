@@ -31,17 +31,22 @@ impl Queue {
     ) -> Result<Absorbed, QueueError> {
         let mut draft = Draft::new(&self.person);
         let mut torn = false;
-        while draft.events < MAX_COMMIT {
+        let mut read = 0;
+        let more = |draft: &Draft, read| draft.events >= MAX_COMMIT || read >= self.commit_bytes;
+        while !more(&draft, read) {
             match ring.next() {
                 Ok(None) => break,
-                Ok(Some(bytes)) => draft.take(bytes, &self.streams),
+                Ok(Some(bytes)) => {
+                    read += bytes.len();
+                    draft.take(bytes, &self.streams);
+                }
                 Err(crate::ring::Damaged) => {
                     torn = true;
                     break;
                 }
             }
         }
-        let more = draft.events >= MAX_COMMIT;
+        let more = more(&draft, read);
         if draft.is_empty() && !torn {
             return Ok(Absorbed::default());
         }

@@ -44,46 +44,41 @@ struct Found {
 }
 
 impl Worker {
-    /// Opens or makes the storage, and lets the intake through to it.
+    /// Opens or makes the storage. Calls go through to it once [`Worker::let_in`] is done.
     pub(super) fn open_storage(&mut self) -> Result<(), QueueError> {
-        match self.try_open() {
-            Err(error) if error.is_full() && self.make_room() => self.try_open(),
+        let opened = match self.try_open() {
+            Err(error) if error.is_full() && self.make_room() => {
+                self.close_storage(&error);
+                self.try_open()
+            }
             opened => opened,
-        }
+        };
+        opened.inspect_err(|error| self.close_storage(error))
     }
 
     /// On a full disk, what waits can still be sent and deleted: for that some bytes are kept. Whether there were any.
     pub(super) fn make_room(&mut self) -> bool {
         self.tight = true;
-        if let Some(storage) = &self.storage {
+        if let Some(storage) = &mut self.storage {
             storage.queue.spare_the_disk();
         }
-        self.ballast.take().is_some_and(|ballast| fs::remove_file(ballast).is_ok())
+        self.ballast.as_ref().is_some_and(|ballast| fs::remove_file(ballast).is_ok())
+    }
+
+    /// Whether the disk was full and there is something to send, which makes room.
+    pub(super) fn sends_first(&mut self) -> Result<bool, QueueError> {
+        if !self.tight || self.is_destroying() {
+            return Ok(false);
+        }
+        let Some(Storage { queue, .. }) = &self.storage else { return Ok(false) };
+        self.tight = queue.pending() > 0;
+        if self.tight {
+            self.delivery.force(queue.last_block()?);
+        }
+        Ok(self.tight)
     }
 
     fn try_open(&mut self) -> Result<(), QueueError> {
-        let opened = self.try_let_in();
-        if let Err(error) = &opened {
-            self.close_storage(error);
-            return opened;
-        }
-        // One that fails is done again, or costs a batch a second journey; what follows has to be done all the same.
-        let adopted = self.bring_along().and(self.adopt_orphans());
-        self.consent_due = true; // It is the same device, whoever was asked.
-        let now = self.now();
-        let recalled =
-            self.storage.as_ref().map_or(Ok(()), |storage| self.delivery.recall(&storage.queue, now));
-        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
-        self.delivery.on_stored(true, now);
-        if let Some(storage) = &mut self.storage {
-            storage.complete = true;
-            self.absorb_at = Some(now); // What has waited is in the ring.
-        }
-        adopted.and(recalled)
-    }
-
-    /// Opens or makes the storage; calls go through to it.
-    fn try_let_in(&mut self) -> Result<(), QueueError> {
         let Found { opened, ring, folder, missing } = self.find_storage()?;
         self.suspect = false;
         let Opened { mut queue, era, intact, .. } = opened;
@@ -111,12 +106,30 @@ impl Worker {
                 Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
             }
         };
+        let (consent, now) = (open.consent(), self.now());
+        self.delivery.wait_for_consent(consent.is_some_and(|consent| consent != Consent::Granted), now);
+        self.open = Some(open);
         self.committed_before = self.stats.lock().committed;
+        let Some(storage) = &self.storage else { return Ok(()) };
+        self.delivery.recall(&storage.queue, now)
+    }
+
+    /// Lets calls through, those that waited first, and takes over what others left.
+    pub(super) fn complete_storage(&mut self) -> Result<(), QueueError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
         self.let_in(open)?;
         self.intake.save(); // Whoever it is now is the same one after a kill.
-        let asked = self.consent() == Some(Consent::Pending);
-        self.delivery.wait_for_consent(asked, self.now());
-        Ok(())
+        let now = self.now();
+        self.delivery.wait_for_consent(self.consent() == Some(Consent::Pending), now);
+        self.consent_due = true; // It is the same device, whoever was asked.
+        if let Some(storage) = &mut self.storage {
+            storage.complete = true;
+        }
+        self.delivery.on_stored(true, now);
+        self.absorb_at = Some(now); // What has waited is in the ring.
+        std::mem::take(&mut self.early).into_iter().for_each(|command| self.obey(command));
+        // One that fails is done again.
+        self.bring_along().and(self.adopt_orphans())
     }
 
     /// A storage that has failed: calls wait again. What lies in a folder that was deleted is still there, in files without a
@@ -233,8 +246,6 @@ impl Worker {
         for (consent, key) in told {
             self.on_consent(consent, key);
         }
-        // What was let in has woken nobody.
-        self.absorb_at = Some(self.now());
         self.open = left.err();
         failed.map_or(Ok(()), Err)
     }
@@ -263,9 +274,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes over what other processes left, but not too often.
+    /// Takes over what other processes left, and keeps bytes for a full disk, but not too often.
     pub(super) fn look_for_orphans(&mut self) -> Result<(), QueueError> {
-        if self.now() < self.adopt_at { Ok(()) } else { self.adopt_orphans() }
+        if self.now() < self.adopt_at {
+            return Ok(());
+        }
+        let folder = self.storage.as_ref().and_then(|storage| storage.folder.as_ref());
+        folder.into_iter().for_each(Folder::reserve); // It may have been let go of.
+        self.adopt_orphans()
     }
 
     /// Takes over what processes that are gone have left. A database of theirs that is broken is set aside, beside this
@@ -376,7 +392,8 @@ impl Worker {
     /// Whether somebody's events have still to be destroyed. Until that is done, nothing is sent.
     pub(super) fn is_destroying(&self) -> bool {
         let nobody = |storage: &Storage| storage.queue.withdrawn().is_ok_and(|people| people.is_empty());
-        self.consent_due || !self.withdrawing.is_empty() || !self.storage.as_ref().is_none_or(nobody)
+        let is_due = self.consent_due && self.consent() == Some(Consent::Denied);
+        is_due || !self.withdrawing.is_empty() || !self.storage.as_ref().is_none_or(nobody)
     }
 
     /// Destroys what whoever has withdrawn left.

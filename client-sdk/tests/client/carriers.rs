@@ -146,3 +146,17 @@ fn a_hold_outlives_another_key() {
     client.resume();
     assert!(client.flush(LONG).complete);
 }
+
+#[test]
+fn a_callback_that_panics_ends_nothing() {
+    let server = Arc::new(MemoryServer::new());
+    server.on_batch(|_| Step::Fail(Outcome::Denied(PauseReason::Unauthenticated("no".into()))));
+    let client =
+        builder(&server).queue_in_memory().on_problem(|_| panic!("a bug of the application")).build();
+    let client = client.unwrap();
+    client.track(event(0)).unwrap();
+    assert!(client.flush(LONG).paused.is_some());
+    server.on_batch(|_| Step::Answer);
+    client.set_key("another");
+    assert!(client.flush(LONG).complete);
+}

@@ -41,8 +41,9 @@ impl Drop for SmallDisk {
 fn a_full_disk_keeps_nothing_from_being_sent() {
     let folder = tempfile::tempdir().unwrap();
     let disk = SmallDisk::mount(folder.path(), 16);
-    let queue = folder.path().join("queue");
+
     for killed in [false, true] {
+        let queue = folder.path().join(format!("queue-{killed}"));
         let server = Arc::new(MemoryServer::new());
         let start = || builder(&server).queue_dir(&queue).batch_bytes(256 << 10);
         let mut events = 0;
@@ -65,7 +66,12 @@ fn a_full_disk_keeps_nothing_from_being_sent() {
         let (tell, told) = std::sync::mpsc::channel();
         let client =
             start().on_problem(move |problem: &Problem| drop(tell.send(problem.clone()))).build().unwrap();
-        let flushed = client.flush(LONG);
+        // And goes on tracking: what was sent has left room for it.
+        for _ in 0..if killed { 300 } else { 1_500 } {
+            client.track(event(events).property("filler", "x".repeat(500))).unwrap();
+            events += 1;
+        }
+        let flushed = client.flush(LONG * 2);
         assert!(flushed.complete, "killed {killed}: {flushed:?}, {:?}", told.try_iter().collect::<Vec<_>>());
         assert_eq!(server.order().len(), events);
         assert_no_gaps(&server);

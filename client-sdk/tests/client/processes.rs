@@ -283,3 +283,25 @@ fn behind_a_damaged_record_of_another_process_the_rest_is_adopted() {
     assert_eq!(names(&server.order()), expected);
     assert_eq!(main.stats().torn, 1);
 }
+
+#[test]
+fn what_is_adopted_where_consent_is_denied_is_never_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let clock = Arc::new(ManualClock::at(1_000_000_000));
+    let main = builder(&server).queue_dir(folder.path()).clock(clock.clone()).build().unwrap();
+    main.set_consent(Consent::Denied).unwrap();
+    while !main.is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    kill_after(folder.path(), 10);
+    clock.advance(Duration::from_secs(61));
+    while server.losses().is_empty() {
+        clock.advance(Duration::from_millis(10));
+        let _ = main.flush(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(folders(folder.path()).len(), 1);
+    assert_eq!(names(&server.order()), Vec::<String>::new());
+    assert_eq!(server.losses().iter().map(|loss| loss.to - loss.from + 1).sum::<u64>(), 10);
+}
