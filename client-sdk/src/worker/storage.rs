@@ -23,7 +23,7 @@ pub(super) struct Storage {
     pub(super) queue: Queue,
     pub(super) ring: Consumer,
     pub(super) folder: Option<Folder>,
-    /// What waited for it and what others left is in: a flush may be measured by it.
+    /// Calls go through to it, those that waited first: a flush may be measured by it.
     pub(super) complete: bool,
 }
 
@@ -44,7 +44,7 @@ struct Found {
 }
 
 impl Worker {
-    /// Opens or makes the storage. Calls go through to it once [`Worker::let_in`] is done.
+    /// Opens or makes the storage. Calls go through to it once [`Worker::complete_storage`] is done.
     pub(super) fn open_storage(&mut self) -> Result<(), QueueError> {
         let opened = match self.try_open() {
             Err(error) if error.is_full() && self.make_room() => {
