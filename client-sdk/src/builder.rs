@@ -45,6 +45,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest event has to fit wherever it begins.
 const LEAST_RING_BYTES: usize = 128 << 10;
+/// For simulations of many clients whose events are small: larger ones than a half of it find no room.
+const LEAST_MEMORY_RING_BYTES: usize = 16 << 10;
 const MOST_RING_BYTES: usize = 1 << 30;
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The server's default limit.
@@ -178,8 +180,8 @@ impl Builder {
         self
     }
 
-    /// Bytes between `track` and the database; 8 MiB by default, 256 KiB for a queue in memory. They are allocated at the
-    /// start.
+    /// Bytes between `track` and the database, 128 KiB to 1 GiB; 8 MiB by default. For a queue in memory 16 KiB at least, 256 KiB
+    /// by default; an event of more than half of it finds no room. They are allocated at the start.
     pub fn ring_bytes(mut self, bytes: usize) -> Self {
         self.ring_bytes = Some(bytes);
         self
@@ -406,8 +408,13 @@ impl Builder {
         let keyless = self.key.is_empty() && matches!(self.carrier, Some(Carrier::Thread(_) | Carrier::Host));
         that(keyless || is_key(&self.key), "a project key is a word without spaces or line breaks")?;
         that(self.place != Some(Place::Folder(PathBuf::new())), NO_QUEUE)?;
+        let least =
+            if self.place == Some(Place::Memory) { LEAST_MEMORY_RING_BYTES } else { LEAST_RING_BYTES };
         let ring = self.ring_bytes.unwrap_or(RING_BYTES);
-        that((LEAST_RING_BYTES..=MOST_RING_BYTES).contains(&ring), "`ring_bytes` is 128 KiB to 1 GiB")?;
+        that(
+            (least..=MOST_RING_BYTES).contains(&ring),
+            "`ring_bytes` is 128 KiB to 1 GiB; of a queue in memory, 16 KiB at least",
+        )?;
         let Settings { max_events, max_bytes, interval, context, .. } = &self.settings;
         that(*max_events > 0 && *max_bytes > 0, "a batch holds at least one event, of one byte")?;
         that(*interval <= MAX_INTERVAL, "`batch_interval` is a day at most")?;

@@ -28,6 +28,8 @@ use crate::wire::{put_bytes, put_time};
 pub(crate) const MAX_EVENT_BYTES: usize = 32 * 1024;
 /// Room for what the queue adds: class, lane, number.
 const ADDED_BYTES: usize = 24;
+/// What an event carries beside the application's bytes, its person's ids and what every event carries: id, session, time.
+const ABOUT_AN_EVENT: usize = 256;
 /// What is kept until the storage is open.
 const MAX_EARLY_BYTES: usize = 1 << 20;
 /// A profile is saved at least this often while something happens, so that a visit goes on after a restart.
@@ -651,7 +653,8 @@ impl Open {
                 profile.user = user;
                 let track = Track::new("$identify").person(person);
                 // Both or neither: who is said to be somebody else in the ring is somebody else after a kill.
-                let bytes = profile.encode().len() + MAX_EVENT_BYTES;
+                let shared: usize = self.shared.properties.iter().map(|(_, entry)| entry.len()).sum();
+                let bytes = 2 * profile.encode().len() + track.encode().len() + shared + ABOUT_AN_EVENT;
                 if !self.producer.fits(bytes as u64, self.spare) {
                     return Err(TrackError::QueueFull);
                 }
