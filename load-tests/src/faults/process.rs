@@ -96,6 +96,8 @@ impl Said {
             "fault" => self.faults.push(rest.to_owned()),
             "problem" if rest.starts_with("Quarantined") => self.quarantined = true,
             "problem" if rest.starts_with("Storage") => self.storage_failed = true,
+            // `torn` counts these, and weather is weather.
+            "problem" if rest.starts_with("Lost(\"a part ") || rest.starts_with("Unreachable") => {}
             "problem" => self.faults.push(rest.to_owned()),
             _ => {}
         }
