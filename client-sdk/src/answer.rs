@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -14,6 +15,12 @@ thread_local!(static GIVES: Cell<bool> = const { Cell::new(false) });
 /// This thread gives answers: waiting for one, it would wait for itself.
 pub(crate) fn give_here() {
     GIVES.set(true);
+}
+
+/// A thread waits in real time, whatever clock the client has.
+#[allow(clippy::disallowed_methods)]
+fn real_now() -> Instant {
+    Instant::now()
 }
 
 /// What is not there yet; awaiting it can be given up at any time.
@@ -101,14 +108,27 @@ impl<T> Answer<T> {
         if GIVES.get() { self.0.lock().value.take() } else { self.wait_anyway() }
     }
 
-    /// The same, for what another such thread gives.
+    /// The same, but not longer than `time`: whoever gives answers may be kept busy.
+    pub(crate) fn wait_for(self, time: Duration) -> Option<T> {
+        if GIVES.get() { self.0.lock().value.take() } else { self.wait_until(real_now().checked_add(time)) }
+    }
+
+    /// As [`Answer::wait`], for what another such thread gives.
     pub(crate) fn wait_anyway(self) -> Option<T> {
+        self.wait_until(None)
+    }
+
+    fn wait_until(self, end: Option<Instant>) -> Option<T> {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
         loop {
             match self.look(&mut context) {
                 Poll::Ready(value) => return value,
-                Poll::Pending => std::thread::park(),
+                Poll::Pending => match end.map(|end| end.saturating_duration_since(real_now())) {
+                    Some(Duration::ZERO) => return None,
+                    Some(left) => std::thread::park_timeout(left),
+                    None => std::thread::park(),
+                },
             }
         }
     }

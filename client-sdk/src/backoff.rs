@@ -26,11 +26,6 @@ impl Backoff {
         full.mul_f64(0.5 + share / 2.0)
     }
 
-    /// The wait of the first failure, without counting one.
-    pub(crate) fn min(&self) -> Duration {
-        self.min
-    }
-
     /// Forgets the failures.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;

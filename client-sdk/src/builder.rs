@@ -24,6 +24,7 @@ use crate::http::HttpTransport;
 use crate::intake::{Intake, MAX_EVENT_BYTES, Shared};
 use crate::profile::Consent;
 use crate::queue::Limits;
+use crate::ring::LARGEST;
 use crate::seal::{KeyProvider, Sealer};
 use crate::stats::Stats;
 use crate::track::Track;
@@ -47,7 +48,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LEAST_RING_BYTES: usize = 128 << 10;
 /// For simulations of many clients whose events are small: larger ones than a half of it find no room.
 const LEAST_MEMORY_RING_BYTES: usize = 16 << 10;
-const MOST_RING_BYTES: usize = 1 << 30;
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The server's default limit.
 const MAX_CONTEXT_BYTES: usize = 8 << 10;
@@ -412,21 +412,26 @@ impl Builder {
             if self.place == Some(Place::Memory) { LEAST_MEMORY_RING_BYTES } else { LEAST_RING_BYTES };
         let ring = self.ring_bytes.unwrap_or(RING_BYTES);
         that(
-            (least..=MOST_RING_BYTES).contains(&ring),
+            (least..=LARGEST).contains(&ring),
             "`ring_bytes` is 128 KiB to 1 GiB; of a queue in memory, 16 KiB at least",
         )?;
         let Settings { max_events, max_bytes, interval, context, .. } = &self.settings;
         that(*max_events > 0 && *max_bytes > 0, "a batch holds at least one event, of one byte")?;
         that(*interval <= MAX_INTERVAL, "`batch_interval` is a day at most")?;
         that(context.encoded_len() <= MAX_CONTEXT_BYTES, "a context has at most 8 KiB")?;
-        that(!self.request_timeout.is_zero(), "`request_timeout` is longer than nothing")?;
+        let timeout = self.request_timeout;
+        that(
+            !timeout.is_zero() && timeout <= MAX_INTERVAL,
+            "`request_timeout` is longer than nothing, and a day at most",
+        )?;
         let (min, max) = self.backoff;
         that(
-            !min.is_zero() && min <= max,
-            "`backoff` is longer than nothing, and its longest wait no shorter than its first",
+            !min.is_zero() && min <= max && max <= MAX_INTERVAL,
+            "`backoff` is longer than nothing, its longest wait no shorter than its first, and a day at most",
         )?;
         let Limits { bytes, events, age, critical_bytes } = self.limits;
         that(events > 0 && !age.is_zero(), "`limits` leave room for one event, for some time")?;
+        that(critical_bytes >= MAX_EVENT_BYTES as u64, "`limits` leave 32 KiB for critical events")?;
         that(critical_bytes < bytes, "`limits` leave bytes for events that are not critical")?;
         that(
             !self.backend || self.first_consent == Consent::Granted,

@@ -24,6 +24,9 @@ use crate::track::{Changes, Track};
 use crate::value::PropertyValue;
 use crate::worker::Command;
 
+/// A queue's thread that is at work when the time is up answers a moment later; one that is kept busy is not waited for.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// What is sealed outside of the queue is never taken for a part of it.
 const OUTSIDE: &[u8] = b"outside";
 
@@ -284,7 +287,8 @@ impl Client {
     /// Sends what was tracked so far without waiting for full batches, and waits until it has reached its end,
     /// delivery is paused, or `timeout` is over. Backoff and the server's hints still hold.
     pub fn flush(&self, timeout: Duration) -> FlushResult {
-        self.flush_async(timeout).wait().unwrap_or_default()
+        let flushed = self.flush_async(timeout).wait_for(timeout.saturating_add(GRACE));
+        flushed.unwrap_or_else(|| FlushResult { pending: self.stats().pending, ..FlushResult::default() })
     }
 
     /// As [`Client::flush`], for async callers.
@@ -409,7 +413,7 @@ impl Pending {
     }
 
     fn wait(&self, final_only: bool, timeout: Duration) -> Option<Receipt> {
-        self.ask(final_only, timeout).wait().flatten()
+        self.ask(final_only, timeout).wait_for(timeout.saturating_add(GRACE)).flatten()
     }
 
     fn ask(&self, final_only: bool, timeout: Duration) -> Answer<Option<Receipt>> {

@@ -1,5 +1,6 @@
 //! The end of a client that whoever carries its batches holds.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 
 use crate::answer::{self, Answer};
@@ -60,7 +61,9 @@ impl Courier {
     /// Carries batches until the client ends.
     pub(crate) fn carry(&self, transport: &dyn Transport) {
         while let Some(batch) = self.take() {
-            self.report(&batch.id, transport.send(&batch));
+            let sent = catch_unwind(AssertUnwindSafe(|| transport.send(&batch)));
+            let outcome = sent.unwrap_or_else(|_| Outcome::Broken("the transport panicked".into()));
+            self.report(&batch.id, outcome);
         }
     }
 }

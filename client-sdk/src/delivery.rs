@@ -25,6 +25,9 @@ mod detached;
 /// Nobody makes a client wait longer: whatever is on the way may say `retry-after`, with any number.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// An event that the server wants to see later waits at least so long.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
 /// When a batch is full or old enough, and what all batches share.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -208,15 +211,17 @@ impl Delivery {
     /// Goes on at once, whatever the reason of a pause or a wait was.
     pub(crate) fn resume(&mut self, now: Duration) {
         self.on_hold = false;
-        self.renew(now);
-    }
-
-    /// There is another key. What the application holds stays.
-    pub(crate) fn renew(&mut self, now: Duration) {
-        self.key += 1;
         self.denied = None;
         self.wishes_at = Duration::ZERO;
         self.try_now(now);
+    }
+
+    /// There is another key. What the application holds stays, and so does the wait after a key that was refused: one who
+    /// is told so and has the next one at hand would ask without end.
+    pub(crate) fn renew(&mut self, now: Duration) {
+        self.key += 1;
+        self.denied = None;
+        self.due_at = Some(now);
     }
 
     /// Sends at once, whatever the reason of a wait was; a pause stays.
@@ -228,8 +233,10 @@ impl Delivery {
 
     /// Whether the person has still to be asked.
     pub(crate) fn wait_for_consent(&mut self, unasked: bool, now: Duration) {
-        self.unasked = unasked;
-        self.due_at = Some(now);
+        if self.unasked != unasked {
+            self.unasked = unasked;
+            self.due_at = Some(now);
+        }
     }
 
     pub(crate) fn paused(&self) -> Option<&PauseReason> {
@@ -457,7 +464,9 @@ impl Delivery {
             Outcome::Denied(reason) => {
                 self.denied = Some(reason.clone());
                 self.current = Some(batch);
-                return Ok(Progress { paused: Some(reason), ..Progress::judged() });
+                self.delay(None, now, random);
+                let error = Some(format!("{reason:?}"));
+                return Ok(Progress { paused: Some(reason), error, ..Progress::judged() });
             }
         };
         match verdict {
@@ -531,7 +540,7 @@ impl Delivery {
             if event.block == GONE {
                 continue;
             }
-            let wait = refusal.retry_after.and_then(duration).unwrap_or(self.backoff.min());
+            let wait = refusal.retry_after.and_then(duration).unwrap_or_default().max(LEAST_WAIT);
             self.held.insert((batch.events.epoch, event.class, event.at), now + wait.min(MAX_WAIT));
         }
         self.take_hints(response.hints.unwrap_or_default(), now);

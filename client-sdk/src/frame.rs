@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 255;
 pub(crate) const PROPERTIES: usize = 256;
 const GROUPS: usize = 5;
 const TOO_LONG: &str = "an id has at most 512 bytes";
-const DEPTH: u32 = 5;
+pub(crate) const DEPTH: u32 = 5;
 /// 1970 to 2100, in seconds.
 const EVENT_SECONDS: std::ops::RangeInclusive<i64> = 0..=4_102_444_799;
 /// The years 1 to 9999, in seconds.
@@ -132,6 +132,7 @@ fn read(frame: &[u8]) -> Result<Frame<'_>, Wrong> {
                 check_time(bytes, EVENT_SECONDS, "an event's time lies in 1970 to 2100")?;
                 found.has_time = true;
             }
+            5..=7 if bytes.is_empty() => return wrong("an id is empty: leave it out where nobody is meant"),
             5 => found.anonymous = id(bytes)?,
             6 => found.user = id(bytes)?,
             7 => found.has_session = !id(bytes)?.is_empty(),

@@ -302,6 +302,7 @@ impl Intake {
         mut open: Box<Open>,
         mut drain: impl FnMut() -> bool,
         mut told: impl FnMut(Taken),
+        mut left_out: impl FnMut(EventId, TrackError),
     ) -> Result<(), Box<Open>> {
         loop {
             let (call, id, at) = {
@@ -324,6 +325,9 @@ impl Intake {
                     Err(error) => {
                         tracing::warn!(%error, "a call from before the storage was open is left out");
                         self.uncount(&call);
+                        if matches!(call, Call::Event { class: Class::Critical, .. }) {
+                            left_out(id, error);
+                        }
                         break;
                     }
                     Ok(taken) => {

@@ -30,7 +30,7 @@ impl Pace {
         if took > SLOW {
             self.broke(bytes);
         } else if took < QUICK {
-            self.bytes = (self.bytes * 2).min(self.most);
+            self.bytes = self.bytes.saturating_mul(2).min(self.most);
         }
     }
 

@@ -39,8 +39,8 @@ impl Offset {
         let offset_us = received.saturating_sub(sent_us).saturating_sub(on_the_way / 2);
         let found = ClockOffset { offset_us, uncertainty_us: on_the_way / 2 + 1 };
         let keep = self.best.is_some_and(|(best, at)| {
-            let agrees = (best.offset_us - offset_us).abs()
-                <= Self::JUMP_US.max(best.uncertainty_us + found.uncertainty_us);
+            let agrees = best.offset_us.saturating_sub(offset_us).saturating_abs()
+                <= Self::JUMP_US.max(best.uncertainty_us.saturating_add(found.uncertainty_us));
             agrees && best.uncertainty_us <= found.uncertainty_us && got.saturating_sub(at) < Self::OLD
         });
         if !keep {

@@ -7,6 +7,9 @@ use prost::Message as _;
 
 use crate::error::PauseReason;
 
+/// What lies on the way may ask for patience, but not for long: nobody else sees that nothing gets through.
+const OTHERS_WAIT: Duration = Duration::from_secs(60);
+
 /// How one send ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -53,6 +56,7 @@ impl Outcome {
         let after =
             answer.retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
         let Some(reason) = our_reason(answer) else {
+            let after = after.map(|after| after.min(OTHERS_WAIT));
             return Self::Retry { message: format!("{}, not by the server", text()), after };
         };
         let message = format!("{}: {reason}", text());
@@ -79,14 +83,15 @@ pub struct HttpAnswer<'a> {
     pub body: &'a [u8],
 }
 
-/// The stable reason of an error that the server itself answered: JSON with code, reason and message.
+/// The stable reason of an error that the server itself answered: JSON with code, domain, message and reason. A gateway
+/// answers in JSON as well, but not in this domain.
 fn our_reason(answer: &HttpAnswer<'_>) -> Option<String> {
     if !answer.content_type?.starts_with("application/json") {
         return None;
     }
     let body = std::str::from_utf8(answer.body).ok()?;
-    // Three known keys of a small flat object do not earn a JSON library on a phone.
-    if !(body.contains("\"code\"") && body.contains("\"message\"")) {
+    // Known keys of a small flat object do not earn a JSON library on a phone.
+    if !body.split_whitespace().collect::<String>().contains("\"domain\":\"footpath\"") {
         return None;
     }
     let rest =
@@ -111,7 +116,10 @@ mod tests {
 
     #[test]
     fn only_the_servers_own_words_count() {
-        const OURS: &[u8] = br#"{"code":16,"message":"no such key","reason":"key_unknown"}"#;
+        const OURS: &[u8] =
+            br#"{"code":16,"domain":"footpath","message":"no such key","reason":"key_unknown"}"#;
+        const GATEWAYS: &[u8] =
+            br#"{"error":{"code":400,"message":"Bad","errors":[{"domain":"global","reason":"invalid"}]}}"#;
         let json = "application/json";
         assert!(matches!(answer(401, json, OURS), Outcome::Denied(PauseReason::Unauthenticated(_))));
         assert!(matches!(answer(403, json, OURS), Outcome::Denied(PauseReason::PermissionDenied(_))));
@@ -121,9 +129,12 @@ mod tests {
         assert!(matches!(answer(429, json, OURS), Outcome::Retry { after, .. } if after == seven));
         assert!(matches!(answer(503, json, OURS), Outcome::Retry { after, .. } if after == seven));
         for status in [200, 204, 301, 302, 400, 401, 403, 404, 407, 413, 500, 511] {
-            for (kind, body) in
-                [("text/html", &b"<html>Log in to the train's WLAN"[..]), (json, b"{}"), (json, b"")]
-            {
+            for (kind, body) in [
+                ("text/html", &b"<html>Log in to the train's WLAN"[..]),
+                (json, b"{}"),
+                (json, b""),
+                (json, GATEWAYS),
+            ] {
                 assert!(matches!(answer(status, kind, body), Outcome::Retry { .. }), "{status} {kind}");
             }
         }

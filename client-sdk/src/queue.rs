@@ -27,7 +27,7 @@ mod ledger;
 mod salvage;
 mod settle;
 
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 /// A commit is no longer than this takes.
 const COMMIT_BYTES: usize = 4 << 20;
 /// On a full disk.
@@ -50,6 +50,7 @@ const SCHEMA: &str = "
         reason TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS receipts (event BLOB PRIMARY KEY, state INTEGER NOT NULL, reason TEXT NOT NULL,
         changed INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS receipts_by_change ON receipts (changed);
     CREATE TABLE IF NOT EXISTS wishes (id TEXT PRIMARY KEY, sealed BLOB NOT NULL, key TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS detached (id TEXT PRIMARY KEY, batch BLOB NOT NULL) WITHOUT ROWID;
 ";

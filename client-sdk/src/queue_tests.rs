@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
-use crate::clock::SeededRandom;
+use crate::clock::{ManualClock, SeededRandom};
 use crate::intake::Class;
 use crate::profile::Consent;
 use crate::queue::gather::Most;
@@ -186,15 +186,26 @@ fn age_and_space_take_the_least_important_first_and_never_critical_ones() {
         bench.put(class, 1, &["y"]);
     }
     let limits = Limits { events: 4, ..Limits::default() };
-    assert_eq!(bench.queue.evict(&limits, 0, &HashSet::from_iter(1..=6)).unwrap(), 0, "all are out");
+    assert_eq!(
+        bench.queue.evict(&limits, &ManualClock::at(0), &HashSet::from_iter(1..=6)).unwrap(),
+        0,
+        "all are out"
+    );
     assert_eq!(bench.queue.losses(None).unwrap(), []);
-    assert_eq!(bench.queue.evict(&limits, 0, &HashSet::new()).unwrap(), 2);
+    assert_eq!(bench.queue.evict(&limits, &ManualClock::at(0), &HashSet::new()).unwrap(), 2);
     assert!(bench.queue.losses(None).unwrap().iter().all(|loss| loss.range.delivery_class == 3));
-    let old = crate::clock::micros(limits.age) + 1;
-    assert_eq!(bench.queue.evict(&limits, old, &HashSet::new()).unwrap(), 2);
+    let clock = ManualClock::at(0);
+    clock.jump(100 * crate::clock::micros(limits.age));
+    assert_eq!(
+        bench.queue.evict(&limits, &clock, &HashSet::new()).unwrap(),
+        0,
+        "a clock that is set makes nothing old"
+    );
+    clock.advance(limits.age);
+    assert_eq!(bench.queue.evict(&limits, &clock, &HashSet::new()).unwrap(), 2);
     assert_eq!(bench.all(), named(&[("x", 1, 1, 1), ("y", 1, 1, 2)]));
     let nothing = Limits { bytes: 0, events: 0, ..limits };
-    assert_eq!(bench.queue.evict(&nothing, old, &HashSet::new()).unwrap(), 0);
+    assert_eq!(bench.queue.evict(&nothing, &clock, &HashSet::new()).unwrap(), 0);
 }
 
 #[test]
@@ -412,10 +423,14 @@ fn what_is_on_its_way_does_not_push_out_what_matters_more() {
     let limits = Limits { bytes, critical_bytes: 0, ..Limits::default() };
     bench.put(NORMAL, 1, &["normal"]);
     let out = HashSet::from_iter([1, 2]);
-    assert_eq!(bench.queue.evict(&limits, 0, &out).unwrap(), 0, "both lossy ones are on their way");
+    assert_eq!(
+        bench.queue.evict(&limits, &ManualClock::at(0), &out).unwrap(),
+        0,
+        "both lossy ones are on their way"
+    );
     let out = HashSet::from_iter([1]);
     bench.put(NORMAL, 1, &["normal"]);
-    assert_eq!(bench.queue.evict(&limits, 0, &out).unwrap(), 1, "the other lossy one goes");
+    assert_eq!(bench.queue.evict(&limits, &ManualClock::at(0), &out).unwrap(), 1, "the other lossy one goes");
     let names: Vec<_> = bench.all().into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["normal", "normal", "lossy 1"]);
 }
@@ -427,9 +442,9 @@ fn a_loss_that_grows_while_it_is_told_is_told_again() {
         bench.put(3, 1, &[name]);
     }
     let nothing = Limits { bytes: 0, critical_bytes: 0, ..Limits::default() };
-    assert_eq!(bench.queue.evict(&nothing, 0, &HashSet::from_iter([3])).unwrap(), 2);
+    assert_eq!(bench.queue.evict(&nothing, &ManualClock::at(0), &HashSet::from_iter([3])).unwrap(), 2);
     let told = bench.queue.losses(None).unwrap();
-    assert_eq!(bench.queue.evict(&nothing, 0, &HashSet::new()).unwrap(), 1);
+    assert_eq!(bench.queue.evict(&nothing, &ManualClock::at(0), &HashSet::new()).unwrap(), 1);
     bench.queue.settle(&Gathered::default(), &[], &told, &[], &bench.random).unwrap();
     let left = bench.queue.losses(None).unwrap();
     assert_eq!(left.iter().map(|loss| (loss.range.from, loss.range.to)).collect::<Vec<_>>(), [(3, 3)]);

@@ -35,6 +35,8 @@ const DENIED_AT: usize = 32;
 /// A whole word, which no damage makes by chance.
 const DENIED: u64 = u64::from_le_bytes(*b"FPDENIED");
 const TAIL_AT: usize = 128;
+/// The largest ring.
+pub(crate) const LARGEST: usize = 1 << 30;
 /// No ring comes as far as this; a position beyond is damage.
 const FARTHEST: u64 = 1 << 62;
 /// Bytes before a record's own.
@@ -399,7 +401,9 @@ impl Ring {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let kept = file.metadata()?.len() as usize;
         let (mut torn, mut denied) = (false, false);
-        if kept > PAGE && kept.is_multiple_of(PAGE) {
+        if kept > PAGE + LARGEST {
+            torn = true; // Nobody made it.
+        } else if kept > PAGE && kept.is_multiple_of(PAGE) {
             let shared = Shared::new(MmapRaw::map_raw(&file)?, (kept - PAGE) as u64, 0);
             denied = shared.word(DENIED_AT).load(Ordering::Acquire) == DENIED;
             match Self::go_on(shared, absorbed, again) {

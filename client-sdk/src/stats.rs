@@ -30,7 +30,7 @@ pub struct Stats {
     pub duplicates: u64,
     /// Events the server will never take; their numbers are reported as lost.
     pub rejected: u64,
-    /// Events let go because of age or space; their numbers are reported as lost.
+    /// Events let go because of age, space or withdrawn consent; their numbers are reported as lost.
     pub evicted: u64,
     /// Events in the database that could not be read any more, or whose key is gone; their numbers are reported as lost.
     pub unreadable: u64,

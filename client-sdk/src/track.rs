@@ -189,7 +189,8 @@ impl Track {
             put_time(out, 4, time.0);
         }
         for (field, id) in [(5, &self.anonymous), (6, &self.user), (7, &self.session)] {
-            if let Some(id) = id {
+            // An empty one names nobody.
+            if let Some(id) = id.as_ref().filter(|id| !id.is_empty()) {
                 put_bytes(out, field, id.as_bytes());
             }
         }

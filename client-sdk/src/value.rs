@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::frame::DEPTH;
 use crate::wire::{put_bytes, put_fixed64, put_message, put_number, put_time};
 
 /// Text of a program: a literal costs nothing.
@@ -94,7 +95,13 @@ impl PropertyValue {
     }
 
     /// Appends the fields of a `footpath.v1.Value`.
+    #[cfg(test)]
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        self.put_at(0, out);
+    }
+
+    /// Appends the fields of a `footpath.v1.Value`. What lies deeper than anybody takes is left out: as deep as it goes here, it is refused.
+    fn put_at(&self, depth: u32, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => put_bytes(out, 1, text.as_bytes()),
             Self::Int(number) => put_number(out, 2, number.cast_unsigned()),
@@ -108,13 +115,13 @@ impl PropertyValue {
             Self::Bool(truth) => put_number(out, 6, (*truth).into()),
             Self::Time(time) => put_time(out, 7, time.0),
             Self::List(values) => put_message(out, 8, |out| {
-                for value in values {
-                    put_message(out, 1, |out| value.put(out));
+                for value in values.iter().filter(|_| depth <= DEPTH) {
+                    put_message(out, 1, |out| value.put_at(depth + 1, out));
                 }
             }),
             Self::Map(values) => put_message(out, 9, |out| {
-                for (key, value) in values {
-                    put_entry(out, 1, key, value);
+                for (key, value) in values.iter().filter(|_| depth <= DEPTH) {
+                    put_entry_at(depth + 1, out, 1, key, value);
                 }
             }),
             Self::Encoded(bytes) => out.extend_from_slice(bytes),
@@ -124,9 +131,13 @@ impl PropertyValue {
 
 /// Appends an entry of a `map<string, Value>`.
 pub(crate) fn put_entry(out: &mut Vec<u8>, field: u32, key: &str, value: &PropertyValue) {
+    put_entry_at(0, out, field, key, value);
+}
+
+fn put_entry_at(depth: u32, out: &mut Vec<u8>, field: u32, key: &str, value: &PropertyValue) {
     put_message(out, field, |out| {
         put_bytes(out, 1, key.as_bytes());
-        put_message(out, 2, |out| value.put(out));
+        put_message(out, 2, |out| value.put_at(depth, out));
     });
 }
 

@@ -266,6 +266,9 @@ impl Worker {
                 self.unless_full(|worker| worker.look_for_orphans().and_then(|()| worker.absorb_all()))?;
             }
         }
+        if self.is_complete() {
+            self.delivery.wait_for_consent(self.consent() == Some(Consent::Pending), self.now());
+        }
         if self.is_complete() || !self.intake.has_early_consent() {
             self.drive()?;
         }
@@ -371,7 +374,9 @@ impl Worker {
     }
 
     fn on_consent(&mut self, consent: Consent, key: Option<String>) {
-        self.delivery.wait_for_consent(consent == Consent::Pending, self.now());
+        // Several threads may have spoken: what holds is what the intake says.
+        let holds = self.consent().unwrap_or(consent);
+        self.delivery.wait_for_consent(holds == Consent::Pending, self.now());
         let Some(key) = key else { return };
         self.withdrawing.push(key);
         let destroyed = self.absorb_all();

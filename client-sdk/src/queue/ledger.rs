@@ -58,6 +58,13 @@ impl Queue {
         Ok(wishes)
     }
 
+    /// An event was not taken after all.
+    pub(crate) fn note_rejected(&mut self, event: &[u8; 16], why: &str) -> Result<(), QueueError> {
+        let tx = self.db.transaction()?;
+        set_receipt(&tx, event, &Receipt::Rejected(why.to_owned()))?;
+        Ok(tx.commit()?)
+    }
+
     /// How far an event has come; `None` for one that has no receipt, or had one long ago.
     pub(crate) fn receipt(&self, event: &[u8; 16]) -> Result<Option<Receipt>, QueueError> {
         let mut query = self.db.prepare_cached("SELECT state, reason FROM receipts WHERE event = ?1")?;

@@ -10,11 +10,11 @@ use super::{
     read_owner, salvage, set_meta, synchronous,
 };
 use crate::block::{self, Builder};
-use crate::clock::Randomness;
+use crate::clock::{Clock, Randomness};
 use crate::seal::{Sealed, Sealer};
 
-const TOO_OLD: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY id";
-const LEAST_IMPORTANT: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 ORDER BY class DESC, id";
+const TOO_OLD: &str = "SELECT id FROM blocks WHERE class > 1 AND at_us < ?1 AND era = ?2 ORDER BY id";
+const LEAST_IMPORTANT: &str = "SELECT id FROM blocks WHERE class > 1 ORDER BY class DESC, id";
 
 impl Queue {
     /// Ends a batch: every event with a fate leaves the queue; losses and wishes the server knows of go, too.
@@ -76,13 +76,18 @@ impl Queue {
     pub(crate) fn evict(
         &mut self,
         limits: &Limits,
-        now_us: i64,
+        clock: &dyn Clock,
         out: &HashSet<i64>,
     ) -> Result<u64, QueueError> {
         let mut lost = 0;
-        let oldest_us = now_us.saturating_sub(crate::clock::micros(limits.age));
-        while let Some(id) = self.first_block(TOO_OLD, oldest_us, out)? {
-            lost += self.give_up(id, "expired")?;
+        for era in self.eras()? {
+            // A clock that was set makes nothing old: each era goes by its own, as long as the machine runs.
+            let known = self.era(era)?.and_then(|era| era.shows(clock));
+            let now_us = known.unwrap_or_else(|| clock.wall_us());
+            let oldest_us = now_us.saturating_sub(crate::clock::micros(limits.age));
+            while let Some(id) = self.first_block(TOO_OLD, params![oldest_us, era.cast_signed()], out)? {
+                lost += self.give_up(id, "expired")?;
+            }
         }
         let others = limits.bytes.saturating_sub(limits.critical_bytes);
         let leaving = self.size_of(out)?;
@@ -93,7 +98,7 @@ impl Queue {
             if rest <= others && rest + critical.bytes <= limits.bytes && events <= limits.events {
                 return Ok(lost);
             }
-            let Some(id) = self.first_block(LEAST_IMPORTANT, i64::MAX, out)? else { return Ok(lost) };
+            let Some(id) = self.first_block(LEAST_IMPORTANT, [], out)? else { return Ok(lost) };
             lost += self.give_up(id, "evicted")?;
         }
     }
@@ -112,15 +117,22 @@ impl Queue {
         Ok(total)
     }
 
-    /// The first block of a query that is older than `before_us` and not out.
+    /// The clock eras of what may grow old.
+    fn eras(&self) -> Result<Vec<u64>, QueueError> {
+        let mut query = self.db.prepare_cached("SELECT DISTINCT era FROM blocks WHERE class > 1")?;
+        let eras = query.query_map([], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))?;
+        Ok(eras.collect::<Result<_, _>>()?)
+    }
+
+    /// The first block of a query that is not out.
     fn first_block(
         &self,
         query: &str,
-        before_us: i64,
+        of: impl rusqlite::Params,
         out: &HashSet<i64>,
     ) -> Result<Option<i64>, QueueError> {
         let mut query = self.db.prepare_cached(query)?;
-        let ids = query.query_map([before_us], |row| row.get(0))?;
+        let ids = query.query_map(of, |row| row.get(0))?;
         for id in ids {
             let id = id?;
             if !out.contains(&id) {
@@ -145,6 +157,10 @@ impl Queue {
             lost += lose_block(&tx, id, "consent_withdrawn", &mut sizes)?;
         }
         tx.execute("DELETE FROM detached", [])?;
+        // Which events they were can be read no more; once no critical one is left, those without an end are among them.
+        if sizes[0].events == 0 {
+            tx.execute("UPDATE receipts SET state = 2, reason = 'consent_withdrawn' WHERE state = 0", [])?;
+        }
         note_totals(&tx, &sizes, &self.streams)?;
         tx.commit()?;
         self.sizes = sizes;

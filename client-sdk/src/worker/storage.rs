@@ -148,7 +148,7 @@ impl Worker {
         }
     }
 
-    fn consent(&self) -> Option<Consent> {
+    pub(super) fn consent(&self) -> Option<Consent> {
         self.intake.who().map(|who| who.consent)
     }
 
@@ -242,11 +242,23 @@ impl Worker {
                 false
             }
         };
-        let left = intake.open(open, drain, |taken: Taken| told.extend(taken.consent));
+        let mut left_out = Vec::new();
+        let left = intake.open(
+            open,
+            drain,
+            |taken: Taken| told.extend(taken.consent),
+            |id, error| left_out.push((id, error)),
+        );
         for (consent, key) in told {
             self.on_consent(consent, key);
         }
         self.open = left.err();
+        if let Some(Storage { queue, .. }) = &mut self.storage {
+            // Somebody may wait for their receipts.
+            for (id, error) in left_out {
+                queue.note_rejected(id.as_bytes(), &error.to_string())?;
+            }
+        }
         failed.map_or(Ok(()), Err)
     }
 
@@ -383,7 +395,7 @@ impl Worker {
                 break;
             }
         }
-        self.stats.lock().evicted += queue.evict(limits, clock.wall_us(), &self.delivery.out())?;
+        self.stats.lock().evicted += queue.evict(limits, &**clock, &self.delivery.out())?;
         self.intake.set_critical_room(limits.critical_bytes.saturating_sub(queue.critical().1));
         self.note_torn(torn);
         Ok(())

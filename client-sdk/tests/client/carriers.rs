@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use footpath_client::{Client, MemoryKeys, MemoryServer, Outcome, PauseReason, Problem, Step};
+use footpath_client::{
+    Client, MemoryKeys, MemoryServer, Outcome, Outgoing, PauseReason, Problem, Step, Transport,
+};
 use footpath_proto::v1::IngestRequest;
 
 use crate::support::{LONG, builder, event, names};
@@ -159,4 +161,53 @@ fn a_callback_that_panics_ends_nothing() {
     server.on_batch(|_| Step::Answer);
     client.set_key("another");
     assert!(client.flush(LONG).complete);
+}
+
+struct Breaks(Arc<MemoryServer>, AtomicU32);
+
+impl Transport for Breaks {
+    fn send(&self, batch: &Outgoing) -> Outcome {
+        assert!(self.1.fetch_add(1, Ordering::SeqCst) > 0, "a bug of the transport");
+        self.0.send(batch)
+    }
+}
+
+#[test]
+fn a_transport_that_panics_has_failed_once() {
+    let server = Arc::new(MemoryServer::new());
+    let breaks = Arc::new(Breaks(server.clone(), AtomicU32::new(0)));
+    let client = builder(&server).queue_in_memory().transport(breaks).build().unwrap();
+    client.track(event(0)).unwrap();
+    assert!(client.flush(LONG).complete);
+    assert_eq!(server.order().len(), 1);
+}
+
+#[test]
+fn a_key_that_is_refused_again_and_again_does_not_storm() {
+    let server = Arc::new(MemoryServer::new());
+    server.on_batch(|_| Step::Fail(Outcome::Denied(PauseReason::Unauthenticated("no".into()))));
+    let client = builder(&server).queue_in_memory().backoff(LONG / 200, LONG / 200).build().unwrap();
+    client.track(event(0)).unwrap();
+    for _ in 0..1_000 {
+        client.set_key("another");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(client.stats().sends < 50, "{}", client.stats().sends);
+}
+
+#[test]
+fn a_flush_does_not_wait_for_a_slow_callback() {
+    let server = Arc::new(MemoryServer::new());
+    server.on_batch(|_| Step::Fail(Outcome::Denied(PauseReason::Unauthenticated("no".into()))));
+    let slow = |_: &Problem| std::thread::sleep(LONG);
+    let client = builder(&server).queue_in_memory().on_problem(slow).build().unwrap();
+    client.track(event(0)).unwrap();
+    while client.stats().sends == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let (done, ended) = std::sync::mpsc::channel();
+    let flushes = client.clone();
+    std::thread::spawn(move || done.send(flushes.flush(std::time::Duration::from_millis(10))));
+    assert!(ended.recv_timeout(LONG / 2).is_ok());
+    std::mem::forget(client); // Its end would wait for the callback.
 }

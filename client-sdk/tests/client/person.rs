@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use footpath_client::{
-    Changes, Consent, MemoryKeys, MemoryServer, Outcome, PauseReason, Step, Track, TrackError,
+    Changes, Consent, MemoryKeys, MemoryServer, Outcome, PauseReason, Receipt, Step, Track, TrackError,
 };
 use footpath_proto::v1::PrivacyRequestKind;
 
@@ -203,4 +203,23 @@ fn a_flush_is_complete_only_with_the_wishes() {
     server.on_batch(|_| Step::Answer);
     assert!(client.flush(LONG).complete);
     assert_eq!(server.wishes().len(), 1);
+}
+
+#[test]
+fn receipts_of_what_consent_has_ended_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+    client.hold();
+    let before = client.track_critical(event(0)).unwrap();
+    assert_eq!(before.queued(LONG), Some(Receipt::Queued));
+    client.set_consent(Consent::Denied).unwrap();
+    assert_eq!(before.delivered(LONG), Some(Receipt::Rejected("consent_withdrawn".into())));
+    client.shutdown().unwrap();
+    drop(client);
+    let client = builder(&server).queue_dir(folder.path()).build().unwrap();
+    // Before the storage is open nobody knows what the person allows; or at once, where it is open already.
+    if let Ok(early) = client.track_critical(event(1)) {
+        assert!(matches!(early.queued(LONG), Some(Receipt::Rejected(_))));
+    }
 }

@@ -24,7 +24,7 @@ fn settings_without_sense_are_refused_in_words() {
     let long = "x".repeat(9 << 10);
     let context = Context { app: long, ..Context::default() };
     let many = |builder: Builder| (0..257).fold(builder, |builder, n| builder.property(format!("p{n}"), n));
-    let wrong: [(&str, Wrong); 20] = [
+    let wrong: [(&str, Wrong); 22] = [
         ("project", Box::new(|builder| builder.project(""))),
         ("project", Box::new(|builder| builder.project("../other"))),
         ("project", Box::new(|builder| builder.project("Demo"))),
@@ -35,11 +35,13 @@ fn settings_without_sense_are_refused_in_words() {
         ("batch", Box::new(|builder| builder.batch_bytes(0))),
         ("batch_interval", Box::new(|builder| builder.batch_interval(Duration::MAX))),
         ("request_timeout", Box::new(|builder| builder.request_timeout(Duration::ZERO))),
+        ("request_timeout", Box::new(|builder| builder.request_timeout(Duration::MAX))),
         ("backoff", Box::new(|builder| builder.backoff(Duration::ZERO, Duration::ZERO))),
         ("backoff", Box::new(|builder| builder.backoff(LONG, LONG / 2))),
         ("limits", Box::new(move |builder| builder.limits(Limits { events: 0, ..limits }))),
         ("limits", Box::new(move |builder| builder.limits(Limits { age: Duration::ZERO, ..limits }))),
         ("limits", Box::new(move |builder| builder.limits(Limits { bytes: 8 << 20, ..limits }))),
+        ("critical", Box::new(move |builder| builder.limits(Limits { critical_bytes: 0, ..limits }))),
         ("sample", Box::new(|builder| builder.sample("e", f64::NAN))),
         ("sample", Box::new(|builder| builder.sample("e", 1.5))),
         ("consent", Box::new(|builder| builder.backend().first_consent(Consent::Denied))),
@@ -68,6 +70,32 @@ fn a_property_that_is_wrong_is_named() {
         let error = client.track(Track::new("e").property("price", value)).unwrap_err();
         assert!(error.to_string().contains("\"price\""), "{error}");
     }
+}
+
+#[test]
+fn what_is_too_deep_is_refused_and_overflows_nothing() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().build().unwrap();
+    for depth in [6, 7, 8, 6_000] {
+        let deep = (0..depth).fold(PropertyValue::from(1), |value, _| vec![value].into());
+        let error = client.track(Track::new("e").property("deep", deep)).unwrap_err();
+        assert!(error.to_string().contains("5 deep"), "{error}");
+    }
+    let fits = (0..5).fold(PropertyValue::from(1), |value, _| vec![value].into());
+    client.track(Track::new("e").property("deep", fits)).unwrap();
+}
+
+#[test]
+fn an_empty_id_names_nobody() {
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_in_memory().build().unwrap();
+    client.identify("ann", Changes::new()).unwrap();
+    client.track(Track::new("e").user("").anonymous("").session("")).unwrap();
+    assert!(client.flush(LONG).complete);
+    let events = server.order();
+    assert_eq!((&*events[1].user_id, events[1].session_id.is_empty()), ("ann", false));
+    let frame = [0x1a, 1, b'e', 0x32, 0];
+    assert!(client.track_frame(&frame, footpath_client::Class::Normal).is_err());
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub fn error_response(status: &Status) -> Response {
     };
     let body = serde_json::json!({
         "code": status.code() as i32,
+        "domain": crate::status::DOMAIN,
         "reason": reason,
         "message": status.message(),
     });
