@@ -228,6 +228,10 @@ impl Config {
             let max = self.backoff_max_ms.map_or(max, Duration::from_millis);
             builder = builder.backoff(min, max.max(min));
         }
+        if self.ca_certificate.is_some() && self.carrier == Carrier::Host {
+            let why = "the host that carries the batches decides whom it trusts: leave the authority's certificate to it".to_owned();
+            return Err(ClientError::Invalid { why });
+        }
         if let Some(pem) = self.ca_certificate {
             builder = trusting(builder, pem)?;
         }

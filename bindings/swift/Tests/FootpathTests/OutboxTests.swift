@@ -268,7 +268,7 @@ final class OutboxTests: XCTestCase {
     func testAnswersThatAreNoAcknowledgement() async throws {
         for (status, isFinal) in [("400 Bad Request", true), ("503 Service Unavailable", false), ("302 Found", false)] {
             try await leave(1)
-            let words = #"{"code":3,"message":"no","reason":"malformed"}"#
+            let words = #"{"code":3,"domain":"footpath","message":"no","reason":"malformed"}"#
             let between = try InBetween(
                 answer: "HTTP/1.1 \(status)\r\ncontent-type: application/json\r\nlocation: http://127.0.0.1:9/\r\n", body: words)
             var configuration = Configuration(

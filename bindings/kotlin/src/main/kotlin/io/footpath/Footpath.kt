@@ -45,6 +45,9 @@ class Footpath private constructor(private val config: FootpathConfig, private v
 
     @Volatile
     private var over: Refusal? = null
+
+    @Volatile
+    private var whyNot = "the client could not start"
     private val encoders = Encoders()
     private val early = Early(config.callsBeforeStart)
     private val whenLive = CompletableFuture<NativeCore?>()
@@ -366,7 +369,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
             val frame = encoder.copy()
             val late = early.put(frame.size) { loaded ->
                 if (loaded == null) {
-                    receipt?.ticket?.complete(Ticket.NotTaken("the client could not start"))
+                    receipt?.ticket?.complete(Ticket.NotTaken(whyNot))
                 } else {
                     later(name, receipt) { handOver(loaded, frame, name, delivery, receipt) }
                 }
@@ -534,10 +537,14 @@ class Footpath private constructor(private val config: FootpathConfig, private v
         } catch (failure: Throwable) {
             val why = (failure as? Refused)?.why ?: failure.toString()
             if (over == null) over = Refusal.DISABLED
-            early.giveUp()
-            whenLive.complete(null)
+            whyNot = "the client could not start: $why"
             // A client that is closed while it waits for its start has no problem.
-            if (!closed.get()) onProblem(Problem.Disabled("the client could not start: $why"))
+            if (!closed.get()) onProblem(Problem.Disabled(whyNot))
+            // Whoever waits for a receipt goes on at once, on the thread that says so; `close` waits for this one.
+            thread(name = "footpath-failed", isDaemon = true) {
+                early.giveUp()
+                whenLive.complete(null)
+            }
         } finally {
             if (hooked) runCatching { Runtime.getRuntime().removeShutdownHook(hook) }
         }

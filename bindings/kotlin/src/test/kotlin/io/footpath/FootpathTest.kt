@@ -1,5 +1,6 @@
 package io.footpath
 
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
@@ -18,6 +19,7 @@ import java.io.File
 import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.CountDownLatch
 import kotlin.concurrent.thread
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import org.junit.jupiter.api.io.TempDir
@@ -154,6 +156,25 @@ class FootpathTest {
             assertThrows<FootpathException> { client.identify("null") }
             client.track("fine")
             assertEquals(1, client.settle().tracked)
+        }
+    }
+
+    @Test
+    fun `whoever waits for a client that cannot start is told why, and ends it at once`() {
+        val wrong = listOf(
+            config.copy(project = "Default"), config.copy(key = "two words"), config.copy(maxAgeDays = 0), config.copy(ringBytes = -1),
+            config.copy(batchEvents = -1), config.copy(requestTimeout = Duration.INFINITE), config.copy(samples = mapOf("e" to 2.0)),
+            config.copy(carrier = Carrier.HTTP, caCertificate = "-----BEGIN CERTIFICATE-----".toByteArray()),
+        )
+        for (settings in wrong) {
+            val client = Footpath.start(settings.copy(closeTimeout = 60.seconds))
+            val begin = System.nanoTime()
+            runBlocking(Dispatchers.Unconfined) {
+                val told = client.trackCritical("paid").await(20.seconds)
+                assertTrue(told is Receipt.Rejected && told.why.length > "the client could not start: ".length, "$settings: $told")
+                client.close()
+            }
+            assertTrue(System.nanoTime() - begin < 30_000_000_000, "$settings")
         }
     }
 
