@@ -67,6 +67,9 @@ pub enum QueueError {
     /// The folder was deleted while it was in use. What it held is taken over by the next one.
     #[error("{0} was deleted from outside")]
     Deleted(PathBuf),
+    /// The folder was renamed, or copied from another project's. Put it back; its events are not this project's.
+    #[error("the queue belongs to the project \"{0}\"")]
+    Project(String),
     /// A page of the database was damaged so that rows are gone without a trace.
     #[error("the queue's database has lost events or numbers")]
     Incomplete,

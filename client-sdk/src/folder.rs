@@ -26,8 +26,9 @@ const LOCK: &str = "lock";
 const LIFE: &str = "life";
 const BROKEN: &str = "queue.broken-";
 const BALLAST: &str = "ballast";
-/// What the settling of a batch of the usual size writes, and some more.
-const BALLAST_BYTES: usize = 1 << 20;
+/// What the database does not have yet of its log of writes (0.8 MiB, and a commit), and what the settling of a batch of the
+/// usual size writes.
+const BALLAST_BYTES: usize = 3 << 20;
 /// Of a folder that was taken over and is being deleted.
 const GONE: &str = "gone";
 

@@ -29,7 +29,7 @@ mod settle;
 
 const FORMAT: i64 = 4;
 /// A commit is no longer than this takes.
-const COMMIT_BYTES: usize = 4 << 20;
+const COMMIT_BYTES: usize = 512 << 10;
 /// On a full disk.
 const TIGHT_COMMIT_BYTES: usize = 128 << 10;
 /// In `meta`, before the name of a person whose events have still to be destroyed.
@@ -212,10 +212,11 @@ impl Queue {
     ) -> Result<Opened, QueueError> {
         db.busy_timeout(Duration::from_millis(200))?;
         // The folder's lock keeps others out; EXCLUSIVE spares the shared memory of WAL. `fullfsync` makes a sync reach
-        // the disk on Apple's systems, too, and says nothing elsewhere.
+        // the disk on Apple's systems, too, and says nothing elsewhere. What the log of writes has and the database has not
+        // needs room there: on a full disk the folder's ballast gives it.
         db.execute_batch(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-             PRAGMA fullfsync = 1; PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304;
+             PRAGMA wal_autocheckpoint = 200; PRAGMA fullfsync = 1; PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304;
              PRAGMA secure_delete = ON;",
         )?;
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -313,6 +314,15 @@ impl Queue {
     /// Who the install is.
     pub(crate) fn install(&self) -> &str {
         &self.install
+    }
+
+    /// What waits for one project's key must not go out with another's.
+    pub(crate) fn check_project(&self, project: &str) -> Result<(), QueueError> {
+        match get_meta::<String>(&self.db, "project")? {
+            Some(own) if own != project => Err(QueueError::Project(own)),
+            Some(_) => Ok(()),
+            None => set_meta(&self.db, "project", project),
+        }
     }
 
     /// A new queue goes on for an install, with an epoch of its own.

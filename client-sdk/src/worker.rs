@@ -25,7 +25,7 @@ use crate::transport::Outgoing;
 mod storage;
 mod waiters;
 
-use storage::Storage;
+use storage::{Opening, Storage};
 use waiters::Waiters;
 
 /// The longest sleep; anything that happens wakes the thread earlier.
@@ -130,6 +130,8 @@ pub(crate) struct Worker {
     storage: Option<Storage>,
     /// Storages whose folders were deleted, until what they hold is taken over.
     left: Vec<Storage>,
+    /// The storage is open, but what lies in its ring was not moved yet.
+    opening: Option<Opening>,
     /// What the intake needs, while the storage is closed again.
     open: Option<Box<Open>>,
     /// A file to let go of when the disk is full.
@@ -182,6 +184,7 @@ impl Worker {
             authorization: format!("Bearer {key}"),
             storage: None,
             left: Vec::new(),
+            opening: None,
             open: None,
             ballast: None,
             tight: false,
@@ -269,7 +272,7 @@ impl Worker {
         if self.is_complete() {
             self.delivery.wait_for_consent(self.consent() == Some(Consent::Pending), self.now());
         }
-        if self.is_complete() || !self.intake.has_early_consent() {
+        if self.is_complete() || self.may_send_early()? {
             self.drive()?;
         }
         self.sync()

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Place, Setup, Worker};
+use crate::clock::Era;
 use crate::error::{Problem, QueueError};
 use crate::folder::{Folder, Life};
 use crate::intake::{Open, Taken};
 use crate::profile::{Consent, Profile};
 use crate::queue::{Absorbed, Opened, Queue};
-use crate::ring::{Consumer, Ring};
+use crate::record::Record;
+use crate::ring::{Consumer, Damaged, Producer, Ring};
 
 /// While something happens, what other processes left is looked for this often.
 const ADOPT_EVERY: Duration = Duration::from_secs(60);
@@ -32,6 +34,15 @@ impl Storage {
     pub(super) fn is_broken_by(&self, error: &QueueError) -> bool {
         self.folder.is_some() && (error.is_corrupt() || error.is_doubtful() && self.queue.is_broken())
     }
+}
+
+/// What is known of a storage whose ring was not moved yet.
+pub(super) struct Opening {
+    producer: Producer,
+    era: Option<Era>,
+    intact: bool,
+    ahead: bool,
+    denied: bool,
 }
 
 /// What was found.
@@ -83,6 +94,7 @@ impl Worker {
         self.suspect = false;
         let Opened { mut queue, era, intact, .. } = opened;
         let Ring { producer, consumer, torn, ahead, denied } = ring;
+        queue.check_project(&self.setup.project)?;
         if self.tight {
             queue.spare_the_disk();
         } else {
@@ -96,26 +108,58 @@ impl Worker {
             self.lost("the queue's database was deleted from outside, and everything in it");
         }
         self.note_torn(torn || ahead && !missing);
-        // What lay in the ring may change who the person is, and what they allow.
+        self.opening = Some(Opening { producer, era, intact, ahead, denied });
+        self.committed_before = self.stats.lock().committed;
+        let Some(storage) = &self.storage else { return Ok(()) };
+        self.delivery.recall(&storage.queue, self.now())
+    }
+
+    /// Moves what an earlier run left in the ring, which may change who the person is, and what they allow.
+    fn move_what_was_left(&mut self) -> Result<(), QueueError> {
+        let Some(Opening { intact, ahead, denied, .. }) = self.opening else { return Ok(()) };
         self.go_on(intact, ahead)?;
         let profile = self.stored_profile(denied)?;
-        let open = match self.open.take() {
+        let Some(Opening { producer, era, .. }) = self.opening.take() else { return Ok(()) };
+        self.open = Some(match self.open.take() {
             Some(open) => Box::new(open.with(producer)),
             None => {
                 let Setup { project, shared, clock, random, .. } = &self.setup;
                 Box::new(Open::new(project, producer, shared.clone(), profile, era, &**clock, &**random))
             }
-        };
-        let (consent, now) = (open.consent(), self.now());
-        self.delivery.wait_for_consent(consent.is_some_and(|consent| consent != Consent::Granted), now);
-        self.open = Some(open);
+        });
         self.committed_before = self.stats.lock().committed;
-        let Some(storage) = &self.storage else { return Ok(()) };
-        self.delivery.recall(&storage.queue, now)
+        Ok(())
+    }
+
+    /// On a full disk, what is in the database may be sent before anything is moved into it, unless somebody has said
+    /// meanwhile, or in the ring, that it may not.
+    pub(super) fn may_send_early(&mut self) -> Result<bool, QueueError> {
+        if !self.tight || self.intake.has_early_consent() {
+            return Ok(false);
+        }
+        let first = if self.setup.backend { Consent::Granted } else { self.setup.first_consent };
+        let open = self.open.as_ref().and_then(|open| open.consent());
+        let denied = self.opening.as_ref().is_some_and(|opening| opening.denied);
+        let Some(Storage { queue, ring, .. }) = &mut self.storage else { return Ok(false) };
+        let mut consent = queue.profile()?.map_or(first, |profile| profile.consent);
+        loop {
+            match ring.next() {
+                Ok(Some(record)) => {
+                    if let Some(Record::Profile(bytes)) = Record::read(record) {
+                        consent = Profile::decode(bytes).map_or(consent, |profile| profile.consent);
+                    }
+                }
+                Ok(None) => break,
+                Err(Damaged) => ring.skip_damage(),
+            }
+        }
+        ring.rewind();
+        Ok(!denied && open.unwrap_or(consent) == Consent::Granted)
     }
 
     /// Lets calls through, those that waited first, and takes over what others left.
     pub(super) fn complete_storage(&mut self) -> Result<(), QueueError> {
+        self.move_what_was_left()?;
         let Some(open) = self.open.take() else { return Ok(()) };
         self.let_in(open)?;
         self.intake.save(); // Whoever it is now is the same one after a kill.
@@ -137,6 +181,7 @@ impl Worker {
     pub(super) fn close_storage(&mut self, error: &QueueError) {
         let Some(mut storage) = self.storage.take() else { return };
         self.suspect |= storage.is_broken_by(error);
+        self.opening = None;
         self.open = self.intake.reopen().or_else(|| self.open.take());
         self.delivery.abandon();
         self.delivery.discard();

@@ -81,3 +81,24 @@ fn a_full_disk_keeps_nothing_from_being_sent() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// A process fills the disk, and then its ring, and is killed: the next one sends what is in the database, and then has room.
+#[test]
+#[ignore = "mounts a small file system, as root: ./test.sh runs it"]
+fn a_full_ring_on_a_full_disk_keeps_nothing_from_being_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(folder.path(), 16);
+    let queue = folder.path().join("queue");
+    let count = crate::processes::kill_when_full(&queue);
+    disk.fill();
+    let server = Arc::new(MemoryServer::new());
+    let client = builder(&server).queue_dir(&queue).build().unwrap();
+    for _ in 0..12 {
+        if client.flush(LONG / 4).complete {
+            break;
+        }
+    }
+    assert_eq!(server.order().len(), count, "{:?}", client.stats());
+    assert_no_gaps(&server);
+    client.shutdown().unwrap();
+}

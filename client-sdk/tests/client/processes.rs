@@ -21,15 +21,30 @@ fn child_that_is_killed() {
     while client.who().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    for n in 0..count {
-        client.track(event(n)).unwrap();
-    }
+    let tracked = if count == usize::MAX {
+        let large = |n| event(n).property("filler", "x".repeat(500));
+        // A full ring: nothing more finds room, not after a while either.
+        let tries = |n: &usize| {
+            (0..500).any(|_| {
+                client.track(large(*n)).is_ok() || {
+                    std::thread::sleep(Duration::from_millis(1));
+                    false
+                }
+            })
+        };
+        (0..).take_while(tries).count()
+    } else {
+        (0..count).for_each(|n| {
+            client.track(event(n)).unwrap();
+        });
+        count
+    };
     if std::env::var_os("FOOTPATH_TEST_SUICIDE").is_some() {
         let own = rustix::process::getpid();
         rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
     }
     use std::io::Write as _;
-    println!("tracked {count}.");
+    println!("tracked {tracked}.");
     std::io::stdout().flush().unwrap();
     std::thread::sleep(LONG);
 }
@@ -40,6 +55,17 @@ fn child(folder: &std::path::Path, count: usize) -> std::process::Command {
     child.env("FOOTPATH_TEST_QUEUE", folder).env("FOOTPATH_TEST_COUNT", count.to_string());
     child.stdout(std::process::Stdio::piped());
     child
+}
+
+/// Kills a process that has tracked until neither disk nor ring took more; how many events it had tracked.
+pub fn kill_when_full(folder: &std::path::Path) -> usize {
+    use std::io::{BufRead as _, BufReader};
+    let mut child = child(folder, usize::MAX).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains("tracked")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line.split("tracked ").nth(1).unwrap().trim_end_matches('.').parse().unwrap()
 }
 
 pub fn kill_after(folder: &std::path::Path, count: usize) {
@@ -304,4 +330,22 @@ fn what_is_adopted_where_consent_is_denied_is_never_sent() {
     assert_eq!(folders(folder.path()).len(), 1);
     assert_eq!(names(&server.order()), Vec::<String>::new());
     assert_eq!(server.losses().iter().map(|loss| loss.to - loss.from + 1).sum::<u64>(), 10);
+}
+
+#[test]
+fn a_folder_that_was_another_projects_is_not_taken_for_this_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(MemoryServer::new());
+    let first = builder(&server).queue_dir(folder.path()).build().unwrap();
+    first.hold();
+    first.track(event(0)).unwrap();
+    first.shutdown().unwrap();
+    std::fs::rename(folder.path().join("demo"), folder.path().join("two")).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let second = builder(&server).project("two").queue_dir(folder.path());
+    let second = second.on_problem(move |problem| drop(tell.send(problem.clone()))).build().unwrap();
+    let problem = told.recv_timeout(LONG).unwrap();
+    assert!(matches!(&problem, Problem::Storage(why) if why.contains("demo")), "{problem:?}");
+    assert!(!second.flush(Duration::from_millis(50)).complete);
+    assert_eq!(server.order(), []);
 }
