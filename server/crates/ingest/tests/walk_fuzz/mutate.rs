@@ -30,7 +30,7 @@ pub fn valid(seed: u64) -> pb::IngestRequest {
         batch_id: "0190163d-8694-739b-aea5-966c26f8ad91".into(),
         sent_at: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 }),
         clock_era: "era".into(),
-        project: if random.random_bool(0.5) { "shop".into() } else { String::new() },
+        project: if random.random_bool(0.1) { "shop".into() } else { String::new() },
         context: Some(pb::Context {
             os: "ios".into(),
             campaign: Some(pb::Campaign::default()),
