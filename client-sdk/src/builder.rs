@@ -492,7 +492,15 @@ impl Builder {
         // A connection that something on the way has forgotten looks as if it were there, and all attempts would go into
         // it. One whose answer to a ping does not come while an attempt lasts is given up.
         let ping = self.request_timeout / 2;
-        let mut endpoint = Endpoint::from_shared(self.endpoint.clone())?
+        let endpoint = Endpoint::from_shared(self.endpoint.clone())?;
+        if !["", "/"].contains(&endpoint.uri().path()) {
+            let why = format!(
+                "the endpoint \"{}\" has a path, which gRPC does not send: `.http()` does",
+                self.endpoint
+            );
+            return Err(BuildError::Setting(why));
+        }
+        let mut endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(ping)
             .keep_alive_timeout(ping)

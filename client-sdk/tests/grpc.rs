@@ -218,6 +218,7 @@ fn an_endpoint_or_a_key_that_can_never_work_is_refused_at_once() {
     };
     assert!(said("events.example.com", "key").contains("http://"));
     assert!(said("http://127.0.0.1:1", "").contains("key"));
+    assert!(said("http://127.0.0.1:1/events", "key").contains("path"));
     let trusting = |pem: &str| {
         let client = Client::builder("https://127.0.0.1:1", "key").project("demo").queue_in_memory();
         client.ca_certificate(pem).build().map(drop)
