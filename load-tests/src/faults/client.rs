@@ -90,7 +90,8 @@ fn start(orders: &Orders, spy: &Arc<Spy>) -> anyhow::Result<Client> {
     let mut builder = Client::builder(&orders.url, &orders.key)
         .project(PROJECT)
         .queue_dir(&orders.folder)
-        .ring_bytes(1 << 20)
+        // Heavy events are those of a full disk: a large ring would need a large one.
+        .ring_bytes(if orders.filler > 0 { 256 << 10 } else { 1 << 20 })
         .request_timeout(ATTEMPT)
         .batch_interval(Duration::from_millis(20))
         .backoff(Duration::from_millis(20), Duration::from_millis(300))

@@ -17,8 +17,8 @@ use super::orders::{End, ORDERS, Orders};
 const LIFE: Duration = Duration::from_secs(90);
 /// Sets a limit for the size of files ($1, in blocks of 512 bytes) that fails writes as a full disk does, without a signal.
 const FULL_DISK: &str = r#"trap "" XFSZ; ulimit -f "$1"; shift; exec "$@""#;
-/// Little more than the ring has.
-const FULL_DISK_BLOCKS: &str = "2200";
+/// Little more than such a client's ring has, and less than the database's log of writes gets.
+const FULL_DISK_BLOCKS: &str = "700";
 const SIGKILL: i32 = 9;
 
 /// How a client process is started; its orders are in its environment.
