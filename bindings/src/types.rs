@@ -163,7 +163,7 @@ impl From<core::PauseReason> for Pause {
     }
 }
 
-/// What the application should know of; each is told once until it changes.
+/// What the application should know of; each is told once until it changes, a loss each time.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Problem {
     /// Nothing is delivered until somebody acts.

@@ -156,7 +156,7 @@ pub enum PauseReason {
     ConsentPending,
 }
 
-/// What the application should know of; each is told once until it changes.
+/// What the application should know of; each is told once until it changes, a loss each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {

@@ -101,11 +101,6 @@ impl Folder {
         self.path.join(LIFE).exists() && is_empty(self.database()) && is_empty(log)
     }
 
-    /// Whether it is a process's that came later: nobody opens it again as its own.
-    pub(crate) fn is_left_for_good(&self) -> bool {
-        !self.is_main()
-    }
-
     /// Everything in it is in the database.
     pub(crate) fn remove_ring(&self) {
         let _ = fs::remove_file(self.ring());
@@ -126,7 +121,8 @@ impl Folder {
         }
     }
 
-    fn is_main(&self) -> bool {
+    /// Whether it is that of the process that came first. Any other one nobody opens again as its own.
+    pub(crate) fn is_main(&self) -> bool {
         self.path.file_name().is_some_and(|name| name == MAIN)
     }
 

@@ -593,7 +593,7 @@ impl Worker {
         let unsaved = if is_saved { lost } else { lost + self.pending() - kept };
         let closed = match self.storage.take() {
             Some(Storage { queue, folder, .. }) => queue.close().map(|()| {
-                let for_good = folder.filter(|folder| absorbed.is_ok() && folder.is_left_for_good());
+                let for_good = folder.filter(|folder| absorbed.is_ok() && !folder.is_main());
                 for_good.as_ref().into_iter().for_each(Folder::remove_ring);
             }),
             None => Ok(()),

@@ -43,6 +43,8 @@ pub(super) struct Opening {
     intact: bool,
     ahead: bool,
     denied: bool,
+    /// What the ring says of consent, once it was looked through: nothing comes into it.
+    may_send: Option<bool>,
 }
 
 /// What was found.
@@ -108,7 +110,7 @@ impl Worker {
             self.lost("the queue's database was deleted from outside, and everything in it");
         }
         self.note_torn(torn || ahead && !missing);
-        self.opening = Some(Opening { producer, era, intact, ahead, denied });
+        self.opening = Some(Opening { producer, era, intact, ahead, denied, may_send: None });
         self.committed_before = self.stats.lock().committed;
         let Some(storage) = &self.storage else { return Ok(()) };
         self.delivery.recall(&storage.queue, self.now())
@@ -137,9 +139,15 @@ impl Worker {
         if !self.tight || self.intake.has_early_consent() {
             return Ok(false);
         }
+        let is_granted = |consent: Consent| consent == Consent::Granted;
+        let Some(opening) = &mut self.opening else {
+            return Ok(self.open.as_ref().is_some_and(|open| open.consent().is_none_or(is_granted)));
+        };
+        if let Some(known) = opening.may_send {
+            return Ok(known);
+        }
         let first = if self.setup.backend { Consent::Granted } else { self.setup.first_consent };
         let open = self.open.as_ref().and_then(|open| open.consent());
-        let denied = self.opening.as_ref().is_some_and(|opening| opening.denied);
         let Some(Storage { queue, ring, .. }) = &mut self.storage else { return Ok(false) };
         let mut consent = queue.profile()?.map_or(first, |profile| profile.consent);
         loop {
@@ -154,7 +162,9 @@ impl Worker {
             }
         }
         ring.rewind();
-        Ok(!denied && open.unwrap_or(consent) == Consent::Granted)
+        let may_send = !opening.denied && is_granted(open.unwrap_or(consent));
+        opening.may_send = Some(may_send);
+        Ok(may_send)
     }
 
     /// Lets calls through, those that waited first, and takes over what others left.
@@ -299,9 +309,11 @@ impl Worker {
         }
         self.open = left.err();
         if let Some(Storage { queue, .. }) = &mut self.storage {
-            // Somebody may wait for their receipts.
+            // Somebody may wait for their receipts. Calls are let in already: this must not stop what follows.
             for (id, error) in left_out {
-                queue.note_rejected(id.as_bytes(), &error.to_string())?;
+                if let Err(error) = queue.note_rejected(id.as_bytes(), &error.to_string()) {
+                    tracing::warn!(%error, "a receipt cannot be noted");
+                }
             }
         }
         failed.map_or(Ok(()), Err)
