@@ -22,7 +22,7 @@ public enum Pause: Sendable, Equatable {
     case consentPending
 }
 
-/// What the application should know of; each is told once until it changes.
+/// What the application should know of; each is told once until it changes, a loss each time.
 public enum Problem: Sendable, Equatable {
     /// Nothing is delivered until somebody acts.
     case paused(Pause)

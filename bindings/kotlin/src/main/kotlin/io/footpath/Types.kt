@@ -105,7 +105,7 @@ sealed interface Pause {
     data object ConsentPending : Pause
 }
 
-/** What the application should know of; each is told once until it changes. */
+/** What the application should know of; each is told once until it changes, a loss each time. */
 sealed interface Problem {
     /** Nothing is delivered until somebody acts. */
     data class Paused(val reason: Pause) : Problem
