@@ -364,7 +364,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
     }
 
     private fun send(core: NativeCore?, encoder: Encoder, name: String, delivery: Delivery, receipt: CriticalReceipt?) {
-        over?.let { throw Refused(it, it.words()) }
+        over?.let { throw Refused(it, whyOver(it)) }
         if (core == null) {
             val frame = encoder.copy()
             val late = early.put(frame.size) { loaded ->
@@ -441,7 +441,7 @@ class Footpath private constructor(private val config: FootpathConfig, private v
     ) {
         val encoder = encoders.take()
         try {
-            over?.let { throw Refused(it, it.words()) }
+            over?.let { throw Refused(it, whyOver(it)) }
             encoder.begin()
             encoder.content()
             val bytes = encoder.copy()
@@ -501,6 +501,9 @@ class Footpath private constructor(private val config: FootpathConfig, private v
         }
     }
 
+    /** Why nothing is taken any more: before and after the start failed, the same words. */
+    private fun whyOver(over: Refusal): String = if (over == Refusal.DISABLED) whyNot else over.words()
+
     private fun unexpected(failure: Throwable) = Refused(Refusal.INVALID, failure.toString())
 
     /** Only what is wrong with an event depends on the event. */
@@ -536,8 +539,8 @@ class Footpath private constructor(private val config: FootpathConfig, private v
             open = true
         } catch (failure: Throwable) {
             val why = (failure as? Refused)?.why ?: failure.toString()
-            if (over == null) over = Refusal.DISABLED
             whyNot = "the client could not start: $why"
+            if (over == null) over = Refusal.DISABLED
             // A client that is closed while it waits for its start has no problem.
             if (!closed.get()) onProblem(Problem.Disabled(whyNot))
             // Whoever waits for a receipt goes on at once, on the thread that says so; `close` waits for this one.

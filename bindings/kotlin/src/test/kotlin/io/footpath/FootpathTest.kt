@@ -172,6 +172,9 @@ class FootpathTest {
             runBlocking(Dispatchers.Unconfined) {
                 val told = client.trackCritical("paid").await(20.seconds)
                 assertTrue(told is Receipt.Rejected && told.why.length > "the client could not start: ".length, "$settings: $told")
+                // By now it has failed for sure; who comes later is told the same.
+                val later = client.trackCritical("paid").await(20.seconds)
+                assertEquals(told, later, "$settings")
                 client.close()
             }
             assertTrue(System.nanoTime() - begin < 30_000_000_000, "$settings")
