@@ -13,11 +13,15 @@
 //! [`by_session`] folds each session on its own. [`plan`] chooses between them by a funnel's definition, and [`tally`] adds up what
 //! units count for. [`lens`] says what an event is to a definition.
 //!
+//! [`anomaly`] says whether a number is what its past lets expect, and [`alert`] what rules make of that.
+//!
 //! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
 //! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
 //! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are. What the numbers mean is
 //! in `docs/semantics.md`.
 
+pub mod alert;
+pub mod anomaly;
 pub mod batch;
 pub mod by_session;
 pub mod catalog;

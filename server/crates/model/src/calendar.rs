@@ -42,6 +42,21 @@ pub enum CalendarUnit {
     Month,
 }
 
+impl CalendarUnit {
+    /// How long such a bucket usually is, microseconds; of months 30 days.
+    pub fn usual_us(self) -> i64 {
+        60 * SECOND_US
+            * match self {
+                Self::Minute => 1,
+                Self::Quarter => 15,
+                Self::Hour => 60,
+                Self::Day => 24 * 60,
+                Self::Week => 7 * 24 * 60,
+                Self::Month => 30 * 24 * 60,
+            }
+    }
+}
+
 /// Why there are no such buckets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{Annotation, CountedRule, IncidentChange, Learned, Observed};
 use crate::definition::{Counting, Filter, FunnelDefinition, MetricDefinition, SegmentDefinition};
 use crate::range::{Range, RangeError};
 
@@ -32,6 +33,38 @@ pub enum Control {
     },
     /// The project's settings were changed; definitions that this changes come as records of their own.
     PutSettings(Box<ProjectSettings>),
+    /// An alert rule was made or changed.
+    PutRule(Box<CountedRule>),
+    /// An alert rule was deleted.
+    DeleteRule {
+        /// Its id.
+        id: String,
+    },
+    /// Nobody is told anything about a rule until then; 0 ends that.
+    MuteRule {
+        /// Its id.
+        id: String,
+        /// Microseconds since 1970.
+        until_us: i64,
+        /// Who asked for it.
+        by: String,
+    },
+    /// What was seen of rules' metrics.
+    Observed {
+        /// One for each rule and bucket.
+        rules: Vec<Observed>,
+    },
+    /// What a rule learned from stored events.
+    Learned(Box<Learned>),
+    /// Somebody did something about an incident.
+    Incident(Box<IncidentChange>),
+    /// Something happened to the project that explains numbers.
+    Annotate(Box<Annotation>),
+    /// An annotation was a mistake.
+    DeleteAnnotation {
+        /// Its id.
+        id: String,
+    },
     /// Changes that come together: a segment and what uses it.
     Several {
         /// In their order; none of them is made of several again.
@@ -156,6 +189,22 @@ impl Default for SessionLimits {
 }
 
 impl Control {
+    /// Whether what rules decide depends on this record.
+    pub fn concerns_alerts(&self) -> bool {
+        match self {
+            Self::PutRule(_)
+            | Self::DeleteRule { .. }
+            | Self::MuteRule { .. }
+            | Self::Observed { .. }
+            | Self::Learned(_)
+            | Self::Incident(_)
+            | Self::Annotate(_)
+            | Self::DeleteAnnotation { .. } => true,
+            Self::Several { changes } => changes.iter().any(Self::concerns_alerts),
+            _ => false,
+        }
+    }
+
     /// Whether stored events are read with this record: the store keeps it after the log let go of it.
     pub fn changes_identity(&self) -> bool {
         matches!(self, Self::MergePersons { .. } | Self::UnmergePerson { .. })

@@ -1,16 +1,20 @@
-//! What is counted: funnels, metrics, segments, and the conditions they are made of.
+//! What is counted: funnels, metrics, segments, the conditions they are made of, and the rules that watch them.
 //!
 //! A definition is a record in the log, as JSON. Unknown fields are refused: what an older server does not know must
 //! not silently define something else.
 
 use std::fmt;
 
+mod alert;
 mod check;
 mod condition;
 mod funnel;
 mod metric;
 mod segment;
 
+pub use alert::{
+    Against, AlertCondition, AlertRule, Direction, FALSE_ALERTS, MAX_TEXT_BYTES, PROD, Severity, fits,
+};
 pub(crate) use check::regex;
 pub use condition::{AllOf, AnyOf, AsOf, Condition, Filter, InSegment, NotThis, Op, PropertyRef, Scope};
 pub use funnel::{

@@ -1,4 +1,5 @@
 //! Events, ids, properties, filters, time ranges and definitions: the words everything else is said in.
+pub mod alert;
 pub mod calendar;
 pub mod changes;
 pub mod clock;

@@ -1,11 +1,12 @@
 //! Small durable state: projects and their settings, keys, definitions, identity records, the outcome
-//! ledger, the catalogue.
+//! ledger, the catalogue, what alerts leave behind.
 //!
 //! Events do not live here; the log and the history hold them. This crate holds the few thousand
 //! rows beside them, behind one blocking trait for each subject and [`Store`] for all of them, with
 //! two implementations that pass the same conformance suite: [`EmbeddedStore`] (one file) and
 //! [`MemoryStore`] (tests).
 
+mod alerts;
 #[cfg(test)]
 mod conformance;
 mod embedded;
@@ -14,6 +15,10 @@ mod memory;
 mod rows;
 mod store;
 
+pub use alerts::{
+    AlertChanges, AlertRecordRow, AlertStore, DeliveryFilter, DeliveryRow, DestinationRow, IncidentRow,
+    TransitionRow,
+};
 pub use embedded::{EmbeddedStore, FORMAT_VERSION};
 pub use error::{Result, StoreError};
 pub use memory::MemoryStore;

@@ -115,6 +115,8 @@ pub enum DefinitionKind {
     Metric,
     /// A segment.
     Segment,
+    /// An alert rule.
+    Rule,
 }
 
 impl DefinitionKind {
@@ -124,6 +126,7 @@ impl DefinitionKind {
             Self::Funnel => "funnel",
             Self::Metric => "metric",
             Self::Segment => "segment",
+            Self::Rule => "rule",
         }
     }
 }

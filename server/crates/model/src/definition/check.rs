@@ -43,7 +43,7 @@ impl Checker {
     }
 
     /// A text for people.
-    fn words(&mut self, field: &str, text: &str) {
+    pub(super) fn words(&mut self, field: &str, text: &str) {
         self.length(field, text);
         self.that(!text.chars().any(char::is_control), field, || "no control characters".into());
     }
@@ -185,7 +185,7 @@ impl AtEntry {
     }
 }
 
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_');
     (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(allowed)
 }

@@ -1,0 +1,114 @@
+//! Alerts: what rules decide, as a fold of records.
+//!
+//! An [`Observed`](footpath_model::alert::Observed) record says what a rule's series were in one bucket. [`judge`] says of each what that
+//! means, [`series`] turns a run of problems into one incident and its end, [`fold`] keeps all rules of a project and notices when
+//! many series stop at once: that is one incident of the pipeline, not many of series. Nothing here reads a clock; the same records
+//! give the same [`Transition`]s, in the same order.
+
+mod compare;
+mod fold;
+mod image;
+mod judge;
+mod kind;
+mod rule;
+mod series;
+mod silence;
+#[cfg(test)]
+mod tests;
+
+pub use compare::{Compared, Outlook};
+pub use fold::{AlertFold, PIPELINE};
+pub use judge::{Finding, Judged};
+pub use kind::series_kind;
+pub use rule::{RuleFold, RuleState};
+pub use series::{Phase, SeriesFold};
+use serde::{Deserialize, Serialize};
+
+use footpath_model::alert::Series;
+use footpath_model::definition::Severity;
+
+/// Something that happened to an incident, for whoever keeps, shows and tells incidents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The incident.
+    pub incident: IncidentName,
+    /// What happened.
+    pub kind: TransitionKind,
+    /// When, by the records: the end of the bucket, or when somebody said so; microseconds since 1970.
+    pub at_us: i64,
+    /// What was seen then, where a bucket was the reason.
+    pub judged: Option<Judged>,
+    /// Who it was, where somebody was.
+    pub by: Option<String>,
+    /// What they said, or what a comparison found in words.
+    pub text: Option<String>,
+    /// Nobody is to be told: the rule or the incident is muted.
+    pub quiet: bool,
+}
+
+/// Which incident, and what never changes about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentName {
+    /// Its id: 16 hexadecimal digits made of project, rule, series and beginning.
+    pub id: String,
+    /// The id of the rule, or [`PIPELINE`].
+    pub rule: String,
+    /// Which series.
+    pub series: Series,
+    /// The beginning of the first bucket that was a problem, microseconds since 1970.
+    pub from_us: i64,
+    /// As the rule said.
+    pub severity: Severity,
+}
+
+/// What happened to an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransitionKind {
+    /// It began.
+    Opened,
+    /// It became clearly worse than what was told last.
+    Escalated,
+    /// Somebody looks after it.
+    Acknowledged,
+    /// It is over: so many buckets in a row were fine, the new level is the usual one, or somebody said so.
+    Resolved,
+    /// After it was over, or after something was done against it, the number fell back.
+    Reopened,
+    /// A remark.
+    Commented,
+    /// It was muted, or that ended.
+    Muted,
+    /// Somebody else looks after it.
+    Assigned,
+    /// Something was done against it.
+    Acted,
+    /// The numbers before and after an action were compared.
+    Compared,
+}
+
+impl TransitionKind {
+    /// Its name in rows, messages and metrics; never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Escalated => "escalated",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Reopened => "reopened",
+            Self::Commented => "commented",
+            Self::Muted => "muted",
+            Self::Assigned => "assigned",
+            Self::Acted => "acted",
+            Self::Compared => "compared",
+        }
+    }
+
+    /// Whether destinations are told: of everything but remarks and housekeeping.
+    pub fn is_news(self) -> bool {
+        matches!(
+            self,
+            Self::Opened | Self::Escalated | Self::Acknowledged | Self::Resolved | Self::Reopened
+        )
+    }
+}

@@ -1,0 +1,239 @@
+//! All rules of a project.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use footpath_model::alert::{Annotation, IncidentAct, IncidentChange, Observed, Series};
+use footpath_model::control::Control;
+
+use super::rule::{Around, RuleFold};
+use super::series::{Open, Phase, SeriesFold, said};
+use super::silence::{ACTIVE_US, Brought, Silence};
+use super::{IncidentName, Transition, TransitionKind};
+
+/// What takes the place of a rule's id in incidents of the pipeline. No rule can have it: ids are lower case.
+pub const PIPELINE: &str = "PIPELINE";
+
+/// What a project's rules have come to.
+#[derive(Debug, Clone)]
+pub struct AlertFold {
+    pub(super) project: u32,
+    pub(super) rules: BTreeMap<String, RuleFold>,
+    pub(super) annotations: BTreeMap<String, Annotation>,
+    pub(super) silence: Silence,
+    /// So many events are always missing: installs that will never send them.
+    pub(super) usual_missing: f64,
+}
+
+impl AlertFold {
+    /// A project without rules.
+    pub fn new(project: u32) -> Self {
+        Self {
+            project,
+            rules: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            silence: Silence::default(),
+            usual_missing: 0.0,
+        }
+    }
+
+    /// Its rules, by id.
+    pub fn rules(&self) -> impl Iterator<Item = &RuleFold> {
+        self.rules.values()
+    }
+
+    /// A rule.
+    pub fn rule(&self, id: &str) -> Option<&RuleFold> {
+        self.rules.get(id)
+    }
+
+    /// What happened to the project between two moments, by beginning.
+    pub fn annotations(&self, from_us: i64, to_us: i64) -> Vec<&Annotation> {
+        let mut found: Vec<_> =
+            self.annotations.values().filter(|one| one.from_us < to_us && one.to_us >= from_us).collect();
+        found.sort_by_key(|one| one.from_us);
+        found
+    }
+
+    /// Series of a pipeline's incident.
+    pub fn stopped(&self) -> impl Iterator<Item = &(String, Series)> {
+        self.silence.stopped.iter()
+    }
+
+    /// Takes a record of `at_us`, the time it was received: what happened to incidents.
+    pub fn apply(&mut self, at_us: i64, control: &Control) -> Vec<Transition> {
+        match control {
+            Control::PutRule(counted) => self.put(at_us, (**counted).clone()),
+            Control::DeleteRule { id } => self.delete(at_us, id),
+            Control::MuteRule { id, until_us, .. } => {
+                self.rules.get_mut(id).into_iter().for_each(|rule| rule.muted_until_us = *until_us);
+                Vec::new()
+            }
+            Control::Observed { rules } => self.observe(rules),
+            Control::Learned(learned) => {
+                let Self { rules, annotations, .. } = self;
+                let special = |us| is_special(annotations, us);
+                rules.get_mut(&learned.rule).into_iter().for_each(|rule| rule.learn(&special, learned));
+                Vec::new()
+            }
+            Control::Incident(change) => self.change(at_us, change).into_iter().collect(),
+            Control::Annotate(annotation) => {
+                self.annotations.insert(annotation.id.clone(), (**annotation).clone());
+                Vec::new()
+            }
+            Control::DeleteAnnotation { id } => {
+                self.annotations.remove(id);
+                Vec::new()
+            }
+            Control::Several { changes } => {
+                changes.iter().flat_map(|change| self.apply(at_us, change)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A changed rule goes on where it counts the same; else what was learned means nothing any more.
+    fn put(&mut self, at_us: i64, counted: footpath_model::alert::CountedRule) -> Vec<Transition> {
+        let id = counted.definition.id.clone();
+        let Some(old) = self.rules.remove(&id) else {
+            self.rules.insert(id, RuleFold::new(counted));
+            return Vec::new();
+        };
+        let mut transitions = Vec::new();
+        let new = match old.goes_on(&counted) {
+            true => old.with(counted),
+            false => {
+                let ended = old.series.into_values().filter_map(|mut series| series.resolve(at_us, None));
+                transitions.extend(ended.map(|one| because("the rule counts something else now", one)));
+                RuleFold { muted_until_us: old.muted_until_us, ..RuleFold::new(counted) }
+            }
+        };
+        self.rules.insert(id, new);
+        transitions
+    }
+
+    fn delete(&mut self, at_us: i64, id: &str) -> Vec<Transition> {
+        let Some(rule) = self.rules.remove(id) else { return Vec::new() };
+        self.silence.stopped.retain(|(of, _)| of != id);
+        let ended = rule.series.into_values().filter_map(|mut series| series.resolve(at_us, None));
+        ended.map(|one| because("the rule was deleted", one)).collect()
+    }
+
+    fn observe(&mut self, observed: &[Observed]) -> Vec<Transition> {
+        let Some(at_us) = observed.iter().map(|one| one.to_us).max() else { return Vec::new() };
+        let active = self.rules.values().map(|rule| rule.active_since(at_us - ACTIVE_US)).sum();
+        let mut transitions = Vec::new();
+        for one in observed {
+            let special = is_special(&self.annotations, one.from_us);
+            let around = Around { project: self.project, usual_missing: self.usual_missing, special };
+            if let Some(rule) = self.rules.get_mut(&one.rule) {
+                transitions.extend(rule.observe(around, one));
+            }
+        }
+        self.grow_used_to(observed);
+        let back = self.back(observed);
+        let brought = Brought { project: self.project, transitions, active, back, at_us };
+        let (told, held) = self.silence.take(brought);
+        held.iter().for_each(|(rule, series)| self.hold(rule, series));
+        told
+    }
+
+    /// Events that have been missing for an hour are not on their way.
+    fn grow_used_to(&mut self, observed: &[Observed]) {
+        const SHARE: f64 = 1.0 / 60.0;
+        let Some(last) = observed.last() else { return };
+        let missing = last.complete.missing as f64;
+        let minutes = (last.to_us - last.from_us) as f64 / 60e6;
+        let more = (missing - self.usual_missing) * (SHARE * minutes).min(1.0);
+        self.usual_missing = (self.usual_missing + more).min(missing);
+    }
+
+    fn back(&self, observed: &[Observed]) -> BTreeSet<(String, Series)> {
+        let of = |one: &Observed| {
+            let something = one.series.iter().filter(|reading| reading.volume > 0.0);
+            something.map(|reading| (one.rule.clone(), reading.series.clone())).collect::<Vec<_>>()
+        };
+        observed.iter().flat_map(of).collect()
+    }
+
+    /// Puts a series back to where it was before its incident, which is part of the pipeline's.
+    fn hold(&mut self, rule: &str, series: &Series) {
+        let Some(rule) = self.rules.get_mut(rule) else { return };
+        let buckets = rule.counted.definition.for_buckets();
+        let Some(fold) = rule.series.get_mut(series) else { return };
+        if let Phase::Open(open) = &fold.phase {
+            fold.phase = Phase::Pending { from_us: open.name.from_us, buckets };
+        }
+    }
+
+    fn change(&mut self, at_us: i64, change: &IncidentChange) -> Option<Transition> {
+        let IncidentChange { incident, rule, series, from_us, severity, by, act } = change;
+        let name = IncidentName {
+            id: incident.clone(),
+            rule: rule.clone(),
+            series: series.clone(),
+            from_us: *from_us,
+            severity: *severity,
+        };
+        let open = self.open_mut(rule, series).filter(|open| open.name.id == *incident);
+        let quiet = open.as_ref().is_some_and(|open| open.is_muted(at_us));
+        let told = |kind, text: Option<&str>| {
+            let said = said(name, kind, at_us, quiet);
+            Some(Transition { by: Some(by.clone()), text: text.map(str::to_owned), ..said })
+        };
+        match act {
+            IncidentAct::Acknowledge {} => {
+                open.filter(|open| !open.acknowledged)?.acknowledged = true;
+                told(TransitionKind::Acknowledged, None)
+            }
+            IncidentAct::Resolve {} => {
+                open?;
+                self.resolve(at_us, rule, series);
+                told(TransitionKind::Resolved, None)
+            }
+            IncidentAct::Mute { until_us } => {
+                open?.muted_until_us = *until_us;
+                told(TransitionKind::Muted, None)
+            }
+            IncidentAct::Comment { text } => told(TransitionKind::Commented, Some(text)),
+            IncidentAct::Assign { owner } => told(TransitionKind::Assigned, Some(owner)),
+            IncidentAct::Action { text, at_us: acted_us } => {
+                let series = self.series_mut(rule, series).into_iter();
+                series.for_each(|series| series.act(incident, *acted_us));
+                told(TransitionKind::Acted, Some(text))
+            }
+        }
+    }
+
+    fn open_mut(&mut self, rule: &str, series: &Series) -> Option<&mut Open> {
+        match rule {
+            PIPELINE => self.silence.open.as_deref_mut(),
+            _ => self.rules.get_mut(rule)?.series.get_mut(series)?.incident_mut(),
+        }
+    }
+
+    fn resolve(&mut self, at_us: i64, rule: &str, series: &Series) {
+        if rule == PIPELINE {
+            self.silence.close(at_us);
+        } else if let Some(fold) = self.series_mut(rule, series) {
+            fold.resolve(at_us, None);
+        }
+    }
+
+    fn series_mut(&mut self, rule: &str, series: &Series) -> Option<&mut SeriesFold> {
+        self.rules.get_mut(rule)?.series.get_mut(series)
+    }
+
+    /// All open incidents.
+    pub fn open(&self) -> Vec<&Open> {
+        let of_series = self.rules.values().flat_map(|rule| rule.series.values().filter_map(SeriesFold::incident));
+        of_series.chain(self.silence.open.as_deref()).collect()
+    }
+}
+
+fn because(why: &str, transition: Transition) -> Transition {
+    Transition { text: Some(why.to_owned()), ..transition }
+}
+
+fn is_special(annotations: &BTreeMap<String, Annotation>, us: i64) -> bool {
+    annotations.values().any(|one| one.special && (one.from_us..=one.to_us).contains(&us))
+}

@@ -1,0 +1,43 @@
+//! Which likelihood a metric's numbers have.
+
+use footpath_model::definition::{Aggregate, Measure, MetricDefinition, SessionAggregate, Term};
+
+use crate::anomaly::SeriesKind;
+
+/// How a metric's numbers scatter: counts, shares of a whole, or anything else.
+pub fn series_kind(metric: &MetricDefinition) -> SeriesKind {
+    match &metric.measure {
+        Measure::Events(term) => of_term(term),
+        Measure::Ratio { numerator, denominator } if is_share(numerator, denominator) => SeriesKind::Ratio,
+        Measure::Ratio { .. } => SeriesKind::Value,
+        Measure::Sessions(SessionAggregate::Count | SessionAggregate::Uniques) => SeriesKind::Count,
+        Measure::Sessions(SessionAggregate::BounceRate) | Measure::Conversion { .. } => SeriesKind::Ratio,
+        Measure::Sessions(_) => SeriesKind::Value,
+    }
+}
+
+fn of_term(term: &Term) -> SeriesKind {
+    match term.aggregate {
+        Aggregate::Count | Aggregate::Uniques => SeriesKind::Count,
+        _ => SeriesKind::Value,
+    }
+}
+
+/// Whether the numerator counts some of what the denominator counts: only then is it a number of successes.
+fn is_share(numerator: &Term, denominator: &Term) -> bool {
+    let counts = |term: &Term| matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques);
+    let names = denominator.events.is_empty()
+        || (!numerator.events.is_empty()
+            && numerator.events.iter().all(|name| denominator.events.contains(name)));
+    let filters = denominator.filters.iter().all(|filter| numerator.filters.contains(filter));
+    counts(numerator) && numerator.aggregate == denominator.aggregate && names && filters
+}
+
+/// Whether a bucket without events means 0; else it means that there is no number.
+pub(super) fn is_zero_when_empty(metric: &MetricDefinition) -> bool {
+    match &metric.measure {
+        Measure::Events(term) => matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques | Aggregate::Sum(_)),
+        Measure::Sessions(aggregate) => matches!(aggregate, SessionAggregate::Count | SessionAggregate::Uniques),
+        Measure::Ratio { .. } | Measure::Conversion { .. } => false,
+    }
+}

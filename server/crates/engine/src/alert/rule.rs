@@ -1,0 +1,206 @@
+//! One rule and its series.
+
+use std::collections::BTreeMap;
+
+use footpath_model::alert::{Completeness, CountedRule, Learned, Observed, Reading, Series};
+use footpath_model::definition::{AlertCondition, AlertRule};
+
+use super::Transition;
+use super::judge::{Finding, judge, known};
+use super::kind::{is_zero_when_empty, series_kind};
+use super::series::SeriesFold;
+use crate::anomaly::{Detector, Point, SeriesKind, Settings, Verdict};
+
+/// Whether a rule judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleState {
+    /// Its past is being read.
+    BackFilling,
+    /// It judges each bucket.
+    Judging,
+    /// It was switched off.
+    Disabled,
+}
+
+/// A rule as it stands.
+#[derive(Debug, Clone)]
+pub struct RuleFold {
+    /// The rule.
+    pub counted: CountedRule,
+    /// Its series.
+    pub series: BTreeMap<Series, SeriesFold>,
+    /// The end of the last bucket that was judged or learned, microseconds since 1970; 0 before the first.
+    pub last_us: i64,
+    /// Its past was read.
+    pub learned: bool,
+    /// Nobody is told until then, microseconds since 1970.
+    pub muted_until_us: i64,
+    kind: SeriesKind,
+    zero_when_empty: bool,
+}
+
+/// What a rule has to know of its project to judge a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    pub project: u32,
+    pub usual_missing: f64,
+    /// Somebody said that the day is special.
+    pub special: bool,
+}
+
+impl RuleFold {
+    /// A rule that knows nothing yet.
+    pub fn new(counted: CountedRule) -> Self {
+        let metric = &counted.metric.definition;
+        Self {
+            kind: series_kind(metric),
+            zero_when_empty: is_zero_when_empty(metric),
+            series: BTreeMap::new(),
+            last_us: 0,
+            learned: false,
+            muted_until_us: 0,
+            counted,
+        }
+    }
+
+    /// The definition.
+    pub fn rule(&self) -> &AlertRule {
+        &self.counted.definition
+    }
+
+    /// Whether it judges.
+    pub fn state(&self) -> RuleState {
+        match (self.rule().disabled, self.learned) {
+            (true, _) => RuleState::Disabled,
+            (false, false) => RuleState::BackFilling,
+            (false, true) => RuleState::Judging,
+        }
+    }
+
+    /// How its numbers scatter.
+    pub fn kind(&self) -> SeriesKind {
+        self.kind
+    }
+
+    /// Takes what was observed of one bucket. A record of another version, or of a bucket that is over, says nothing.
+    pub(super) fn observe(&mut self, around: Around, observed: &Observed) -> Vec<Transition> {
+        let is_next = observed.version == self.rule().version && observed.from_us >= self.last_us;
+        if !is_next || self.state() != RuleState::Judging {
+            return Vec::new();
+        }
+        self.last_us = observed.to_us;
+        self.admit(observed.series.iter().map(|reading| &reading.series));
+        let known = known(&observed.complete, around.usual_missing);
+        let empty = self.empty(&observed.complete);
+        let readings: BTreeMap<_, _> = observed.series.iter().map(|one| (&one.series, one)).collect();
+        let muted = observed.to_us < self.muted_until_us;
+        let Self { counted, series, kind, .. } = self;
+        let rule = &counted.definition;
+        let mut transitions = Vec::new();
+        for (name, fold) in series {
+            let nothing = Reading { series: name.clone(), ..empty.clone() };
+            let reading = readings.get(name).copied().unwrap_or(&nothing);
+            let point = point(observed.from_us, observed.local_us, reading, around.special);
+            let verdict = fold.detector.as_mut().and_then(|detector| verdict(detector, point, known));
+            let bucket = (observed.from_us, observed.to_us);
+            let judged = judge(rule, *kind, bucket, reading, known, verdict.as_ref());
+            transitions.extend(fold.take(around.project, rule, name, judged));
+        }
+        transitions.iter_mut().for_each(|one| one.quiet |= muted);
+        transitions
+    }
+
+    /// Takes what stored events say of the time before the rule.
+    pub(super) fn learn(&mut self, special: &dyn Fn(i64) -> bool, learned: &Learned) {
+        if learned.version != self.rule().version || self.learned {
+            return;
+        }
+        self.admit(learned.series.iter().map(|one| &one.series));
+        for one in &learned.series {
+            let Some(fold) = self.series.get_mut(&one.series) else { continue };
+            for ((from_us, to_us, local_us), (value, volume)) in learned.buckets.iter().zip(&one.values) {
+                let reading = Reading { value: *value, volume: *volume, ..Reading::of(one.series.clone()) };
+                let point = point(*from_us, *local_us, &reading, special(*from_us));
+                fold.detector.as_mut().and_then(|detector| verdict(detector, point, None));
+                if *volume > 0.0 {
+                    fold.last_seen_us = *to_us;
+                }
+            }
+        }
+        self.last_us = learned.buckets.last().map_or(self.last_us, |last| last.1);
+        self.learned = learned.last;
+    }
+
+    /// Whether `changed` counts the same, so that what is known of its series stays true.
+    pub(super) fn goes_on(&self, changed: &CountedRule) -> bool {
+        let anomaly = |rule: &CountedRule| matches!(rule.definition.when, AlertCondition::Anomaly { .. });
+        let same = |rule: &CountedRule| {
+            let mut watched = rule.watched();
+            watched.definition.version = 0;
+            watched.definition.name.clear();
+            (watched, rule.definition.every, rule.zone.clone(), anomaly(rule))
+        };
+        same(&self.counted) == same(changed)
+    }
+
+    /// The same series under a changed rule.
+    pub(super) fn with(self, counted: CountedRule) -> Self {
+        let mut new = Self { counted, ..self };
+        if let Some(settings) = new.settings() {
+            let detectors = new.series.values_mut().filter_map(|series| series.detector.as_mut());
+            detectors.for_each(|detector| detector.set(&settings));
+        }
+        new
+    }
+
+    /// Makes room for series that are new, as long as there is some.
+    fn admit<'s>(&mut self, named: impl Iterator<Item = &'s Series>) {
+        let most = if self.counted.watched().definition.breakdown.is_some() { self.rule().top() } else { 1 };
+        for series in named {
+            if self.series.len() < most && !self.series.contains_key(series) {
+                let fold = SeriesFold { detector: self.detector(), ..SeriesFold::default() };
+                self.series.insert(series.clone(), fold);
+            }
+        }
+    }
+
+    pub(super) fn detector(&self) -> Option<Box<Detector>> {
+        self.settings().map(|settings| Box::new(Detector::new(&settings)))
+    }
+
+    /// The detector's settings, of rules about anomalies.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        let AlertCondition::Anomaly { direction, false_alerts } = self.rule().when else { return None };
+        Some(Settings {
+            kind: self.kind,
+            bucket_us: self.rule().every.usual_us(),
+            false_alerts_per_month: false_alerts,
+            direction,
+        })
+    }
+
+    /// What a series has of which nothing was observed.
+    fn empty(&self, complete: &Completeness) -> Reading {
+        let zero = self.zero_when_empty && !complete.down && complete.events > 0;
+        Reading { value: zero.then_some(0.0), ..Reading::of(Series::Whole) }
+    }
+
+    /// Series that had something in them since a moment.
+    pub(super) fn active_since(&self, since_us: i64) -> usize {
+        self.series.values().filter(|fold| fold.last_seen_us > since_us).count()
+    }
+}
+
+fn point(start_us: i64, local_us: i64, reading: &Reading, annotated: bool) -> Option<Point> {
+    reading.value.map(|value| Point { start_us, local_us, value, weight: reading.volume, annotated })
+}
+
+/// Shows a bucket to a detector; what is not known teaches nothing.
+fn verdict(detector: &mut Detector, point: Option<Point>, known: Option<Finding>) -> Option<Verdict> {
+    let Some(point) = point else { return None };
+    if known.is_some() {
+        detector.gap(point.start_us, point.local_us);
+        return None;
+    }
+    Some(detector.step(&point))
+}

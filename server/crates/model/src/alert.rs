@@ -1,0 +1,247 @@
+//! Records of the alert path: rules as they are counted, what was observed of their metrics, what people do about incidents.
+//!
+//! What a rule decides is a fold of these records alone, in the order of the log: after a restart, and in every replay, it comes
+//! out the same.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::CountedMetric;
+use crate::definition::{AlertRule, Condition, Filter, Measure, Op, Scope, Severity};
+
+/// A rule as it stands after a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountedRule {
+    /// The definition.
+    pub definition: AlertRule,
+    /// The metric that it watches, as it stood then.
+    pub metric: CountedMetric,
+    /// IANA name of the zone that buckets are cut in.
+    pub zone: String,
+}
+
+impl CountedRule {
+    /// What is counted for the rule: its metric, narrowed by its filter, its environments and its breakdown.
+    pub fn watched(&self) -> CountedMetric {
+        let rule = &self.definition;
+        let mut watched = self.metric.clone();
+        let elsewhere = Filter::not(in_environments(rule.environments()));
+        let internal = watched.internal.take().filter(|_| !rule.include_internal);
+        let left_out = internal.into_iter().chain([elsewhere]).collect();
+        watched.internal = Some(Filter::any(left_out));
+        watched.definition.include_internal = false;
+        if let Some(funnel) = &mut watched.funnel {
+            funnel.internal.clone_from(&watched.internal);
+            funnel.definition.include_internal = false;
+        }
+        if let Some(by) = &rule.breakdown {
+            watched.definition.breakdown = Some(by.clone());
+        }
+        if let Some(filter) = &rule.filter {
+            narrow(&mut watched.definition.measure, filter);
+        }
+        watched
+    }
+}
+
+/// Events of these environments.
+fn in_environments(values: Vec<String>) -> Filter {
+    let (property, scope, op) = ("environment".into(), Scope::Context, Op::In);
+    Condition { property, scope, op, values, as_of: Default::default() }.into()
+}
+
+fn narrow(measure: &mut Measure, filter: &Filter) {
+    match measure {
+        Measure::Events(term) => term.filters.push(filter.clone()),
+        Measure::Ratio { numerator, denominator } => {
+            numerator.filters.push(filter.clone());
+            denominator.filters.push(filter.clone());
+        }
+        Measure::Sessions(_) | Measure::Conversion { .. } => {}
+    }
+}
+
+/// What was seen of a rule's metric in one bucket, when it was judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The rule's id.
+    pub rule: String,
+    /// The rule's version.
+    pub version: u64,
+    /// The bucket's beginning, microseconds since 1970.
+    pub from_us: i64,
+    /// Its end, exclusive.
+    pub to_us: i64,
+    /// Its beginning as the zone's wall clock shows it, as if that were UTC.
+    pub local_us: i64,
+    /// How complete it was.
+    pub complete: Completeness,
+    /// The series that have something in it. A known one that is not named has nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<Reading>,
+}
+
+/// How complete a bucket was when it was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Completeness {
+    /// The log position that the numbers hold for.
+    pub position: u64,
+    /// Append time before which every acknowledged event is in, microseconds since 1970.
+    pub processed_us: i64,
+    /// Numbered events of the project that are known to be missing.
+    #[serde(default)]
+    pub missing: u64,
+    /// Events of the project in this bucket, of any name.
+    #[serde(default)]
+    pub events: u64,
+    /// The server did not run all the time, so that nothing can be said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub down: bool,
+}
+
+/// One series in one bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which.
+    #[serde(rename = "s", default, skip_serializing_if = "Series::is_whole")]
+    pub series: Series,
+    /// The number; none where there is none, for example the average of nothing.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Events, sessions, persons or numbers that it is made of; of ratios what is below the line.
+    #[serde(rename = "n", default)]
+    pub volume: f64,
+    /// The number that it is compared with, of rules about changes.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<f64>,
+}
+
+impl Reading {
+    /// A series with nothing in it.
+    pub fn of(series: Series) -> Self {
+        Self { series, value: None, volume: 0.0, base: None }
+    }
+}
+
+/// Which series of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Series {
+    /// The only one: there is no breakdown.
+    #[default]
+    Whole,
+    /// Events with this value.
+    Value(String),
+    /// Events without the property.
+    NotSet,
+}
+
+impl Series {
+    fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
+
+    /// The value as people read it; nothing of the whole.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Whole => None,
+            Self::Value(value) => Some(value),
+            Self::NotSet => Some("(not set)"),
+        }
+    }
+}
+
+/// What a new rule learns from stored events before it judges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// The rule's id.
+    pub rule: String,
+    /// The rule's version.
+    pub version: u64,
+    /// Buckets in their order: from, to, wall clock, microseconds since 1970.
+    pub buckets: Vec<(i64, i64, i64)>,
+    /// The series.
+    pub series: Vec<LearnedSeries>,
+    /// Nothing more comes: from now on buckets are judged.
+    pub last: bool,
+}
+
+/// A series that is learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedSeries {
+    /// Which.
+    pub series: Series,
+    /// For each bucket the number, if there is one, and what it is made of.
+    pub values: Vec<(Option<f64>, f64)>,
+}
+
+/// What somebody did about an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentChange {
+    /// The incident's id.
+    pub incident: String,
+    /// Its rule.
+    pub rule: String,
+    /// Its series.
+    pub series: Series,
+    /// When it began, microseconds since 1970.
+    pub from_us: i64,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub act: IncidentAct,
+}
+
+/// What can be done about an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentAct {
+    /// Somebody looks after it.
+    Acknowledge {},
+    /// It is over, somebody says.
+    Resolve {},
+    /// A remark.
+    Comment {
+        /// The remark.
+        text: String,
+    },
+    /// Nobody is told anything about it until then; 0 ends that.
+    Mute {
+        /// Microseconds since 1970.
+        until_us: i64,
+    },
+    /// Somebody else looks after it.
+    Assign {
+        /// Who.
+        owner: String,
+    },
+    /// Something was done against it; the numbers before and after are compared.
+    Action {
+        /// What was done.
+        text: String,
+        /// When, microseconds since 1970.
+        at_us: i64,
+    },
+}
+
+/// Something that happened to the project and explains numbers: a release, a promotion, a holiday.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Annotation {
+    /// Chosen by the client: 1 to 64 of `a-z`, `0-9`, `-`, `_`.
+    pub id: String,
+    /// What happened.
+    pub text: String,
+    /// What kind of thing: "release", "promotion", "holiday", ...; may be empty.
+    #[serde(default)]
+    pub kind: String,
+    /// When it began, microseconds since 1970.
+    pub from_us: i64,
+    /// When it ended; the same as the beginning for a moment.
+    pub to_us: i64,
+    /// Who said so.
+    pub by: String,
+    /// Numbers are expected to be special: they teach the usual ones nothing, and are learned for days of this kind.
+    #[serde(default)]
+    pub special: bool,
+}
