@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "footpath/v1/event.proto",
     "footpath/v1/ingest_service.proto",
     "footpath/v1/measure.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 9] = [
     "footpath/v1/person_service.proto",
     "footpath/v1/catalog_service.proto",
     "footpath/v1/admin_service.proto",
+    "footpath/v1/alert_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -29,6 +29,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::admin::{self, Readiness};
+use crate::alerting::{Messages, evaluate};
 use crate::config::Config;
 use crate::listener;
 use crate::pipeline::Pipeline;
@@ -69,7 +70,8 @@ impl App {
             .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         check_state(&config.data)?;
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.data.join("state.redb"))?);
-        let pipeline = Pipeline::start(config, &store, &clock)?;
+        let outgoing = Arc::new(Messages::new(Arc::clone(&store), config.public_url()));
+        let pipeline = Pipeline::start(config, &store, outgoing, &clock)?;
         let secret = token_secret(store.as_ref())?;
         let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, pipeline.log.incarnation());
         let context = Arc::new(Context {
@@ -81,6 +83,8 @@ impl App {
             stored: pipeline.stored.clone(),
             projection: Arc::clone(&pipeline.projection),
             catalogs: Arc::clone(&pipeline.catalogs),
+            alerts: Arc::clone(&pipeline.alerts),
+            public_url: config.public_url(),
             turn: tokio::sync::Mutex::default(),
             merge_limit: config.merge_limit,
             clock,
@@ -134,6 +138,7 @@ impl App {
         );
         let readings = Arc::new(readings);
         telemetry.measure(config, &readings)?;
+        let evaluator = (!config.ingest_only).then(|| evaluate(&context, pipeline.down_since_us));
         let health = admin::health_reporter().await;
         let readiness = Readiness::new(Arc::clone(&context));
         tokio::spawn(readiness.clone().report(health.clone()));
@@ -158,6 +163,7 @@ impl App {
             served = serving => served?,
             () = drained(&context.drain, stop, config.until_stdin_closes) => tracing::warn!("some calls did not end in time and are cut off"),
         }
+        drop(evaluator); // It writes into the log, which is about to be closed.
         tokio::task::spawn_blocking(move || {
             let stopped = pipeline.stop();
             telemetry.stop();

@@ -30,6 +30,9 @@ pub struct Config {
     /// Address of /livez, /readyz, /metrics and gRPC health, in plain text and without access control: keep it on loopback.
     #[arg(long, env = "FOOTPATH_ADMIN_LISTEN", default_value = "127.0.0.1:7401", value_parser = address)]
     pub admin_listen: SocketAddr,
+    /// Where people open the page, as links in alerts say it; unset, the address of listen.
+    #[arg(long, env = "FOOTPATH_PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
     /// Id of the project that the first start makes.
     #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default", value_parser = project)]
     pub project: String,
@@ -179,6 +182,13 @@ impl Config {
         Ok(())
     }
 
+    /// Where people open the page, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        let own = || format!("{scheme}://{}", crate::app::reachable(self.listen));
+        self.public_url.clone().unwrap_or_else(own)
+    }
+
     /// Where traces and metrics go.
     pub fn telemetry_endpoint(&self) -> Option<&str> {
         self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
@@ -305,6 +315,13 @@ fn otlp_endpoint(text: &str) -> Result<String, String> {
         _ if text.is_empty() => Ok(String::new()),
         _ => Err("write it as in http://127.0.0.1:4317".into()),
     }
+}
+
+/// A link's beginning.
+fn public_url(text: &str) -> Result<String, String> {
+    let uri: Result<http::Uri, _> = text.parse();
+    let good = uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none());
+    if good { Ok(text.trim_end_matches('/').to_owned()) } else { Err("write it as in https://footpath.example.com".into()) }
 }
 
 fn project(text: &str) -> Result<String, String> {

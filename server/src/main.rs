@@ -1,6 +1,7 @@
 //! `footpath`: the server and its tools. This file parses, builds, runs and drains.
 
 mod admin;
+mod alerting;
 mod allocator;
 mod app;
 mod backlog;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use anyhow::Context as _;
+use footpath_alert::{Keeper, Outgoing};
 use footpath_api::catalog::Catalogs;
 use footpath_api::projection::Projection;
 use footpath_api::rows::ledger_entry;
@@ -43,6 +44,10 @@ pub struct Pipeline {
     pub projection: Arc<Projection>,
     /// Names and properties as they were seen.
     pub catalogs: Arc<Catalogs>,
+    /// Incidents, and what rules have come to.
+    pub alerts: Arc<Keeper>,
+    /// When the log was written last before this start, microseconds since 1970: nothing came in since.
+    pub down_since_us: i64,
     refused: RefusedEvents,
     spares: SpareKeeper,
     writer: Option<ChunkWriter>,
@@ -56,7 +61,12 @@ impl Pipeline {
     ///
     /// # Errors
     /// If a part cannot be used; the message says what to do.
-    pub fn start(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        store: &Arc<dyn Store>,
+        outgoing: Arc<dyn Outgoing>,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
         let disk = Arc::new(RealDisk::open(&config.data.join("log"), WriteMode::Direct)?);
         let log = Arc::new(EmbeddedLog::open(disk, EmbeddedOptions::new(u64::from_le_bytes(random())))?);
         let spares = SpareKeeper::start(Arc::clone(&log))?;
@@ -84,7 +94,9 @@ impl Pipeline {
         // Before the live path, which takes the definitions from the store.
         let catalogs = Arc::new(Catalogs::default());
         let (carried, seen) = (Arc::clone(&projection), Arc::clone(&catalogs));
-        let projector = Projector::start(shared, Arc::clone(store), carried, seen)?;
+        let alerts = Arc::new(Keeper::open(Arc::clone(store), outgoing)?);
+        let down_since_us = last_append_us(log.as_ref(), clock.now_us())?;
+        let projector = Projector::start(shared, Arc::clone(store), carried, seen, Arc::clone(&alerts))?;
         let hub = Arc::new(Hub::new(TAIL_FRAMES));
         let images = ImageOptions {
             disk: Arc::new(RealDisk::open(&config.data.join("images"), WriteMode::Buffered)?),
@@ -106,6 +118,8 @@ impl Pipeline {
             stored,
             projection,
             catalogs,
+            alerts,
+            down_since_us,
             refused,
             spares,
             writer,
@@ -131,6 +145,14 @@ impl Pipeline {
         drop((refused, spares, backlog, writer, live, projector));
         Ok(log.seal()?)
     }
+}
+
+/// When the log was written last; `now_us` for an empty one.
+fn last_append_us(log: &EmbeddedLog, now_us: i64) -> anyhow::Result<i64> {
+    let Some(last) = log.durable_end().checked_sub(1).filter(|last| *last >= log.first()) else {
+        return Ok(now_us);
+    };
+    Ok(log.read(last, 1)?.first().map_or(now_us, |record| record.append_time_us))
 }
 
 /// Keeps the last refused events in the store.
@@ -210,6 +232,7 @@ fn known_projects(store: &dyn Store) -> anyhow::Result<Vec<KnownProject>> {
             settings: settings.context("the stored settings cannot be read")?.unwrap_or_default(),
             funnels: stored(store, &project.id, DefinitionKind::Funnel)?,
             metrics: stored(store, &project.id, DefinitionKind::Metric)?,
+            rules: stored(store, &project.id, DefinitionKind::Rule)?,
             id: project.id,
         })
     };

@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use footpath_alert::Keeper;
 use footpath_api::catalog::Catalogs;
 use footpath_api::projection::Projection;
 use footpath_live::Progress;
 use footpath_log::{Log, Record, pages};
+use footpath_model::control::Control;
 use footpath_model::record::{FrameKind, FrameView};
-use footpath_store::{LedgerCell, Store, StoreError};
+use footpath_store::{AlertRecordRow, LedgerCell, Store, StoreError};
 
 use self::catalog::Cataloguer;
 use self::control::Carrier;
@@ -48,6 +50,7 @@ impl Projector {
         store: Arc<dyn Store>,
         projection: Arc<Projection>,
         catalogs: Arc<Catalogs>,
+        alerts: Arc<Keeper>,
     ) -> anyhow::Result<Self> {
         let next = store.ledger_position()?.map_or_else(|| log.first(), |last| last + 1);
         let cataloguer = Cataloguer::load(Arc::clone(&store), catalogs, log.first())?;
@@ -59,7 +62,7 @@ impl Projector {
             log.first(),
             log.durable_end()
         );
-        let mut work = Work::new(log, store, projection, next, cataloguer);
+        let mut work = Work::new(log, store, projection, next, cataloguer, alerts);
         work.catch_up()?;
         work.apply()?;
         work.store_catalogs()?;
@@ -85,6 +88,7 @@ struct Work {
     /// Ids of projects by number.
     projects: HashMap<u32, String>,
     cataloguer: Cataloguer,
+    alerts: Arc<Keeper>,
     /// Outcomes of what was read and is not in the store yet.
     cells: HashMap<LedgerCell, u64>,
     /// Outcomes and control records below this position were in the store at the start.
@@ -100,10 +104,11 @@ impl Work {
         projection: Arc<Projection>,
         applied: u64,
         cataloguer: Cataloguer,
+        alerts: Arc<Keeper>,
     ) -> Self {
         let read = Progress { position: applied.min(cataloguer.next()), processed_us: 0 };
         let (projects, cells) = (HashMap::new(), HashMap::new());
-        Self { log, store, projection, projects, cataloguer, cells, applied, read }
+        Self { log, store, projection, projects, cataloguer, alerts, cells, applied, read }
     }
 
     fn run(&mut self, stopped: &AtomicBool) {
@@ -189,7 +194,7 @@ impl Work {
     }
 
     fn control(&mut self, frame: &FrameView<'_>, record: &Record) -> anyhow::Result<()> {
-        let control = match serde_json::from_slice(frame.context) {
+        let control: Control = match serde_json::from_slice(frame.context) {
             Ok(control) => control,
             Err(error) => {
                 tracing::error!(%error, offset = record.offset, "a control record cannot be read and is left out");
@@ -205,7 +210,15 @@ impl Work {
             received_us: frame.head.received_us,
             json: frame.context,
         };
-        match carrier.carry(control) {
+        let alert = control.concerns_alerts().then(|| AlertRecordRow {
+            project: frame.head.project,
+            position: record.offset,
+            at_us: frame.head.received_us,
+            json: frame.context.to_vec(),
+        });
+        let carried = carrier.carry(control);
+        let carried = carried.and_then(|()| alert.map_or(Ok(()), |row| self.alerts.take(&project, &row)));
+        match carried {
             // The client's mistake; the first one stands.
             Err(StoreError::Conflict { .. }) => tracing::warn!(
                 offset = record.offset,
@@ -234,7 +247,7 @@ mod tests {
     use bytes::Bytes;
     use footpath_api::rows::{definition, definition_row};
     use footpath_log::{Entry, MemoryLog};
-    use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings, SessionLimits};
+    use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings, SessionLimits};
     use footpath_model::definition::{
         AllOf, Filter, FunnelDefinition, Measure, MetricDefinition, SegmentDefinition, SessionAggregate, Step,
     };
@@ -252,6 +265,25 @@ mod tests {
     use footpath_store::{PersonStore as _, ProjectStore as _};
 
     use super::*;
+
+    /// Tells nobody.
+    struct Nobody;
+
+    impl footpath_alert::Outgoing for Nobody {
+        fn messages(&self, _: &str, _: &str, _: &footpath_alert::Told) -> Vec<(String, String)> {
+            Vec::new()
+        }
+    }
+
+    fn start(
+        log: Arc<MemoryLog>,
+        store: Arc<MemoryStore>,
+        projection: Arc<Projection>,
+        catalogs: Arc<Catalogs>,
+    ) -> anyhow::Result<Projector> {
+        let alerts = Keeper::open(store.clone(), Arc::new(Nobody))?;
+        Projector::start(log, store, projection, catalogs, Arc::new(alerts))
+    }
 
     fn funnel(id: &str, version: u64) -> CountedFunnel {
         let step = |name: &str| Step { events: vec![name.into()], ..Step::default() };
@@ -300,7 +332,7 @@ mod tests {
         let (log, store, projection) = fresh();
         append(&log, &put(1));
         let last = append(&log, &put(2));
-        let _running = Projector::start(log, store.clone(), projection.clone(), Arc::default()).unwrap();
+        let _running = start(log, store.clone(), projection.clone(), Arc::default()).unwrap();
         let row = row(&store, Funnel).unwrap();
         assert_eq!((row.version, row.position), (2, last));
         assert_eq!(projection.progress().position, last + 1);
@@ -314,7 +346,7 @@ mod tests {
         let made_again = append(&log, &put(1));
         let row_again = definition_row("p", Funnel, "f", 1, &funnel("f", 1), made_again).unwrap();
         store.put_definition(&row_again).unwrap();
-        let _running = Projector::start(log, store.clone(), projection, Arc::default()).unwrap();
+        let _running = start(log, store.clone(), projection, Arc::default()).unwrap();
         assert_eq!(row(&store, Funnel).unwrap().position, made_again);
     }
 
@@ -327,7 +359,7 @@ mod tests {
             append(&log, &put(3));
             log.trim(2).unwrap();
             store.apply_ledger(&[], known).unwrap();
-            let error = Projector::start(log, store, projection, Arc::default()).err().unwrap().to_string();
+            let error = start(log, store, projection, Arc::default()).err().unwrap().to_string();
             assert!(error.contains("state.redb") && error.contains("backup"), "{error}");
         }
     }
@@ -338,7 +370,7 @@ mod tests {
         append(&log, &put(3));
         append(&log, &Control::PutMetric(Box::new(metric())));
         append(&log, &Control::PutSegment(Box::new(segment())));
-        drop(Projector::start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap());
+        drop(start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap());
         let rows = [Funnel, Metric, Segment].map(|kind| row(&store, kind).unwrap());
         let made = rows.clone().map(|row| (row.version, row.position));
         assert_eq!(made, [(3, 0), (4, 1), (5, 2)]);
@@ -348,11 +380,11 @@ mod tests {
         assert!(definition::<SegmentDefinition>(&rows[0]).is_err());
 
         append(&log, &Control::DeleteMetric { id: "f".into() });
-        drop(Projector::start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap());
+        drop(start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap());
         assert_eq!([Funnel, Metric, Segment].map(|kind| row(&store, kind).is_some()), [true, false, true]);
         append(&log, &Control::DeleteSegment { id: "f".into() });
         append(&log, &Control::DeleteFunnel { id: "f".into() });
-        let _running = Projector::start(log, store.clone(), projection, Arc::default()).unwrap();
+        let _running = start(log, store.clone(), projection, Arc::default()).unwrap();
         assert_eq!([Funnel, Metric, Segment].map(|kind| row(&store, kind)), [None, None, None]);
     }
 
@@ -363,7 +395,7 @@ mod tests {
         let settings = |gap_us| ProjectSettings { sessions: limits(gap_us), ..ProjectSettings::default() };
         append(&log, &Control::PutSettings(Box::new(settings(1))));
         let last = append(&log, &Control::PutSettings(Box::new(settings(2))));
-        let _running = Projector::start(log, store.clone(), projection, Arc::default()).unwrap();
+        let _running = start(log, store.clone(), projection, Arc::default()).unwrap();
         let row = store.settings("p").unwrap().unwrap();
         assert_eq!(row.position, last);
         assert_eq!(serde_json::from_str::<ProjectSettings>(&row.json).unwrap(), settings(2));
@@ -377,7 +409,7 @@ mod tests {
         append(&log, &asked(1));
         append(&log, &asked(2));
         let last = append(&log, &put(1));
-        let _running = Projector::start(log, store.clone(), projection, Arc::default()).unwrap();
+        let _running = start(log, store.clone(), projection, Arc::default()).unwrap();
         let requests = store.privacy("p", "", 9).unwrap();
         assert_eq!((requests.len(), requests[0].kind, requests[0].received_at_us), (1, 1, 7));
         let funnels = store.definitions("p", Funnel, None, 9).unwrap();
@@ -430,7 +462,7 @@ mod tests {
                 let half = Arc::new(MemoryLog::default());
                 append_events(&half, "a", 2);
                 let (projection, catalogs) = Default::default();
-                drop(Projector::start(half, store.clone(), projection, catalogs).unwrap());
+                drop(start(half, store.clone(), projection, catalogs).unwrap());
                 assert_eq!(store.catalog_position().unwrap(), Some(position));
             };
             half(0);
@@ -451,7 +483,7 @@ mod tests {
             for _ in 0..2 {
                 let catalogs = Arc::new(Catalogs::default());
                 let running =
-                    Projector::start(log.clone(), store.clone(), projection.clone(), catalogs.clone());
+                    start(log.clone(), store.clone(), projection.clone(), catalogs.clone());
                 drop(running.unwrap());
                 assert_eq!(counts(&catalogs), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
                 assert_eq!(store.ledger(1, 0, 1).unwrap(), [(stored.clone(), 6)]);
@@ -465,7 +497,7 @@ mod tests {
         let (log, store, projection) = fresh();
         append(&log, &put(1));
         store.put_catalog(&[], 9).unwrap();
-        let error = Projector::start(log, store, projection, Arc::default()).err().unwrap().to_string();
+        let error = start(log, store, projection, Arc::default()).err().unwrap().to_string();
         assert!(error.contains("state.redb") && error.contains("backup"), "{error}");
     }
 
@@ -473,7 +505,7 @@ mod tests {
     async fn who_waits_for_a_record_is_told_when_it_is_in_the_store() {
         let (log, store, projection) = fresh();
         let _running =
-            Projector::start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap();
+            start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap();
         let position = append(&log, &put(1));
         projection.reached(position).await.unwrap();
         assert!(row(&store, Funnel).is_some());

@@ -41,6 +41,18 @@ impl Carrier<'_> {
             Control::DeleteSegment { id } => self.delete(DefinitionKind::Segment, &id),
             Control::PutSettings(settings) => self.settings(&settings),
             Control::Privacy { id, kind, actor } => self.privacy(id, kind, actor),
+            Control::PutRule(rule) => {
+                let definition = &rule.definition;
+                self.put(DefinitionKind::Rule, &definition.id, definition.version, &rule)
+            }
+            Control::DeleteRule { id } => self.delete(DefinitionKind::Rule, &id),
+            // The keeper of alerts is shown them.
+            Control::MuteRule { .. }
+            | Control::Observed { .. }
+            | Control::Learned(_)
+            | Control::Incident(_)
+            | Control::Annotate(_)
+            | Control::DeleteAnnotation { .. } => Ok(()),
             Control::Losses { .. } => Ok(()), // Who judges duplicates keeps them.
             Control::MergePersons { .. } | Control::UnmergePerson { .. } => self.identity(),
             Control::Several { changes } => changes.into_iter().try_for_each(|change| self.carry(change)),

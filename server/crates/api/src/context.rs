@@ -31,6 +31,10 @@ pub struct Context {
     pub stored: Stored,
     /// How far the store follows the log.
     pub projection: Arc<crate::projection::Projection>,
+    /// Incidents, and what rules have come to.
+    pub alerts: Arc<footpath_alert::Keeper>,
+    /// Where people open the page, without a slash at the end.
+    pub public_url: String,
     /// What there is: names and properties as they were seen.
     pub catalogs: Arc<crate::catalog::Catalogs>,
     /// Whatever is changed by control records changes one at a time, so that versions are judged against the row they
@@ -73,6 +77,11 @@ impl Context {
     pub async fn record(&self, project: &ProjectRow, control: &Control) -> Result<(), Status> {
         let written = self.ingest.control(project.number, control).await;
         self.projection.reached(written.map_err(crate::ingest::ingest_error)?).await
+    }
+
+    /// A link that opens the page at an incident.
+    pub fn link(&self, project: &str, incident: &str) -> String {
+        format!("{}/#/{project}/incidents/{incident}", self.public_url)
     }
 
     /// Decisions about who is who in a project, as long as they are.

@@ -14,12 +14,14 @@ mod funnel;
 mod measure;
 mod metric;
 mod range;
+mod rule;
 
 pub use filter::{filter_message, property_message};
 pub use funnel::{funnel, funnel_message};
 pub use measure::{conversion_time, metric_series, slice_value, slice_value_of, span, took};
 pub use metric::{internal, metric, metric_message, segment, segment_message};
 pub use range::range;
+pub use rule::{rule, rule_message, severity, severity_message};
 
 /// A definition that is not valid, and the field that is why.
 fn wrong(field: &str, problem: &str) -> Status {

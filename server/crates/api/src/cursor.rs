@@ -80,6 +80,16 @@ pub enum Kind {
     Metrics = 22,
     /// Pages of segments.
     Segments = 23,
+    /// Pages of alert rules.
+    AlertRules = 24,
+    /// Pages of incidents.
+    Incidents = 25,
+    /// Pages of destinations.
+    Destinations = 26,
+    /// Pages of deliveries.
+    Deliveries = 27,
+    /// Pages of annotations.
+    Annotations = 28,
     /// Pages of a funnel's persons.
     FunnelPersons = 30,
     /// Pages of sessions.
@@ -92,15 +102,20 @@ pub enum Kind {
     WatchedSessions = 41,
     /// Who is active.
     ActiveUsers = 42,
+    /// Alerts.
+    Alerts = 43,
 }
 
 impl Kind {
     /// What the API calls it.
     fn field(self) -> &'static str {
         match self {
-            Self::Funnel | Self::Events | Self::WatchedMetric | Self::WatchedSessions | Self::ActiveUsers => {
-                "cursor"
-            }
+            Self::Funnel
+            | Self::Events
+            | Self::WatchedMetric
+            | Self::WatchedSessions
+            | Self::ActiveUsers
+            | Self::Alerts => "cursor",
             _ => "page_token",
         }
     }

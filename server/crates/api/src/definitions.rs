@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use footpath_live::{Followed, Standing};
+use footpath_model::alert::CountedRule;
 use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
@@ -118,6 +119,7 @@ impl DefinitionApi {
     /// What uses a definition, by kind and id.
     fn used_by<K: Kind>(&self, project: &str, id: &str) -> Result<Vec<String>, Status> {
         let metrics = || all::<CountedMetric>(&self.context, project);
+        let rules = || all::<CountedRule>(&self.context, project);
         let name = |kind: &str, id: &str| format!("{kind}/{id}");
         Ok(match K::NAME {
             SegmentDefinition::NAME => {
@@ -126,7 +128,15 @@ impl DefinitionApi {
                 let funnels: Vec<_> = funnels.map(|one| name("funnel", one.id())).collect();
                 let metrics = metrics()?;
                 let metrics = metrics.iter().filter(|one| uses_segment(*one, id));
-                funnels.into_iter().chain(metrics.map(|one| name("metric", one.id()))).collect()
+                let rules = rules()?;
+                let rules = rules.iter().filter(|one| uses_segment(*one, id));
+                let rules = rules.map(|one| name("alert_rule", one.id()));
+                funnels.into_iter().chain(metrics.map(|one| name("metric", one.id()))).chain(rules).collect()
+            }
+            CountedMetric::NAME => {
+                let rules = rules()?;
+                let of = rules.iter().filter(|one| one.definition.metric == id);
+                of.map(|one| name("alert_rule", one.id())).collect()
             }
             CountedFunnel::NAME => {
                 let of = |one: &CountedMetric| one.funnel.as_ref().is_some_and(|funnel| funnel.id() == id);
@@ -176,6 +186,43 @@ fn in_use(funnel: &str, metric: &CountedMetric) -> Status {
 /// # Errors
 /// FAILED_PRECONDITION if one of them asks for what would be gone; INTERNAL if the store fails.
 fn followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
+    let mut changes = direct_followers(context, project, change)?;
+    changes.extend(rules_of(context, project, change, &changes)?);
+    Ok(changes)
+}
+
+/// The records of rules that watch one of the metrics which are changed.
+fn rules_of(
+    context: &Context,
+    project: &str,
+    change: &Control,
+    changes: &[Control],
+) -> Result<Vec<Control>, Status> {
+    let metrics = [change].into_iter().chain(changes).filter_map(|change| match change {
+        Control::PutMetric(metric) => Some((metric.id(), metric)),
+        _ => None,
+    });
+    let metrics: HashMap<_, _> = metrics.collect();
+    let rewritten = changes.iter().filter_map(|change| match change {
+        Control::PutRule(rule) => Some(rule.id()),
+        _ => None,
+    });
+    let rewritten: Vec<_> = rewritten.collect();
+    let mut records = Vec::new();
+    for mut rule in all::<CountedRule>(context, project)? {
+        let Some(metric) = metrics.get(rule.definition.metric.as_str()) else { continue };
+        if rewritten.contains(&rule.id()) {
+            continue;
+        }
+        rule.metric = (***metric).clone();
+        rule.metric_fits()?;
+        let version = rule.version() + 1;
+        records.push(rule.with_version(version).put());
+    }
+    Ok(records)
+}
+
+fn direct_followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
     match change {
         Control::PutSegment(segment) => rewritten(context, project, &|definition| {
             definition.filters(&mut |filter| {
@@ -230,7 +277,7 @@ fn rewritten(
         (changed != known).then(|| changed.with_version(version))
     }
     let mut changes = Vec::new();
-    let mut funnels = HashMap::new();
+    let (mut funnels, mut metrics) = (HashMap::new(), HashMap::new());
     for known in all::<CountedFunnel>(context, project)? {
         if let Some(changed) = again(known, &|funnel| change(funnel)) {
             funnels.insert(changed.id().to_owned(), changed.clone());
@@ -242,6 +289,16 @@ fn rewritten(
             change(metric);
             let newer = metric.funnel.as_ref().and_then(|own| funnels.get(own.id()));
             metric.funnel = newer.cloned().map(Box::new).or(metric.funnel.take());
+        });
+        metrics.extend(changed.as_ref().map(|one| (one.id().to_owned(), one.clone())));
+        changes.extend(changed.map(Kind::put));
+    }
+    for known in all::<CountedRule>(context, project)? {
+        let changed = again(known, &|rule| {
+            change(rule);
+            if let Some(newer) = metrics.get(&rule.definition.metric) {
+                rule.metric = newer.clone();
+            }
         });
         changes.extend(changed.map(Kind::put));
     }
@@ -461,5 +518,56 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let used_by = self.used_by::<SegmentDefinition>(&project.id, known.id())?;
         let Shown { message, warnings } = self.shown(&project, &known)?;
         Ok(Response::new(v1::GetSegmentResponse { segment: Some(message), warnings, used_by }))
+    }
+
+    async fn create_alert_rule(
+        &self,
+        request: Request<v1::CreateAlertRuleRequest>,
+    ) -> Result<Response<v1::CreateAlertRuleResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let message = request.into_inner().alert_rule.unwrap_or_default();
+        let Shown { message, warnings } = self.create::<CountedRule>(&project, message).await?;
+        Ok(Response::new(v1::CreateAlertRuleResponse { alert_rule: Some(message), warnings }))
+    }
+
+    async fn get_alert_rule(
+        &self,
+        request: Request<v1::GetAlertRuleRequest>,
+    ) -> Result<Response<v1::GetAlertRuleResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let known = required::<CountedRule>(&self.context, &project.id, &request.get_ref().alert_rule_id)?;
+        let Shown { message, warnings } = self.shown(&project, &known)?;
+        Ok(Response::new(v1::GetAlertRuleResponse { alert_rule: Some(message), warnings }))
+    }
+
+    async fn list_alert_rules(
+        &self,
+        request: Request<v1::ListAlertRulesRequest>,
+    ) -> Result<Response<v1::ListAlertRulesResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let page = request.into_inner();
+        let (alert_rules, next_page_token) =
+            self.list::<CountedRule>(&project, page.page_size, &page.page_token)?;
+        Ok(Response::new(v1::ListAlertRulesResponse { alert_rules, next_page_token }))
+    }
+
+    async fn update_alert_rule(
+        &self,
+        request: Request<v1::UpdateAlertRuleRequest>,
+    ) -> Result<Response<v1::UpdateAlertRuleResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let request = request.into_inner();
+        let (message, mask) = (request.alert_rule.unwrap_or_default(), request.update_mask);
+        let Shown { message, warnings } = self.update::<CountedRule>(&project, message, mask).await?;
+        Ok(Response::new(v1::UpdateAlertRuleResponse { alert_rule: Some(message), warnings }))
+    }
+
+    async fn delete_alert_rule(
+        &self,
+        request: Request<v1::DeleteAlertRuleRequest>,
+    ) -> Result<Response<v1::DeleteAlertRuleResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        self.delete::<CountedRule>(&project, request.into_inner().alert_rule_id).await?;
+        Ok(Response::new(v1::DeleteAlertRuleResponse {}))
     }
 }

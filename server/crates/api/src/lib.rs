@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod alerts;
 pub mod body;
 pub mod budget;
 pub mod catalog;

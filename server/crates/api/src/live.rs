@@ -158,13 +158,18 @@ async fn keep(context: Arc<Context>, state: Arc<WatchState>, id: String, expires
 /// How complete every answer is by now. Where nothing durable is left to read, that is the present: whatever was
 /// acknowledged before the clock was read lies below the end that is read after it.
 fn current_watermark(context: &Context, project: u32) -> v1::Watermark {
+    watermark(context, project, current(context))
+}
+
+/// How far all numbers are by now.
+pub fn current(context: &Context) -> Progress {
     let now_us = context.clock.now_us();
     let end = context.log.durable_end();
     let mut progress = *context.hub.complete().borrow();
     if progress.position >= end {
         progress.processed_us = progress.processed_us.max(now_us);
     }
-    watermark(context, project, progress)
+    progress
 }
 
 /// What a subscription is about.
@@ -174,6 +179,7 @@ enum Wanted {
     Sessions { shape: Shape, interval: Duration },
     Active { zone: String, interval: Duration },
     Events(v1::EventSubscription),
+    Alerts(v1::AlertSubscription),
 }
 
 /// A subscription that may begin: its target and cursor are good.
@@ -208,7 +214,7 @@ fn checked_target(
     let missing = || {
         invalid(
             "subscription_target_missing",
-            "subscriptions: name a funnel, metric, sessions, active_users or events",
+            "subscriptions: name a funnel, metric, sessions, active_users, events or alerts",
         )
     };
     let number = project.number;
@@ -241,6 +247,11 @@ fn checked_target(
             caller.at_least(Role::Analyst)?; // As ListEvents: these are persons' own events, not numbers.
             let scope = crate::tail::scope(number, &events);
             (Wanted::Events(events), scope)
+        }
+        Target::Alerts(alerts) => {
+            crate::convert::severity("subscriptions: min_severity", alerts.min_severity)?;
+            let scope = crate::alerts::scope(number, &alerts);
+            (Wanted::Alerts(alerts), scope)
         }
     })
 }
@@ -281,6 +292,9 @@ async fn follow(context: &Arc<Context>, state: &WatchState, subscription: &Check
         Wanted::Active { zone, interval } => (&ActiveWatch { zone }, *interval),
         Wanted::Events(target) => {
             return crate::tail::follow_events(context, state, id, target, scope, from.clone()).await;
+        }
+        Wanted::Alerts(target) => {
+            return crate::alerts::follow_alerts(context, state, id, target, scope, from.clone()).await;
         }
     };
     watch.follow(told, interval).await;

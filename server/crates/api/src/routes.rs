@@ -9,6 +9,7 @@ use http::HeaderMap;
 use tonic::service::Routes;
 
 use crate::admin::AdminApi;
+use crate::alerts::AlertApi;
 use crate::body::ENVELOPE;
 use crate::catalog::CatalogApi;
 use crate::context::Context;
@@ -36,8 +37,9 @@ pub fn routes(context: &Arc<Context>, reflection: bool) -> Result<Routes, tonic_
     let admin = v1::admin_service_server::AdminServiceServer::new(AdminApi::new(Arc::clone(context)));
     let catalog = v1::catalog_service_server::CatalogServiceServer::new(CatalogApi::new(Arc::clone(context)));
     let persons = v1::person_service_server::PersonServiceServer::new(PersonApi::new(Arc::clone(context)));
+    let alerts = v1::alert_service_server::AlertServiceServer::new(AlertApi::new(Arc::clone(context)));
     let routes = Routes::new(ingest).add_service(live).add_service(query).add_service(definitions);
-    let mut routes = routes.add_service(persons).add_service(catalog).add_service(admin);
+    let mut routes = routes.add_service(persons).add_service(catalog).add_service(admin).add_service(alerts);
     if reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(footpath_proto::DESCRIPTORS)

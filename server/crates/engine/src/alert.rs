@@ -19,9 +19,9 @@ mod tests;
 pub use compare::{Compared, Outlook};
 pub use fold::{AlertFold, PIPELINE};
 pub use judge::{Finding, Judged};
-pub use kind::series_kind;
+pub use kind::{nothing, series_kind};
 pub use rule::{RuleFold, RuleState};
-pub use series::{Phase, SeriesFold};
+pub use series::{Open, Phase, SeriesFold};
 use serde::{Deserialize, Serialize};
 
 use footpath_model::alert::Series;

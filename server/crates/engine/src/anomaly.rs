@@ -23,3 +23,5 @@ impl Detector {
     pub fn encode(&self, _: &mut Vec<u8>) {}
     pub fn decode(_: &Settings, _: &mut &[u8]) -> Result<Self, ()> { Ok(Self) }
 }
+
+impl Channel { pub fn name(self) -> &'static str { "point" } }

@@ -1,16 +1,18 @@
 //! Views that nobody defined: sessions and active persons, there while somebody watches them, or as long as a metric is made
-//! of them.
+//! of them; and what alert rules watch.
 
 use std::collections::BTreeMap;
 
 use footpath_engine::lens::PropertyRead;
+use footpath_model::alert::CountedRule;
 use footpath_model::control::{CountedMetric, ProjectSettings};
 use footpath_model::definition::{Filter, Measure};
 use hashbrown::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::active::CountedActive;
 use crate::sessions::CountedSessions;
-use crate::view::{Counted, ViewKey};
+use crate::view::{Counted, ViewKey, WATCHED};
 
 /// How long a view stays that nobody watches any more.
 const LINGER_US: i64 = 10 * 60_000_000;
@@ -59,12 +61,29 @@ pub fn is_of_events(filter: &Filter) -> bool {
     PropertyRead::of([filter], []).is_empty()
 }
 
+/// What the live path counts for a rule: the same for all rules that watch the same, under a name made of what that is. `None` if it
+/// does not follow it event by event; queries answer it.
+pub fn watched(rule: &CountedRule) -> Option<CountedMetric> {
+    if rule.definition.disabled {
+        return None;
+    }
+    let mut metric = rule.watched();
+    metric.definition.id.clear();
+    metric.definition.name.clear();
+    metric.definition.version = 0;
+    let content = serde_json::to_vec(&metric).ok()?;
+    metric.definition.id = format!("{WATCHED}{:016x}", xxh3_64(&content));
+    matches!(followed(&metric), Followed::Alone(_)).then_some(metric)
+}
+
 /// What decides which of these views a project has.
 #[derive(Debug, Clone, Default)]
 pub struct Demand {
     settings: ProjectSettings,
     /// The metrics that are made of sessions.
     metrics: BTreeMap<String, CountedMetric>,
+    /// What alert rules watch, by the rules' ids.
+    rules: BTreeMap<String, CountedMetric>,
     /// When somebody watched last.
     watched_us: HashMap<ViewKey, i64>,
 }
@@ -96,6 +115,20 @@ impl Demand {
         self.metrics.remove(id);
     }
 
+    /// An alert rule was made or changed.
+    pub fn put_rule(&mut self, rule: &CountedRule) {
+        let id = rule.definition.id.clone();
+        match watched(rule) {
+            Some(metric) => _ = self.rules.insert(id, metric),
+            None => _ = self.rules.remove(&id),
+        }
+    }
+
+    /// An alert rule was deleted.
+    pub fn delete_rule(&mut self, id: &str) {
+        self.rules.remove(id);
+    }
+
     /// Somebody watches a view at `now_us`.
     pub fn watch(&mut self, key: &ViewKey, now_us: i64) {
         if let Some(watched_us) = self.watched_us.get_mut(key) {
@@ -109,14 +142,19 @@ impl Demand {
     pub fn wanted(&mut self, now_us: i64) -> HashSet<ViewKey> {
         self.watched_us.retain(|_, watched_us| now_us - *watched_us < LINGER_US);
         let of_metrics = self.metrics.values().filter_map(|metric| followed(metric).view());
-        of_metrics.chain(self.watched_us.keys().cloned()).collect()
+        let of_rules = self.rules.values().map(|metric| ViewKey::Metric(metric.definition.id.clone()));
+        of_metrics.chain(of_rules).chain(self.watched_us.keys().cloned()).collect()
     }
 
     /// What such a view counts; `None` if it is not of this kind, or cannot be followed.
     pub fn counted(&self, key: &ViewKey) -> Option<Counted> {
         let simple = self.settings.internal.as_ref().is_none_or(is_of_events);
         match key {
-            ViewKey::Funnel(_) | ViewKey::Metric(_) => None,
+            ViewKey::Funnel(_) => None,
+            ViewKey::Metric(id) => {
+                let watched = self.rules.values().find(|metric| metric.definition.id == *id);
+                watched.map(|metric| Counted::Metric(Box::new(metric.clone())))
+            }
             ViewKey::Active(zone) => simple.then(|| {
                 let internal = self.settings.internal.clone();
                 Counted::Active(Box::new(CountedActive { zone: zone.clone(), internal }))

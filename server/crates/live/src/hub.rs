@@ -9,8 +9,8 @@ use footpath_engine::metric::{Active, Sketch, Table};
 use footpath_engine::{SliceValue, Tallies};
 use footpath_model::definition::{FunnelDefinition, MetricDefinition};
 use hashbrown::HashMap;
-use parking_lot::RwLock;
-use tokio::sync::{broadcast, watch};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::reconciliation::Reconciliations;
 use crate::shape::Shape;
@@ -287,6 +287,19 @@ pub enum Refused {
     TooMany,
 }
 
+/// A question that is answered once.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// The project's number.
+    pub project: u32,
+    /// The view.
+    pub view: ViewKey,
+    /// The shape.
+    pub shape: Shape,
+    /// Whoever waits.
+    pub reply: oneshot::Sender<Shown>,
+}
+
 type Cells = HashMap<(u32, ViewKey), Cell>;
 
 /// Where subscribers find what they watch.
@@ -299,6 +312,7 @@ pub struct Hub {
     read: watch::Sender<Progress>,
     complete: watch::Sender<Progress>,
     starting: AtomicUsize,
+    questions: Mutex<Vec<Question>>,
     reconciliations: Reconciliations,
 }
 
@@ -312,6 +326,7 @@ impl Hub {
             read: watch::Sender::new(Progress::default()),
             complete: watch::Sender::new(Progress::default()),
             starting: AtomicUsize::new(0),
+            questions: Mutex::default(),
             reconciliations: Reconciliations::default(),
         }
     }
@@ -363,6 +378,24 @@ impl Hub {
         cell.shapes.insert(shape, Arc::new(made));
         self.asked.fetch_add(1, Ordering::AcqRel);
         Ok(receiver)
+    }
+
+    /// A view's numbers in a shape, once: as soon as the view is live and everything that was read is in it. Nobody computes them
+    /// before or after. Whoever does not want to wait any longer drops the receiver.
+    pub fn ask(&self, project: u32, view: ViewKey, shape: Shape) -> oneshot::Receiver<Shown> {
+        let (reply, receiver) = oneshot::channel();
+        self.questions.lock().push(Question { project, view, shape, reply });
+        receiver
+    }
+
+    /// Takes the questions that `answer` does not give back; those whose askers are gone are forgotten.
+    pub(crate) fn answer(&self, answer: &mut dyn FnMut(Question) -> Option<Question>) {
+        let asked = std::mem::take(&mut *self.questions.lock());
+        if asked.is_empty() {
+            return;
+        }
+        let left: Vec<_> = asked.into_iter().filter(|one| !one.reply.is_closed()).filter_map(answer).collect();
+        self.questions.lock().extend(left);
     }
 
     /// Grows whenever something is asked for that was not before, or is gone.
@@ -462,7 +495,9 @@ impl Hub {
 }
 
 fn demanded(views: &mut Cells, project: u32, key: ViewKey) -> Result<&mut Cell, Refused> {
-    let on_demand = views.keys().filter(|(own, key)| *own == project && key.on_demand()).count();
+    // What rules watch is there because of them, and there is a bound on rules.
+    let counts = |key: &ViewKey| key.on_demand() && !key.is_of_rules();
+    let on_demand = views.keys().filter(|(own, key)| *own == project && counts(key)).count();
     let key = (project, key);
     if on_demand >= MAX_ON_DEMAND && !views.contains_key(&key) {
         return Err(Refused::TooMany);

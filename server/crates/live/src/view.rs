@@ -22,6 +22,9 @@ use crate::reconciliation::Figures;
 use crate::sessions::{CountedSessions, SessionsView};
 use crate::shape::Shape;
 
+/// What the ids of metrics begin with that alert rules watch; no definition's id can.
+pub(crate) const WATCHED: char = '~';
+
 /// What a view is called within its project.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ViewKey {
@@ -41,7 +44,12 @@ pub enum ViewKey {
 impl ViewKey {
     /// Whether it is there while somebody asks for it, and not because it was defined.
     pub fn on_demand(&self) -> bool {
-        matches!(self, Self::Sessions { .. } | Self::Active(_))
+        matches!(self, Self::Sessions { .. } | Self::Active(_)) || self.is_of_rules()
+    }
+
+    /// Whether it is there because alert rules watch it: a metric whose name no definition can have.
+    pub fn is_of_rules(&self) -> bool {
+        matches!(self, Self::Metric(id) if id.starts_with(WATCHED))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use footpath_history::Stored;
 use footpath_log::{Log, Record};
+use footpath_model::alert::CountedRule;
 use footpath_model::clock::Clock;
 use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::record::{FrameKind, FrameView};
@@ -15,7 +16,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::LiveError;
 use crate::answers::{Answers, NextOf};
 use crate::demand::{Demand, Followed, followed};
-use crate::hub::{Hub, Progress, Shown, Standing, TailFrame};
+use crate::hub::{Hub, Numbers, Progress, Shown, Standing, TailFrame};
 use crate::image::load_newest;
 use crate::imager::{ImageOptions, Imager};
 use crate::project::ProjectLive;
@@ -44,11 +45,15 @@ pub struct KnownProject {
     pub funnels: Vec<CountedFunnel>,
     /// Its metrics.
     pub metrics: Vec<CountedMetric>,
+    /// Its alert rules.
+    pub rules: Vec<CountedRule>,
 }
 
 impl KnownProject {
     fn demand(&self) -> Demand {
-        Demand::new(self.settings.clone(), &self.metrics)
+        let mut demand = Demand::new(self.settings.clone(), &self.metrics);
+        self.rules.iter().for_each(|rule| demand.put_rule(rule));
+        demand
     }
 
     /// What has a view of its own.
@@ -336,6 +341,25 @@ impl Worker {
         self.projects.get_mut(&number)?.view(key)
     }
 
+    /// Answers what was asked once, of views that everything read is in.
+    fn answer_questions(&mut self) {
+        let (now_us, progress) = (self.clock.now_us(), self.progress);
+        let hub = Arc::clone(&self.hub);
+        hub.answer(&mut |question| {
+            let Some(view) = self.view(question.project, &question.view) else { return Some(question) };
+            let at = view.complete(progress);
+            if at.position < progress.position {
+                return Some(question);
+            }
+            let numbers = view.answer(&question.shape, now_us).unwrap_or(Numbers::None);
+            let version = view.counted().version();
+            let standing =
+                Standing { version, at, live: true, percent: 100, next: None, behind: false };
+            let _ = question.reply.send(Shown { standing, numbers }); // Whoever asked may be gone.
+            None
+        });
+    }
+
     fn publish(&mut self, all: bool) {
         let live = self.progress.position >= self.live_from;
         let all = all || live != self.was_live;
@@ -375,6 +399,9 @@ impl Worker {
         };
         let next: &NextOf<'_> = if self.filling.is_empty() { &|_, _, _| None } else { &next };
         self.answers.step(&self.hub, &mut self.projects, (self.progress, live), next, self.clock.as_ref());
+        if live {
+            self.answer_questions();
+        }
         // Before the position, which readers look at first.
         self.starting.retain(|key| self.filling.contains_key(key));
         self.hub.publish_starting(self.starting.len());

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::CountedMetric;
-use crate::definition::{AlertRule, Condition, Filter, Measure, Op, Scope, Severity};
+use crate::definition::{
+    AlertRule, Checker, InvalidDefinition, MAX_TEXT_BYTES, Condition, Filter, Measure, Op, PropertyRef, Scope, Severity};
 
 /// A rule as it stands after a change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,38 @@ pub struct Observed {
     /// The series that have something in it. A known one that is not named has nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<Reading>,
+    /// For series that an incident begins with: what probably moved them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drivers: Vec<(Series, Vec<Driver>)>,
+}
+
+/// A value of a property that explains part of a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Driver {
+    /// The property.
+    pub property: PropertyRef,
+    /// Its value.
+    pub value: Series,
+    /// How it moved the number.
+    pub kind: DriverKind,
+    /// The share of the whole change that it explains; 1 is all of it.
+    pub contribution: f64,
+    /// The number of this value before, if there was one.
+    pub before: Option<f64>,
+    /// The number of this value in the incident, if there is one.
+    pub after: Option<f64>,
+}
+
+/// How a value moved a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriverKind {
+    /// There was more or less of it.
+    Volume,
+    /// Its own ratio or average changed.
+    Rate,
+    /// Its ratio or average stayed, but its share of all changed.
+    Mix,
 }
 
 /// How complete a bucket was when it was judged.
@@ -244,4 +277,21 @@ pub struct Annotation {
     /// Numbers are expected to be special: they teach the usual ones nothing, and are learned for days of this kind.
     #[serde(default)]
     pub special: bool,
+}
+
+impl Annotation {
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// All violations at once, each with the path of its field.
+    pub fn validate(&self) -> Result<(), InvalidDefinition> {
+        let mut check = Checker::default();
+        check.identity(&self.id, &self.kind);
+        let length = self.text.len();
+        check.that((1..=MAX_TEXT_BYTES).contains(&length), "text", || {
+            format!("1 to {MAX_TEXT_BYTES} bytes, not {length}")
+        });
+        check.that(self.to_us >= self.from_us, "to", || "not before from".into());
+        check.finish()
+    }
 }

@@ -101,6 +101,36 @@ pub fn buckets(
     Ok(found)
 }
 
+/// The beginning of the bucket that a moment lies in, microseconds since 1970.
+///
+/// # Errors
+/// If the zone is unknown or the moment outside the calendar.
+pub fn start_of(us: i64, unit: CalendarUnit, time_zone: &str) -> Result<i64, CalendarError> {
+    // Buckets follow each other from any edge on; cut ones from the first edge that is met.
+    let far_us = 2 * unit.usual_us().max(CalendarUnit::Hour.usual_us());
+    let spans = buckets(us.saturating_sub(far_us), us.saturating_add(1), unit, time_zone)?;
+    Ok(spans.last().map_or(us, |last| last.0))
+}
+
+/// A moment as the zone's wall clock shows it, as if that were UTC, microseconds.
+///
+/// # Errors
+/// If the zone is unknown or the moment outside the calendar.
+pub fn wall_clock_us(us: i64, time_zone: &str) -> Result<i64, CalendarError> {
+    let at = Timestamp::from_microsecond(us).map_err(|_| CalendarError::Time(us))?;
+    Ok(us + i64::from(zone(time_zone)?.to_offset(at).seconds()) * SECOND_US)
+}
+
+/// The same time of day so many days earlier, microseconds since 1970.
+///
+/// # Errors
+/// If the zone is unknown or the moment outside the calendar.
+pub fn days_before(us: i64, days: i32, time_zone: &str) -> Result<i64, CalendarError> {
+    let at = Timestamp::from_microsecond(us).map_err(|_| CalendarError::Time(us))?;
+    let at = at.to_zoned_datetime(zone(time_zone)?).checked_sub(Span::new().days(days));
+    at.map(|at| at.timestamp().as_microsecond()).map_err(|_| CalendarError::Time(us))
+}
+
 /// The moments at which a bucket ends and the next one begins.
 struct Edges {
     unit: CalendarUnit,

@@ -15,7 +15,7 @@ mod segment;
 pub use alert::{
     Against, AlertCondition, AlertRule, Direction, FALSE_ALERTS, MAX_TEXT_BYTES, PROD, Severity, fits,
 };
-pub(crate) use check::regex;
+pub(crate) use check::{Checker, regex};
 pub use condition::{AllOf, AnyOf, AsOf, Condition, Filter, InSegment, NotThis, Op, PropertyRef, Scope};
 pub use funnel::{
     Attribution, Counting, Entry, Exclusion, FunnelBreakdown, FunnelDefinition, OnExclusion, Order, Preset,

@@ -33,12 +33,12 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Every method blocks, a write for one disk sync: call from a blocking thread. Every method may
 /// return [`StoreError::Io`] or [`StoreError::Corrupt`].
 pub trait Store:
-    ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore
+    ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore + crate::AlertStore
 {
 }
 
 impl<S> Store for S where
-    S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore
+    S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore + crate::AlertStore
 {
 }
 

@@ -1,5 +1,6 @@
 //! The kinds of definitions: what is the same for all of them is said once, in terms of this trait.
 
+use footpath_model::alert::CountedRule;
 use footpath_model::control::{Control, CountedFunnel, CountedMetric};
 use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
@@ -244,6 +245,87 @@ impl Kind for SegmentDefinition {
 
     fn take(known: &mut v1::Segment, wanted: &v1::Segment, field: &str) -> bool {
         take!(known, wanted, field, title, filter);
+        true
+    }
+}
+
+impl Kind for CountedRule {
+    type Message = v1::AlertRule;
+    const KIND: DefinitionKind = DefinitionKind::Rule;
+    const NAME: &'static str = "alert_rule";
+    const PAGES: CursorKind = CursorKind::AlertRules;
+
+    fn read(message: &v1::AlertRule, version: u64, zone: &str) -> Result<Self, Status> {
+        convert::rule(message, version, zone)
+    }
+
+    fn message(&self) -> v1::AlertRule {
+        convert::rule_message(self)
+    }
+
+    fn id(&self) -> &str {
+        &self.definition.id
+    }
+
+    fn version(&self) -> u64 {
+        self.definition.version
+    }
+
+    fn with_version(mut self, version: u64) -> Self {
+        self.definition.version = version;
+        self
+    }
+
+    fn put(self) -> Control {
+        Control::PutRule(Box::new(self))
+    }
+
+    fn delete(id: String) -> Control {
+        Control::DeleteRule { id }
+    }
+
+    fn name_of(message: &v1::AlertRule) -> (&str, &str) {
+        (&message.id, &message.etag)
+    }
+
+    fn unknown() -> Status {
+        not_found("alert_rule_unknown", "no such alert rule; ListAlertRules names them")
+    }
+
+    fn exists() -> Status {
+        let what = "an alert rule with this id and other content exists; update it or choose another id";
+        with_reason(Code::AlreadyExists, "alert_rule_exists", what, None)
+    }
+
+    fn take(known: &mut v1::AlertRule, wanted: &v1::AlertRule, field: &str) -> bool {
+        // The parts of the oneof are the condition by another name.
+        let of_condition = matches!(field, "threshold" | "change" | "anomaly" | "no_data");
+        let field = if of_condition { "condition" } else { field };
+        take!(
+            known,
+            wanted,
+            field,
+            title,
+            metric_id,
+            filter,
+            breakdown,
+            top,
+            environments,
+            include_internal,
+            every,
+            delay,
+            condition,
+            min_volume,
+            min_effect,
+            min_effect_percent,
+            for_buckets,
+            cooldown,
+            severity,
+            owner,
+            runbook,
+            destinations,
+            disabled
+        );
         true
     }
 }

@@ -1,6 +1,7 @@
 //! What definitions use of each other and of the project, put into each of them when it is written: a record in the log means
 //! the same for ever, whatever becomes of the rest.
 
+use footpath_model::alert::CountedRule;
 use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::{
     Aggregate, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step, Term,
@@ -28,6 +29,21 @@ pub trait Uses {
     fn set(&mut self, settings: &ProjectSettings);
     /// The id of the funnel whose conversion it is, and where that funnel is put.
     fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)>;
+    /// The id of the metric that it watches, and where that metric is put.
+    fn metric(&mut self) -> Option<(String, &mut CountedMetric)> {
+        None
+    }
+    /// Whether the metric that it watches can be watched that way.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that names the field.
+    fn metric_fits(&self) -> Result<(), Status> {
+        Ok(())
+    }
+    /// The ids of the destinations that it names.
+    fn destinations(&self) -> &[String] {
+        &[]
+    }
     /// Checks that the funnel whose conversion it is has the step it asks for.
     ///
     /// # Errors
@@ -161,6 +177,40 @@ impl Uses for CountedMetric {
     }
 }
 
+impl Uses for CountedRule {
+    fn filters(&mut self, see: &mut dyn FnMut(&mut Filter)) {
+        self.definition.filter.iter_mut().for_each(see);
+    }
+
+    fn set(&mut self, _settings: &ProjectSettings) {
+        // Its metric has taken them.
+    }
+
+    fn funnel(&mut self) -> Option<(String, &mut Option<Box<CountedFunnel>>)> {
+        None
+    }
+
+    fn metric(&mut self) -> Option<(String, &mut CountedMetric)> {
+        Some((self.definition.metric.clone(), &mut self.metric))
+    }
+
+    fn metric_fits(&self) -> Result<(), Status> {
+        let fits = footpath_model::definition::fits(&self.definition, &self.metric.definition);
+        fits.map_err(|error| invalid("definition_invalid", &error.to_string()))
+    }
+
+    fn destinations(&self) -> &[String] {
+        &self.definition.destinations
+    }
+
+    fn names(&self) -> Vec<(String, Name)> {
+        let of_filter = conditions("", self.definition.filter.as_slice()).into_iter();
+        let of_filter = of_filter.map(|(_, name)| ("filter".to_owned(), name));
+        let by = self.definition.breakdown.iter().map(|by| property("breakdown", by));
+        of_filter.chain(by).collect()
+    }
+}
+
 impl Uses for SegmentDefinition {
     fn filters(&mut self, _see: &mut dyn FnMut(&mut Filter)) {}
 
@@ -218,6 +268,21 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
         };
         *place = Some(Box::new(known.ok_or_else(missing)?));
         definition.step_is_there()?;
+    }
+    if let Some((id, place)) = definition.metric() {
+        let known = super::find::<CountedMetric>(context, project, &id)?;
+        let missing = || {
+            let what = format!("metric_id: there is no metric {id:?}; ListMetrics names them");
+            invalid("definition_invalid", &what)
+        };
+        *place = known.ok_or_else(missing)?;
+        definition.metric_fits()?;
+    }
+    for (i, id) in definition.destinations().iter().enumerate() {
+        if context.store.destination(project, id).map_err(store)?.is_none() {
+            let what = format!("destinations[{i}]: there is no destination {id:?}; ListDestinations names them");
+            return Err(invalid("definition_invalid", &what));
+        }
     }
     Ok(definition)
 }

@@ -46,6 +46,11 @@ impl AlertFold {
         self.rules.get(id)
     }
 
+    /// An annotation.
+    pub fn annotation(&self, id: &str) -> Option<&Annotation> {
+        self.annotations.get(id)
+    }
+
     /// What happened to the project between two moments, by beginning.
     pub fn annotations(&self, from_us: i64, to_us: i64) -> Vec<&Annotation> {
         let mut found: Vec<_> =
@@ -104,7 +109,9 @@ impl AlertFold {
             false => {
                 let ended = old.series.into_values().filter_map(|mut series| series.resolve(at_us, None));
                 transitions.extend(ended.map(|one| because("the rule counts something else now", one)));
-                RuleFold { muted_until_us: old.muted_until_us, ..RuleFold::new(counted) }
+                let mut new = RuleFold::new(counted);
+                new.muted_until_us = old.muted_until_us;
+                new
             }
         };
         self.rules.insert(id, new);
@@ -192,7 +199,7 @@ impl AlertFold {
             }
             IncidentAct::Mute { until_us } => {
                 open?.muted_until_us = *until_us;
-                told(TransitionKind::Muted, None)
+                told(TransitionKind::Muted, Some(&until_us.to_string()))
             }
             IncidentAct::Comment { text } => told(TransitionKind::Commented, Some(text)),
             IncidentAct::Assign { owner } => told(TransitionKind::Assigned, Some(owner)),
@@ -221,6 +228,18 @@ impl AlertFold {
 
     fn series_mut(&mut self, rule: &str, series: &Series) -> Option<&mut SeriesFold> {
         self.rules.get_mut(rule)?.series.get_mut(series)
+    }
+
+    /// The series of which an incident probably begins with these records, after all that was applied: by rule.
+    pub fn would_open(&self, observed: &[Observed]) -> Vec<(String, Series)> {
+        let of = |one: &Observed| {
+            let special = is_special(&self.annotations, one.from_us);
+            let around = Around { project: self.project, usual_missing: self.usual_missing, special };
+            let rule = self.rules.get(&one.rule)?;
+            let series = rule.would_open(around, one);
+            Some(series.into_iter().map(|series| (one.rule.clone(), series)).collect::<Vec<_>>())
+        };
+        observed.iter().filter_map(of).flatten().collect()
     }
 
     /// All open incidents.

@@ -33,7 +33,11 @@ fn is_share(numerator: &Term, denominator: &Term) -> bool {
     counts(numerator) && numerator.aggregate == denominator.aggregate && names && filters
 }
 
-/// Whether a bucket without events means 0; else it means that there is no number.
+/// What a bucket without events means: 0, or that there is no number.
+pub fn nothing(metric: &MetricDefinition) -> Option<f64> {
+    is_zero_when_empty(metric).then_some(0.0)
+}
+
 pub(super) fn is_zero_when_empty(metric: &MetricDefinition) -> bool {
     match &metric.measure {
         Measure::Events(term) => matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques | Aggregate::Sum(_)),

@@ -6,7 +6,7 @@ use footpath_model::alert::{Completeness, CountedRule, Learned, Observed, Readin
 use footpath_model::definition::{AlertCondition, AlertRule};
 
 use super::Transition;
-use super::judge::{Finding, judge, known};
+use super::judge::{Finding, Judged, judge, known};
 use super::kind::{is_zero_when_empty, series_kind};
 use super::series::SeriesFold;
 use crate::anomaly::{Detector, Point, SeriesKind, Settings, Verdict};
@@ -90,24 +90,25 @@ impl RuleFold {
         }
         self.last_us = observed.to_us;
         self.admit(observed.series.iter().map(|reading| &reading.series));
-        let known = known(&observed.complete, around.usual_missing);
-        let empty = self.empty(&observed.complete);
-        let readings: BTreeMap<_, _> = observed.series.iter().map(|one| (&one.series, one)).collect();
+        let bucket = Bucket::new(self, around, observed);
         let muted = observed.to_us < self.muted_until_us;
-        let Self { counted, series, kind, .. } = self;
-        let rule = &counted.definition;
         let mut transitions = Vec::new();
-        for (name, fold) in series {
-            let nothing = Reading { series: name.clone(), ..empty.clone() };
-            let reading = readings.get(name).copied().unwrap_or(&nothing);
-            let point = point(observed.from_us, observed.local_us, reading, around.special);
-            let verdict = fold.detector.as_mut().and_then(|detector| verdict(detector, point, known));
-            let bucket = (observed.from_us, observed.to_us);
-            let judged = judge(rule, *kind, bucket, reading, known, verdict.as_ref());
-            transitions.extend(fold.take(around.project, rule, name, judged));
+        for (name, fold) in &mut self.series {
+            let judged = bucket.judge(name, fold.detector.as_deref_mut());
+            transitions.extend(fold.take(around.project, &bucket.rule, name, judged));
         }
         transitions.iter_mut().for_each(|one| one.quiet |= muted);
         transitions
+    }
+
+    /// The series of which an incident would begin with this record.
+    pub(super) fn would_open(&self, around: Around, observed: &Observed) -> Vec<Series> {
+        let bucket = Bucket::new(self, around, observed);
+        let opens = |(name, fold): &(&Series, &SeriesFold)| {
+            let mut detector = fold.detector.clone();
+            fold.would_open(&bucket.rule, &bucket.judge(name, detector.as_deref_mut()))
+        };
+        self.series.iter().filter(opens).map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes what stored events say of the time before the rule.
@@ -188,6 +189,39 @@ impl RuleFold {
     /// Series that had something in them since a moment.
     pub(super) fn active_since(&self, since_us: i64) -> usize {
         self.series.values().filter(|fold| fold.last_seen_us > since_us).count()
+    }
+}
+
+/// A record of a rule, ready to be judged series by series.
+struct Bucket<'a> {
+    rule: AlertRule,
+    kind: SeriesKind,
+    observed: &'a Observed,
+    known: Option<Finding>,
+    empty: Reading,
+    readings: BTreeMap<&'a Series, &'a Reading>,
+    special: bool,
+}
+
+impl<'a> Bucket<'a> {
+    fn new(fold: &RuleFold, around: Around, observed: &'a Observed) -> Self {
+        Self {
+            rule: fold.rule().clone(),
+            kind: fold.kind,
+            known: known(&observed.complete, around.usual_missing),
+            empty: fold.empty(&observed.complete),
+            readings: observed.series.iter().map(|one| (&one.series, one)).collect(),
+            special: around.special,
+            observed,
+        }
+    }
+
+    fn judge(&self, series: &Series, detector: Option<&mut Detector>) -> Judged {
+        let Observed { from_us, to_us, local_us, .. } = *self.observed;
+        let reading = self.readings.get(series).copied().unwrap_or(&self.empty);
+        let point = point(from_us, local_us, reading, self.special);
+        let verdict = detector.and_then(|detector| verdict(detector, point, self.known));
+        judge(&self.rule, self.kind, (from_us, to_us), reading, self.known, verdict.as_ref())
     }
 }
 

@@ -13,7 +13,7 @@ use super::{IncidentName, Transition, TransitionKind};
 use crate::anomaly::Detector;
 
 /// How many judged buckets of a series are kept: what a chart shows, and what a comparison looks back at.
-pub(super) const KEPT: usize = 240;
+pub(super) const KEPT: usize = 60;
 /// For so long after an action a problem is the same one again, microseconds: a week.
 const FALLS_BACK_US: i64 = 7 * 86_400_000_000;
 
@@ -89,6 +89,16 @@ impl SeriesFold {
         }
         transitions.extend(self.compare());
         transitions
+    }
+
+    /// Whether an incident would begin with such a bucket.
+    pub(super) fn would_open(&self, rule: &AlertRule, judged: &Judged) -> bool {
+        let before = match self.phase {
+            Phase::Open(_) => return false,
+            Phase::Quiet => 0,
+            Phase::Pending { buckets, .. } => buckets,
+        };
+        judged.finding == Finding::Problem && before + 1 >= rule.for_buckets()
     }
 
     fn step(&mut self, project: u32, rule: &AlertRule, series: &Series, judged: &Judged) -> Option<Transition> {

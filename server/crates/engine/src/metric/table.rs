@@ -25,6 +25,25 @@ impl Measured {
     }
 }
 
+impl Measured {
+    /// The number as a double, if there is exactly one: of percentiles the first, of sums of several currencies none. The sum of
+    /// nothing is 0.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Value(value) => value.single().map(|(_, number)| number).filter(|number| number.is_finite()),
+            Self::Ratio(ratio) => ratio.value,
+        }
+    }
+
+    /// Events, sessions, persons or numbers that the number says something about; of ratios what is below the line.
+    pub fn volume(&self) -> u64 {
+        match self {
+            Self::Value(value) => value.samples(),
+            Self::Ratio(ratio) => ratio.denominator_samples,
+        }
+    }
+}
+
 /// A metric of one value of its breakdown, or of all events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricSeries {

@@ -113,7 +113,7 @@ impl MetricValue {
     }
 
     /// The number, if there is exactly one. The sum of nothing is 0.
-    fn single(&self) -> Option<(Option<Currency>, f64)> {
+    pub(crate) fn single(&self) -> Option<(Option<Currency>, f64)> {
         match self.by_unit().as_slice() {
             [only] => Some(*only),
             [] if matches!(self, Self::Sum(_)) => Some((None, 0.0)),

@@ -35,7 +35,17 @@ impl Worker {
                 self.delete(number, at.position, &ViewKey::Metric(id));
             }
             Control::PutSettings(settings) if self.is_new(at.position) => self.demand(number).set(*settings),
+            Control::PutRule(rule) if self.is_new(at.position) => self.demand(number).put_rule(&rule),
+            Control::DeleteRule { id } if self.is_new(at.position) => self.demand(number).delete_rule(&id),
             Control::PutSegment(_)
+            | Control::PutRule(_)
+            | Control::DeleteRule { .. }
+            | Control::MuteRule { .. }
+            | Control::Observed { .. }
+            | Control::Learned(_)
+            | Control::Incident(_)
+            | Control::Annotate(_)
+            | Control::DeleteAnnotation { .. }
             | Control::DeleteSegment { .. }
             | Control::PutSettings(_)
             | Control::Several { .. }

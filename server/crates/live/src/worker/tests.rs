@@ -495,6 +495,7 @@ fn known(
         settings: settings.clone(),
         funnels: defined.values().cloned().collect(),
         metrics: metrics.values().cloned().collect(),
+        rules: Vec::new(),
     }
 }
 

@@ -9,20 +9,20 @@ use super::{
 };
 
 #[derive(Default)]
-pub(super) struct Checker(Vec<FieldError>);
+pub(crate) struct Checker(Vec<FieldError>);
 
 impl Checker {
-    pub(super) fn that(&mut self, holds: bool, field: &str, problem: impl FnOnce() -> String) {
+    pub(crate) fn that(&mut self, holds: bool, field: &str, problem: impl FnOnce() -> String) {
         if !holds {
             self.0.push(FieldError { field: field.to_owned(), problem: problem() });
         }
     }
 
-    pub(super) fn finish(self) -> Result<(), InvalidDefinition> {
+    pub(crate) fn finish(self) -> Result<(), InvalidDefinition> {
         if self.0.is_empty() { Ok(()) } else { Err(InvalidDefinition(self.0)) }
     }
 
-    pub(super) fn identity(&mut self, id: &str, title: &str) {
+    pub(crate) fn identity(&mut self, id: &str, title: &str) {
         self.that(is_id(id), "id", || "1 to 64 of a-z, 0-9, \"-\" and \"_\"".into());
         self.words("title", title);
     }

@@ -85,6 +85,7 @@ fn follow(
             settings: ProjectSettings::default(),
             funnels: Vec::new(),
             metrics: Vec::new(),
+            rules: Vec::new(),
         }],
         names: Box::new(|_| Ok(Some(PROJECT.id.into()))),
         ledger: Arc::new(|_| Ok(Vec::new())),

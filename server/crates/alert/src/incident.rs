@@ -1,0 +1,203 @@
+//! An incident as it is kept: everything that is shown of it, and how what happens changes it.
+
+use footpath_engine::alert::{AlertFold, Judged, PIPELINE, Transition, TransitionKind};
+use footpath_model::alert::{Completeness, Driver, Series};
+use footpath_model::definition::Severity;
+use serde::{Deserialize, Serialize};
+
+use crate::words::summary;
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentState {
+    /// It goes on.
+    Open,
+    /// It goes on, and somebody looks after it.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+/// Something that was done against an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionTaken {
+    /// What.
+    pub text: String,
+    /// When, microseconds since 1970.
+    pub at_us: i64,
+    /// Who noted it.
+    pub by: String,
+    /// What the comparison of before and after says; empty until there is one.
+    #[serde(default)]
+    pub comparison: String,
+}
+
+/// An incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its id.
+    pub id: String,
+    /// The id of its rule, or [`PIPELINE`].
+    pub rule: String,
+    /// The rule's title.
+    pub title: String,
+    /// The id of the metric; empty for the pipeline's.
+    pub metric: String,
+    /// Which series.
+    pub series: Series,
+    /// Environments that the rule watches.
+    pub environments: Vec<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// One line for people.
+    pub summary: String,
+    /// What a problem is, in words.
+    pub condition: String,
+    /// The beginning of the first bucket that was a problem, microseconds since 1970.
+    pub from_us: i64,
+    /// When somebody was told first.
+    pub opened_us: i64,
+    /// When something happened to it last.
+    pub changed_us: i64,
+    /// When it was over, once it is.
+    pub resolved_us: Option<i64>,
+    /// Who looks after it.
+    pub owner: String,
+    /// What is to be done: a link.
+    pub runbook: String,
+    /// What was seen when it was told last.
+    pub told: Option<Judged>,
+    /// How complete the numbers were then.
+    pub complete: Completeness,
+    /// What probably moved the number.
+    pub drivers: Vec<Driver>,
+    /// What was done against it.
+    pub actions: Vec<ActionTaken>,
+    /// Nobody is told until then, microseconds since 1970; 0 if it is not muted.
+    pub muted_until_us: i64,
+    /// The ids of the destinations that are told.
+    pub destinations: Vec<String>,
+    /// Of the pipeline's: the series that stopped, with their rules.
+    pub stopped: Vec<(String, Series)>,
+}
+
+/// What the record that was the reason says about a transition.
+#[derive(Debug, Clone, Default)]
+pub struct Reason {
+    /// How complete the numbers were.
+    pub complete: Completeness,
+    /// What probably moved the number.
+    pub drivers: Vec<Driver>,
+}
+
+impl Incident {
+    /// An incident that begins with this transition, as its rule stands.
+    pub fn begin(fold: &AlertFold, transition: &Transition) -> Self {
+        let name = &transition.incident;
+        let mut incident = Self {
+            id: name.id.clone(),
+            rule: name.rule.clone(),
+            title: String::new(),
+            metric: String::new(),
+            series: name.series.clone(),
+            environments: Vec::new(),
+            severity: name.severity,
+            state: IncidentState::Open,
+            summary: String::new(),
+            condition: String::new(),
+            from_us: name.from_us,
+            opened_us: transition.at_us,
+            changed_us: transition.at_us,
+            resolved_us: None,
+            owner: String::new(),
+            runbook: String::new(),
+            told: None,
+            complete: Completeness::default(),
+            drivers: Vec::new(),
+            actions: Vec::new(),
+            muted_until_us: 0,
+            destinations: Vec::new(),
+            stopped: Vec::new(),
+        };
+        incident.take_rule(fold);
+        incident
+    }
+
+    /// What its rule says now.
+    fn take_rule(&mut self, fold: &AlertFold) {
+        if self.rule == PIPELINE {
+            self.title = "Events stopped".into();
+            self.condition = "many series stopped at once".into();
+            self.stopped = fold.stopped().cloned().collect();
+            self.destinations = destinations_of(fold, &self.stopped);
+            return;
+        }
+        let Some(rule) = fold.rule(&self.rule).map(|fold| &fold.counted) else { return };
+        let definition = &rule.definition;
+        let titled = |title: &str, id: &str| if title.is_empty() { id.to_owned() } else { title.to_owned() };
+        self.title = titled(&definition.name, &definition.id);
+        self.metric.clone_from(&definition.metric);
+        self.environments = definition.environments();
+        self.condition = crate::words::condition(definition);
+        self.owner.clone_from(&definition.owner);
+        self.runbook.clone_from(&definition.runbook);
+        self.destinations.clone_from(&definition.destinations);
+    }
+
+    /// Takes what happened.
+    pub fn take(&mut self, transition: &Transition, reason: Reason) {
+        let said = || transition.text.clone().unwrap_or_default();
+        let by = || transition.by.clone().unwrap_or_default();
+        self.changed_us = transition.at_us;
+        match transition.kind {
+            TransitionKind::Opened | TransitionKind::Reopened | TransitionKind::Escalated => {
+                self.tell(transition, reason);
+            }
+            TransitionKind::Acknowledged => {
+                self.state = IncidentState::Acknowledged;
+                if self.owner.is_empty() {
+                    self.owner = by();
+                }
+            }
+            TransitionKind::Resolved => {
+                self.state = IncidentState::Resolved;
+                self.resolved_us = Some(transition.at_us);
+            }
+            TransitionKind::Commented => {}
+            TransitionKind::Muted => self.muted_until_us = said().parse().unwrap_or_default(),
+            TransitionKind::Assigned => self.owner = said(),
+            TransitionKind::Acted => {
+                let (text, at_us) = (said(), transition.at_us);
+                self.actions.push(ActionTaken { text, at_us, by: by(), comparison: String::new() });
+            }
+            TransitionKind::Compared => {
+                self.actions.last_mut().into_iter().for_each(|action| action.comparison = said());
+            }
+        }
+    }
+
+    fn tell(&mut self, transition: &Transition, reason: Reason) {
+        if transition.kind == TransitionKind::Reopened {
+            self.state = IncidentState::Open;
+            self.resolved_us = None;
+        }
+        self.told.clone_from(&transition.judged);
+        self.complete = reason.complete;
+        if !reason.drivers.is_empty() {
+            self.drivers = reason.drivers;
+        }
+        self.summary = summary(self, transition);
+    }
+}
+
+/// Everybody who is told about one of the series that stopped.
+fn destinations_of(fold: &AlertFold, stopped: &[(String, Series)]) -> Vec<String> {
+    let rules = stopped.iter().filter_map(|(rule, _)| fold.rule(rule));
+    let mut all: Vec<_> = rules.flat_map(|rule| rule.rule().destinations.clone()).collect();
+    all.sort();
+    all.dedup();
+    all
+}

@@ -1,0 +1,257 @@
+//! Keeps what rules have come to, and what became of incidents.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use footpath_engine::alert::{AlertFold, Transition, TransitionKind};
+use footpath_model::alert::{Observed, Series};
+use footpath_model::control::Control;
+use footpath_store::{
+    AlertChanges, AlertRecordRow, DeliveryRow, IncidentRow, Result, Store, StoreError, TransitionRow,
+};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::incident::{Incident, Reason};
+
+/// Records that are read at a time when the state is built again.
+const PAGE: usize = 1_000;
+/// After so many records of a project its state is stored as an image, and the records are forgotten.
+const IMAGE_EVERY: u64 = 500;
+
+/// What happened to an incident, and how the incident stood after it: what is stored, and what watchers are shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// What happened.
+    pub transition: Transition,
+    /// The incident after it.
+    pub incident: Incident,
+}
+
+/// Makes messages for destinations.
+pub trait Outgoing: Send + Sync {
+    /// The messages about something that happened, in a project of this id: for each destination that is to be told its id and the
+    /// message as JSON. `name` is unique to what happened.
+    fn messages(&self, project: &str, name: &str, told: &Told) -> Vec<(String, String)>;
+}
+
+/// One project.
+struct Kept {
+    fold: AlertFold,
+    /// The position behind the last record.
+    next: u64,
+    /// Records since the last image.
+    records: u64,
+    /// A record was folded and could not be stored: all of it has to be read again.
+    broken: bool,
+}
+
+/// Keeps alerts; whoever reads the log shows it every record that concerns them.
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    outgoing: Arc<dyn Outgoing>,
+    projects: RwLock<HashMap<u32, Arc<Mutex<Kept>>>>,
+    news: watch::Sender<u64>,
+}
+
+impl Keeper {
+    /// Builds the state again from images and the records behind them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn open(store: Arc<dyn Store>, outgoing: Arc<dyn Outgoing>) -> Result<Self> {
+        let keeper = Self { store, outgoing, projects: RwLock::default(), news: watch::Sender::new(0) };
+        for project in keeper.store.projects()? {
+            let kept = keeper.restored(&project.id, project.number)?;
+            keeper.projects.write().insert(project.number, Arc::new(Mutex::new(kept)));
+        }
+        Ok(keeper)
+    }
+
+    fn restored(&self, id: &str, number: u32) -> Result<Kept> {
+        let image = self.store.alert_image(number)?;
+        let decoded = image.and_then(|(position, image)| Some((position, AlertFold::decode(number, &image)?)));
+        let (next, fold) = decoded.unwrap_or_else(|| (0, AlertFold::new(number)));
+        let mut kept = Kept { fold, next, records: 0, broken: false };
+        loop {
+            let rows = self.store.alert_records(number, kept.next, PAGE)?;
+            let last = rows.len() < PAGE;
+            for row in &rows {
+                self.apply(id, &mut kept, row)?;
+            }
+            if last {
+                return Ok(kept);
+            }
+        }
+    }
+
+    /// Takes a record; one that was taken before changes nothing. `project` is its id.
+    ///
+    /// # Errors
+    /// If the store fails; then it is to be shown again.
+    pub fn take(&self, project: &str, row: &AlertRecordRow) -> Result<()> {
+        let kept = self.of(row.project);
+        let mut kept = kept.lock();
+        if kept.broken {
+            *kept = self.restored(project, row.project)?;
+        }
+        if row.position < kept.next {
+            return Ok(());
+        }
+        self.store.put_alert_record(row)?;
+        kept.broken = true; // Until it is stored as well as folded.
+        self.apply(project, &mut kept, row)?;
+        kept.broken = false;
+        if kept.records >= IMAGE_EVERY {
+            self.store.put_alert_image(row.project, kept.next, &kept.fold.encode())?;
+            kept.records = 0;
+        }
+        Ok(())
+    }
+
+    fn of(&self, project: u32) -> Arc<Mutex<Kept>> {
+        if let Some(kept) = self.projects.read().get(&project) {
+            return Arc::clone(kept);
+        }
+        let new = || Arc::new(Mutex::new(Kept { fold: AlertFold::new(project), next: 0, records: 0, broken: false }));
+        Arc::clone(self.projects.write().entry(project).or_insert_with(new))
+    }
+
+    fn apply(&self, project: &str, kept: &mut Kept, row: &AlertRecordRow) -> Result<()> {
+        let Ok(control) = serde_json::from_slice::<Control>(&row.json) else {
+            tracing::error!(position = row.position, "a record of alerts cannot be read and is left out");
+            kept.next = row.position + 1;
+            return Ok(());
+        };
+        let transitions = kept.fold.apply(row.at_us, &control);
+        let is_new = self.store.alerts_position()?.is_none_or(|last| last < row.position);
+        if is_new && !transitions.is_empty() {
+            let changes = self.changes(project, &kept.fold, row, &control, &transitions)?;
+            self.store.apply_alerts(&changes, row.position)?;
+        }
+        kept.next = row.position + 1;
+        kept.records += 1;
+        if is_new && !transitions.is_empty() {
+            self.news.send_replace(kept.next);
+        }
+        Ok(())
+    }
+
+    /// What the record changes in the store.
+    fn changes(
+        &self,
+        project: &str,
+        fold: &AlertFold,
+        row: &AlertRecordRow,
+        control: &Control,
+        transitions: &[Transition],
+    ) -> Result<AlertChanges> {
+        let mut incidents: HashMap<String, Incident> = HashMap::new();
+        let mut changes = AlertChanges::default();
+        for (index, transition) in (0_u32..).zip(transitions) {
+            let id = &transition.incident.id;
+            let known = match incidents.remove(id) {
+                Some(known) => Some(known),
+                None => self.incident(row.project, id)?,
+            };
+            let mut incident = known.unwrap_or_else(|| Incident::begin(fold, transition));
+            incident.take(transition, reason(control, transition));
+            let told = Told { transition: transition.clone(), incident };
+            changes.transitions.push(TransitionRow {
+                project: row.project,
+                position: row.position,
+                index,
+                at_us: transition.at_us,
+                incident: id.clone(),
+                json: json(&told)?,
+            });
+            if is_told(transition) {
+                changes.deliveries.extend(self.deliveries(project, row, index, &told));
+            }
+            incidents.insert(id.clone(), told.incident);
+        }
+        changes.incidents =
+            incidents.into_values().map(|one| incident_row(row.project, &one)).collect::<Result<_>>()?;
+        changes.incidents.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(changes)
+    }
+
+    fn deliveries(&self, project: &str, row: &AlertRecordRow, index: u32, told: &Told) -> Vec<DeliveryRow> {
+        let name = format!("{}-{index}", row.position);
+        let messages = self.outgoing.messages(project, &name, told).into_iter();
+        let delivery = |(destination, json): (String, String)| DeliveryRow {
+            project: row.project,
+            destination,
+            // A record has fewer transitions than there are series.
+            sequence: row.position.saturating_mul(1 << 16).saturating_add(u64::from(index)),
+            incident: told.incident.id.clone(),
+            made_us: row.at_us,
+            pending: true,
+            json,
+        };
+        messages.map(delivery).collect()
+    }
+
+    /// An incident as it is stored.
+    ///
+    /// # Errors
+    /// If the store fails or the row was written by something else.
+    pub fn incident(&self, project: u32, id: &str) -> Result<Option<Incident>> {
+        self.store.incident(project, id)?.map(|row| read(&row)).transpose()
+    }
+
+    /// Reads what a project's rules have come to; `None` for a project without records.
+    pub fn read<T>(&self, project: u32, read: impl FnOnce(&AlertFold) -> T) -> Option<T> {
+        let kept = self.projects.read().get(&project).map(Arc::clone)?;
+        let kept = kept.lock();
+        Some(read(&kept.fold))
+    }
+
+    /// The position behind the newest record that something happened with; changes whenever something happens.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+}
+
+/// Whether destinations are told.
+fn is_told(transition: &Transition) -> bool {
+    transition.kind.is_news() && !transition.quiet
+}
+
+/// What the record says about the bucket that was the reason.
+fn reason(control: &Control, transition: &Transition) -> Reason {
+    let Control::Observed { rules } = control else { return Reason::default() };
+    let name = &transition.incident;
+    let at = |one: &&Observed| one.to_us == transition.at_us && (one.rule == name.rule);
+    let Some(observed) = rules.iter().find(at).or(rules.last()) else { return Reason::default() };
+    let own = |(series, _): &&(Series, _)| *series == name.series;
+    let drivers = observed.drivers.iter().find(own).map(|(_, drivers)| drivers.clone());
+    let told = matches!(transition.kind, TransitionKind::Opened | TransitionKind::Reopened);
+    Reason { complete: observed.complete, drivers: drivers.filter(|_| told).unwrap_or_default() }
+}
+
+fn incident_row(project: u32, incident: &Incident) -> Result<IncidentRow> {
+    Ok(IncidentRow {
+        project,
+        id: incident.id.clone(),
+        rule: incident.rule.clone(),
+        opened_us: incident.opened_us,
+        open: incident.resolved_us.is_none(),
+        changed_us: incident.changed_us,
+        json: json(incident)?,
+    })
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+/// A row as an incident.
+///
+/// # Errors
+/// If it was written by something else.
+pub(crate) fn read(row: &IncidentRow) -> Result<Incident> {
+    serde_json::from_str(&row.json)
+        .map_err(|error| StoreError::Corrupt(format!("the incident {:?} cannot be read: {error}", row.id)))
+}

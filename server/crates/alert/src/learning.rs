@@ -1,0 +1,107 @@
+//! What a new rule learns from stored events before it judges.
+
+use footpath_engine::metric::MetricSeries;
+use footpath_model::alert::{CountedRule, Learned, LearnedSeries, Series};
+use footpath_model::calendar::CalendarUnit;
+use footpath_model::control::Control;
+use footpath_store::ProjectRow;
+use std::collections::BTreeMap;
+
+use crate::numbers::{Numbers, NumbersError, series_of};
+use crate::plan::{Bucket, cut, start_of};
+
+/// Numbers in one record: half a megabyte.
+const NUMBERS: usize = 40_000;
+
+/// How far back a rule looks, in buckets: five weeks of quarters of an hour, so that a slot of the week was seen five times; minutes as
+/// far as a query goes; two years of days.
+pub(crate) fn buckets_back(unit: CalendarUnit) -> usize {
+    match unit {
+        CalendarUnit::Minute => 6 * 24 * 60,
+        CalendarUnit::Quarter => 35 * 24 * 4,
+        CalendarUnit::Hour => 15 * 7 * 24,
+        _ => 730,
+    }
+}
+
+/// The past of a rule up to a moment.
+pub(crate) struct Past {
+    /// Its buckets, in their order.
+    pub buckets: Vec<Bucket>,
+    /// For each series and bucket the number, if there is one, and what it is made of.
+    pub series: BTreeMap<Series, Vec<(Option<f64>, f64)>>,
+}
+
+/// Reads the past of a rule: the buckets that are over at `upto_us`.
+///
+/// # Errors
+/// If there are no numbers for now.
+pub(crate) async fn past<N: Numbers>(
+    numbers: &N,
+    project: &ProjectRow,
+    rule: &CountedRule,
+    from_us: i64,
+    upto_us: i64,
+) -> Result<Past, NumbersError> {
+    let unit = rule.definition.every;
+    let from_us = start_of(rule, from_us);
+    let buckets = cut(rule, from_us, upto_us, usize::MAX / 4);
+    let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
+        return Ok(Past { buckets: Vec::new(), series: BTreeMap::new() });
+    };
+    let read = numbers.past(project, rule, (first.0, last.1), unit).await?;
+    Ok(laid_out(rule, buckets, &read))
+}
+
+/// Lays numbers out by bucket; what has none has none, or 0 where that is what nothing means. Buckets before the first event of all
+/// are left out.
+fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries]) -> Past {
+    let empty = footpath_engine::alert::nothing(&rule.metric.definition);
+    let mut series = BTreeMap::new();
+    let mut begins = buckets.len();
+    for one in read {
+        let Some(name) = series_of(one.value.as_ref()) else { continue };
+        let mut values = vec![(empty, 0.0); buckets.len()];
+        for (start_us, measured) in &one.buckets {
+            if let Ok(at) = buckets.binary_search_by_key(start_us, |bucket| bucket.0) {
+                values[at] = (measured.number(), measured.volume() as f64);
+                if measured.volume() > 0 {
+                    begins = begins.min(at);
+                }
+            }
+        }
+        series.insert(name, values);
+    }
+    series.values_mut().for_each(|values| drop(values.drain(..begins)));
+    Past { buckets: buckets[begins..].to_vec(), series }
+}
+
+impl Past {
+    /// As records, in order; the last one says so.
+    pub(crate) fn records(&self, rule: &CountedRule) -> Vec<Control> {
+        let at_once = (NUMBERS / self.series.len().max(1)).max(1);
+        let mut records: Vec<_> = (0..self.buckets.len())
+            .step_by(at_once)
+            .map(|from| self.part(rule, from, (from + at_once).min(self.buckets.len())))
+            .collect();
+        if records.is_empty() {
+            records.push(self.part(rule, 0, 0));
+        }
+        records.last_mut().into_iter().for_each(|learned| learned.last = true);
+        records.into_iter().map(|learned| Control::Learned(Box::new(learned))).collect()
+    }
+
+    fn part(&self, rule: &CountedRule, from: usize, to: usize) -> Learned {
+        let own = |(name, values): (&Series, &Vec<_>)| LearnedSeries {
+            series: name.clone(),
+            values: values[from..to].to_vec(),
+        };
+        Learned {
+            rule: rule.definition.id.clone(),
+            version: rule.definition.version,
+            buckets: self.buckets[from..to].to_vec(),
+            series: self.series.iter().map(own).collect(),
+            last: false,
+        }
+    }
+}

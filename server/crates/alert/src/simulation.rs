@@ -1,0 +1,128 @@
+//! A rule run over history, before it is switched on.
+
+use footpath_engine::alert::{AlertFold, Finding, Transition, TransitionKind};
+use footpath_model::alert::{Completeness, CountedRule, Learned, LearnedSeries, Observed, Reading};
+use footpath_model::control::Control;
+use footpath_store::ProjectRow;
+
+use crate::learning::{Past, buckets_back, past};
+use crate::numbers::{Numbers, NumbersError};
+use crate::plan::earlier;
+
+/// What a simulation found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Simulated {
+    /// What would have happened, in the order of time.
+    pub transitions: Vec<Transition>,
+    /// How many buckets were judged, of all series.
+    pub buckets: u64,
+    /// How many of them the rule did not know enough for.
+    pub learning: u64,
+    /// How many series there were.
+    pub series: usize,
+    /// How long the judged time was, microseconds.
+    pub span_us: i64,
+}
+
+/// What is asked of a simulation.
+#[derive(Debug, Clone, Copy)]
+pub struct Simulation<'a> {
+    /// The project.
+    pub project: &'a ProjectRow,
+    /// The rule.
+    pub rule: &'a CountedRule,
+    /// From when on buckets are judged, microseconds since 1970; what was before is learned.
+    pub from_us: i64,
+    /// Up to when.
+    pub to_us: i64,
+}
+
+/// Runs a rule over stored events. `percent` is told how far it is.
+///
+/// # Errors
+/// If stored events cannot be read.
+pub async fn simulate<N: Numbers>(
+    numbers: &N,
+    asked: Simulation<'_>,
+    percent: &(dyn Fn(u32) + Sync),
+) -> Result<Simulated, NumbersError> {
+    let Simulation { project, rule, from_us, to_us } = asked;
+    let back_us = rule.definition.every.usual_us() * buckets_back(rule.definition.every) as i64;
+    percent(1);
+    let before = past(numbers, project, rule, from_us - back_us, from_us).await?;
+    percent(40);
+    let judged = past(numbers, project, rule, from_us, to_us).await?;
+    percent(90);
+    Ok(run(project.number, rule, &before, &judged))
+}
+
+/// Shows the past to a fold of its own, then judges bucket by bucket.
+fn run(project: u32, rule: &CountedRule, before: &Past, judged: &Past) -> Simulated {
+    let mut fold = AlertFold::new(project);
+    let rule = CountedRule { definition: footpath_model::definition::AlertRule { disabled: false, ..rule.definition.clone() }, ..rule.clone() };
+    fold.apply(0, &Control::PutRule(Box::new(rule.clone())));
+    fold.apply(0, &Control::Learned(Box::new(learned(&rule, before))));
+    let mut simulated = Simulated::default();
+    for at in 0..judged.buckets.len() {
+        let observed = observed(&rule, judged, at);
+        simulated.transitions.extend(fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] }));
+        let series = fold.rules().flat_map(|rule| rule.series.values());
+        let last = series.filter_map(|series| series.recent.back());
+        for judged in last {
+            simulated.buckets += 1;
+            simulated.learning += u64::from(judged.finding == Finding::Learning);
+        }
+    }
+    simulated.series = fold.rules().map(|rule| rule.series.len()).sum();
+    let ends = judged.buckets.first().zip(judged.buckets.last());
+    simulated.span_us = ends.map_or(0, |(first, last)| last.1 - first.0);
+    simulated
+}
+
+fn learned(rule: &CountedRule, past: &Past) -> Learned {
+    let series = past.series.iter();
+    Learned {
+        rule: rule.definition.id.clone(),
+        version: rule.definition.version,
+        buckets: past.buckets.clone(),
+        series: series.map(|(name, values)| LearnedSeries { series: name.clone(), values: values.clone() }).collect(),
+        last: true,
+    }
+}
+
+/// Bucket `at` as the evaluator would have seen it, had nothing come late.
+fn observed(rule: &CountedRule, past: &Past, at: usize) -> Observed {
+    let (from_us, to_us, local_us) = past.buckets[at];
+    let base = crate::evaluator::days_against(&rule.definition.when).map(|days| earlier(rule, past.buckets[at], days).0);
+    let base = base.and_then(|from_us| past.buckets.binary_search_by_key(&from_us, |bucket| bucket.0).ok());
+    let reading = |(name, values): (&footpath_model::alert::Series, &Vec<(Option<f64>, f64)>)| Reading {
+        value: values[at].0,
+        volume: values[at].1,
+        base: base.and_then(|base| values[base].0),
+        ..Reading::of(name.clone())
+    };
+    let series: Vec<_> = past.series.iter().map(reading).collect();
+    let events = series.iter().map(|one| one.volume as u64).sum::<u64>().max(1);
+    let complete = Completeness { events, processed_us: to_us, ..Completeness::default() };
+    let (rule, version) = (rule.definition.id.clone(), rule.definition.version);
+    Observed { rule, version, from_us, to_us, local_us, complete, series, drivers: Vec::new() }
+}
+
+impl Simulated {
+    /// How many incidents would have been opened.
+    pub fn incidents(&self) -> usize {
+        self.transitions.iter().filter(|one| one.kind == TransitionKind::Opened).count()
+    }
+
+    /// How many messages would have been sent.
+    pub fn alerts(&self) -> usize {
+        self.transitions.iter().filter(|one| one.kind.is_news()).count()
+    }
+
+    /// Incidents for each series and month of 30 days.
+    pub fn per_series_and_month(&self) -> f64 {
+        const MONTH_US: f64 = 30.0 * 86_400e6;
+        let months = self.span_us as f64 / MONTH_US * self.series as f64;
+        if months > 0.0 { self.incidents() as f64 / months } else { 0.0 }
+    }
+}

@@ -1,0 +1,147 @@
+//! Where alert rules get their numbers: from the live path where it follows what they watch, else from stored events.
+
+use std::sync::Arc;
+
+use footpath_alert::{Numbers as AlertNumbers, NumbersError, Seen};
+use footpath_engine::metric::{MetricSeries, Table};
+use footpath_live::{Numbers, Shape, ViewKey};
+use footpath_model::alert::{CountedRule, Driver, Series};
+use footpath_model::calendar::CalendarUnit;
+use footpath_model::control::{Control, CountedMetric};
+use footpath_model::range::Range;
+use footpath_model::record::Outcome;
+use footpath_query::MetricQuery;
+use footpath_store::ProjectRow;
+use tonic::Status;
+
+use crate::context::Context;
+use crate::live::current;
+use crate::query::QueryApi;
+
+/// Values of a breakdown that are looked at, so that a known one that has become small is still seen.
+const TOP: usize = 1_000;
+
+/// Numbers of this server.
+pub struct LiveNumbers {
+    context: Arc<Context>,
+}
+
+impl LiveNumbers {
+    /// Of what `context` serves.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    /// A metric over a span from stored events, cut if a unit is named.
+    async fn stored(
+        &self,
+        project: &ProjectRow,
+        counted: CountedMetric,
+        zone: String,
+        (from_us, to_us): (i64, i64),
+        unit: Option<CalendarUnit>,
+        top: usize,
+    ) -> Result<footpath_query::MetricAnswer, NumbersError> {
+        let api = QueryApi::new(Arc::clone(&self.context));
+        let asked = api.asked(project).map_err(failed)?;
+        let answer = asked.answer(move |source| {
+            let range = &Range::Fixed { from_us, to_us };
+            let (counted, zone) = (&counted, zone.as_str());
+            footpath_query::metric(
+                source,
+                &MetricQuery { counted, range, zone, unit, compare_previous: false, top },
+            )
+        });
+        answer.await.map_err(failed)
+    }
+}
+
+fn failed(status: Status) -> NumbersError {
+    NumbersError(status.message().to_owned())
+}
+
+impl AlertNumbers for LiveNumbers {
+    fn now_us(&self) -> i64 {
+        self.context.clock.now_us()
+    }
+
+    fn projects(&self) -> Result<Vec<ProjectRow>, NumbersError> {
+        self.context.store.projects().map_err(|error| NumbersError(error.to_string()))
+    }
+
+    fn seen(&self, project: u32) -> Option<Seen> {
+        // Before the worker has its state there are no numbers.
+        if self.context.hub.read().borrow().position == 0 && self.context.log.durable_end() > 0 {
+            return None;
+        }
+        let progress = current(&self.context);
+        let missing = self.context.ingest.missing(project);
+        Some(Seen { position: progress.position, processed_us: progress.processed_us, missing })
+    }
+
+    fn events(&self, project: u32, from_us: i64, to_us: i64) -> Result<u64, NumbersError> {
+        const MINUTE_US: i64 = 60_000_000;
+        let (from, to) = (from_us.div_euclid(MINUTE_US), (to_us + MINUTE_US - 1).div_euclid(MINUTE_US));
+        let cells = self.context.store.ledger(project, from, to);
+        let cells = cells.map_err(|error| NumbersError(error.to_string()))?;
+        let stored = cells.iter().filter(|(cell, _)| cell.outcome == Outcome::Stored as u8);
+        Ok(stored.map(|(_, count)| *count).sum())
+    }
+
+    async fn table(
+        &self,
+        project: &ProjectRow,
+        rule: &CountedRule,
+        (from_us, to_us): (i64, i64),
+    ) -> Result<Table, NumbersError> {
+        let zone = rule.zone.clone();
+        let Some(watched) = footpath_live::watched(rule) else {
+            let answer = self.stored(project, rule.watched(), zone, (from_us, to_us), None, TOP).await?;
+            return table(answer);
+        };
+        let range = Range::Fixed { from_us, to_us };
+        let shape = Shape { metric: None, range, zone, unit: None, top: TOP };
+        let key = ViewKey::Metric(watched.definition.id);
+        let answered = self.context.hub.ask(project.number, key, shape).await;
+        match answered.map(|shown| shown.numbers) {
+            Ok(Numbers::Metric(numbers)) => Ok(numbers.table),
+            _ => Err(NumbersError("the live path has no numbers yet".into())),
+        }
+    }
+
+    async fn past(
+        &self,
+        project: &ProjectRow,
+        rule: &CountedRule,
+        span: (i64, i64),
+        unit: CalendarUnit,
+    ) -> Result<Vec<MetricSeries>, NumbersError> {
+        let top = rule.definition.top();
+        let answer = self.stored(project, rule.watched(), rule.zone.clone(), span, Some(unit), top).await?;
+        Ok(answer.series)
+    }
+
+    async fn drivers(
+        &self,
+        _project: &ProjectRow,
+        _rule: &CountedRule,
+        _series: &Series,
+        _span: (i64, i64),
+    ) -> Vec<Driver> {
+        Vec::new()
+    }
+
+    async fn record(&self, project: &ProjectRow, control: Control) -> Result<(), NumbersError> {
+        self.context.record(project, &control).await.map_err(failed)
+    }
+}
+
+fn table(answer: footpath_query::MetricAnswer) -> Result<Table, NumbersError> {
+    let mut series = answer.series;
+    let (rows, total) = match answer.total {
+        Some(total) => (Some(series), Some(total)),
+        None => (None, series.pop()),
+    };
+    let total = total.ok_or_else(|| NumbersError("the query answered nothing".into()))?;
+    Ok(Table { keys: Vec::new(), rows, total, overflow: answer.overflow, cut: false })
+}
