@@ -34,6 +34,7 @@ mod metrics;
 mod power_losses;
 mod properties;
 mod reconcile;
+mod rules;
 mod subscribers;
 
 const PROJECT: &str = "shop";
