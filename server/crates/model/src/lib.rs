@@ -2,6 +2,7 @@
 pub mod calendar;
 pub mod changes;
 pub mod clock;
+pub mod context;
 pub mod control;
 pub mod decimal;
 pub mod definition;

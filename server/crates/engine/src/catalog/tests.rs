@@ -375,7 +375,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(properties: Vec<u8>, changes: Vec<u8>, context: Vec<u8>) {
         changes::each_change(&changes, &mut |_, _, _| {});
-        context::each_field(&context, &mut |_, _| {});
+        context::each_value(&context, &mut |_, _| {});
         let mut room = Room::default();
         let sight = Sight { at_us: 1, actor: 1, events: 1 };
         for (key, value) in footpath_model::props::undecoded(&properties) {
