@@ -11,9 +11,11 @@ const NUMERIC = new Set(['int', 'double', 'decimal', 'money']);
 
 /** The context's properties by name: a fixed list, whether or not they were seen. */
 const CONTEXT = [
-  'app', 'app_version', 'os', 'os_version', 'device_model', 'locale', 'library', 'library_version', 'time_zone', 'campaign.source',
-  'campaign.medium', 'campaign.name', 'campaign.term', 'campaign.content',
+  'app', 'app_version', 'os', 'os_version', 'device_model', 'locale', 'library', 'library_version', 'time_zone', 'environment',
+  'campaign.source', 'campaign.medium', 'campaign.name', 'campaign.term', 'campaign.content',
 ];
+/** Those of keys, whether or not enough actors sent them to be samples. */
+const ENVIRONMENTS = ['prod', 'staging', 'dev'];
 
 export class Catalog {
   #kept = new Map();
@@ -70,11 +72,12 @@ export class Catalog {
     return { name: key, nearest: nearest(key, seen) };
   }
 
-  /** Values of a property that enough actors sent to be shown. */
+  /** Values of a property that enough actors sent to be shown, and those that there can be where that is known. */
   async values(of, key, contains) {
     const property = (await this.#properties(of)).find((one) => one.key === key);
     const boolean = property?.types.includes('bool') ? ['true', 'false'] : [];
-    const values = new Set([...(property?.samples ?? []), ...boolean]);
+    const environments = of.scope === 'PROPERTY_SCOPE_CONTEXT' && key === 'environment' ? ENVIRONMENTS : [];
+    const values = new Set([...(property?.samples ?? []), ...boolean, ...environments]);
     return [...values].filter((value) => value.toLowerCase().includes(contains.toLowerCase())).map((value) => ({ value, detail: '' }));
   }
 }

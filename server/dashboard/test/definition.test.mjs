@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { merged, nearest } from '../catalog.js';
+import { Catalog, merged, nearest } from '../catalog.js';
 import { durationOf, durationParts, filterOf, idOf, numbersOf, partsOf, problemsOf, stepFilters, stepParts, waysTo } from '../definition.js';
 
 test('a title gives an id that the server takes', () => {
@@ -65,4 +65,15 @@ test('a property of several events is one to choose', () => {
   const [one, ...others] = merged([seen('a', [of('int', 2)], ['7']), seen('b', [of('string', 5)], ['pro']), seen('c', [of('int', 1)], ['7'])]);
   assert.deepEqual(one, { key: 'plan', types: ['string', 'int'], samples: ['7', 'pro'] });
   assert.equal(others.length, 0);
+});
+
+test('environments can be chosen before anybody sent from one', async () => {
+  const catalog = new Catalog({ unary: async () => ({ properties: [] }) }, 'shop');
+  const context = { scope: 'PROPERTY_SCOPE_CONTEXT', groupType: '', events: [] };
+  const values = async (of, key, contains) => (await catalog.values(of, key, contains)).map(({ value }) => value);
+  assert.deepEqual((await catalog.keys(context, 'environ')).map(({ value }) => value), ['environment']);
+  assert.deepEqual(await values(context, 'environment', ''), ['prod', 'staging', 'dev']);
+  assert.deepEqual(await values(context, 'environment', 'St'), ['staging']);
+  assert.deepEqual(await values(context, 'os', ''), []);
+  assert.deepEqual(await values({ ...context, scope: 'PROPERTY_SCOPE_EVENT' }, 'environment', ''), []);
 });

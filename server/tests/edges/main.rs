@@ -6,6 +6,7 @@ mod admin;
 mod bodies;
 mod config;
 mod drain;
+mod environments;
 mod funnels;
 mod numbers;
 mod paths;

@@ -120,12 +120,7 @@ pub fn create_key(
     label: &str,
     environment: Environment,
 ) -> Result<(KeyRow, String), Status> {
-    let name = match environment {
-        Environment::Prod => "prod",
-        Environment::Staging => "staging",
-        Environment::Dev => "dev",
-    };
-    let secret = format!("fp_{name}_{}", context.codes.random_text(24));
+    let secret = format!("fp_{environment}_{}", context.codes.random_text(24));
     let row = KeyRow {
         id: context.codes.random_text(9),
         project: project.to_owned(),

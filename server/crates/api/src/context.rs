@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use footpath_engine::LedgerEntry;
 use footpath_history::Stored;
-use footpath_ingest::Ingest;
+use footpath_ingest::{Ingest, Source};
 use footpath_live::Hub;
 use footpath_log::Log;
 use footpath_model::clock::Clock;
 use footpath_model::control::Control;
-use footpath_store::{ProjectRow, Store};
+use footpath_store::{Environment, ProjectRow, Store};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
@@ -64,6 +64,22 @@ pub struct Context {
     pub drain: CancellationToken,
 }
 
+/// Whose events a key sends, for as long as it is valid: neither can change.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// The key's project.
+    pub project: Arc<ProjectRow>,
+    /// The key's environment.
+    pub environment: Environment,
+}
+
+impl Sender {
+    /// The same as ingest knows it.
+    pub fn source(&self) -> Source<'_> {
+        Source { project: self.project.number, project_id: &self.project.id, environment: self.environment }
+    }
+}
+
 impl Context {
     /// Who makes this call; put there by the access layer.
     pub fn caller<T>(&self, request: &Request<T>) -> Caller {
@@ -104,13 +120,15 @@ impl Context {
             .ok_or_else(|| not_found("project_unknown", "no such project; ListProjects names them"))
     }
 
-    /// The project of the key that a call carries.
+    /// Whose events the key of a caller sends.
     ///
     /// # Errors
     /// PERMISSION_DENIED without a key.
-    pub fn project_of<T>(&self, request: &Request<T>) -> Result<Arc<ProjectRow>, Status> {
-        match self.caller(request) {
-            Caller::Key(key) => self.project(&key.project),
+    pub fn sender(&self, caller: &Caller) -> Result<Sender, Status> {
+        match caller {
+            Caller::Key(key) => {
+                Ok(Sender { project: self.project(&key.project)?, environment: key.environment })
+            }
             _ => Err(denied("key_needed", "events are sent with a project key")),
         }
     }

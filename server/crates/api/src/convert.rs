@@ -1,6 +1,7 @@
 //! Between the API's messages and the model's words.
 
 use footpath_history::StoredRow;
+use footpath_model::context::environment;
 use footpath_model::definition::{FieldError, InvalidDefinition};
 use footpath_model::props;
 use footpath_proto::v1;
@@ -112,5 +113,6 @@ pub fn stored_event(row: &StoredRow<'_>) -> v1::StoredEvent {
         properties: Some(json_struct(props::to_json(row.properties))),
         offset: row.offset,
         index: row.index,
+        environment: environment(row.context).to_owned(),
     }
 }

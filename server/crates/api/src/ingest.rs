@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use footpath_ingest::reason::BatchError;
-use footpath_ingest::{Accepted, Ingest, IngestError, Source};
+use footpath_ingest::{Accepted, Ingest, IngestError};
 use footpath_model::clock::Clock;
 use footpath_model::wire::Fields;
 use footpath_proto::v1;
-use footpath_store::ProjectRow;
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
@@ -22,7 +21,7 @@ use tracing::Instrument as _;
 
 use crate::access::{Caller, Need};
 use crate::budget::{Budget, Held, Share};
-use crate::context::Context;
+use crate::context::{Context, Sender};
 use crate::convert::timestamp;
 use crate::http::{Encoding, Inflated};
 use crate::pieces::Pieces;
@@ -47,18 +46,13 @@ impl IngestApi {
     }
 }
 
-/// Stores one batch of `project` and answers when it is on disk.
+/// Stores one batch of `sender` and answers when it is on disk.
 ///
 /// # Errors
 /// With a stable reason when the whole batch is refused.
-pub async fn ingest(
-    context: &Context,
-    project: &ProjectRow,
-    bytes: Bytes,
-) -> Result<v1::IngestResponse, Status> {
-    let source = Source { project: project.number, project_id: &project.id };
+pub async fn ingest(context: &Context, sender: &Sender, bytes: Bytes) -> Result<v1::IngestResponse, Status> {
     context.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    let accepted = context.ingest.accept(source, bytes).await.map_err(|error| {
+    let accepted = context.ingest.accept(sender.source(), bytes).await.map_err(|error| {
         let status = ingest_error(error);
         context.metrics.batches_refused.add(reason_of(&status).as_deref());
         status
@@ -128,21 +122,21 @@ type AckStream = Pin<Box<dyn Stream<Item = Result<v1::IngestStreamResponse, Stat
 #[tonic::async_trait]
 impl generated::ingest_service_server::IngestService for IngestApi {
     async fn ingest(&self, request: Request<Bytes>) -> Result<Response<v1::IngestResponse>, Status> {
-        let project = self.context.project_of(&request)?;
-        ingest(&self.context, &project, request.into_inner()).await.map(Response::new)
+        let sender = self.context.sender(&self.context.caller(&request))?;
+        ingest(&self.context, &sender, request.into_inner()).await.map(Response::new)
     }
 
     type IngestStreamStream = AckStream;
 
     async fn ingest_stream(&self, request: Request<Streaming<Bytes>>) -> Result<Response<AckStream>, Status> {
-        let project = self.context.project_of(&request)?;
-        let (sender, receiver) = tokio::sync::mpsc::channel(16);
+        let caller = self.context.caller(&request);
+        let (acks, receiver) = tokio::sync::mpsc::channel(16);
         let pump = Pump {
-            caller: self.context.caller(&request),
+            sender: self.context.sender(&caller)?,
+            caller,
             held: request.extensions().get::<Arc<Held>>().cloned().unwrap_or_default(),
             context: Arc::clone(&self.context),
-            project,
-            sender,
+            acks,
         };
         tokio::spawn(pump.run(request.into_inner()).in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -152,10 +146,10 @@ impl generated::ingest_service_server::IngestService for IngestApi {
 /// Takes batch after batch off one stream; a bad batch is an ack with a status and never ends the stream.
 struct Pump {
     context: Arc<Context>,
-    project: Arc<ProjectRow>,
+    sender: Sender,
     caller: Caller,
     held: Arc<Held>,
-    sender: tokio::sync::mpsc::Sender<Result<v1::IngestStreamResponse, Status>>,
+    acks: tokio::sync::mpsc::Sender<Result<v1::IngestStreamResponse, Status>>,
 }
 
 impl Pump {
@@ -186,7 +180,7 @@ impl Pump {
             let slot = self.held.next();
             let revoked = self.context.access.still(&self.caller).err();
             let refusal = revoked.clone().or(slot.refusal);
-            let ack = one_ack(&self.context, &self.project, &bytes, refusal).await;
+            let ack = one_ack(&self.context, &self.sender, &bytes, refusal).await;
             if !self.send(Message::Ack(ack)).await {
                 return;
             }
@@ -205,11 +199,11 @@ impl Pump {
     }
 
     async fn send(&self, message: v1::ingest_stream_response::Message) -> bool {
-        self.sender.send(Ok(v1::IngestStreamResponse { message: Some(message) })).await.is_ok()
+        self.acks.send(Ok(v1::IngestStreamResponse { message: Some(message) })).await.is_ok()
     }
 
     async fn end(&self, status: Status) {
-        let _ = self.sender.send(Err(status)).await; // The client may be gone already.
+        let _ = self.acks.send(Err(status)).await; // The client may be gone already.
     }
 
     fn ending(&self, reason: &str, grace: Duration) -> v1::StreamEnding {
@@ -230,16 +224,11 @@ pub fn stream_ending(reason: &str, at_us: i64) -> v1::StreamEnding {
     v1::StreamEnding { reason: reason.to_owned(), at: Some(timestamp(at_us)) }
 }
 
-async fn one_ack(
-    context: &Context,
-    project: &ProjectRow,
-    bytes: &Bytes,
-    refusal: Option<Status>,
-) -> v1::BatchAck {
+async fn one_ack(context: &Context, sender: &Sender, bytes: &Bytes, refusal: Option<Status>) -> v1::BatchAck {
     let (sequence, batch) = split(bytes);
     let result = match (refusal, batch) {
         (Some(refusal), _) => Err(refusal),
-        (None, Some(batch)) => ingest(context, project, batch).await,
+        (None, Some(batch)) => ingest(context, sender, batch).await,
         (None, None) => {
             Err(invalid("batch_malformed", "the message is not an IngestStreamRequest with a batch"))
         }
@@ -292,20 +281,19 @@ async fn http_ingest_inner(
 ) -> Result<v1::IngestResponse, Status> {
     let (parts, body) = request.into_parts();
     let caller = context.access.check("/footpath.v1.IngestService/Ingest", &parts.headers)?;
-    let Caller::Key(key) = caller else { return Err(denied("key_needed", "send with a project key")) };
-    let project = context.project(&key.project)?;
+    let sender = context.sender(&caller)?;
     // The share is held until the batch is answered.
-    let (batch, _share) = receive(context, &project, &parts.headers, body)
+    let (batch, _share) = receive(context, &sender, &parts.headers, body)
         .await
         .inspect_err(|status| context.metrics.batches_refused.add(reason_of(status).as_deref()))?;
-    ingest(context, &project, batch).await
+    ingest(context, &sender, batch).await
 }
 
 /// The batch in a body, and the memory it takes. One that is too large once inflated has the same outcome as one that
 /// came so.
 async fn receive(
     context: &Context,
-    project: &ProjectRow,
+    sender: &Sender,
     headers: &HeaderMap,
     body: axum::body::Body,
 ) -> Result<(Bytes, Option<Share>), Status> {
@@ -323,9 +311,8 @@ async fn receive(
     match packed.inflate(0, encoding, limit).await? {
         (Inflated::Fits(batch), share) => Ok((batch, share)),
         (Inflated::TooLarge(beginning), _) => {
-            let source = Source { project: project.number, project_id: &project.id };
             let error = BatchError::TooLarge { bytes: beginning.len(), limit };
-            Err(ingest_error(context.ingest.refuse(source, error)))
+            Err(ingest_error(context.ingest.refuse(sender.source(), error)))
         }
     }
 }

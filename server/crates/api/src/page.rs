@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_page_offers_every_property_of_the_context() {
         let (_, catalog) = PAGE.iter().find(|(name, _)| *name == "catalog.js").unwrap();
-        for name in footpath_model::filter::context_names() {
+        for name in footpath_model::context::names() {
             assert!(catalog.contains(&format!("'{name}'")), "the page's list lacks {name}");
         }
     }

@@ -11,7 +11,6 @@
 //! the events come.
 
 mod changes;
-mod context;
 mod nearest;
 mod owner;
 mod personal;
@@ -26,6 +25,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use footpath_model::context;
 use footpath_model::record::{EventView, FrameView, text};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -116,8 +116,8 @@ impl Catalog {
             // One actor, though the batch may have many: rather too few samples than one too early.
             let sight = Sight { at_us, actor: head.actor_key, events };
             let room = &mut self.room;
-            context::each_field(frame.context, &mut |key, value| {
-                self.context.see(key, Sent::Text(value), sight, room);
+            context::each_value(frame.context, &mut |key, value| {
+                self.context.see(key.as_bytes(), Sent::Text(value), sight, room);
             });
         }
         if self.room.is_crowded() {

@@ -1,24 +1,10 @@
-//! A batch's context as JSON, and back: fields by the names they have in `footpath.v1.Context`.
+//! A batch's context as JSON, and back: fields by the names they have in `footpath.v1.Context`, and the environment
+//! unless it is production.
 
+use footpath_model::context::{CAMPAIGN, CAMPAIGN_FIELDS, FIELDS};
 use footpath_model::record::text;
 use footpath_model::wire::{Fields, put_bytes};
 use serde_json::{Map, Value as Json};
-
-/// Names by field number.
-const FIELDS: [&str; 10] = [
-    "app",
-    "app_version",
-    "os",
-    "os_version",
-    "device_model",
-    "locale",
-    "library",
-    "library_version",
-    CAMPAIGN,
-    "time_zone",
-];
-const CAMPAIGN: &str = "campaign";
-const CAMPAIGN_FIELDS: [&str; 5] = ["source", "medium", "name", "term", "content"];
 
 /// The context as JSON; `None` if nothing is set.
 pub(crate) fn to_json(context: &[u8]) -> Option<String> {
@@ -34,9 +20,14 @@ fn fields(message: &[u8], names: &[&str]) -> Map<String, Json> {
             CAMPAIGN => Json::Object(fields(bytes, &CAMPAIGN_FIELDS)),
             _ => Json::from(text(bytes)),
         };
-        Some((name.to_owned(), value))
+        Some((key(name).to_owned(), value))
     });
     known.collect()
+}
+
+/// A name within its object: a campaign's `campaign.source` is the `source` of its `campaign`.
+fn key(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, key)| key)
 }
 
 /// Appends the context that a text was written from.
@@ -50,7 +41,7 @@ pub(crate) fn from_json(out: &mut Vec<u8>, json: &str) -> Result<(), serde_json:
 
 fn put(out: &mut Vec<u8>, map: &Map<String, Json>, names: &[&str]) {
     for (number, name) in (1..).zip(names) {
-        match map.get(*name) {
+        match map.get(key(name)) {
             Some(Json::String(text)) => put_bytes(out, number, text.as_bytes()),
             Some(Json::Object(inner)) => {
                 let mut message = Vec::new();
@@ -64,6 +55,8 @@ fn put(out: &mut Vec<u8>, map: &Map<String, Json>, names: &[&str]) {
 
 #[cfg(test)]
 mod tests {
+    use footpath_model::context::{Environment, environment, put_environment};
+
     use super::*;
 
     #[test]
@@ -79,5 +72,20 @@ mod tests {
         from_json(&mut back, &json).unwrap();
         assert_eq!(back, context);
         assert_eq!(to_json(b""), None);
+    }
+
+    #[test]
+    fn an_environment_comes_back_and_production_says_nothing() {
+        for (one, json) in [
+            (Environment::Prod, None),
+            (Environment::Staging, Some(r#"{"environment":"staging"}"#)),
+            (Environment::Dev, Some(r#"{"environment":"dev"}"#)),
+        ] {
+            let (mut context, mut back) = (Vec::new(), Vec::new());
+            put_environment(&mut context, one);
+            assert_eq!(to_json(&context).as_deref(), json);
+            json.iter().for_each(|json| from_json(&mut back, json).unwrap());
+            assert_eq!((&back, environment(&back)), (&context, one.name()));
+        }
     }
 }

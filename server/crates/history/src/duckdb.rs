@@ -18,7 +18,8 @@ import duckdb, sys
 row = duckdb.connect().execute(f'''
   select count(*), epoch_us(min(event_time)), epoch_us(max(event_time)), count(distinct day),
     max(props_string['page']), sum(props_money['total'].units), sum(p_quantity_int),
-    max(props_json['tags']), max(context->>'app'), max(hex(event_id)), count(user_id), count(distinct actor_hash)
+    max(props_json['tags']), max(context->>'app'), max(hex(event_id)), count(user_id), count(distinct actor_hash),
+    count(*) filter (coalesce(context->>'environment', 'prod') = 'prod')
   from read_parquet('{sys.argv[1]}/1/*/*.parquet', hive_partitioning = true)''').fetchall()[0]
 print('|'.join(str(value) for value in row))
 ";
@@ -79,6 +80,6 @@ fn duckdb_reads_the_files_as_they_lie_there() {
     let units: u64 = (0..90).sum();
     let ids = (1..=3_u64).map(|batch| EventId::derived(&batch.to_le_bytes(), 58));
     let greatest = ids.max().unwrap().to_string().replace('-', "").to_uppercase();
-    let wanted = format!("90|{first}|{last}|3|/089|{units}|180|[\"a\",1.0]|shop|{greatest}|90|7");
+    let wanted = format!("90|{first}|{last}|3|/089|{units}|180|[\"a\",1.0]|shop|{greatest}|90|7|30");
     assert_eq!(answer, wanted);
 }

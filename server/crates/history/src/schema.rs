@@ -54,7 +54,8 @@ pub const ANONYMOUS_ID: &str = "anonymous_id";
 pub const USER_ID: &str = "user_id";
 /// Session id; null if none.
 pub const SESSION_ID: &str = "session_id";
-/// The batch's context as JSON, fields as in `footpath.v1.Context`; null if none.
+/// The batch's context as JSON, fields as in `footpath.v1.Context`, and `environment` (`staging`, `dev`; left out for
+/// `prod`); null if nothing is set.
 pub const CONTEXT: &str = "context";
 /// Sent as history.
 pub const HISTORICAL: &str = "historical";

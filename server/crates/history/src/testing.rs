@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use footpath_log::disk::Disk;
 use footpath_log::{Entry, Log, MemoryLog};
+use footpath_model::context::{Environment, put_environment};
 use footpath_model::id::{EventId, Producer, actor_key, lane};
 use footpath_model::props::properties;
 use footpath_model::record::{
@@ -109,7 +110,9 @@ pub(crate) fn frame(project: u32, batch: u64, events: &[Event]) -> Vec<u8> {
     let campaign = Some(pb::Campaign { source: "mail".into(), ..pb::Campaign::default() });
     let context =
         pb::Context { app: "shop".into(), os: format!("os {batch}"), campaign, ..pb::Context::default() };
-    let context = if some { context.encode_to_vec() } else { Vec::new() };
+    let mut context = if some { context.encode_to_vec() } else { Vec::new() };
+    let environments = [Environment::Prod, Environment::Staging, Environment::Dev];
+    put_environment(&mut context, environments[batch as usize / 2 % 3]);
     build_frame(&head, &context, &[], encoded.len() as u32, encoded.iter().map(Vec::as_slice))
 }
 

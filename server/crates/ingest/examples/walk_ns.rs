@@ -7,6 +7,7 @@ use std::hint::black_box;
 use footpath_ingest::limits::Limits;
 use footpath_ingest::privacy::MaskPolicy;
 use footpath_ingest::walk::{WalkContext, walk_batch};
+use footpath_model::context::Environment;
 use footpath_model::id::{EventId, actor_key, lane};
 use footpath_proto::v1 as pb;
 use prost::Message;
@@ -84,6 +85,7 @@ fn main() {
     {
         let ctx = WalkContext {
             project_id: "shop",
+            environment: Environment::Prod,
             received_us: NOW_S * 1_000_000,
             limits: &limits,
             mask,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footpath_log::{CommitError, Committed, Gap, Missing, SequencerHandle, StreamKey};
 use footpath_model::clock::Clock;
+use footpath_model::context::Environment;
 use footpath_model::control::Control;
 use footpath_model::id::EventId;
 use footpath_model::record::{Outcome, control_frame};
@@ -50,6 +51,8 @@ pub struct Source<'a> {
     pub project: u32,
     /// The project's id, which actors are hashed with.
     pub project_id: &'a str,
+    /// The environment of the key that sent it.
+    pub environment: Environment,
 }
 
 /// What became of a batch whose stored events are on disk.
@@ -241,6 +244,7 @@ impl Ingest {
         let _span = tracing::debug_span!(target: TRACE, "walk", bytes = bytes.len()).entered();
         let context = WalkContext {
             project_id: source.project_id,
+            environment: source.environment,
             received_us,
             limits: &self.limits,
             mask: self.mask,

@@ -14,6 +14,7 @@ mod splice;
 mod text;
 mod values;
 
+use footpath_model::context::Environment;
 use footpath_model::control::LostRange;
 use footpath_model::id::{EventId, Producer};
 use footpath_model::record::{EVENT_HEADER, stored_prelude_bytes};
@@ -28,6 +29,8 @@ use crate::time_rule::ClockOffsets;
 pub struct WalkContext<'a> {
     /// The project's id; part of the actor's hash.
     pub project_id: &'a str,
+    /// The environment of the key that sent the batch.
+    pub environment: Environment,
     /// When the batch was received, microseconds since 1970.
     pub received_us: i64,
     /// What is too much.
@@ -53,7 +56,7 @@ pub struct Walked {
     pub has_producer: bool,
     /// Who numbers the events; all zero if nobody does.
     pub producer: Producer,
-    /// The batch's `Context`: known fields only, masked.
+    /// The batch's `Context`: fields that clients set, masked, and the environment.
     pub context: Vec<u8>,
     /// Event records, back to back, in the batch's order, behind [`Self::room`] bytes that are zero.
     pub records: Vec<u8>,

@@ -15,13 +15,14 @@ use footpath_ingest::{
 use footpath_log::dedupe::{Dedupe, DedupeConfig};
 use footpath_log::{EmbeddedLog, EmbeddedOptions, Limits, Log, Sequencer, SimDisk, background_thread, pages};
 use footpath_model::clock::{Clock, ManualClock};
+use footpath_model::context::Environment;
 use footpath_model::id::{EventId, actor_key, lane};
 use footpath_model::record::{FrameView, Outcome};
 use footpath_proto::v1 as pb;
 use proptest::prelude::*;
 use prost::Message as _;
 
-const PROJECT: Source<'static> = Source { project: 1, project_id: "shop" };
+const PROJECT: Source<'static> = Source { project: 1, project_id: "shop", environment: Environment::Prod };
 
 /// A microsecond later each time it is asked.
 struct Ticks(AtomicI64);

@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::changes::group_of;
+use crate::context;
 use crate::definition::{
     AllOf, AnyOf, AsOf, Condition, Filter, FunnelDefinition, InSegment, NotThis, Op, Scope,
 };
 use crate::props::{Value, property, rfc3339};
-use crate::wire::Fields;
 
 mod compare;
 
@@ -128,7 +128,7 @@ impl Selector {
     pub fn read<R>(&self, facts: &Facts<'_>, read: impl Fn(Option<&Value<'_>>) -> R) -> R {
         match &self.scope {
             Scope::Event => read(property(facts.properties, &self.key).as_ref()),
-            Scope::Context => read(of_context(facts.context, &self.key).map(Value::String).as_ref()),
+            Scope::Context => read(context::value(facts.context, &self.key).map(Value::String).as_ref()),
             Scope::Person => self.of_entity(facts, Some(Whose::Person), read),
             Scope::Group(kind) => {
                 let group = group_of(facts.changes, kind).map(|id| Whose::Group(kind, id));
@@ -174,50 +174,6 @@ pub fn as_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
         }
         Value::List(_) | Value::Map(_) => return None,
     })
-}
-
-/// A field of `Context` by its name in the API; `campaign.source` and the like for its parts.
-fn of_context<'a>(context: &'a [u8], name: &str) -> Option<&'a str> {
-    const CAMPAIGN: u32 = 9;
-    match name.strip_prefix("campaign.") {
-        None => text_field(context, number_in(&CONTEXT, name)?),
-        Some(part) => {
-            let campaign = Fields::new(context).flatten().filter(|field| field.number == CAMPAIGN).last()?;
-            text_field(campaign.bytes().ok()?, number_in(&CAMPAIGN_PARTS, part)?)
-        }
-    }
-}
-
-/// Fields of `footpath.v1.Context`.
-const CONTEXT: [(&str, u32); 9] = [
-    ("app", 1),
-    ("app_version", 2),
-    ("os", 3),
-    ("os_version", 4),
-    ("device_model", 5),
-    ("locale", 6),
-    ("library", 7),
-    ("library_version", 8),
-    ("time_zone", 10),
-];
-
-/// Fields of `footpath.v1.Campaign`.
-const CAMPAIGN_PARTS: [(&str, u32); 5] =
-    [("source", 1), ("medium", 2), ("name", 3), ("term", 4), ("content", 5)];
-
-/// Names of what a context has, as conditions name them.
-pub fn context_names() -> impl Iterator<Item = String> {
-    let plain = CONTEXT.iter().map(|(name, _)| (*name).to_owned());
-    plain.chain(CAMPAIGN_PARTS.iter().map(|(name, _)| format!("campaign.{name}")))
-}
-
-fn number_in(fields: &[(&str, u32)], name: &str) -> Option<u32> {
-    fields.iter().find(|(own, _)| *own == name).map(|(_, number)| *number)
-}
-
-fn text_field(message: &[u8], number: u32) -> Option<&str> {
-    let field = Fields::new(message).flatten().filter(|field| field.number == number).last()?;
-    field.bytes().ok().map(crate::record::text).filter(|text| !text.is_empty())
 }
 
 /// A filter, ready to be asked.

@@ -3,6 +3,7 @@ pub mod alert;
 pub mod calendar;
 pub mod changes;
 pub mod clock;
+pub mod context;
 pub mod control;
 pub mod decimal;
 pub mod definition;

@@ -265,7 +265,7 @@ pub struct FrameView<'a> {
     pub head: FrameHead,
     /// How many events it holds.
     pub count: u32,
-    /// The batch's `Context`, or a control record's JSON.
+    /// The batch's `Context` with what the server adds (`context.rs`), or a control record's JSON.
     pub context: &'a [u8],
     ledger: &'a [u8],
     events: &'a [u8],

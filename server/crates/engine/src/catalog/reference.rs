@@ -216,7 +216,7 @@ fn mentions(batch: &Batch) -> Vec<Mention> {
         }
     }
     let events = batch.events.len() as u64;
-    let fields = [("os", batch.os), ("campaign.source", batch.source)];
+    let fields = [("os", batch.os), ("campaign.source", batch.source), ("environment", Some("prod"))];
     for (key, _) in fields.into_iter().filter(|(_, set)| set.is_some() && events > 0) {
         mention("context", key, Some("string"), events);
     }

@@ -56,9 +56,11 @@ fn golden() {
         ("person", "trial", types(&[])),
         ("group company", "size", types(&[("double", 1)])),
     ];
-    let properties =
-        properties.map(|(owner, key, types)| ((owner.to_owned(), key.to_owned()), (types, at, at)));
-    assert_eq!(said.properties, BTreeMap::from(properties));
+    let place = |owner: &str, key: &str| (owner.to_owned(), key.to_owned());
+    let of_first = properties.map(|(owner, key, types)| (place(owner, key), (types, at, at)));
+    let mut properties = BTreeMap::from(of_first);
+    properties.insert(place("context", "environment"), (types(&[(two, 3)]), SECOND, at));
+    assert_eq!(said.properties, properties);
 }
 
 #[test]
@@ -69,14 +71,18 @@ fn properties_of_one_owner() {
     let mut one = batch(SECOND, vec![own, with("view", 1, "page", Val::Int(3))]);
     one.os = Some("ios");
     let catalog = seen([&one]);
-    let keys = |owner| catalog.properties_of(owner).map(|property| property.key).collect::<Vec<_>>();
+    let keys = |owner| {
+        let mut keys: Vec<_> = catalog.properties_of(owner).map(|property| property.key).collect();
+        keys.sort_unstable();
+        keys
+    };
     assert_eq!(keys(Owner::Event("pay")), ["amount"]);
     assert_eq!(keys(Owner::Event("none")), [""; 0]);
-    assert_eq!(keys(Owner::Context), ["os"]);
+    assert_eq!(keys(Owner::Context), ["environment", "os"]);
     assert_eq!(keys(Owner::Person), ["tier"]);
     assert_eq!(keys(Owner::Group("company")), ["size"]);
     assert_eq!(keys(Owner::Group("team")), [""; 0]);
-    assert_eq!(catalog.properties().count(), 5);
+    assert_eq!(catalog.properties().count(), 6);
     for (scope, key) in [
         (Scope::Event, "page"),
         (Scope::Context, "os"),
@@ -110,7 +116,7 @@ fn samples_come_from_five_actors_wherever_the_value_was_sent() {
         shown
     };
     assert_eq!(samples(&[1, 2, 3, 4, 4, 3, 2, 1]), [""; 0]);
-    assert_eq!(samples(&[1, 2, 3, 4, 5]), ["2", "gold", "ios", "pro"]);
+    assert_eq!(samples(&[1, 2, 3, 4, 5]), ["2", "gold", "ios", "pro", "prod"]);
     // The context is everybody's in the batch, but counts for one of them.
     let events = (0..9).map(|actor| Event::new("view", actor)).collect();
     let whole = Batch { at_us: SECOND, os: Some("ios"), source: None, events };
@@ -142,11 +148,12 @@ fn wide(name: &'static str, keys: std::ops::Range<usize>) -> Event {
 #[test]
 fn keys_beyond_the_limits_are_not_kept() {
     let keys_of = |catalog: &Catalog| catalog.properties().count();
+    let of_contexts = 1; // The environment.
     let mut catalog = seen([&batch(SECOND, vec![wide("a", 0..KEYS)])]);
     assert!(!catalog.overflow().properties);
     see(&mut catalog, [&batch(SECOND, vec![wide("a", KEYS..KEYS + 1)])]);
     assert!(catalog.overflow().properties);
-    assert_eq!(keys_of(&catalog), KEYS);
+    assert_eq!(keys_of(&catalog), KEYS + of_contexts);
     let others: Vec<_> = (0..ALL_KEYS / KEYS).map(|i| wide(leak(format!("b{i}")), 0..KEYS)).collect();
     see(&mut catalog, [&batch(SECOND, others)]);
     assert_eq!(keys_of(&catalog), ALL_KEYS);
@@ -167,7 +174,8 @@ fn types_of_groups_beyond_the_limit_are_not_kept() {
     assert!(!catalog.overflow().properties);
     see(&mut catalog, [&of(0), &of(GROUP_TYPES)]);
     assert!(catalog.overflow().properties);
-    assert_eq!(catalog.properties().count(), GROUP_TYPES);
+    let of_groups = catalog.properties().filter(|property| matches!(property.owner, Owner::Group(_)));
+    assert_eq!(of_groups.count(), GROUP_TYPES);
 }
 
 #[test]
@@ -175,7 +183,8 @@ fn keys_that_no_property_can_have_are_left_out() {
     let long = leak("k".repeat(256));
     let unset = vec!["", long, leak("k".repeat(255))];
     let catalog = seen([&batch(SECOND, vec![Event { unset, ..Event::new("e", 1) }])]);
-    assert_eq!(catalog.properties().map(|property| property.key.len()).collect::<Vec<_>>(), [255]);
+    let of_persons = catalog.properties_of(Owner::Person).map(|property| property.key.len());
+    assert_eq!(of_persons.collect::<Vec<_>>(), [255]);
     assert!(!catalog.overflow().properties);
 }
 
@@ -244,12 +253,13 @@ fn only_what_changed_is_told_and_again_until_it_is_saved() {
         rows
     };
     let row = |kind, owner: &str, key: &str| (kind, owner.to_owned(), key.to_owned());
-    assert_eq!(addresses(&catalog), [row(1, "a", ""), row(2, "a", "k")]);
-    assert_eq!(addresses(&catalog).len(), 2);
+    let environment = row(3, "", "environment");
+    assert_eq!(addresses(&catalog), [row(1, "a", ""), row(2, "a", "k"), environment.clone()]);
+    assert_eq!(addresses(&catalog).len(), 3);
     catalog.saved();
     assert!(addresses(&catalog).is_empty());
     see(&mut catalog, [&b]);
-    assert_eq!(addresses(&catalog), [row(1, "b", "")]);
+    assert_eq!(addresses(&catalog), [row(1, "b", ""), environment]);
 }
 
 #[test]
@@ -375,7 +385,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(properties: Vec<u8>, changes: Vec<u8>, context: Vec<u8>) {
         changes::each_change(&changes, &mut |_, _, _| {});
-        context::each_field(&context, &mut |_, _| {});
+        context::each_value(&context, &mut |_, _| {});
         let mut room = Room::default();
         let sight = Sight { at_us: 1, actor: 1, events: 1 };
         for (key, value) in footpath_model::props::undecoded(&properties) {

@@ -1,5 +1,6 @@
 //! The batch's own fields.
 
+use footpath_model::context::{LAST_OF_CLIENTS, put_environment};
 use footpath_model::id::{EventId, Producer};
 use footpath_model::wire::{Field, Fields, put_bytes};
 
@@ -41,6 +42,7 @@ pub(super) fn read<'a>(
     if !walked.losses.is_empty() && !walked.has_producer {
         return Err(BatchError::Invalid { field: "losses", need: "loss ranges need a producer" });
     }
+    put_environment(&mut walked.context, ctx.environment);
     walked.events_total = events.len() as u32;
     Ok((walked, events))
 }
@@ -188,7 +190,7 @@ fn wish(bytes: &[u8], ctx: &WalkContext<'_>) -> Result<PrivacyWish, BatchError> 
     }
 }
 
-/// The context's known fields, masked.
+/// The fields of the context that clients set, masked. What one sends where the environment stands ends here.
 fn context(bytes: &[u8], ctx: &WalkContext<'_>) -> Result<Vec<u8>, BatchError> {
     if bytes.len() > ctx.limits.context_bytes {
         return Err(BatchError::Invalid { field: "context", need: "fewer bytes (8 KiB by default)" });
@@ -197,10 +199,10 @@ fn context(bytes: &[u8], ctx: &WalkContext<'_>) -> Result<Vec<u8>, BatchError> {
     let mut seen = Seen::default();
     for field in Fields::new(bytes) {
         let field = field?;
-        seen.once(&field, 10)?;
+        seen.once(&field, LAST_OF_CLIENTS)?;
         match field.number {
             9 => put_bytes(&mut out, 9, &campaign(field.bytes()?, ctx)?),
-            1..=10 => put_masked(&mut out, &field, ctx)?,
+            1..=LAST_OF_CLIENTS => put_masked(&mut out, &field, ctx)?,
             _ => {}
         }
     }

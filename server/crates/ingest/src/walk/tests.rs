@@ -7,6 +7,7 @@ use prost::Message;
 
 use super::*;
 
+mod context;
 mod rules;
 
 const NOW: i64 = 1_700_000_000_000_000;
@@ -18,7 +19,8 @@ fn walk(bytes: &[u8]) -> Result<Walked, BatchError> {
 
 fn walk_with(bytes: &[u8], limits: &Limits, clocks: Option<&ClockOffsets>) -> Result<Walked, BatchError> {
     let mask = MaskPolicy::default();
-    let ctx = WalkContext { project_id: "shop", received_us: NOW, limits, mask, clocks };
+    let environment = Environment::Prod;
+    let ctx = WalkContext { project_id: "shop", environment, received_us: NOW, limits, mask, clocks };
     let mut next = 0_u8;
     walk_batch(bytes, &ctx, &mut || {
         next += 1;

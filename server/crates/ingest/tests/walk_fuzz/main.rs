@@ -10,6 +10,7 @@ mod oracle;
 use footpath_ingest::limits::Limits;
 use footpath_ingest::privacy::MaskPolicy;
 use footpath_ingest::walk::{BatchError, Reason, WalkContext, Walked, walk_batch};
+use footpath_model::context::Environment;
 use footpath_model::id::EventId;
 use footpath_model::wire::put_bytes;
 use footpath_proto::v1 as pb;
@@ -19,7 +20,8 @@ use prost::Message as _;
 
 fn walk_with(bytes: &[u8], limits: &Limits) -> Result<Walked, BatchError> {
     let mask = MaskPolicy::default();
-    let ctx = WalkContext { project_id: "shop", received_us: NOW, limits, mask, clocks: None };
+    let environment = Environment::Prod;
+    let ctx = WalkContext { project_id: "shop", environment, received_us: NOW, limits, mask, clocks: None };
     walk_batch(bytes, &ctx, &mut || EventId([7; 16]))
 }
 

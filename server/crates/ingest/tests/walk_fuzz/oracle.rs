@@ -3,6 +3,7 @@
 use footpath_ingest::limits::Limits;
 use footpath_ingest::privacy::MaskPolicy;
 use footpath_ingest::walk::{Entry, WalkContext, Walked, walk_batch};
+use footpath_model::context::{Environment, environment};
 use footpath_model::id::{EventId, actor_key};
 use footpath_model::props::properties;
 use footpath_model::record::{EventView, FrameHead, FrameKind, FrameView, build_frame};
@@ -44,9 +45,16 @@ fn view(walked: &Walked, entry: &Entry, check: impl FnOnce(EventView<'_>)) {
 pub fn compare(bytes: &[u8]) -> Found {
     let limits = Limits::default();
     let nothing = MaskPolicy { cards: false, ibans: false };
-    let ctx =
-        WalkContext { project_id: "shop", received_us: NOW, limits: &limits, mask: nothing, clocks: None };
+    let ctx = WalkContext {
+        project_id: "shop",
+        environment: Environment::Dev,
+        received_us: NOW,
+        limits: &limits,
+        mask: nothing,
+        clocks: None,
+    };
     let Ok(walked) = walk_batch(bytes, &ctx, &mut || EventId([7; 16])) else { return Found::default() };
+    assert_eq!(environment(&walked.context), "dev", "whatever was sent");
     assert_eq!(walked.entries.len() + walked.refused.len(), walked.events_total as usize);
     let spans = footpath_model::wire::Fields::new(bytes).flatten().filter(|field| field.number == 7);
     let events: Vec<_> = spans.map(|field| field.bytes().unwrap()).collect();

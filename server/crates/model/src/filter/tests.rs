@@ -1,4 +1,5 @@
 use super::*;
+use crate::context::{Environment, put_environment};
 use crate::definition::{AsOf, Condition, Filter, FunnelDefinition, Op, PropertyRef, Scope};
 use crate::wire::{put_bytes, put_uint};
 
@@ -80,8 +81,23 @@ fn context_is_read_by_the_names_of_the_api() {
     assert!(holds(of_context("os", "ios"), &facts));
     assert!(!holds(of_context("os", "android"), &facts));
     assert!(holds(of_context("campaign.source", "newsletter"), &facts));
-    let unset = Condition { scope: Scope::Context, ..is("locale", Op::IsNotSet, &[]) };
-    assert!(holds(unset, &facts));
+    let unset = |property: &str| Condition { scope: Scope::Context, ..is(property, Op::IsNotSet, &[]) };
+    assert!(holds(unset("locale"), &facts));
+    assert!(!holds(unset("environment"), &facts), "an event always has one");
+}
+
+#[test]
+fn what_names_no_environment_is_of_production() {
+    let condition =
+        |op, wanted: &str| Condition { scope: Scope::Context, ..is("environment", op, &[wanted]) };
+    let mut staging = Vec::new();
+    put_environment(&mut staging, Environment::Staging);
+    let (old, staging) = (Facts::default(), Facts { context: &staging, ..Facts::default() });
+    assert!(holds(condition(Op::In, "prod"), &old) && !holds(condition(Op::In, "prod"), &staging));
+    assert!(holds(condition(Op::In, "staging"), &staging) && !holds(condition(Op::In, "staging"), &old));
+    assert!(holds(condition(Op::NotEq, "dev"), &old) && holds(condition(Op::NotEq, "dev"), &staging));
+    let by = Selector::new(&Scope::Context, "environment", AsOf::AtEvent);
+    assert_eq!((by.text(&old).as_deref(), by.text(&staging).as_deref()), (Some("prod"), Some("staging")));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use footpath_log::dedupe::DedupeConfig;
 use footpath_log::{EmbeddedLog, EmbeddedOptions, Entry as LogEntry, Job, SimDisk, pages};
+use footpath_model::context::{Environment, environment};
 use footpath_model::id::{EventId, actor_key, lane};
 use footpath_model::record::FrameView;
 use footpath_proto::v1 as pb;
@@ -18,7 +19,7 @@ use crate::outcomes::BUSY;
 use crate::privacy::MaskPolicy;
 use crate::walk::{WalkContext, walk_batch};
 
-const PROJECT: Source<'static> = Source { project: 1, project_id: "shop" };
+const PROJECT: Source<'static> = Source { project: 1, project_id: "shop", environment: Environment::Staging };
 const START: i64 = 1_800_000_000_000_000;
 const OPTIONS: EmbeddedOptions =
     EmbeddedOptions { segment_bytes: 64 * 1024, new_incarnation: 7, recent_bytes: 8 * 1024 };
@@ -242,6 +243,9 @@ impl World {
         for payload in &payloads {
             let frame = FrameView::new(payload).unwrap();
             self.outcomes += frame.outcomes().iter().map(|one| u64::from(one.count)).sum::<u64>();
+            if frame.count > 0 {
+                assert_eq!(environment(frame.context), PROJECT.environment.name(), "seed {}", self.seed);
+            }
             for event in frame.events() {
                 let head = event.head();
                 let key = match head.number {
@@ -425,6 +429,7 @@ impl World {
         let limits = Limits::default();
         let context = WalkContext {
             project_id: PROJECT.project_id,
+            environment: PROJECT.environment,
             received_us: self.now_us,
             limits: &limits,
             mask: MaskPolicy::default(),
