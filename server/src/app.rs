@@ -277,7 +277,7 @@ fn first_start(context: &Context, project: &str) -> anyhow::Result<Option<String
         time_zone: "UTC".into(),
         created_at_us: context.clock.now_us(),
     })?;
-    let (_, secret) = create_key(context, project, "first key", Environment::Dev)
+    let (_, secret) = create_key(context, project, "first key", Environment::Prod)
         .map_err(|status| anyhow::anyhow!("the first key could not be made: {}", status.message()))?;
     Ok(Some(secret))
 }

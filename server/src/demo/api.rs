@@ -61,7 +61,7 @@ impl Api {
         let wanted = v1::CreateProjectKeyRequest {
             project: PROJECT.into(),
             label: "the demo's shop".into(),
-            environment: v1::Environment::Dev.into(),
+            environment: v1::Environment::Prod.into(),
         };
         let answer = AdminServiceClient::new(self.channel()).create_project_key(wanted).await;
         Ok(answer.map_err(|status| explain(&status))?.into_inner().secret)
