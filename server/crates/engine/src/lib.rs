@@ -18,6 +18,7 @@
 //! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are. What the numbers mean is
 //! in `docs/semantics.md`.
 
+pub mod anomaly;
 pub mod batch;
 pub mod by_session;
 pub mod catalog;
