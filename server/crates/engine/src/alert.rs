@@ -19,7 +19,7 @@ mod tests;
 pub use compare::{Compared, Outlook};
 pub use fold::{AlertFold, PIPELINE};
 pub use judge::{Finding, Judged};
-pub use kind::{nothing, series_kind};
+pub use kind::{channel_name, nothing, series_kind};
 pub use rule::{RuleFold, RuleState};
 pub use series::{Open, Phase, SeriesFold};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Alerts as the API shows them.
 
 use footpath_alert::{Incident, IncidentState, Told};
-use footpath_engine::alert::{Finding, Judged, Transition, TransitionKind};
+use footpath_engine::alert::{Finding, Judged, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Annotation, Driver, DriverKind, Series};
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
@@ -51,7 +51,7 @@ pub fn judgement(judged: &Judged) -> v1::Judgement {
         low: judged.low,
         high: judged.high,
         p_value: judged.p_value,
-        channel: judged.channel.map(|channel| channel.name().to_owned()).unwrap_or_default(),
+        channel: judged.channel.map(|channel| channel_name(channel).to_owned()).unwrap_or_default(),
     }
 }
 

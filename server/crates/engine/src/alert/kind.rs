@@ -2,7 +2,7 @@
 
 use footpath_model::definition::{Aggregate, Measure, MetricDefinition, SessionAggregate, Term};
 
-use crate::anomaly::SeriesKind;
+use crate::anomaly::{Channel, SeriesKind};
 
 /// How a metric's numbers scatter: counts, shares of a whole, or anything else.
 pub fn series_kind(metric: &MetricDefinition) -> SeriesKind {
@@ -31,6 +31,20 @@ fn is_share(numerator: &Term, denominator: &Term) -> bool {
             && numerator.events.iter().all(|name| denominator.events.contains(name)));
     let filters = denominator.filters.iter().all(|filter| numerator.filters.contains(filter));
     counts(numerator) && numerator.aggregate == denominator.aggregate && names && filters
+}
+
+/// What a channel of the detector is called.
+pub fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Point => "point",
+        Channel::Difference => "difference",
+        Channel::Slot => "slot of day",
+        Channel::ShortWindow => "short window",
+        Channel::LongWindow => "long window",
+        Channel::Variance => "variance",
+        Channel::Flat => "flat line",
+        Channel::Range => "range",
+    }
 }
 
 /// What a bucket without events means: 0, or that there is no number.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use footpath_model::alert::{Completeness, CountedRule, Learned, Observed, Reading, Series};
-use footpath_model::definition::{AlertCondition, AlertRule};
+use footpath_model::definition::{AlertCondition, AlertRule, Direction};
 
 use super::Transition;
 use super::judge::{Finding, Judged, judge, known};
 use super::kind::{is_zero_when_empty, series_kind};
 use super::series::SeriesFold;
-use crate::anomaly::{Detector, Point, SeriesKind, Settings, Verdict};
+use crate::anomaly::{self, Detector, Point, SeriesKind, Settings, Verdict};
 
 /// Whether a rule judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +148,9 @@ impl RuleFold {
     pub(super) fn with(self, counted: CountedRule) -> Self {
         let mut new = Self { counted, ..self };
         if let Some(settings) = new.settings() {
-            let detectors = new.series.values_mut().filter_map(|series| series.detector.as_mut());
-            detectors.for_each(|detector| detector.set(&settings));
+            for series in new.series.values_mut() {
+                series.detector = series.detector.take().and_then(|detector| under(*detector, &settings));
+            }
         }
         new
     }
@@ -176,7 +177,11 @@ impl RuleFold {
             kind: self.kind,
             bucket_us: self.rule().every.usual_us(),
             false_alerts_per_month: false_alerts,
-            direction,
+            direction: match direction {
+                Direction::Both => anomaly::Direction::Both,
+                Direction::Up => anomaly::Direction::Up,
+                Direction::Down => anomaly::Direction::Down,
+            },
         })
     }
 
@@ -223,6 +228,13 @@ impl<'a> Bucket<'a> {
         let verdict = detector.and_then(|detector| verdict(detector, point, self.known));
         judge(&self.rule, self.kind, (from_us, to_us), reading, self.known, verdict.as_ref())
     }
+}
+
+/// The same detector under another rate or direction.
+fn under(detector: Detector, settings: &Settings) -> Option<Box<Detector>> {
+    let mut bytes = Vec::new();
+    detector.encode(&mut bytes);
+    Detector::decode(settings, &mut bytes.as_slice()).ok().map(Box::new)
 }
 
 fn point(start_us: i64, local_us: i64, reading: &Reading, annotated: bool) -> Option<Point> {
