@@ -30,6 +30,8 @@ pub(crate) struct Past {
     pub buckets: Vec<Bucket>,
     /// For each series and bucket the number, if there is one, and what it is made of.
     pub series: BTreeMap<Series, Vec<(Option<f64>, f64)>>,
+    /// The end of the last bucket that was over, with or without numbers.
+    pub upto_us: i64,
 }
 
 /// Reads the past of a rule: the buckets that are over at `upto_us`.
@@ -47,9 +49,10 @@ pub(crate) async fn past<N: Numbers>(
     let from_us = start_of(rule, from_us);
     let buckets = cut(rule, from_us, upto_us, usize::MAX / 4);
     let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
-        return Ok(Past { buckets: Vec::new(), series: BTreeMap::new() });
+        return Ok(Past { buckets: Vec::new(), series: BTreeMap::new(), upto_us: start_of(rule, upto_us) });
     };
-    let read = numbers.past(project, rule, (first.0, last.1), unit).await?;
+    let span = (first.0, last.1);
+    let read = numbers.past(project, rule, span, unit).await?;
     Ok(laid_out(rule, buckets, &read))
 }
 
@@ -73,7 +76,8 @@ fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries]) -> 
         series.insert(name, values);
     }
     series.values_mut().for_each(|values| drop(values.drain(..begins)));
-    Past { buckets: buckets[begins..].to_vec(), series }
+    let upto_us = buckets.last().map_or(0, |last| last.1);
+    Past { buckets: buckets[begins..].to_vec(), series, upto_us }
 }
 
 impl Past {
@@ -101,6 +105,7 @@ impl Past {
             version: rule.definition.version,
             buckets: self.buckets[from..to].to_vec(),
             series: self.series.iter().map(own).collect(),
+            upto_us: self.upto_us,
             last: false,
         }
     }

@@ -86,6 +86,7 @@ fn learned(rule: &CountedRule, past: &Past) -> Learned {
         version: rule.definition.version,
         buckets: past.buckets.clone(),
         series: series.map(|(name, values)| LearnedSeries { series: name.clone(), values: values.clone() }).collect(),
+        upto_us: past.upto_us,
         last: true,
     }
 }

@@ -194,6 +194,8 @@ pub struct Learned {
     pub buckets: Vec<(i64, i64, i64)>,
     /// The series.
     pub series: Vec<LearnedSeries>,
+    /// Where judging begins: the end of the last bucket that was over, microseconds since 1970.
+    pub upto_us: i64,
     /// Nothing more comes: from now on buckets are judged.
     pub last: bool,
 }

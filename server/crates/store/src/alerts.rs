@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::store::check_name;
 
 /// A record that rules depend on, in the order of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,11 +120,45 @@ pub struct DeliveryFilter<'a> {
     pub incident: Option<&'a str>,
 }
 
+impl DeliveryFilter<'_> {
+    pub(crate) fn wants(&self, row: &DeliveryRow) -> bool {
+        self.destination.is_none_or(|destination| row.destination == destination)
+            && self.incident.is_none_or(|incident| row.incident == incident)
+    }
+}
+
+impl AlertRecordRow {
+    /// What errors call it.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.project, self.position)
+    }
+}
+
+impl DeliveryRow {
+    /// What errors call it.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}/{}", self.project, self.destination, self.sequence)
+    }
+}
+
+pub(crate) fn check_incidents(incidents: &[IncidentRow]) -> Result<()> {
+    incidents.iter().try_for_each(|incident| check_name("incident id", &incident.id))
+}
+
+pub(crate) fn check_deliveries(deliveries: &[DeliveryRow]) -> Result<()> {
+    deliveries.iter().try_for_each(|delivery| check_name("destination id", &delivery.destination))
+}
+
+pub(crate) fn check_destination(destination: &DestinationRow) -> Result<()> {
+    check_name("project id", &destination.project)?;
+    check_name("destination id", &destination.id)
+}
+
 /// What alerts leave behind. The laws of [`Store`](crate::Store) hold; beyond them:
 /// - **One reason, once**: [`AlertStore::apply_alerts`] with a position at or below the recorded one changes nothing, so a
 ///   replay tells nobody twice.
-/// - **Order**: incidents and deliveries are listed newest first, by the time they were opened or made, then by id or destination and
-///   sequence; records and transitions in the order of the log; pending deliveries oldest first.
+/// - **Order**: incidents and deliveries are listed newest first: descending by the time they were opened or made, then by id or destination
+///   and sequence; records and transitions in the order of the log; pending deliveries oldest first.
 pub trait AlertStore: Send + Sync {
     /// Stores a record, once; a project has at most one at a position. [`StoreError::Conflict`](crate::StoreError::Conflict)
     /// when another one is there.
@@ -162,8 +197,8 @@ pub trait AlertStore: Send + Sync {
     fn destination(&self, project: &str, id: &str) -> Result<Option<DestinationRow>>;
     /// Up to `limit` destinations with an id above `after`.
     fn destinations(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<DestinationRow>>;
-    /// Removes a destination and its pending deliveries. `false` when there is none.
-    fn delete_destination(&self, project: &str, id: &str) -> Result<bool>;
+    /// Removes a destination and its pending deliveries; `number` is its project's. `false` when there is none.
+    fn delete_destination(&self, project: &str, number: u32, id: &str) -> Result<bool>;
 
     /// Destinations that have pending deliveries: the project's number and the destination's id.
     fn busy_destinations(&self) -> Result<Vec<(u32, String)>>;

@@ -3,6 +3,7 @@
 //! Small rows are one version byte and then JSON, so a person can read a damaged file and a field
 //! can be added with a default; counters and addresses are redb's own ordered types.
 
+mod alerts;
 mod catalog;
 mod definitions;
 mod keys;

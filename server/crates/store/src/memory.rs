@@ -12,6 +12,8 @@ use crate::{
     RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
+mod alerts;
+
 #[derive(Default)]
 struct State {
     projects: BTreeMap<String, ProjectRow>,
@@ -27,6 +29,7 @@ struct State {
     catalog_position: Option<u64>,
     identity: BTreeMap<(u32, u64), IdentityRow>,
     privacy: BTreeMap<(String, String), PrivacyRow>,
+    alerts: alerts::Alerts,
 }
 
 /// A [`Store`](crate::Store) that forgets everything when dropped.

@@ -1,7 +1,7 @@
 //! The traits and their laws.
 
 use crate::{
-    CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
+    AlertStore, CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
     ProjectRow, RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
@@ -33,12 +33,12 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Every method blocks, a write for one disk sync: call from a blocking thread. Every method may
 /// return [`StoreError::Io`] or [`StoreError::Corrupt`].
 pub trait Store:
-    ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore + crate::AlertStore
+    ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore + AlertStore
 {
 }
 
 impl<S> Store for S where
-    S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore + crate::AlertStore
+    S: ProjectStore + KeyStore + DefinitionStore + OutcomeStore + CatalogStore + PersonStore + AlertStore
 {
 }
 

@@ -128,7 +128,7 @@ impl RuleFold {
                 }
             }
         }
-        self.last_us = learned.buckets.last().map_or(self.last_us, |last| last.1);
+        self.last_us = learned.upto_us;
         self.learned = learned.last;
     }
 

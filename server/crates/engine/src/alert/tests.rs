@@ -138,6 +138,7 @@ fn learned(rule: &CountedRule) -> Control {
         version,
         buckets: Vec::new(),
         series: Vec::new(),
+        upto_us: 0,
         last: true,
     };
     Control::Learned(Box::new(learned))

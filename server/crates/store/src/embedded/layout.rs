@@ -9,8 +9,9 @@ use super::row::{decode, encode};
 use crate::{DefinitionKind, DefinitionRow, Result, StoreError};
 
 /// The file format this version writes. Format 1 had neither settings nor identity records,
-/// and of definitions only funnels, in a table of their own; format 2 had no catalogue.
-pub const FORMAT_VERSION: u64 = 3;
+/// and of definitions only funnels, in a table of their own; format 2 had no catalogue,
+/// format 3 no alerts.
+pub const FORMAT_VERSION: u64 = 4;
 
 // META's name and types never change: it tells any version whether it may read the rest.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -30,6 +31,37 @@ pub(super) const CATALOG: TableDefinition<'_, (u32, u8, &str, &str), &str> = Tab
 pub(super) const IDENTITY: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("identity");
 pub(super) const PRIVACY: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("privacy");
 
+/// By project number and log position: when it was received, and the record.
+pub(super) const ALERT_RECORDS: TableDefinition<'_, (u32, u64), (i64, &[u8])> =
+    TableDefinition::new("alert_records");
+/// By project number: the position it was made at, and the image.
+pub(super) const ALERT_IMAGES: TableDefinition<'_, u32, (u64, &[u8])> = TableDefinition::new("alert_images");
+/// By project number, when it was opened, and id.
+pub(super) const INCIDENTS: TableDefinition<'_, (u32, i64, &str), &[u8]> = TableDefinition::new("incidents");
+/// When an incident was opened.
+pub(super) const INCIDENT_TIMES: TableDefinition<'_, (u32, &str), i64> =
+    TableDefinition::new("incident_times");
+/// Keys of [`INCIDENTS`].
+pub(super) const OPEN_INCIDENTS: TableDefinition<'_, (u32, i64, &str), ()> =
+    TableDefinition::new("open_incidents");
+/// By project number, log position and index: when, the incident, and the rest as JSON.
+pub(super) const TRANSITIONS: TableDefinition<'_, (u32, u64, u32), (i64, &str, &str)> =
+    TableDefinition::new("transitions");
+/// Keys of [`TRANSITIONS`] by incident.
+pub(super) const INCIDENT_TRANSITIONS: TableDefinition<'_, (u32, &str, u64, u32), ()> =
+    TableDefinition::new("incident_transitions");
+pub(super) const DESTINATIONS: TableDefinition<'_, (&str, &str), &[u8]> =
+    TableDefinition::new("destinations");
+/// By project number, destination and sequence.
+pub(super) const DELIVERIES: TableDefinition<'_, (u32, &str, u64), &[u8]> =
+    TableDefinition::new("deliveries");
+/// Keys of [`DELIVERIES`].
+pub(super) const PENDING_DELIVERIES: TableDefinition<'_, (u32, &str, u64), ()> =
+    TableDefinition::new("pending_deliveries");
+/// Keys of [`DELIVERIES`] by the time they were made.
+pub(super) const DELIVERY_TIMES: TableDefinition<'_, (u32, i64, &str, u64), ()> =
+    TableDefinition::new("delivery_times");
+
 /// Of format 1, by project and id.
 const FUNNELS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("funnels");
 
@@ -37,6 +69,7 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const PROJECT_COUNT: &str = "project_count";
 pub(super) const LEDGER_POSITION: &str = "ledger_position";
 pub(super) const CATALOG_POSITION: &str = "catalog_position";
+pub(super) const ALERTS_POSITION: &str = "alerts_position";
 
 /// Checks the format before any other table is touched, then makes the tables that are missing.
 pub(super) fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
@@ -48,7 +81,7 @@ pub(super) fn prepare(txn: &WriteTransaction) -> Result<Did<()>> {
             return Err(StoreError::NewerFormat { found, supported: FORMAT_VERSION });
         }
         Some(1) => from_format_1(txn)?,
-        Some(2) => {} // Only a table is missing.
+        Some(2 | 3) => {} // Only tables are missing.
         Some(other) => return Err(StoreError::Corrupt(format!("it has format {other}"))),
         None => {}
     }
@@ -69,6 +102,17 @@ fn make_tables(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(CATALOG)?;
     txn.open_table(IDENTITY)?;
     txn.open_table(PRIVACY)?;
+    txn.open_table(ALERT_RECORDS)?;
+    txn.open_table(ALERT_IMAGES)?;
+    txn.open_table(INCIDENTS)?;
+    txn.open_table(INCIDENT_TIMES)?;
+    txn.open_table(OPEN_INCIDENTS)?;
+    txn.open_table(TRANSITIONS)?;
+    txn.open_table(INCIDENT_TRANSITIONS)?;
+    txn.open_table(DESTINATIONS)?;
+    txn.open_table(DELIVERIES)?;
+    txn.open_table(PENDING_DELIVERIES)?;
+    txn.open_table(DELIVERY_TIMES)?;
     Ok(())
 }
 

@@ -77,7 +77,7 @@ fn funnels_of_format_1_are_definitions_and_the_rest_stays() {
     let db = Database::open(&path).unwrap();
     let txn = db.begin_read().unwrap();
     assert!(matches!(txn.open_table(FUNNELS), Err(TableError::TableDoesNotExist(_))));
-    assert_eq!(txn.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 3);
+    assert_eq!(txn.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 4);
 }
 
 #[test]
