@@ -1,9 +1,10 @@
 //! What alerts leave behind: the records they are made of, incidents, what happened to them, destinations and deliveries.
 
+mod checks;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::store::check_name;
 
 /// A record that rules depend on, in the order of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,52 +121,21 @@ pub struct DeliveryFilter<'a> {
     pub incident: Option<&'a str>,
 }
 
-impl DeliveryFilter<'_> {
-    pub(crate) fn wants(&self, row: &DeliveryRow) -> bool {
-        self.destination.is_none_or(|destination| row.destination == destination)
-            && self.incident.is_none_or(|incident| row.incident == incident)
-    }
-}
-
-impl AlertRecordRow {
-    /// What errors call it.
-    pub(crate) fn name(&self) -> String {
-        format!("{}/{}", self.project, self.position)
-    }
-}
-
-impl DeliveryRow {
-    /// What errors call it.
-    pub(crate) fn name(&self) -> String {
-        format!("{}/{}/{}", self.project, self.destination, self.sequence)
-    }
-}
-
-pub(crate) fn check_incidents(incidents: &[IncidentRow]) -> Result<()> {
-    incidents.iter().try_for_each(|incident| check_name("incident id", &incident.id))
-}
-
-pub(crate) fn check_deliveries(deliveries: &[DeliveryRow]) -> Result<()> {
-    deliveries.iter().try_for_each(|delivery| check_name("destination id", &delivery.destination))
-}
-
-pub(crate) fn check_destination(destination: &DestinationRow) -> Result<()> {
-    check_name("project id", &destination.project)?;
-    check_name("destination id", &destination.id)
-}
-
 /// What alerts leave behind. The laws of [`Store`](crate::Store) hold; beyond them:
 /// - **One reason, once**: [`AlertStore::apply_alerts`] with a position at or below the recorded one changes nothing, so a
 ///   replay tells nobody twice.
-/// - **Order**: incidents and deliveries are listed newest first: descending by the time they were opened or made, then by id or destination
-///   and sequence; records and transitions in the order of the log; pending deliveries oldest first.
+/// - **Order**: incidents and deliveries are listed newest first: descending by the time they were opened or made, then by id or by
+///   destination and sequence; records and transitions in the order of the log; pending deliveries oldest first, ascending by sequence.
+/// - **Names**: those of law 7 are a row's project, id, rule, incident and destination; only a delivery's incident may be empty.
 pub trait AlertStore: Send + Sync {
     /// Stores a record, once; a project has at most one at a position. [`StoreError::Conflict`](crate::StoreError::Conflict)
-    /// when another one is there.
+    /// when another one is there (its time counts: rules depend on it). One below the position of the project's image is part of that
+    /// image, and nothing is changed (a replay).
     fn put_alert_record(&self, record: &AlertRecordRow) -> Result<()>;
     /// Up to `limit` of a project's records from `from_position` on.
     fn alert_records(&self, project: u32, from_position: u64, limit: usize) -> Result<Vec<AlertRecordRow>>;
-    /// Stores the image of what a project's records below `position` come to, and forgets these records.
+    /// Stores the image of what a project's records below `position` come to, and forgets these records. Nothing is changed when the
+    /// stored image was made at a higher position (a replay).
     fn put_alert_image(&self, project: u32, position: u64, image: &[u8]) -> Result<()>;
     /// The newest image of a project and the position it was made at.
     fn alert_image(&self, project: u32) -> Result<Option<(u64, Vec<u8>)>>;
@@ -178,7 +148,7 @@ pub trait AlertStore: Send + Sync {
 
     /// One incident.
     fn incident(&self, project: u32, id: &str) -> Result<Option<IncidentRow>>;
-    /// Up to `limit` incidents, newest first, after the one named by `after` (opened_us, id); only open ones if `open` says so.
+    /// Up to `limit` incidents, newest first, after `after` (opened_us, id), which need not exist any more; only open ones if `open` says so.
     fn incidents(
         &self,
         project: u32,
@@ -197,8 +167,9 @@ pub trait AlertStore: Send + Sync {
     fn destination(&self, project: &str, id: &str) -> Result<Option<DestinationRow>>;
     /// Up to `limit` destinations with an id above `after`.
     fn destinations(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<DestinationRow>>;
-    /// Removes a destination and its pending deliveries; `number` is its project's. `false` when there is none.
-    fn delete_destination(&self, project: &str, number: u32, id: &str) -> Result<bool>;
+    /// Removes a destination and its pending deliveries; what was tried to the end stays listed. `false`, and nothing changed, when
+    /// there is no such destination.
+    fn delete_destination(&self, project: &str, id: &str) -> Result<bool>;
 
     /// Destinations that have pending deliveries: the project's number and the destination's id.
     fn busy_destinations(&self) -> Result<Vec<(u32, String)>>;
@@ -207,7 +178,7 @@ pub trait AlertStore: Send + Sync {
     /// Stores how a delivery stands. [`StoreError::NotFound`](crate::StoreError::NotFound) when there is none with its destination and
     /// sequence.
     fn update_delivery(&self, delivery: &DeliveryRow) -> Result<()>;
-    /// Up to `limit` deliveries, newest first, after (made_us, destination, sequence).
+    /// Up to `limit` deliveries, newest first, after `after` (made_us, destination, sequence), which need not exist any more.
     fn deliveries(
         &self,
         project: u32,
@@ -217,6 +188,6 @@ pub trait AlertStore: Send + Sync {
     ) -> Result<Vec<DeliveryRow>>;
 
     /// Forgets what is over: incidents that are not open and changed last before `before_us` with their transitions, and deliveries that
-    /// are not pending and were made before it. How many rows went.
+    /// are not pending and were made before it. How many rows of all three kinds went.
     fn trim_alerts(&self, project: u32, before_us: i64) -> Result<usize>;
 }

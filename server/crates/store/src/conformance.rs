@@ -1,6 +1,7 @@
 //! One suite over every implementation. `reopen` drops the store and opens it again; the memory
 //! store's does nothing.
 
+mod alerts;
 mod catalog;
 mod definitions;
 mod keys;

@@ -1,18 +1,19 @@
 //! The store in memory, for tests: plain maps under one lock, so that it can serve as the model of
 //! the durable one.
 
+mod alerts;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 
+use self::alerts::Alerts;
 use crate::store::{add_counts, check_name};
 use crate::{
     CatalogRow, CatalogStore, DefinitionKind, DefinitionRow, DefinitionStore, IdentityRow, KeyRow, KeyStore,
     LedgerCell, NewProject, OutcomeStore, PersonStore, PrivacyRow, ProjectRow, ProjectStore, REFUSED_KEPT,
     RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
-
-mod alerts;
 
 #[derive(Default)]
 struct State {
@@ -29,7 +30,7 @@ struct State {
     catalog_position: Option<u64>,
     identity: BTreeMap<(u32, u64), IdentityRow>,
     privacy: BTreeMap<(String, String), PrivacyRow>,
-    alerts: alerts::Alerts,
+    alerts: Alerts,
 }
 
 /// A [`Store`](crate::Store) that forgets everything when dropped.

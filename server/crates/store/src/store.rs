@@ -1,8 +1,8 @@
 //! The traits and their laws.
 
 use crate::{
-    AlertStore, CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
-    ProjectRow, RefusedRow, Result, SecretRow, SettingsRow, StoreError,
+    AlertStore, CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject,
+    PrivacyRow, ProjectRow, RefusedRow, Result, SecretRow, SettingsRow, StoreError,
 };
 
 /// How many refused events are kept for each project.
@@ -26,7 +26,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 ///    further, any number of times, leaves what one pass leaves. Counts and position move together,
 ///    and a position at or below the recorded one adds nothing; rows remember the position they
 ///    were made at, and a lower one changes nothing.
-/// 6. **Order**: lists are ascending by id (bytes), cell or position; refused events newest first.
+/// 6. **Order**: lists are ascending by id (bytes), cell or position; refused events newest first;
+///    [`AlertStore`] says what differs there.
 /// 7. Ids and names are 1 to [`MAX_NAME_BYTES`] bytes, else [`StoreError::Invalid`] on a write; a
 ///    read simply finds nothing.
 ///

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::DefinitionKind::{self, Funnel, Metric, Segment};
+use crate::DefinitionKind::{self, Funnel, Metric, Rule, Segment};
 use crate::DefinitionRow;
 
 fn definition(project: &str, kind: DefinitionKind, id: &str, position: u64) -> DefinitionRow {
@@ -15,7 +15,7 @@ fn ids(store: &dyn Store, kind: DefinitionKind, after: Option<&str>, limit: usiz
 
 #[test]
 fn definitions_page_in_order_and_old_positions_lose() {
-    for kind in [Funnel, Metric, Segment] {
+    for kind in [Funnel, Metric, Segment, Rule] {
         for mut s in Subject::both() {
             for (p, id) in [("p", "b"), ("p", "a"), ("p", "c"), ("q", "d"), ("o", "e")] {
                 assert!(s.get().put_definition(&definition(p, kind, id, 10)).unwrap());
@@ -43,13 +43,16 @@ fn definitions_page_in_order_and_old_positions_lose() {
 #[test]
 fn definitions_of_different_kinds_may_have_one_id() {
     for mut s in Subject::both() {
-        for (position, kind) in [Segment, Funnel, Metric].into_iter().enumerate() {
+        for (position, kind) in [Segment, Rule, Funnel, Metric].into_iter().enumerate() {
             s.get().put_definition(&definition("p", kind, "x", position as u64)).unwrap();
         }
         s.get().put_definition(&definition("p", Metric, "y", 9)).unwrap();
         assert!(s.get().delete_definition("p", Metric, "x", 9).unwrap());
         s.reopen();
-        assert_eq!([Funnel, Metric, Segment].map(|kind| ids(s.get(), kind, None, 9)), ["x", "y", "x"]);
+        assert_eq!(
+            [Funnel, Metric, Rule, Segment].map(|kind| ids(s.get(), kind, None, 9)),
+            ["x", "y", "x", "x"]
+        );
         let row = s.get().definition("p", Segment, "x").unwrap().unwrap();
         assert_eq!((row.kind, row.position), (Segment, 0));
     }
@@ -104,7 +107,7 @@ proptest! {
     /// Law 5, at every moment of readers that begin anywhere up to where they stopped.
     #[test]
     fn replays_lose_no_definition_and_leave_those_of_one_pass(
-        log in prop::collection::vec((prop::sample::select(vec![Funnel, Metric, Segment]), "[ab]", any::<bool>()), 1..20),
+        log in prop::collection::vec((prop::sample::select(vec![Funnel, Metric, Segment, Rule]), "[ab]", any::<bool>()), 1..20),
         passes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6),
     ) {
         for mut s in Subject::both() {

@@ -9,8 +9,7 @@ use super::row::{decode, encode};
 use crate::{DefinitionKind, DefinitionRow, Result, StoreError};
 
 /// The file format this version writes. Format 1 had neither settings nor identity records,
-/// and of definitions only funnels, in a table of their own; format 2 had no catalogue,
-/// format 3 no alerts.
+/// and of definitions only funnels, in a table of their own; format 2 had no catalogue, format 3 nothing of alerts.
 pub const FORMAT_VERSION: u64 = 4;
 
 // META's name and types never change: it tells any version whether it may read the rest.
@@ -34,33 +33,36 @@ pub(super) const PRIVACY: TableDefinition<'_, (&str, &str), &[u8]> = TableDefini
 /// By project number and log position: when it was received, and the record.
 pub(super) const ALERT_RECORDS: TableDefinition<'_, (u32, u64), (i64, &[u8])> =
     TableDefinition::new("alert_records");
-/// By project number: the position it was made at, and the image.
-pub(super) const ALERT_IMAGES: TableDefinition<'_, u32, (u64, &[u8])> = TableDefinition::new("alert_images");
-/// By project number, when it was opened, and id.
+/// By project number and part.
+pub(super) const ALERT_IMAGES: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("alert_images");
+/// By project number: the position its image was made at.
+pub(super) const ALERT_IMAGE_POSITIONS: TableDefinition<'_, u32, u64> =
+    TableDefinition::new("alert_image_positions");
+/// By project number, when it was opened, id.
 pub(super) const INCIDENTS: TableDefinition<'_, (u32, i64, &str), &[u8]> = TableDefinition::new("incidents");
-/// When an incident was opened.
-pub(super) const INCIDENT_TIMES: TableDefinition<'_, (u32, &str), i64> =
-    TableDefinition::new("incident_times");
-/// Keys of [`INCIDENTS`].
-pub(super) const OPEN_INCIDENTS: TableDefinition<'_, (u32, i64, &str), ()> =
-    TableDefinition::new("open_incidents");
-/// By project number, log position and index: when, the incident, and the rest as JSON.
+/// By project number and id: when it was opened.
+pub(super) const INCIDENTS_OPENED: TableDefinition<'_, (u32, &str), i64> =
+    TableDefinition::new("incidents_opened");
+/// The keys of the incidents that are open.
+pub(super) const INCIDENTS_OPEN: TableDefinition<'_, (u32, i64, &str), ()> =
+    TableDefinition::new("incidents_open");
+/// By project number, log position, index: when, the incident, the rest.
 pub(super) const TRANSITIONS: TableDefinition<'_, (u32, u64, u32), (i64, &str, &str)> =
     TableDefinition::new("transitions");
-/// Keys of [`TRANSITIONS`] by incident.
-pub(super) const INCIDENT_TRANSITIONS: TableDefinition<'_, (u32, &str, u64, u32), ()> =
-    TableDefinition::new("incident_transitions");
+/// By project number, incident, log position, index.
+pub(super) const TRANSITIONS_OF: TableDefinition<'_, (u32, &str, u64, u32), ()> =
+    TableDefinition::new("transitions_of");
 pub(super) const DESTINATIONS: TableDefinition<'_, (&str, &str), &[u8]> =
     TableDefinition::new("destinations");
-/// By project number, destination and sequence.
+/// By project number, destination, sequence.
 pub(super) const DELIVERIES: TableDefinition<'_, (u32, &str, u64), &[u8]> =
     TableDefinition::new("deliveries");
-/// Keys of [`DELIVERIES`].
-pub(super) const PENDING_DELIVERIES: TableDefinition<'_, (u32, &str, u64), ()> =
-    TableDefinition::new("pending_deliveries");
-/// Keys of [`DELIVERIES`] by the time they were made.
-pub(super) const DELIVERY_TIMES: TableDefinition<'_, (u32, i64, &str, u64), ()> =
-    TableDefinition::new("delivery_times");
+/// The keys of the deliveries that are pending.
+pub(super) const DELIVERIES_PENDING: TableDefinition<'_, (u32, &str, u64), ()> =
+    TableDefinition::new("deliveries_pending");
+/// By project number, when it was made, destination, sequence: the incident, so that a filter decodes no row.
+pub(super) const DELIVERIES_MADE: TableDefinition<'_, (u32, i64, &str, u64), &str> =
+    TableDefinition::new("deliveries_made");
 
 /// Of format 1, by project and id.
 const FUNNELS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("funnels");
@@ -102,17 +104,22 @@ fn make_tables(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(CATALOG)?;
     txn.open_table(IDENTITY)?;
     txn.open_table(PRIVACY)?;
+    make_alert_tables(txn)
+}
+
+fn make_alert_tables(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(ALERT_RECORDS)?;
     txn.open_table(ALERT_IMAGES)?;
+    txn.open_table(ALERT_IMAGE_POSITIONS)?;
     txn.open_table(INCIDENTS)?;
-    txn.open_table(INCIDENT_TIMES)?;
-    txn.open_table(OPEN_INCIDENTS)?;
+    txn.open_table(INCIDENTS_OPENED)?;
+    txn.open_table(INCIDENTS_OPEN)?;
     txn.open_table(TRANSITIONS)?;
-    txn.open_table(INCIDENT_TRANSITIONS)?;
+    txn.open_table(TRANSITIONS_OF)?;
     txn.open_table(DESTINATIONS)?;
     txn.open_table(DELIVERIES)?;
-    txn.open_table(PENDING_DELIVERIES)?;
-    txn.open_table(DELIVERY_TIMES)?;
+    txn.open_table(DELIVERIES_PENDING)?;
+    txn.open_table(DELIVERIES_MADE)?;
     Ok(())
 }
 

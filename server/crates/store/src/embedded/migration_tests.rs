@@ -5,8 +5,8 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError};
 
 use crate::{
-    CatalogStore, DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore, PersonStore,
-    ProjectStore, StoreError,
+    AlertStore, CatalogStore, DefinitionKind, DefinitionStore, EmbeddedStore, NewProject, OutcomeStore,
+    PersonStore, ProjectStore, StoreError,
 };
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -108,4 +108,39 @@ fn a_file_of_format_2_gets_a_catalogue() {
         let store = EmbeddedStore::open(&path).unwrap();
         assert_eq!((store.catalog(1).unwrap(), store.catalog_position().unwrap()), (Vec::new(), None));
     }
+}
+
+#[test]
+fn a_file_of_format_3_gets_room_for_alerts_and_keeps_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    write_format_3(&path);
+    for _ in 0..2 {
+        let store = EmbeddedStore::open(&path).unwrap();
+        assert_eq!(store.project("p").unwrap().unwrap().title, "P");
+        assert_eq!(store.catalog_position().unwrap(), Some(6));
+        assert_eq!((store.alerts_position().unwrap(), store.alert_image(1).unwrap()), (None, None));
+        assert_eq!(store.incidents(1, true, None, 9).unwrap(), []);
+        assert_eq!(store.busy_destinations().unwrap(), []);
+        assert!(store.alert_records(1, 0, 9).unwrap().is_empty());
+        assert!(store.destinations("p", None, 9).unwrap().is_empty());
+    }
+}
+
+/// A file of format 3 with a project: that of format 1 without funnels, and the tables that came since.
+fn write_format_3(path: &Path) {
+    write_format_1(path, &[]);
+    let db = Database::open(path).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.delete_table(FUNNELS).unwrap();
+    txn.open_table(TableDefinition::<&str, &[u8]>::new("settings")).unwrap();
+    txn.open_table(TableDefinition::<(&str, &str, &str), &[u8]>::new("definitions")).unwrap();
+    txn.open_table(TableDefinition::<(u32, u8, &str, &str), &str>::new("catalog")).unwrap();
+    txn.open_table(TableDefinition::<(u32, u64), &[u8]>::new("identity")).unwrap();
+    {
+        let mut meta = txn.open_table(META).unwrap();
+        meta.insert("format", 3).unwrap();
+        meta.insert("catalog_position", 6).unwrap();
+    }
+    txn.commit().unwrap();
 }

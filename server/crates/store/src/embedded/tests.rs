@@ -17,7 +17,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(store);
     for _ in 0..2 {
         let error = EmbeddedStore::open(&path).err().unwrap();
-        assert!(matches!(error, StoreError::NewerFormat { found: 4, supported: 3 }), "{error}");
+        assert!(matches!(error, StoreError::NewerFormat { found: 5, supported: 4 }), "{error}");
     }
 }
 

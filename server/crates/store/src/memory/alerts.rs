@@ -1,9 +1,9 @@
-//! What alerts leave behind, in memory.
+//! What alerts leave behind. Lists are filtered and sorted, not indexed: slow, and plainly right.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::MemoryStore;
-use crate::alerts::{check_deliveries, check_destination, check_incidents};
+use super::{MemoryStore, pair};
 use crate::{
     AlertChanges, AlertRecordRow, AlertStore, DeliveryFilter, DeliveryRow, DestinationRow, IncidentRow,
     Result, StoreError, TransitionRow,
@@ -13,23 +13,62 @@ use crate::{
 pub(super) struct Alerts {
     records: BTreeMap<(u32, u64), AlertRecordRow>,
     images: BTreeMap<u32, (u64, Vec<u8>)>,
+    position: Option<u64>,
     incidents: BTreeMap<(u32, String), IncidentRow>,
     transitions: BTreeMap<(u32, u64, u32), TransitionRow>,
     destinations: BTreeMap<(String, String), DestinationRow>,
+    /// By project, destination, sequence.
     deliveries: BTreeMap<(u32, String, u64), DeliveryRow>,
-    position: Option<u64>,
 }
 
-fn key(row: &DeliveryRow) -> (u32, String, u64) {
+impl Alerts {
+    fn image_position(&self, project: u32) -> u64 {
+        self.images.get(&project).map_or(0, |(position, _)| *position)
+    }
+
+    fn apply(&mut self, changes: &AlertChanges) {
+        for row in &changes.incidents {
+            self.incidents.insert((row.project, row.id.clone()), row.clone());
+        }
+        for row in &changes.transitions {
+            self.transitions.insert((row.project, row.position, row.index), row.clone());
+        }
+        for row in &changes.deliveries {
+            self.deliveries.entry(address(row)).or_insert_with(|| row.clone());
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.incidents.len() + self.transitions.len() + self.deliveries.len()
+    }
+
+    fn trim(&mut self, project: u32, before_us: i64) {
+        let over = |row: &IncidentRow| row.project == project && !row.open && row.changed_us < before_us;
+        let gone = |incident: Option<&IncidentRow>| incident.is_some_and(over);
+        let incidents = &self.incidents;
+        self.transitions.retain(|_, row| !gone(incidents.get(&(row.project, row.incident.clone()))));
+        self.incidents.retain(|_, row| !over(row));
+        self.deliveries.retain(|_, row| row.project != project || row.pending || row.made_us >= before_us);
+    }
+}
+
+fn address(row: &DeliveryRow) -> (u32, String, u64) {
     (row.project, row.destination.clone(), row.sequence)
+}
+
+fn page<'a, T: Clone + 'a>(rows: impl IntoIterator<Item = &'a T>, limit: usize) -> Vec<T> {
+    rows.into_iter().take(limit).cloned().collect()
 }
 
 impl AlertStore for MemoryStore {
     fn put_alert_record(&self, record: &AlertRecordRow) -> Result<()> {
-        let mut state = self.state.lock();
+        let alerts = &mut self.state.lock().alerts;
+        if record.position < alerts.image_position(record.project) {
+            return Ok(());
+        }
         let key = (record.project, record.position);
-        let known = state.alerts.records.entry(key).or_insert_with(|| record.clone());
-        if known == record {
+        let old = alerts.records.entry(key).or_insert_with(|| record.clone());
+        if old == record {
             return Ok(());
         }
         Err(StoreError::conflict("alert record", &record.name()))
@@ -38,13 +77,16 @@ impl AlertStore for MemoryStore {
     fn alert_records(&self, project: u32, from_position: u64, limit: usize) -> Result<Vec<AlertRecordRow>> {
         let state = self.state.lock();
         let rows = state.alerts.records.range((project, from_position)..=(project, u64::MAX));
-        Ok(rows.take(limit).map(|(_, row)| row.clone()).collect())
+        Ok(page(rows.map(|(_, row)| row), limit))
     }
 
     fn put_alert_image(&self, project: u32, position: u64, image: &[u8]) -> Result<()> {
         let alerts = &mut self.state.lock().alerts;
+        if alerts.image_position(project) > position {
+            return Ok(());
+        }
         alerts.images.insert(project, (position, image.to_vec()));
-        alerts.records.retain(|(of, at), _| *of != project || *at >= position);
+        alerts.records.retain(|_, row| row.project != project || row.position >= position);
         Ok(())
     }
 
@@ -53,23 +95,12 @@ impl AlertStore for MemoryStore {
     }
 
     fn apply_alerts(&self, changes: &AlertChanges, position: u64) -> Result<bool> {
-        check_incidents(&changes.incidents)?;
-        check_deliveries(&changes.deliveries)?;
+        changes.check()?;
         let alerts = &mut self.state.lock().alerts;
         if alerts.position >= Some(position) {
             return Ok(false);
         }
-        for row in &changes.incidents {
-            let known = alerts.incidents.get(&(row.project, row.id.clone()));
-            let opened_us = known.map_or(row.opened_us, |known| known.opened_us);
-            let row = IncidentRow { opened_us, ..row.clone() };
-            alerts.incidents.insert((row.project, row.id.clone()), row);
-        }
-        let transitions = changes.transitions.iter().cloned();
-        alerts.transitions.extend(transitions.map(|row| ((row.project, row.position, row.index), row)));
-        for row in &changes.deliveries {
-            alerts.deliveries.entry(key(row)).or_insert_with(|| row.clone());
-        }
+        alerts.apply(changes);
         alerts.position = Some(position);
         Ok(true)
     }
@@ -90,50 +121,52 @@ impl AlertStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<IncidentRow>> {
         let state = self.state.lock();
-        let own = state.alerts.incidents.values().filter(|row| row.project == project && (row.open || !open));
-        let is_after = |row: &&IncidentRow| after.is_none_or(|after| (row.opened_us, row.id.as_str()) < after);
-        let mut rows: Vec<_> = own.filter(is_after).cloned().collect();
-        rows.sort_by(|a, b| (b.opened_us, &b.id).cmp(&(a.opened_us, &a.id)));
-        rows.truncate(limit);
-        Ok(rows)
+        let wanted = |row: &&IncidentRow| row.project == project && (row.open || !open);
+        let order = |row: &IncidentRow| (row.opened_us, row.id.clone());
+        let rest = |row: &&IncidentRow| after.is_none_or(|(at, id)| order(row) < (at, id.to_owned()));
+        let mut rows: Vec<_> = state.alerts.incidents.values().filter(wanted).filter(rest).collect();
+        rows.sort_by_key(|row| Reverse(order(row)));
+        Ok(page(rows, limit))
     }
 
     fn transitions(&self, project: u32, from: (u64, u32), limit: usize) -> Result<Vec<TransitionRow>> {
         let state = self.state.lock();
-        let range = (project, from.0, from.1)..=(project, u64::MAX, u32::MAX);
-        Ok(state.alerts.transitions.range(range).take(limit).map(|(_, row)| row.clone()).collect())
+        let rows = state.alerts.transitions.range((project, from.0, from.1)..=(project, u64::MAX, u32::MAX));
+        Ok(page(rows.map(|(_, row)| row), limit))
     }
 
     fn transitions_of(&self, project: u32, incident: &str) -> Result<Vec<TransitionRow>> {
         let state = self.state.lock();
         let rows = state.alerts.transitions.values();
-        Ok(rows.filter(|row| row.project == project && row.incident == incident).cloned().collect())
+        Ok(page(rows.filter(|row| row.project == project && row.incident == incident), usize::MAX))
     }
 
     fn put_destination(&self, destination: &DestinationRow) -> Result<()> {
-        check_destination(destination)?;
-        let key = super::pair(&destination.project, &destination.id);
+        destination.check()?;
+        let key = pair(&destination.project, &destination.id);
         self.state.lock().alerts.destinations.insert(key, destination.clone());
         Ok(())
     }
 
     fn destination(&self, project: &str, id: &str) -> Result<Option<DestinationRow>> {
-        Ok(self.state.lock().alerts.destinations.get(&super::pair(project, id)).cloned())
+        Ok(self.state.lock().alerts.destinations.get(&pair(project, id)).cloned())
     }
 
     fn destinations(&self, project: &str, after: Option<&str>, limit: usize) -> Result<Vec<DestinationRow>> {
         let state = self.state.lock();
         let rows = state.alerts.destinations.values().filter(|row| row.project == project);
-        let rows = rows.filter(|row| after.is_none_or(|after| row.id.as_str() > after));
-        Ok(rows.take(limit).cloned().collect())
+        Ok(page(rows.filter(|row| after.is_none_or(|after| row.id.as_str() > after)), limit))
     }
 
-    fn delete_destination(&self, project: &str, number: u32, id: &str) -> Result<bool> {
-        let alerts = &mut self.state.lock().alerts;
-        if alerts.destinations.remove(&super::pair(project, id)).is_none() {
+    fn delete_destination(&self, project: &str, id: &str) -> Result<bool> {
+        let mut state = self.state.lock();
+        let number = state.projects.get(project).map(|row| row.number);
+        let alerts = &mut state.alerts;
+        if alerts.destinations.remove(&pair(project, id)).is_none() {
             return Ok(false);
         }
-        alerts.deliveries.retain(|_, row| row.project != number || row.destination != id || !row.pending);
+        let goes = |row: &DeliveryRow| Some(row.project) == number && row.destination == id && row.pending;
+        alerts.deliveries.retain(|_, row| !goes(row));
         Ok(true)
     }
 
@@ -147,15 +180,15 @@ impl AlertStore for MemoryStore {
 
     fn pending_deliveries(&self, project: u32, destination: &str, limit: usize) -> Result<Vec<DeliveryRow>> {
         let state = self.state.lock();
-        let own = |row: &&DeliveryRow| row.pending && row.project == project && row.destination == destination;
-        Ok(state.alerts.deliveries.values().filter(own).take(limit).cloned().collect())
+        let rows = state.alerts.deliveries.values().filter(|row| row.pending);
+        Ok(page(rows.filter(|row| row.project == project && row.destination == destination), limit))
     }
 
     fn update_delivery(&self, delivery: &DeliveryRow) -> Result<()> {
-        let alerts = &mut self.state.lock().alerts;
-        let known = alerts.deliveries.get_mut(&key(delivery));
-        let known = known.ok_or_else(|| StoreError::not_found("delivery", &delivery.name()))?;
-        *known = DeliveryRow { made_us: known.made_us, ..delivery.clone() };
+        delivery.check()?;
+        let deliveries = &mut self.state.lock().alerts.deliveries;
+        let old = deliveries.get_mut(&address(delivery));
+        *old.ok_or_else(|| StoreError::not_found("delivery", &delivery.name()))? = delivery.clone();
         Ok(())
     }
 
@@ -167,24 +200,19 @@ impl AlertStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
         let state = self.state.lock();
-        let own = state.alerts.deliveries.values().filter(|row| row.project == project && filter.wants(row));
-        let place = |row: &DeliveryRow| (row.made_us, row.destination.clone(), row.sequence);
-        let after = after.map(|(us, id, n)| (us, id.to_owned(), n));
-        let is_after = |row: &&DeliveryRow| after.as_ref().is_none_or(|after| place(row) < *after);
-        let mut rows: Vec<_> = own.filter(is_after).cloned().collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(place(row)));
-        rows.truncate(limit);
-        Ok(rows)
+        let wanted =
+            |row: &&DeliveryRow| row.project == project && filter.takes(&row.destination, &row.incident);
+        let order = |row: &DeliveryRow| (row.made_us, row.destination.clone(), row.sequence);
+        let rest = |row: &&DeliveryRow| after.is_none_or(|(at, to, n)| order(row) < (at, to.to_owned(), n));
+        let mut rows: Vec<_> = state.alerts.deliveries.values().filter(wanted).filter(rest).collect();
+        rows.sort_by_key(|row| Reverse(order(row)));
+        Ok(page(rows, limit))
     }
 
     fn trim_alerts(&self, project: u32, before_us: i64) -> Result<usize> {
         let alerts = &mut self.state.lock().alerts;
-        let before = alerts.incidents.len() + alerts.deliveries.len();
-        let is_over = |row: &IncidentRow| row.project == project && !row.open && row.changed_us < before_us;
-        let over: Vec<_> = alerts.incidents.values().filter(|row| is_over(row)).map(|row| row.id.clone()).collect();
-        alerts.incidents.retain(|_, row| !is_over(row));
-        alerts.transitions.retain(|_, row| row.project != project || !over.contains(&row.incident));
-        alerts.deliveries.retain(|_, row| row.project != project || row.pending || row.made_us >= before_us);
-        Ok(before - alerts.incidents.len() - alerts.deliveries.len())
+        let before = alerts.rows();
+        alerts.trim(project, before_us);
+        Ok(before - alerts.rows())
     }
 }
