@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod bodies;
 mod config;
 mod drain;

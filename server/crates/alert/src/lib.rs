@@ -19,5 +19,5 @@ pub use evaluator::{Evaluator, Pace};
 pub use incident::{ActionTaken, Incident, IncidentState};
 pub use keeper::{Keeper, Outgoing, Told};
 pub use numbers::{Numbers, NumbersError, Seen};
-pub use simulation::{Simulated, Simulation, simulate};
+pub use simulation::{Simulated, Simulation, longest_us, simulate};
 pub use words::{number, summary};

@@ -29,6 +29,9 @@ pub(crate) fn due(fold: &RuleFold, processed_us: i64) -> Vec<Bucket> {
     cut(rule, from_us, upto_us, CATCH_UP)
 }
 
+/// Most buckets that a question to stored events may have.
+pub(crate) const MOST_BUCKETS: i64 = footpath_model::calendar::MAX_BUCKETS as i64 - 200;
+
 /// The buckets between two moments that are over at the second, the first `most` of them.
 pub(crate) fn cut(rule: &CountedRule, from_us: i64, upto_us: i64, most: usize) -> Vec<Bucket> {
     let unit = rule.definition.every;

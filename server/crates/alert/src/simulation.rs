@@ -7,7 +7,7 @@ use footpath_store::ProjectRow;
 
 use crate::learning::{Past, buckets_back, past};
 use crate::numbers::{Numbers, NumbersError};
-use crate::plan::earlier;
+use crate::plan::{MOST_BUCKETS, earlier};
 
 /// What a simulation found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +35,11 @@ pub struct Simulation<'a> {
     pub from_us: i64,
     /// Up to when.
     pub to_us: i64,
+}
+
+/// The longest time that a rule can be run over at once, microseconds: so many buckets are read in one go.
+pub fn longest_us(rule: &CountedRule) -> i64 {
+    rule.definition.every.usual_us().saturating_mul(MOST_BUCKETS)
 }
 
 /// Runs a rule over stored events. `percent` is told how far it is.

@@ -21,10 +21,11 @@ pub use alerts::{
 };
 pub use embedded::{EmbeddedStore, FORMAT_VERSION};
 pub use error::{Result, StoreError};
+pub use footpath_model::context::Environment;
 pub use memory::MemoryStore;
 pub use rows::{
-    CatalogRow, DefinitionKind, DefinitionRow, Environment, IdentityRow, KeyRow, LedgerCell, NewProject,
-    PrivacyRow, ProjectRow, RefusedRow, SecretRow, SettingsRow,
+    CatalogRow, DefinitionKind, DefinitionRow, IdentityRow, KeyRow, LedgerCell, NewProject, PrivacyRow,
+    ProjectRow, RefusedRow, SecretRow, SettingsRow,
 };
 pub use store::{
     CatalogStore, DefinitionStore, KeyStore, MAX_NAME_BYTES, OutcomeStore, PersonStore, ProjectStore,

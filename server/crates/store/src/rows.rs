@@ -1,5 +1,6 @@
 //! The rows, as callers see them. Times are microseconds since the Unix epoch.
 
+use footpath_model::context::Environment;
 use serde::{Deserialize, Serialize};
 
 /// What a caller says to create a project; the store adds the number.
@@ -37,18 +38,6 @@ pub struct SettingsRow {
     pub json: String,
     /// The log position of the control record that made them.
     pub position: u64,
-}
-
-/// Where a key's events come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Environment {
-    /// Real traffic.
-    Prod,
-    /// The rehearsal before it.
-    Staging,
-    /// Developers' machines.
-    Dev,
 }
 
 /// A project key; the secret itself is never stored.

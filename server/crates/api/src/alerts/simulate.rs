@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use footpath_alert::{Simulated, Simulation, simulate};
+use footpath_alert::{Simulated, Simulation, longest_us, simulate};
 use footpath_engine::alert::Transition;
 use footpath_model::alert::CountedRule;
 use footpath_model::range::{Range, RollingUnit};
@@ -28,11 +28,16 @@ impl AlertApi {
         let rule = self.simulated(&project, request.rule)?;
         let (range, zone) = crate::convert::range(request.range.as_ref(), &project.time_zone)?;
         let named = request.range.as_ref().is_some_and(|range| range.kind.is_some());
-        let range = if named { range } else { Range::Last { n: 30, unit: RollingUnit::Days } };
+        let range = if named { range } else { usual(&rule) };
         let now_us = self.context.clock.now_us();
         let (from_us, to_us) =
             range.resolve(now_us, &zone).map_err(|error| invalid("range_invalid", &error.to_string()))?;
         let to_us = to_us.unwrap_or(now_us).min(now_us);
+        let longest_us = longest_us(&rule);
+        if to_us.saturating_sub(from_us) > longest_us {
+            let what = format!("range: at most {} hours at this bucket width", longest_us / 3_600_000_000);
+            return Err(invalid("range_invalid", &what));
+        }
         let (sender, receiver) = mpsc::unbounded_channel();
         let context = Arc::clone(&self.context);
         tokio::spawn(async move {
@@ -61,6 +66,12 @@ impl AlertApi {
             None => Err(invalid("rule_missing", "rule: name one of alert_rule, alert_rule_id")),
         }
     }
+}
+
+/// The last 30 days, or as many as can be read at once.
+fn usual(rule: &CountedRule) -> Range {
+    let days = longest_us(rule) / 86_400_000_000;
+    Range::Last { n: days.clamp(1, 30) as u32, unit: RollingUnit::Days }
 }
 
 type Sender = mpsc::UnboundedSender<Result<v1::SimulateAlertRuleResponse, Status>>;
