@@ -320,8 +320,13 @@ fn otlp_endpoint(text: &str) -> Result<String, String> {
 /// A link's beginning.
 fn public_url(text: &str) -> Result<String, String> {
     let uri: Result<http::Uri, _> = text.parse();
-    let good = uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none());
-    if good { Ok(text.trim_end_matches('/').to_owned()) } else { Err("write it as in https://footpath.example.com".into()) }
+    let good =
+        uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none());
+    if good {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("write it as in https://footpath.example.com".into())
+    }
 }
 
 fn project(text: &str) -> Result<String, String> {

@@ -482,8 +482,7 @@ mod tests {
             append_events(&log, "a", 1);
             for _ in 0..2 {
                 let catalogs = Arc::new(Catalogs::default());
-                let running =
-                    start(log.clone(), store.clone(), projection.clone(), catalogs.clone());
+                let running = start(log.clone(), store.clone(), projection.clone(), catalogs.clone());
                 drop(running.unwrap());
                 assert_eq!(counts(&catalogs), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
                 assert_eq!(store.ledger(1, 0, 1).unwrap(), [(stored.clone(), 6)]);
@@ -504,8 +503,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn who_waits_for_a_record_is_told_when_it_is_in_the_store() {
         let (log, store, projection) = fresh();
-        let _running =
-            start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap();
+        let _running = start(log.clone(), store.clone(), projection.clone(), Arc::default()).unwrap();
         let position = append(&log, &put(1));
         projection.reached(position).await.unwrap();
         assert!(row(&store, Funnel).is_some());

@@ -162,7 +162,8 @@ async fn simulation(world: &World) {
         rule: Some(v1::simulate_alert_rule_request::Rule::AlertRule(too_many("again"))),
         range: None,
     };
-    let mut stream = world.alerts().simulate_alert_rule(with(&world.admin, request)).await.unwrap().into_inner();
+    let mut stream =
+        world.alerts().simulate_alert_rule(with(&world.admin, request)).await.unwrap().into_inner();
     let (mut percents, mut alerts, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(message) = stream.message().await.unwrap() {
         match message.message.unwrap() {
@@ -192,18 +193,26 @@ async fn rules_name_metrics_that_are_there_and_metrics_stay_while_rules_name_the
     world.define().await;
     let create = |rule| v1::CreateAlertRuleRequest { project: PROJECT.into(), alert_rule: Some(rule) };
     let refused = |rule| async {
-        let refused = world.definitions().create_alert_rule(with(&world.admin, create(rule))).await.unwrap_err();
+        let refused =
+            world.definitions().create_alert_rule(with(&world.admin, create(rule))).await.unwrap_err();
         (reason(&refused), refused.message().to_owned())
     };
     let (why, what) = refused(v1::AlertRule { metric_id: "none".into(), ..too_many("r") }).await;
-    assert!(why == "definition_invalid" && what.contains("metric_id") && what.contains("ListMetrics"), "{what}");
+    assert!(
+        why == "definition_invalid" && what.contains("metric_id") && what.contains("ListMetrics"),
+        "{what}"
+    );
     let (why, what) = refused(v1::AlertRule { destinations: vec!["ops".into()], ..too_many("r") }).await;
     assert!(why == "definition_invalid" && what.contains("destinations[0]"), "{what}");
-    let (_, what) = refused(v1::AlertRule { condition: None, runbook: "ftp://x".into(), ..too_many("r") }).await;
-    assert!(what.contains("condition"), "{what}");
     let (_, what) =
-        refused(v1::AlertRule { environments: vec!["qa".into()], runbook: "ftp://x".into(), ..too_many("r") })
-            .await;
+        refused(v1::AlertRule { condition: None, runbook: "ftp://x".into(), ..too_many("r") }).await;
+    assert!(what.contains("condition"), "{what}");
+    let (_, what) = refused(v1::AlertRule {
+        environments: vec!["qa".into()],
+        runbook: "ftp://x".into(),
+        ..too_many("r")
+    })
+    .await;
     assert!(what.contains("environments[0]") && what.contains("runbook"), "{what}");
     let request = v1::DeleteMetricRequest { project: PROJECT.into(), metric_id: "payments".into() };
     let used = world.definitions().delete_metric(with(&world.admin, request)).await.unwrap_err();
@@ -224,7 +233,8 @@ async fn annotations_come_and_go() {
     let data = tempfile::tempdir().unwrap();
     let world = World::open(data.path()).await;
     let at = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 });
-    let release = v1::Annotation { id: "v2".into(), text: "Version 2".into(), from: at, ..Default::default() };
+    let release =
+        v1::Annotation { id: "v2".into(), text: "Version 2".into(), from: at, ..Default::default() };
     let create = |annotation: &v1::Annotation| v1::CreateAnnotationRequest {
         project: PROJECT.into(),
         annotation: Some(annotation.clone()),

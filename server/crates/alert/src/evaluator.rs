@@ -163,7 +163,12 @@ impl<N: Numbers> Work<N> {
         }
     }
 
-    async fn evaluate(&self, project: &ProjectRow, seen: Seen, asked: Vec<Asked>) -> Result<(), NumbersError> {
+    async fn evaluate(
+        &self,
+        project: &ProjectRow,
+        seen: Seen,
+        asked: Vec<Asked>,
+    ) -> Result<(), NumbersError> {
         let observed = asked.iter().map(|one| self.observe(project, seen, one));
         let (mut rules, mut failed) = (Vec::new(), HashSet::new());
         for (one, observed) in asked.iter().zip(join_all(observed).await) {
@@ -186,7 +191,12 @@ impl<N: Numbers> Work<N> {
         self.numbers.record(project, Control::Observed { rules }).await
     }
 
-    async fn observe(&self, project: &ProjectRow, seen: Seen, asked: &Asked) -> Result<Observed, NumbersError> {
+    async fn observe(
+        &self,
+        project: &ProjectRow,
+        seen: Seen,
+        asked: &Asked,
+    ) -> Result<Observed, NumbersError> {
         let Asked { rule, bucket } = asked;
         let (from_us, to_us, local_us) = *bucket;
         let events = self.numbers.events(project.number, from_us, to_us)?;
@@ -252,7 +262,9 @@ fn compare_with(series: &mut Vec<Reading>, before: &[Reading]) {
     for earlier in before {
         match series.iter_mut().find(|one| one.series == earlier.series) {
             Some(reading) => reading.base = earlier.value,
-            None => series.push(Reading { base: earlier.value, ..Reading::of(Series::clone(&earlier.series)) }),
+            None => {
+                series.push(Reading { base: earlier.value, ..Reading::of(Series::clone(&earlier.series)) })
+            }
         }
     }
 }

@@ -71,7 +71,8 @@ impl Keeper {
 
     fn restored(&self, id: &str, number: u32) -> Result<Kept> {
         let image = self.store.alert_image(number)?;
-        let decoded = image.and_then(|(position, image)| Some((position, AlertFold::decode(number, &image)?)));
+        let decoded =
+            image.and_then(|(position, image)| Some((position, AlertFold::decode(number, &image)?)));
         let (next, fold) = decoded.unwrap_or_else(|| (0, AlertFold::new(number)));
         let mut kept = Kept { fold, next, records: 0, broken: false };
         loop {
@@ -114,7 +115,9 @@ impl Keeper {
         if let Some(kept) = self.projects.read().get(&project) {
             return Arc::clone(kept);
         }
-        let new = || Arc::new(Mutex::new(Kept { fold: AlertFold::new(project), next: 0, records: 0, broken: false }));
+        let new = || {
+            Arc::new(Mutex::new(Kept { fold: AlertFold::new(project), next: 0, records: 0, broken: false }))
+        };
         Arc::clone(self.projects.write().entry(project).or_insert_with(new))
     }
 

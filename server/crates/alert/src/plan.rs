@@ -37,7 +37,9 @@ pub(crate) fn cut(rule: &CountedRule, from_us: i64, upto_us: i64, most: usize) -
     let unit = rule.definition.every;
     let horizon_us = upto_us.min(from_us.saturating_add(unit.usual_us().saturating_mul(2 * most as i64)));
     // One moment more, so that the last one is cut only if it is not over.
-    let Ok(spans) = buckets(from_us, horizon_us.saturating_add(1), unit, &rule.zone) else { return Vec::new() };
+    let Ok(spans) = buckets(from_us, horizon_us.saturating_add(1), unit, &rule.zone) else {
+        return Vec::new();
+    };
     let over = spans.into_iter().filter(|span| span.1 <= upto_us && is_whole(rule, *span));
     over.take(most).map(|(from_us, to_us)| (from_us, to_us, local_us(rule, from_us))).collect()
 }

@@ -64,13 +64,18 @@ pub async fn simulate<N: Numbers>(
 /// Shows the past to a fold of its own, then judges bucket by bucket.
 fn run(project: u32, rule: &CountedRule, before: &Past, judged: &Past) -> Simulated {
     let mut fold = AlertFold::new(project);
-    let rule = CountedRule { definition: footpath_model::definition::AlertRule { disabled: false, ..rule.definition.clone() }, ..rule.clone() };
+    let rule = CountedRule {
+        definition: footpath_model::definition::AlertRule { disabled: false, ..rule.definition.clone() },
+        ..rule.clone()
+    };
     fold.apply(0, &Control::PutRule(Box::new(rule.clone())));
     fold.apply(0, &Control::Learned(Box::new(learned(&rule, before))));
     let mut simulated = Simulated::default();
     for at in 0..judged.buckets.len() {
         let observed = observed(&rule, judged, at);
-        simulated.transitions.extend(fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] }));
+        simulated
+            .transitions
+            .extend(fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] }));
         let series = fold.rules().flat_map(|rule| rule.series.values());
         let last = series.filter_map(|series| series.recent.back());
         for judged in last {
@@ -90,7 +95,9 @@ fn learned(rule: &CountedRule, past: &Past) -> Learned {
         rule: rule.definition.id.clone(),
         version: rule.definition.version,
         buckets: past.buckets.clone(),
-        series: series.map(|(name, values)| LearnedSeries { series: name.clone(), values: values.clone() }).collect(),
+        series: series
+            .map(|(name, values)| LearnedSeries { series: name.clone(), values: values.clone() })
+            .collect(),
         upto_us: past.upto_us,
         last: true,
     }
@@ -99,7 +106,8 @@ fn learned(rule: &CountedRule, past: &Past) -> Learned {
 /// Bucket `at` as the evaluator would have seen it, had nothing come late.
 fn observed(rule: &CountedRule, past: &Past, at: usize) -> Observed {
     let (from_us, to_us, local_us) = past.buckets[at];
-    let base = crate::evaluator::days_against(&rule.definition.when).map(|days| earlier(rule, past.buckets[at], days).0);
+    let base = crate::evaluator::days_against(&rule.definition.when)
+        .map(|days| earlier(rule, past.buckets[at], days).0);
     let base = base.and_then(|from_us| past.buckets.binary_search_by_key(&from_us, |bucket| bucket.0).ok());
     let reading = |(name, values): (&footpath_model::alert::Series, &Vec<(Option<f64>, f64)>)| Reading {
         value: values[at].0,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use footpath_alert::{Evaluator, Keeper, Numbers, NumbersError, Outgoing, Pace, Seen, Simulation, Told, simulate};
+use footpath_alert::{
+    Evaluator, Keeper, Numbers, NumbersError, Outgoing, Pace, Seen, Simulation, Told, simulate,
+};
 use footpath_engine::SliceValue;
 use footpath_engine::alert::TransitionKind;
 use footpath_engine::metric::{Measured, MetricSeries, MetricValue, Table};
@@ -140,7 +142,12 @@ impl World {
         values
     }
 
-    fn series(&self, span: (i64, i64), value: Option<&'static str>, unit: Option<CalendarUnit>) -> MetricSeries {
+    fn series(
+        &self,
+        span: (i64, i64),
+        value: Option<&'static str>,
+        unit: Option<CalendarUnit>,
+    ) -> MetricSeries {
         let measured = |span| Measured::Value(MetricValue::Count(self.sum(span, value)));
         let cut = unit.map(|unit| buckets(span.0, span.1, unit, "UTC").unwrap()).unwrap_or_default();
         let filled = cut.into_iter().filter(|span| self.sum(*span, value) > 0);
@@ -311,16 +318,23 @@ async fn a_simulation_shows_what_would_have_been_sent_and_changes_nothing() {
     let mut by = rule("r", below(10.0));
     by.definition.breakdown = Some(PropertyRef { property: "os".into(), ..PropertyRef::default() });
     let (project, percents) = (project(), Mutex::new(Vec::new()));
-    let asked =
-        Simulation { project: &project, rule: &by, from_us: START + 10 * MINUTE, to_us: START + 100 * MINUTE };
+    let asked = Simulation {
+        project: &project,
+        rule: &by,
+        from_us: START + 10 * MINUTE,
+        to_us: START + 100 * MINUTE,
+    };
     let simulated = simulate(world.as_ref(), asked, &|percent| percents.lock().push(percent)).await.unwrap();
     let told: Vec<_> = simulated.transitions.iter().map(|one| (one.kind, one.at_us)).collect();
-    assert_eq!(told, [
-        (TransitionKind::Opened, START + 41 * MINUTE),
-        (TransitionKind::Resolved, START + 46 * MINUTE)
-    ]);
+    assert_eq!(
+        told,
+        [(TransitionKind::Opened, START + 41 * MINUTE), (TransitionKind::Resolved, START + 46 * MINUTE)]
+    );
     assert_eq!(simulated.transitions[0].incident.series, Series::Value("ios".into()));
-    assert_eq!((simulated.series, simulated.buckets, simulated.incidents(), simulated.alerts()), (2, 180, 1, 2));
+    assert_eq!(
+        (simulated.series, simulated.buckets, simulated.incidents(), simulated.alerts()),
+        (2, 180, 1, 2)
+    );
     assert!(percents.lock().is_sorted() && !percents.lock().is_empty());
     assert!(world.records.lock().is_empty());
 }

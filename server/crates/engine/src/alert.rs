@@ -21,8 +21,8 @@ pub use fold::{AlertFold, PIPELINE};
 pub use judge::{Finding, Judged};
 pub use kind::{channel_name, nothing, series_kind};
 pub use rule::{RuleFold, RuleState};
-pub use series::{Open, Phase, SeriesFold};
 use serde::{Deserialize, Serialize};
+pub use series::{Open, Phase, SeriesFold};
 
 use footpath_model::alert::Series;
 use footpath_model::definition::Severity;
@@ -106,9 +106,6 @@ impl TransitionKind {
 
     /// Whether destinations are told: of everything but remarks and housekeeping.
     pub fn is_news(self) -> bool {
-        matches!(
-            self,
-            Self::Opened | Self::Escalated | Self::Acknowledged | Self::Resolved | Self::Reopened
-        )
+        matches!(self, Self::Opened | Self::Escalated | Self::Acknowledged | Self::Resolved | Self::Reopened)
     }
 }

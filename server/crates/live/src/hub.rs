@@ -394,7 +394,8 @@ impl Hub {
         if asked.is_empty() {
             return;
         }
-        let left: Vec<_> = asked.into_iter().filter(|one| !one.reply.is_closed()).filter_map(answer).collect();
+        let left: Vec<_> =
+            asked.into_iter().filter(|one| !one.reply.is_closed()).filter_map(answer).collect();
         self.questions.lock().extend(left);
     }
 

@@ -353,8 +353,7 @@ impl Worker {
             }
             let numbers = view.answer(&question.shape, now_us).unwrap_or(Numbers::None);
             let version = view.counted().version();
-            let standing =
-                Standing { version, at, live: true, percent: 100, next: None, behind: false };
+            let standing = Standing { version, at, live: true, percent: 100, next: None, behind: false };
             let _ = question.reply.send(Shown { standing, numbers }); // Whoever asked may be gone.
             None
         });

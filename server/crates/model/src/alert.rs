@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::CountedMetric;
 use crate::definition::{
-    AlertRule, Checker, InvalidDefinition, MAX_TEXT_BYTES, Condition, Filter, Measure, Op, PropertyRef, Scope, Severity};
+    AlertRule, Checker, Condition, Filter, InvalidDefinition, MAX_TEXT_BYTES, Measure, Op, PropertyRef,
+    Scope, Severity,
+};
 
 /// A rule as it stands after a change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

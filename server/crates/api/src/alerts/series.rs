@@ -18,7 +18,8 @@ impl AlertApi {
         crate::definitions::required::<CountedRule>(&self.context, &project.id, &request.alert_rule_id)?;
         let buckets = if request.buckets == 0 { usize::MAX } else { request.buckets as usize };
         let now_us = self.context.clock.now_us();
-        let read = |fold: &AlertFold| fold.rule(&request.alert_rule_id).map(|rule| shown(rule, buckets, now_us));
+        let read =
+            |fold: &AlertFold| fold.rule(&request.alert_rule_id).map(|rule| shown(rule, buckets, now_us));
         let shown = self.context.alerts.read(project.number, read).flatten().unwrap_or_default();
         Ok(Response::new(shown))
     }

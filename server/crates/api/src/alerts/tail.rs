@@ -64,7 +64,9 @@ pub async fn follow_alerts(
             Ok(false) => return,
             Err(error) => {
                 tracing::warn!(%error, "alerts cannot be read");
-                return state.end(id, "storage_failed", "alerts cannot be read; the server's log says why").await;
+                return state
+                    .end(id, "storage_failed", "alerts cannot be read; the server's log says why")
+                    .await;
             }
         }
         if news.changed().await.is_err() {

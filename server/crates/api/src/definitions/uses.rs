@@ -280,7 +280,8 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
     }
     for (i, id) in definition.destinations().iter().enumerate() {
         if context.store.destination(project, id).map_err(store)?.is_none() {
-            let what = format!("destinations[{i}]: there is no destination {id:?}; ListDestinations names them");
+            let what =
+                format!("destinations[{i}]: there is no destination {id:?}; ListDestinations names them");
             return Err(invalid("definition_invalid", &what));
         }
     }

@@ -244,7 +244,8 @@ impl AlertFold {
 
     /// All open incidents.
     pub fn open(&self) -> Vec<&Open> {
-        let of_series = self.rules.values().flat_map(|rule| rule.series.values().filter_map(SeriesFold::incident));
+        let of_series =
+            self.rules.values().flat_map(|rule| rule.series.values().filter_map(SeriesFold::incident));
         of_series.chain(self.silence.open.as_deref()).collect()
     }
 }

@@ -68,7 +68,13 @@ impl AlertFold {
         }
         let rules: Option<BTreeMap<_, _>> = image.rules.into_iter().map(rule_of).collect();
         let annotations = image.annotations.into_iter().map(|one| (one.id.clone(), one)).collect();
-        Some(Self { project, rules: rules?, annotations, silence: image.silence, usual_missing: image.usual_missing })
+        Some(Self {
+            project,
+            rules: rules?,
+            annotations,
+            silence: image.silence,
+            usual_missing: image.usual_missing,
+        })
     }
 }
 

@@ -92,7 +92,11 @@ pub(super) fn judge(
         channel: None,
     };
     let Some(value) = reading.value else {
-        let none = if matches!(rule.when, AlertCondition::NoData {}) { Finding::Problem } else { Finding::TooLittle };
+        let none = if matches!(rule.when, AlertCondition::NoData {}) {
+            Finding::Problem
+        } else {
+            Finding::TooLittle
+        };
         judged.finding = known.unwrap_or(none);
         return judged;
     };
@@ -101,7 +105,9 @@ pub(super) fn judge(
         AlertCondition::Change { up_percent, down_percent, .. } => {
             change(&mut judged, value, reading.base, *up_percent, *down_percent)
         }
-        AlertCondition::Anomaly { .. } => verdict.map_or(Finding::Learning, |verdict| anomaly(&mut judged, verdict)),
+        AlertCondition::Anomaly { .. } => {
+            verdict.map_or(Finding::Learning, |verdict| anomaly(&mut judged, verdict))
+        }
         AlertCondition::NoData {} if reading.volume <= 0.0 => Finding::Problem,
         AlertCondition::NoData {} => Finding::Fine,
     };

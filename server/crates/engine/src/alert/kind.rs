@@ -54,8 +54,12 @@ pub fn nothing(metric: &MetricDefinition) -> Option<f64> {
 
 pub(super) fn is_zero_when_empty(metric: &MetricDefinition) -> bool {
     match &metric.measure {
-        Measure::Events(term) => matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques | Aggregate::Sum(_)),
-        Measure::Sessions(aggregate) => matches!(aggregate, SessionAggregate::Count | SessionAggregate::Uniques),
+        Measure::Events(term) => {
+            matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques | Aggregate::Sum(_))
+        }
+        Measure::Sessions(aggregate) => {
+            matches!(aggregate, SessionAggregate::Count | SessionAggregate::Uniques)
+        }
         Measure::Ratio { .. } | Measure::Conversion { .. } => false,
     }
 }

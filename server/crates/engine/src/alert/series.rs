@@ -78,7 +78,13 @@ pub struct SeriesFold {
 
 impl SeriesFold {
     /// Takes a judged bucket.
-    pub(super) fn take(&mut self, project: u32, rule: &AlertRule, series: &Series, judged: Judged) -> Vec<Transition> {
+    pub(super) fn take(
+        &mut self,
+        project: u32,
+        rule: &AlertRule,
+        series: &Series,
+        judged: Judged,
+    ) -> Vec<Transition> {
         let mut transitions: Vec<_> = self.step(project, rule, series, &judged).into_iter().collect();
         if judged.volume > 0.0 {
             self.last_seen_us = judged.to_us;
@@ -101,7 +107,13 @@ impl SeriesFold {
         judged.finding == Finding::Problem && before + 1 >= rule.for_buckets()
     }
 
-    fn step(&mut self, project: u32, rule: &AlertRule, series: &Series, judged: &Judged) -> Option<Transition> {
+    fn step(
+        &mut self,
+        project: u32,
+        rule: &AlertRule,
+        series: &Series,
+        judged: &Judged,
+    ) -> Option<Transition> {
         match judged.finding {
             Finding::Problem => self.problem(project, rule, series, judged),
             Finding::Fine => self.fine(rule, judged),
@@ -111,7 +123,13 @@ impl SeriesFold {
         }
     }
 
-    fn problem(&mut self, project: u32, rule: &AlertRule, series: &Series, judged: &Judged) -> Option<Transition> {
+    fn problem(
+        &mut self,
+        project: u32,
+        rule: &AlertRule,
+        series: &Series,
+        judged: &Judged,
+    ) -> Option<Transition> {
         let (from_us, buckets) = match &mut self.phase {
             Phase::Open(open) => return open.again(judged),
             Phase::Quiet => (judged.from_us, 1),
@@ -133,7 +151,9 @@ impl SeriesFold {
         judged: &Judged,
     ) -> Option<Transition> {
         let again = self.falls_back(judged.to_us);
-        if again.is_none() && self.over.as_ref().is_some_and(|over| judged.to_us - over.at_us < rule.cooldown_us) {
+        if again.is_none()
+            && self.over.as_ref().is_some_and(|over| judged.to_us - over.at_us < rule.cooldown_us)
+        {
             return None; // Still pending: told once the cooldown is over, if it lasts.
         }
         let kind = if again.is_some() { TransitionKind::Reopened } else { TransitionKind::Opened };
@@ -206,7 +226,11 @@ impl SeriesFold {
         let name = open.or(self.over.as_ref().map(|over| &over.name)).filter(|name| name.id == incident)?;
         let at_us = self.recent.back()?.to_us;
         let judged = self.recent.back().cloned();
-        Some(Transition { text: Some(text), judged, ..said(name.clone(), TransitionKind::Compared, at_us, true) })
+        Some(Transition {
+            text: Some(text),
+            judged,
+            ..said(name.clone(), TransitionKind::Compared, at_us, true)
+        })
     }
 }
 

@@ -46,7 +46,8 @@ impl Silence {
             return (told, Vec::new());
         }
         transitions.retain(|one| !is_stop(one));
-        let held: Vec<_> = stops.iter().map(|one| (one.incident.rule.clone(), one.incident.series.clone())).collect();
+        let held: Vec<_> =
+            stops.iter().map(|one| (one.incident.rule.clone(), one.incident.series.clone())).collect();
         self.stopped.extend(held.iter().cloned());
         if self.open.is_none() {
             told.extend(self.begin(project, &stops));
@@ -63,10 +64,20 @@ impl Silence {
         let id = incident_id(project, PIPELINE, &series, from_us);
         let name = IncidentName { id, rule: PIPELINE.into(), series, from_us, severity };
         let judged = first.judged.clone()?;
-        let open = Open { name: name.clone(), told: judged.clone(), fine: 0, acknowledged: false, muted_until_us: 0 };
+        let open = Open {
+            name: name.clone(),
+            told: judged.clone(),
+            fine: 0,
+            acknowledged: false,
+            muted_until_us: 0,
+        };
         self.open = Some(Box::new(open));
         let text = Some(format!("{} series stopped at once", stops.len()));
-        Some(Transition { judged: Some(judged), text, ..said(name, TransitionKind::Opened, first.at_us, false) })
+        Some(Transition {
+            judged: Some(judged),
+            text,
+            ..said(name, TransitionKind::Opened, first.at_us, false)
+        })
     }
 
     /// It is over when half of what stopped has something again; what has not then is an incident of its own.

@@ -1,4 +1,6 @@
-use footpath_model::alert::{Completeness, CountedRule, IncidentAct, IncidentChange, Observed, Reading, Series};
+use footpath_model::alert::{
+    Completeness, CountedRule, IncidentAct, IncidentChange, Observed, Reading, Series,
+};
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::{Control, CountedMetric};
 use footpath_model::definition::{
@@ -286,7 +288,8 @@ fn by_platform(id: &str, when: AlertCondition) -> CountedRule {
 #[test]
 fn each_value_of_a_breakdown_has_incidents_of_its_own() {
     let mut world = World::new([by_platform("r", above(10.0))]);
-    let both = |ios, android| vec![("r", vec![reading(value("ios"), ios), reading(value("android"), android)])];
+    let both =
+        |ios, android| vec![("r", vec![reading(value("ios"), ios), reading(value("android"), android)])];
     assert_eq!(world.minute(both(5.0, 5.0)), []);
     let told = world.minute(both(5.0, 20.0));
     assert_eq!((told.len(), told[0].incident.series.clone()), (1, value("android")));
@@ -302,9 +305,10 @@ fn many_series_that_stop_at_once_are_one_incident_of_the_pipeline() {
     let all = |count: f64| -> Vec<_> { platforms.map(|os| reading(value(os), count)).into() };
     assert_eq!(world.minute(vec![("r", all(5.0)), ("s", vec![reading(Series::Whole, 50.0)])]), []);
     let told = world.minute(vec![("r", all(0.0)), ("s", vec![reading(Series::Whole, 0.0)])]);
-    assert_eq!(told.iter().map(|one| (one.kind, one.incident.rule.as_str())).collect::<Vec<_>>(), [(
-        Opened, PIPELINE
-    )]);
+    assert_eq!(
+        told.iter().map(|one| (one.kind, one.incident.rule.as_str())).collect::<Vec<_>>(),
+        [(Opened, PIPELINE)]
+    );
     assert_eq!(told[0].text.as_deref(), Some("5 series stopped at once"));
     assert_eq!(world.fold.stopped().count(), 5);
     assert_eq!(world.minute(vec![("r", all(0.0)), ("s", vec![reading(Series::Whole, 0.0)])]), []);

@@ -30,7 +30,9 @@ impl Measured {
     /// nothing is 0.
     pub fn number(&self) -> Option<f64> {
         match self {
-            Self::Value(value) => value.single().map(|(_, number)| number).filter(|number| number.is_finite()),
+            Self::Value(value) => {
+                value.single().map(|(_, number)| number).filter(|number| number.is_finite())
+            }
             Self::Ratio(ratio) => ratio.value,
         }
     }

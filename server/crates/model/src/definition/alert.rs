@@ -261,11 +261,9 @@ impl AlertCondition {
             }
             Self::Anomaly { false_alerts, .. } => {
                 let (least, most) = FALSE_ALERTS;
-                check.that(
-                    (least..=most).contains(false_alerts),
-                    "anomaly.false_alerts_per_month",
-                    || format!("from {least} to {most}"),
-                );
+                check.that((least..=most).contains(false_alerts), "anomaly.false_alerts_per_month", || {
+                    format!("from {least} to {most}")
+                });
             }
             Self::NoData {} => {}
         }
