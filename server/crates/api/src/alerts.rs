@@ -15,6 +15,7 @@ use crate::context::Context;
 
 mod annotations;
 mod destinations;
+mod drivers;
 mod incidents;
 mod messages;
 pub mod numbers;

@@ -17,14 +17,17 @@
 //!
 //! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
 //! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
-//! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are. What the numbers mean is
+//! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are. [`attribution`] says which
+//! values explain that a number changed, and [`comparison`] whether it did change. What the numbers mean is
 //! in `docs/semantics.md`.
 
 pub mod alert;
 pub mod anomaly;
+pub mod attribution;
 pub mod batch;
 pub mod by_session;
 pub mod catalog;
+pub mod comparison;
 pub mod funnel;
 pub mod general;
 pub mod identity;

@@ -2,7 +2,8 @@
 //!
 //! A question is asked of a [`Source`]: one pinned moment of one project, chunks and the log above them
 //! ([`footpath_history`]). For each question there is one function with one struct that asks and one that answers:
-//! [`funnel`], [`funnel_persons`], [`explain`], [`metric`], [`sessions`], [`person`], [`group`], [`events`]. Every answer
+//! [`funnel`], [`funnel_persons`], [`explain`], [`metric`], [`sessions`], [`person`], [`group`], [`events`],
+//! [`drivers`]. Every answer
 //! names the position it holds for.
 //!
 //! Where names alone say what an event is, who and when is read from columns that are kept decoded, on all processors that are
@@ -16,6 +17,7 @@ use footpath_model::filter::FilterError;
 use footpath_model::range::RangeError;
 
 mod by_person;
+mod drivers;
 mod entities;
 mod events;
 mod explain;
@@ -32,6 +34,7 @@ mod testing;
 mod times;
 mod units;
 
+pub use drivers::{Dimensions, Driver, DriversAnswer, DriversQuery, Kind, drivers};
 pub use events::{EventPage, EventQuery, events};
 pub use explain::{Attempted, ExplainAnswer, ExplainQuery, ExplainedEvent, Reason, explain};
 pub use footpath_engine::SliceValue;

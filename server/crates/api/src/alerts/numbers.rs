@@ -123,12 +123,16 @@ impl AlertNumbers for LiveNumbers {
 
     async fn drivers(
         &self,
-        _project: &ProjectRow,
-        _rule: &CountedRule,
-        _series: &Series,
-        _span: (i64, i64),
+        project: &ProjectRow,
+        rule: &CountedRule,
+        series: &Series,
+        span: (i64, i64),
     ) -> Vec<Driver> {
-        Vec::new()
+        let found = super::drivers::drivers(&self.context, project, rule, series, span).await;
+        found.unwrap_or_else(|status| {
+            tracing::warn!(reason = status.message(), "what moved an alert's number cannot be told");
+            Vec::new()
+        })
     }
 
     async fn record(&self, project: &ProjectRow, control: Control) -> Result<(), NumbersError> {

@@ -64,6 +64,11 @@ impl<'a> ItemValue<'a> {
         self.unit
     }
 
+    /// A double near the number, whatever its unit.
+    pub fn to_f64(&self) -> f64 {
+        self.number.to_f64()
+    }
+
     pub(crate) fn number(&self) -> Number<'a> {
         self.number
     }

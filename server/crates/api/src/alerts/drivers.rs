@@ -1,0 +1,136 @@
+//! What probably moved a series, when an incident of it begins.
+
+use footpath_engine::catalog::{Catalog, Owner, PropertySeen, ValueType};
+use footpath_model::alert::{CountedRule, Driver, DriverKind, Series};
+use footpath_model::calendar::{CalendarUnit, days_before};
+use footpath_model::control::CountedMetric;
+use footpath_model::definition::{Condition, Filter, Measure, Op, PropertyRef, Scope, Term};
+use footpath_query::{Dimensions, DriversQuery, Kind, SliceValue, Span};
+use footpath_store::ProjectRow;
+use tonic::Status;
+
+use crate::context::Context;
+use crate::query::QueryApi;
+
+/// How many drivers an alert names.
+const TOP: usize = 5;
+/// How many properties of events are looked at beside the context's.
+const CANDIDATES: usize = 20;
+/// How many buckets before are usual where there are too few days of them.
+const BEFORE: i64 = 60;
+/// How many earlier days are usual, of buckets of an hour or more.
+const DAYS: i32 = 7;
+
+/// Looks for what moved a series of a rule in a bucket.
+///
+/// # Errors
+/// If stored events cannot be read.
+pub async fn drivers(
+    context: &std::sync::Arc<Context>,
+    project: &ProjectRow,
+    rule: &CountedRule,
+    series: &Series,
+    (from_us, to_us): (i64, i64),
+) -> Result<Vec<Driver>, Status> {
+    let Some(counted) = of_series(rule, series) else { return Ok(Vec::new()) };
+    let lasted = i64::from(rule.definition.for_buckets()) - 1;
+    let from_us = from_us - lasted * rule.definition.every.usual_us();
+    let baseline = baseline(rule, from_us, to_us);
+    let candidates = candidates(&context.catalogs.of(project.number).read(), &counted);
+    let asked = QueryApi::new(std::sync::Arc::clone(context)).asked(project)?;
+    let answer = asked.answer(move |source| {
+        let (counted, baseline) = (&counted, baseline.as_slice());
+        let window = Span { from_us, to_us: Some(to_us) };
+        let dimensions = Dimensions::Auto(&candidates);
+        footpath_query::drivers(source, &DriversQuery { counted, window, baseline, dimensions, top: TOP })
+    });
+    Ok(answer.await?.drivers.iter().filter_map(named).collect())
+}
+
+fn named(driver: &footpath_query::Driver) -> Option<Driver> {
+    Some(Driver {
+        property: driver.property.clone(),
+        value: match &driver.value {
+            SliceValue::Is(text) => Series::Value(text.clone()),
+            SliceValue::NotSet => Series::NotSet,
+            SliceValue::Other | SliceValue::NotReached => return None,
+        },
+        kind: match driver.kind {
+            Kind::Volume => DriverKind::Volume,
+            Kind::Rate => DriverKind::Rate,
+            Kind::Mix => DriverKind::Mix,
+        },
+        contribution: driver.contribution,
+        before: Some(driver.before).filter(|before| before.is_finite()),
+        after: Some(driver.after).filter(|after| after.is_finite()),
+    })
+}
+
+/// What is counted of one series: its value of the breakdown is a filter. `None` where that cannot be said by a filter.
+fn of_series(rule: &CountedRule, series: &Series) -> Option<CountedMetric> {
+    let mut counted = rule.watched();
+    let Some(by) = counted.definition.breakdown.take() else { return Some(counted) };
+    let (op, values) = match series {
+        Series::Whole => return Some(counted),
+        Series::Value(value) => (Op::In, vec![value.clone()]),
+        Series::NotSet => (Op::IsNotSet, Vec::new()),
+    };
+    let PropertyRef { property, scope, as_of } = by;
+    let filter = Filter::from(Condition { property, scope, as_of, op, values });
+    match &mut counted.definition.measure {
+        Measure::Events(term) => term.filters.push(filter),
+        Measure::Ratio { numerator, denominator } => {
+            numerator.filters.push(filter.clone());
+            denominator.filters.push(filter);
+        }
+        Measure::Sessions(_) | Measure::Conversion { .. } => return None,
+    }
+    Some(counted)
+}
+
+/// What is usual: the hour before a minute, the same hours of the last week, the same days of the last weeks.
+fn baseline(rule: &CountedRule, from_us: i64, to_us: i64) -> Vec<Span> {
+    let unit = rule.definition.every;
+    let step = match unit {
+        CalendarUnit::Minute | CalendarUnit::Quarter => {
+            let begin_us = from_us - BEFORE * unit.usual_us();
+            return vec![Span { from_us: begin_us, to_us: Some(from_us) }];
+        }
+        CalendarUnit::Hour => 1,
+        _ => 7,
+    };
+    let earlier = |n: i32| {
+        let back = |us| days_before(us, n * step, &rule.zone).ok();
+        Some(Span { from_us: back(from_us)?, to_us: Some(back(to_us)?) })
+    };
+    (1..=DAYS).filter_map(earlier).collect()
+}
+
+/// Properties of the metric's events that may explain something: texts and truths of which several persons had the same.
+fn candidates(catalog: &Catalog, counted: &CountedMetric) -> Vec<PropertyRef> {
+    let terms: Vec<&Term> = match &counted.definition.measure {
+        Measure::Events(term) => vec![term],
+        Measure::Ratio { numerator, denominator } => vec![denominator, numerator],
+        Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
+    };
+    let names = terms.iter().flat_map(|term| &term.events).map(String::as_str);
+    let mut names: Vec<_> = names.collect();
+    if names.is_empty() {
+        names = catalog.names().map(|(name, _)| name).take(CANDIDATES).collect();
+    }
+    let mut keys: Vec<String> = Vec::new();
+    for name in names {
+        for property in catalog.properties_of(Owner::Event(name)).filter(is_candidate) {
+            if keys.len() < CANDIDATES && !keys.iter().any(|key| key == property.key) {
+                keys.push(property.key.to_owned());
+            }
+        }
+    }
+    let own = |property| PropertyRef { property, scope: Scope::Event, ..PropertyRef::default() };
+    keys.into_iter().map(own).collect()
+}
+
+fn is_candidate(property: &PropertySeen<'_>) -> bool {
+    let says = |(kind, _): &(ValueType, u64)| matches!(kind, ValueType::String | ValueType::Bool);
+    property.types.iter().any(says) && !property.samples.is_empty()
+}
