@@ -103,6 +103,25 @@ impl Api {
         Ok(())
     }
 
+    /// Defines an alert rule, or changes it to what is wanted.
+    ///
+    /// # Errors
+    /// If the server does not take it.
+    pub async fn define_rule(&self, rule: v1::AlertRule) -> anyhow::Result<()> {
+        let mut definitions = DefinitionServiceClient::new(self.channel());
+        let create =
+            v1::CreateAlertRuleRequest { project: PROJECT.into(), alert_rule: Some(rule.clone()) };
+        match definitions.create_alert_rule(create).await {
+            Ok(_) => return Ok(()),
+            Err(status) if status.code() == tonic::Code::AlreadyExists => {}
+            Err(status) => return Err(explain(&status)),
+        }
+        let (project, alert_rule) = (PROJECT.into(), Some(rule));
+        let update = v1::UpdateAlertRuleRequest { project, alert_rule, update_mask: None };
+        definitions.update_alert_rule(update).await.map_err(|status| explain(&status))?;
+        Ok(())
+    }
+
     /// What became of all delivery attempts, by the server's ledger.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod history;
 mod metrics;
 mod notes;
 mod panel;
+mod rules;
 mod run;
 mod script;
 mod shop;

@@ -21,6 +21,7 @@ use super::funnels::funnels;
 use super::history::{History, backfill};
 use super::metrics::metrics;
 use super::notes::Notes;
+use super::rules::rules;
 use super::run::Demo;
 use super::shop::Shop;
 use super::visits::{Plan, Visitors, WARM_UP};
@@ -77,13 +78,16 @@ async fn compose(
     for metric in metrics() {
         api.define_metric(metric).await?;
     }
+    for rule in rules() {
+        api.define_rule(rule).await?;
+    }
     let visits: Vec<Arc<Visit>> = visits()?.into_iter().map(Arc::new).collect();
     let history = Arc::new(History::default());
     let sender = Bearer::new(&key)?.sign(channel.clone());
     tokio::spawn(remember(visits.clone(), folder, sender, Arc::clone(&history), Arc::clone(&notes)));
     let seen = Arc::new(Seen::default());
     let watched = funnels().into_iter().map(|funnel| funnel.id).collect();
-    tokio::spawn(follow(api.channel(), watched, Arc::clone(&seen)));
+    tokio::spawn(follow(api.channel(), watched, Arc::clone(&seen), Arc::clone(&notes)));
     let shop = Arc::new(Shop::new(channel, key));
     let plan = Plan {
         per_second: args.rate,

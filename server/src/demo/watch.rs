@@ -13,6 +13,7 @@ use v1::watch_response::Message;
 
 use super::api::PROJECT;
 use super::funnels::CHECKOUT;
+use super::notes::Notes;
 use crate::tools::remote::SignedChannel;
 
 /// The wait before a broken watch is opened again.
@@ -53,17 +54,49 @@ impl Seen {
     }
 }
 
-/// Watches `funnels` for ever; opens the watch again when it breaks.
-pub async fn follow(channel: SignedChannel, funnels: Vec<String>, seen: Arc<Seen>) {
+/// Watches `funnels` and all alerts for ever; opens the watch again when it breaks.
+pub async fn follow(channel: SignedChannel, funnels: Vec<String>, seen: Arc<Seen>, notes: Arc<Notes>) {
+    let mut alerts = Alerts { cursor: String::new(), notes };
     loop {
-        if let Err(status) = watch(channel.clone(), &funnels, &seen).await {
+        if let Err(status) = watch(channel.clone(), &funnels, &seen, &mut alerts).await {
             tracing::info!(%status, "the watch ended; opening it again");
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn watch(channel: SignedChannel, funnels: &[String], seen: &Seen) -> Result<(), tonic::Status> {
+/// How far alerts were seen, and who is told.
+struct Alerts {
+    cursor: String,
+    notes: Arc<Notes>,
+}
+
+impl Alerts {
+    const ID: &str = "alerts";
+
+    fn subscription(&self) -> v1::Subscription {
+        let target = v1::subscription::Target::Alerts(v1::AlertSubscription::default());
+        v1::Subscription { id: Self::ID.into(), target: Some(target), cursor: self.cursor.clone() }
+    }
+
+    fn tell(&mut self, page: v1::AlertPage) {
+        for v1::Alert { event, incident } in page.alerts {
+            let (Some(event), Some(incident)) = (event, incident) else { continue };
+            match event.kind() {
+                v1::AlertKind::Resolved => self.notes.say(format!("alert over: {}", incident.title)),
+                _ => self.notes.say(format!("ALERT {}", incident.summary)),
+            }
+        }
+        self.cursor = page.cursor;
+    }
+}
+
+async fn watch(
+    channel: SignedChannel,
+    funnels: &[String],
+    seen: &Seen,
+    alerts: &mut Alerts,
+) -> Result<(), tonic::Status> {
     let subscription = |id: &String| v1::Subscription {
         id: id.clone(),
         target: Some(v1::subscription::Target::Funnel(v1::FunnelSubscription {
@@ -72,7 +105,7 @@ async fn watch(channel: SignedChannel, funnels: &[String], seen: &Seen) -> Resul
         })),
         cursor: String::new(),
     };
-    let subscriptions = funnels.iter().map(subscription).collect();
+    let subscriptions = funnels.iter().map(subscription).chain([alerts.subscription()]).collect();
     let request = v1::WatchRequest { project: PROJECT.into(), subscriptions };
     let mut stream = LiveServiceClient::new(channel).watch(request).await?.into_inner();
     while let Some(answer) = stream.message().await? {
@@ -82,6 +115,7 @@ async fn watch(channel: SignedChannel, funnels: &[String], seen: &Seen) -> Resul
                 seen.funnels.lock().insert(snapshot.funnel_id, numbers);
             }
             Some(Message::FunnelDelta(delta)) => take(seen, delta),
+            Some(Message::Alerts(page)) => alerts.tell(page),
             _ => {}
         }
     }

@@ -1,7 +1,8 @@
 //! The properties that are looked at, and their values for an event.
 
+use footpath_model::context;
 use footpath_model::definition::{Measure, PropertyRef, Scope};
-use footpath_model::filter::{Facts, Needs, Selector, context_names};
+use footpath_model::filter::{Facts, Needs, Selector};
 
 use super::{Dimensions, DriversQuery};
 
@@ -19,8 +20,8 @@ pub(super) fn considered(query: &DriversQuery<'_>) -> Vec<PropertyRef> {
     match query.dimensions {
         Dimensions::These(these) => these.iter().for_each(&mut add),
         Dimensions::Auto(also) => {
-            let context = context_names();
-            context.for_each(|property| {
+            context::names().for_each(|name| {
+                let property = name.to_owned();
                 add(&PropertyRef { property, scope: Scope::Context, ..PropertyRef::default() })
             });
             also.iter().for_each(&mut add);
