@@ -5,7 +5,7 @@ use v1::alert_rule::Condition;
 
 /// The demo's alert rules.
 pub fn rules() -> Vec<v1::AlertRule> {
-    let above = v1::AlertThreshold { above: Some(0.5), below: None };
+    let above = v1::AlertThreshold { above: Some(0.2), below: None };
     vec![v1::AlertRule {
         id: "payments-fail".into(),
         title: "Payments that fail".into(),
