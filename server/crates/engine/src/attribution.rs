@@ -21,7 +21,7 @@ mod evidence;
 mod numbers;
 
 #[cfg(test)]
-mod tests {}
+mod tests;
 
 pub use choose::attribute;
 pub use effect::{Effects, effects};

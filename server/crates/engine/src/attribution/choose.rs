@@ -14,7 +14,7 @@ const ENOUGH_OF_DIMENSION: f64 = 0.67;
 /// Most values that explain a change: a longer list explains nothing.
 const MOST_VALUES: usize = 5;
 /// The chance that a value is named anywhere though everything moved alike, if events come independently of each other.
-const FALSE_ALARM: f64 = 0.001;
+const FALSE_ALARM: f64 = 0.01;
 
 /// The values that explain the change, best explanation first: the values of one dimension together, then those of the next one. Empty
 /// if nothing changed, or everything moved alike.
@@ -96,12 +96,22 @@ impl Choice<'_> {
             .filter_map(|(at, kind)| Some((at, self.judge_as(*kind, &self.slices[*at].sides(), &rest)?)))
             .map(|(at, judged)| self.driver(dimension, &self.slices[*at], judged))
             .collect();
-        let fee = (self.samples().max(2.0)).ln();
         (!drivers.is_empty()).then(|| Explanation {
             explained: drivers.iter().map(|driver| driver.explained).sum(),
-            gain: drivers.iter().map(|driver| driver.evidence * driver.evidence - fee).sum(),
+            gain: self.gain(&chosen, &rest) - chosen.len() as f64 * self.samples().max(2.0).ln(),
             drivers,
         })
+    }
+
+    /// How much better the chosen ones together tell the events apart than nothing does.
+    fn gain(&self, chosen: &[(usize, Kind)], rest: &Sides) -> f64 {
+        let of_kind = |kind: Kind| {
+            let mut own = Sides::default();
+            let slices = chosen.iter().filter(|(_, other)| *other == kind);
+            slices.for_each(|(at, _)| own += self.slices[*at].sides());
+            evidence(self.whole.shape, kind, &own, rest).powi(2)
+        };
+        [Kind::Volume, Kind::Rate, Kind::Mix].into_iter().map(of_kind).sum()
     }
 
     /// Takes the value that did most beyond the rest out of it, as long as there is one, and what then is left.
