@@ -144,7 +144,8 @@ impl Curve {
         }
         let below = (level as usize).min(LEVELS - 1);
         let from = f64::from(self.fitted[below]);
-        let slope = if below + 1 < LEVELS { f64::from(self.fitted[below + 1]) - from } else { f64::from(self.slope) };
+        let slope =
+            if below + 1 < LEVELS { f64::from(self.fitted[below + 1]) - from } else { f64::from(self.slope) };
         from + slope * (level - below as f64)
     }
 

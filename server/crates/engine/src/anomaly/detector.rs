@@ -122,7 +122,11 @@ impl Detector {
         let pace = self.pace();
         let loudness = if self.seen > pace.news_after() { news / std::f64::consts::LN_10 } else { 0.0 };
         let score = self.told.tell(loudness, pace.per_day());
-        let state = if changed && !matches!(verdict.state, State::Learning { .. }) { State::Changed } else { verdict.state };
+        let state = if changed && !matches!(verdict.state, State::Learning { .. }) {
+            State::Changed
+        } else {
+            verdict.state
+        };
         Verdict { state, score, ..verdict }
     }
 
@@ -171,7 +175,15 @@ impl Detector {
             self.scale.from_work(likelihood::quantile(kind, z, thought.weight, &thought.expected))
         };
         let expected = self.scale.from_work(thought.expected.mean);
-        Verdict { state, p_value, expected, low: end(false), high: end(true), channel: voice.channel, score: 0.0 }
+        Verdict {
+            state,
+            p_value,
+            expected,
+            low: end(false),
+            high: end(true),
+            channel: voice.channel,
+            score: 0.0,
+        }
     }
 
     /// Whether a lasting deviation became the baseline with this bucket.
@@ -225,7 +237,10 @@ impl Detector {
     pub(super) fn is_sound(&self) -> bool {
         let kind = self.settings.kind;
         self.scale.is_sound(kind)
-            && self.first.iter().all(|point| point.value.is_finite() && point.weight.is_finite() && point.weight > 0.0)
+            && self
+                .first
+                .iter()
+                .all(|point| point.value.is_finite() && point.weight.is_finite() && point.weight > 0.0)
             && self.experts.is_sound(&Experts::new(kind, self.settings.bucket_us))
             && self.noise.is_sound(kind)
             && self.channels.is_sound()

@@ -129,7 +129,12 @@ impl Experts {
     }
 
     /// Every expert's forecast, and how many buckets are behind it. Not a number where an expert knows nothing.
-    fn each(&self, day: Option<Place>, week: Option<Place>, noise: &Noise) -> ([f64; EXPERTS], [f64; EXPERTS]) {
+    fn each(
+        &self,
+        day: Option<Place>,
+        week: Option<Place>,
+        noise: &Noise,
+    ) -> ([f64; EXPERTS], [f64; EXPERTS]) {
         let mut each = [f64::NAN; EXPERTS];
         let mut behind = [1.0; EXPERTS];
         each[LEVEL] = self.level;
@@ -147,7 +152,8 @@ impl Experts {
             behind[expert] = behind[slow].min(2.0 / OFFSET);
             // What few buckets say of rare events is drawn to the level by as much as one event is worth.
             let worth = noise.one_event(self.slow_level);
-            let drawn = (profile.get(place) * behind[slow] + self.slow_level * worth) / (behind[slow] + worth);
+            let drawn =
+                (profile.get(place) * behind[slow] + self.slow_level * worth) / (behind[slow] + worth);
             each[slow] = drawn;
             each[expert] = self.with_offset(drawn, self.offsets[expert - DAY]);
         }
@@ -229,7 +235,8 @@ impl Experts {
         self.level += fast * errors[LEVEL];
         self.slow_level += self.slow_gain().max(early) * errors[SLOW_LEVEL];
         self.slope = DAMPED * self.slope + SLOPE * fast * errors[TREND];
-        self.trend_level = if self.seen > 1.0 { forecast.each[TREND] } else { self.level } + fast * errors[TREND];
+        self.trend_level =
+            if self.seen > 1.0 { forecast.each[TREND] } else { self.level } + fast * errors[TREND];
     }
 
     fn teach_slots(&mut self, forecast: &Forecast, lesson: &Lesson, errors: &[f64; EXPERTS]) {

@@ -68,7 +68,9 @@ mod tests {
     fn numbers_of_either_sign_come_back() {
         let mut scale = Scale::new(SeriesKind::Value);
         assert!(!scale.choose([1.0].into_iter()));
-        assert!(scale.choose([0.0; 13].into_iter().chain([-5.0, 20.0, 1000.0]).collect::<Vec<_>>().into_iter()));
+        assert!(
+            scale.choose([0.0; 13].into_iter().chain([-5.0, 20.0, 1000.0]).collect::<Vec<_>>().into_iter())
+        );
         for x in [0.0, 1e-9, 20.0, -20.0, 1e12, -1e300] {
             assert!((scale.from_work(scale.to_work(x)) - x).abs() <= 1e-9 * x.abs() + 1e-12, "{x}");
         }

@@ -20,7 +20,8 @@ impl Told {
     /// What is new of something so loud, with `per_day` buckets in a day.
     pub(super) fn tell(&mut self, loudness: f64, per_day: f64) -> f64 {
         self.buckets += 1.0;
-        let known = self.loudness * (1.0 - self.buckets / (DAYS * per_day).clamp(LEAST_BUCKETS, MOST_BUCKETS)).max(0.0);
+        let known = self.loudness
+            * (1.0 - self.buckets / (DAYS * per_day).clamp(LEAST_BUCKETS, MOST_BUCKETS)).max(0.0);
         if loudness > known {
             (self.loudness, self.buckets) = (loudness, 0.0);
         }

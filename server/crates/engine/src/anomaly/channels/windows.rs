@@ -50,6 +50,7 @@ impl Windows {
 
     pub(super) fn is_sound(&self) -> bool {
         let inside = |mean: &f64| (-CLIP..=CLIP).contains(mean);
-        [self.short, self.long].iter().all(inside) && [self.spread, self.usual].iter().all(|size| (0.0..=CLIP).contains(size))
+        [self.short, self.long].iter().all(inside)
+            && [self.spread, self.usual].iter().all(|size| (0.0..=CLIP).contains(size))
     }
 }
