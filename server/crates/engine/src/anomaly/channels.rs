@@ -66,7 +66,12 @@ impl Heard {
 
     /// How odd the bucket is against its baseline, in nats: what decides whether it teaches.
     pub(super) fn oddness(&self) -> f64 {
-        self.nats[POINT].max(self.nats[SLOT]).max(self.nats[SHORT])
+        self.sharpness().max(self.nats[SHORT])
+    }
+
+    /// The same of the bucket by itself.
+    pub(super) fn sharpness(&self) -> f64 {
+        self.nats[POINT].max(self.nats[SLOT])
     }
 }
 

@@ -15,7 +15,7 @@ use super::series::{Point, SeriesKind, Settings};
 use super::told::Told;
 use super::verdict::{State, Verdict};
 
-use episode::Episode;
+use episode::{Episode, Lasting};
 use pace::Pace;
 
 /// Buckets before which there is no error to speak of.
@@ -23,6 +23,14 @@ const FIRST: f64 = 4.0;
 /// Buckets after which channels begin to be counted, and then the loudest of them.
 const CHANNELS_COUNT: f64 = 16.0;
 const EPISODES_COUNT: f64 = 32.0;
+/// A series that fell to nothing keeps so much of its profile, so that it can grow again.
+const LEAST_FACTOR: f64 = 0.01;
+/// A bucket of less than this share of the usual weight sets no record: a ratio of ten is far off by chance.
+const PROVES: f64 = 0.25;
+/// Numbers that are larger are gaps: their squares, or as single precision they themselves, would overflow.
+const LARGEST: f64 = 1e30;
+/// Weights outside are taken for the nearer end.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-3..=1e15;
 
 /// Watches one series: give it the buckets in the order of their beginnings.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -76,19 +84,20 @@ impl Detector {
 
     /// Judges a bucket, then learns from it.
     ///
-    /// One that begins no later than the last one is ignored, and a number that is not finite, or has no weight where its kind needs one, is a
-    /// [`gap`](Self::gap); both return the last verdict again.
+    /// One that begins no later than the last one is ignored, and a number that is not finite or above 1e30 in size, or has no weight
+    /// where its kind needs one, is a [`gap`](Self::gap); both return the last verdict again.
     pub fn step(&mut self, point: &Point) -> Verdict {
         let weight = if self.settings.kind == SeriesKind::Count { 1.0 } else { point.weight };
         if point.start_us <= self.last_start_us {
             return self.verdict;
         }
-        if !(point.value.is_finite() && weight.is_finite() && weight > 0.0) {
+        // What is not a number compares to nothing.
+        if !(point.value.abs() <= LARGEST && weight > 0.0) {
             self.gap(point.start_us, point.local_us);
             return self.verdict;
         }
         self.last_start_us = point.start_us;
-        let point = Point { weight, ..*point };
+        let point = Point { weight: weight.max(*WEIGHTS.start()).min(*WEIGHTS.end()), ..*point };
         if !self.scale.is_chosen() {
             return self.choose_scale(point);
         }
@@ -144,7 +153,8 @@ impl Detector {
         let z = self.z(number, weight, &expected);
         let slow_z = self.z(number, weight, &slowly);
         let windows = self.channels.slide(z, slow_z);
-        let news = self.records.hear(number, windows);
+        let proves = self.noise.reliability(weight) >= PROVES;
+        let news = self.records.hear(number, windows, proves);
         let chance_of_repeat = self.noise.chance_of_repeat(&expected, weight);
         let look = Look { z, slow_z, value: point.value, chance_of_repeat, range: news.range };
         let heard = self.channels.hear(&look);
@@ -189,12 +199,16 @@ impl Detector {
     /// Whether a lasting deviation became the baseline with this bucket.
     fn learn(&mut self, thought: &Thought, annotated: bool) -> bool {
         let pace = self.pace();
-        let odd = self.seen >= pace.news_after() && self.episode.is_odd(thought.heard.oddness());
+        let knows = self.seen >= pace.news_after();
+        let odd = knows && Episode::is_odd(thought.heard.oddness());
+        if self.episode.ends_sharply(knows && Episode::is_odd(thought.heard.sharpness())) {
+            self.channels.calm();
+        }
         let slow = thought.forecast.slow.mean;
-        let changed = self.episode.hear(odd, thought.number - slow, pace.lasting());
+        let changed = self.episode.hear(odd, thought.number, slow, pace.lasting());
         self.count(thought);
         match changed {
-            Some(by) => self.change(by, slow),
+            Some(lasting) => self.change(lasting),
             None if odd => {}
             None => self.teach(thought, annotated),
         }
@@ -223,11 +237,11 @@ impl Detector {
     }
 
     /// What lasted is the new level: everything moves by it, of counts in proportion.
-    fn change(&mut self, by: f64, slow: f64) {
-        if self.settings.kind == SeriesKind::Count && slow > 0.0 {
-            self.experts.shift((1.0 + by / slow).max(0.01), 0.0);
+    fn change(&mut self, Lasting { number, forecast }: Lasting) {
+        if self.settings.kind == SeriesKind::Count && forecast > 0.0 {
+            self.experts.shift((number / forecast).max(LEAST_FACTOR), 0.0);
         } else {
-            self.experts.shift(1.0, by);
+            self.experts.shift(1.0, number - forecast);
         }
         self.noise.reopen();
         self.channels.calm();

@@ -62,8 +62,8 @@ impl Records {
         Self { seen: 0.0, level: 0.0, distance: 0.0, ranges: [range; 4] }
     }
 
-    /// One more bucket: its number on the working scale, and the means of both windows.
-    pub(super) fn hear(&mut self, number: f64, windows: [f64; 2]) -> News {
+    /// One more bucket: its number on the working scale, the means of both windows, and whether it has the weight to set a record.
+    pub(super) fn hear(&mut self, number: f64, windows: [f64; 2], proves: bool) -> News {
         self.seen += 1.0;
         self.level += (number - self.level) / LEVEL.min(self.seen);
         self.distance += ((number - self.level).abs() - self.distance) / DISTANCE.min(self.seen);
@@ -72,7 +72,7 @@ impl Records {
             self.ranges = statistics.map(|x| Range { low: x, high: x });
         }
         let mut nats = [0.0; 4];
-        for (i, x) in statistics.into_iter().enumerate() {
+        for (i, x) in statistics.into_iter().enumerate().skip(usize::from(!proves)) {
             let beyond = self.ranges[i].leave(x);
             nats[i] = self.worth(beyond, if i == 0 { MARGIN } else { 0.0 }).copysign(beyond);
         }
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn the_same_extreme_is_a_record_once() {
         let mut records = Records::new();
-        (0..500).for_each(|i| drop(records.hear(f64::from(i % 7), [0.0; 2])));
-        assert_eq!(records.hear(6.0, [0.0; 2]).range, 0.0);
-        assert!(records.hear(20.0, [0.0; 2]).range > ln(500.0));
-        assert_eq!(records.hear(20.0, [0.0; 2]).range, 0.0);
-        assert!(records.hear(-20.0, [0.0; 2]).range < -ln(500.0));
+        (0..500).for_each(|i| drop(records.hear(f64::from(i % 7), [0.0; 2], true)));
+        assert_eq!(records.hear(6.0, [0.0; 2], true).range, 0.0);
+        assert!(records.hear(20.0, [0.0; 2], true).range > ln(500.0));
+        assert_eq!(records.hear(20.0, [0.0; 2], true).range, 0.0);
+        assert!(records.hear(-20.0, [0.0; 2], true).range < -ln(500.0));
     }
 }

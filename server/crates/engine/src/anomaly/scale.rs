@@ -8,6 +8,8 @@ use super::series::SeriesKind;
 
 /// How many numbers choose the unit of a series of values.
 const CHOOSING: usize = 16;
+/// No unit is smaller, so that no number overflows in it.
+const LEAST: f64 = 1e-30;
 /// Beyond it the inverse would overflow.
 const MOST: f64 = 700.0;
 
@@ -35,7 +37,7 @@ impl Scale {
         }
         let mut sizes: Vec<f64> = numbers.map(f64::abs).filter(|size| *size > 0.0).collect();
         sizes.sort_by(f64::total_cmp);
-        self.unit = sizes.get(sizes.len() / 2).copied().unwrap_or(1.0);
+        self.unit = sizes.get(sizes.len() / 2).map_or(1.0, |median| median.max(LEAST));
         true
     }
 
