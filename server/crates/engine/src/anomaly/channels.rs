@@ -1,199 +1,199 @@
-//! What looks at a series, each in its own way.
-use super::curve::Curve;
-use super::math::{ln, surprise};
-use super::tuning::t;
+//! What looks at a series, each in its own way, and how surprised it is.
 
-/// Brings a statistic to unit scale.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Unit {
-    seen: f64,
-    square: f64,
+mod flat;
+mod windows;
+
+use super::curve::{Counted, Curve};
+use super::math::{compress, expand, inverse_surprise, surprise};
+use super::verdict::Channel;
+
+use flat::Flat;
+use windows::Windows;
+
+/// Channels that have curves: all but the range, whose chance is known beforehand.
+const CURVED: usize = 7;
+const POINT: usize = Channel::Point as usize;
+const DIFFERENCE: usize = Channel::Difference as usize;
+const SLOT: usize = Channel::Slot as usize;
+const SHORT: usize = Channel::ShortWindow as usize;
+const LONG: usize = Channel::LongWindow as usize;
+const VARIANCE: usize = Channel::Variance as usize;
+const FLAT: usize = Channel::Flat as usize;
+const RANGE: usize = Channel::Range as usize;
+/// All channels.
+pub(super) const CHANNELS: usize = Channel::ALL.len();
+
+/// The gain of a channel's scale.
+const UNIT_GAIN: f64 = 0.002;
+/// One number counts as at most so many units of it.
+const UNIT_CLIP: f64 = 3.0;
+
+/// A bucket as the channels look at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// How far it lies from its forecast, as a z.
+    pub z: f64,
+    /// How far from the slow experts' forecast.
+    pub slow_z: f64,
+    /// Its number as it came.
+    pub value: f64,
+    /// How likely it is by chance the number of the bucket before.
+    pub chance_of_repeat: f64,
+    /// What it is as a record, in nats; negative downward.
+    pub range: f64,
 }
-impl Unit {
-    fn new() -> Self {
-        Self { seen: 0.0, square: 1.0 }
+
+/// What the channels say of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    /// Up or down, and by how much in its own measure.
+    signed: [f64; CHANNELS],
+    /// Where each stands on the levels of its curve.
+    levels: [f64; CHANNELS],
+    /// How rare that is for this series, in nats.
+    pub nats: [f64; CHANNELS],
+}
+
+impl Heard {
+    /// 1 for up, -1 for down; 0 if the channel has no direction.
+    pub(super) fn side(&self, channel: usize) -> i8 {
+        match channel {
+            VARIANCE | FLAT => 0,
+            _ if self.signed[channel] < 0.0 => -1,
+            _ => 1,
+        }
     }
-    fn z(&self, x: f64) -> f64 {
-        x / self.square.max(1e-12).sqrt()
+
+    /// How odd the bucket is against its baseline, in nats: what decides whether it teaches.
+    pub(super) fn oddness(&self) -> f64 {
+        self.sharpness().max(self.nats[SHORT])
     }
-    fn teach(&mut self, x: f64) {
-        self.seen += 1.0;
-        let gain = (1.0 / (10.0 + self.seen)).max(t().scale_gain);
-        self.square += gain * ((x * x).min(9.0 * self.square) - self.square);
+
+    /// The same of the bucket by itself.
+    pub(super) fn sharpness(&self) -> f64 {
+        self.nats[POINT].max(self.nats[SLOT])
     }
 }
 
+/// The state of all channels.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Channels {
-    curves: Box<[Curve]>, // up and down of each
-    units: [Unit; 8],
-    short: f64,
-    long: f64,
-    spread_short: f64,
-    spread_long: f64,
-    run: f64,
-    repeats: f64,
+    /// Up and down of each.
+    curves: [[Curve; 2]; CURVED],
+    /// The mean square of what each says.
+    squares: [f64; CURVED],
+    windows: Windows,
+    flat: Flat,
+    last_z: Option<f64>,
     seen: f64,
-    last: f64,
-    max: f64,
-    min: f64,
-    pub tops: [[f64; 2]; 8],
 }
-
-pub(super) struct Seen {
-    pub z: f64,
-    pub slow: f64,
-    pub sd: f64,
-    pub w: f64,
-    pub x: f64,
-    pub lastw: f64,
-}
-
-/// signed z of every channel
-pub(super) type Heard = [f64; 8];
 
 impl Channels {
     pub(super) fn new() -> Self {
+        let curves = || std::array::from_fn(|_| Curve::new(Counted::Buckets));
         Self {
-            curves: (0..16).map(|_| Curve::new()).collect(),
-            units: std::array::from_fn(|_| Unit::new()),
-            short: 0.0,
-            long: 0.0,
-            spread_short: 1.0,
-            spread_long: 1.0,
-            run: 0.0,
-            repeats: 0.05,
+            curves: std::array::from_fn(|_| curves()),
+            squares: [1.0; CURVED],
+            windows: Windows::new(),
+            flat: Flat::new(),
+            last_z: None,
             seen: 0.0,
-            last: f64::NAN,
-            max: f64::NEG_INFINITY,
-            min: f64::INFINITY,
-            tops: [[0.0; 2]; 8],
         }
     }
-    pub(super) fn hear(&mut self, s: &Seen) -> Heard {
-        let t = t();
-        let mut raw = [0.0; 8];
-        let c = |z: f64| z.clamp(-t.window_clip, t.window_clip);
-        raw[0] = s.z;
-        raw[1] = if s.lastw.is_nan() { 0.0 } else { (s.w - s.lastw) / s.sd };
-        raw[2] = s.slow;
-        let d = c(self.units[2].z(s.slow));
-        self.short += (d - self.short) / t.short;
-        self.long += (d - self.long) / t.long;
-        raw[3] = self.short;
-        raw[4] = self.long;
-        let a = s.z.abs().min(t.window_clip);
-        self.spread_short += (a - self.spread_short) / t.spread;
-        self.spread_long += (a - self.spread_long) / t.spread_long;
-        raw[5] = ln((self.spread_short + 0.02) / (self.spread_long + 0.02));
-        // flat
-        let same = s.x == self.last;
-        self.run = if same { self.run + 1.0 } else { 0.0 };
-        let width = self.max - self.min;
-        raw[7] = if s.w > self.max {
-            s.w - self.max
-        } else if s.w < self.min {
-            s.w - self.min
-        } else {
-            0.0
-        };
-        if width > 0.0 && self.seen > 30.0 {
-            raw[7] = raw[7] / width;
-        } else {
-            raw[7] = 0.0
-        }
-        raw
+
+    /// The means of both windows with this bucket in them.
+    pub(super) fn slide(&mut self, z: f64, slow_z: f64) -> [f64; 2] {
+        self.windows.slide(z, slow_z / self.unit(SLOT).max(1.0));
+        self.windows.means()
     }
-    /// Surprises: up in the first, down in the second.
-    pub(super) fn surprises(&self, raw: &Heard) -> [f64; 8] {
-        let mut out = [0.0; 8];
-        for i in 0..8 {
-            out[i] = match i {
-                0 => surprise(raw[0].abs()),
-                6 => self.run * -ln(self.repeats),
-                7 => {
-                    if raw[7] == 0.0 {
-                        0.0
-                    } else {
-                        ln(1.0 + self.seen) * 0.7 + 10.0 * raw[7].abs() * t().range
-                    }
-                }
-                _ => surprise(self.units[i].z(raw[i]).abs()),
-            };
-        }
-        out
+
+    /// Lets every channel look at a bucket.
+    pub(super) fn hear(&mut self, look: &Look) -> Heard {
+        self.flat.hear(look.value, look.chance_of_repeat);
+        let [short, long] = self.windows.means();
+        let mut signed = [0.0; CHANNELS];
+        signed[POINT] = look.z;
+        signed[DIFFERENCE] = self.last_z.map_or(0.0, |last| look.slow_z - last);
+        signed[SLOT] = look.slow_z;
+        signed[SHORT] = short;
+        signed[LONG] = long;
+        signed[VARIANCE] = self.windows.spread();
+        signed[FLAT] = self.flat.nats();
+        signed[RANGE] = look.range;
+        self.last_z = Some(look.slow_z);
+        let levels = std::array::from_fn(|channel| self.level(channel, signed[channel]));
+        let nats = std::array::from_fn(|channel| match channel {
+            RANGE => levels[RANGE],
+            _ => self.curves[channel][down(signed[channel])].read(levels[channel]),
+        });
+        Heard { signed, levels, nats }
     }
-    pub(super) fn calibrated(&self, raw: &Heard, s: &[f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| {
-            if i == 7 { s[7] } else { self.curves[2 * i + usize::from(raw[i] < 0.0)].read(s[i]) }
-        })
+
+    fn unit(&self, channel: usize) -> f64 {
+        self.squares[channel].max(1e-12).sqrt()
     }
-    pub(super) fn record(&mut self, raw: &Heard, s: &[f64; 8], most: f64) {
-        for i in 0..7 {
-            let down = usize::from(raw[i] < 0.0);
-            let up = &mut self.curves[2 * i + down];
-            let most = up.invert(most);
-            up.record(-1.0, s[i].min(most));
-            self.curves[2 * i + 1 - down].record(-1.0, -1.0);
+
+    fn level(&self, channel: usize, signed: f64) -> f64 {
+        let size = signed.abs();
+        match channel {
+            FLAT | RANGE => size,
+            POINT => compress(surprise(size)),
+            // A z has its scale already: only what scatters more than it should is brought back.
+            DIFFERENCE | SLOT => compress(surprise(size / self.unit(channel).max(1.0))),
+            _ => compress(surprise(size / self.unit(channel))),
         }
     }
-    /// How far beyond all records each channel is
-    pub(super) fn news(&mut self, raw: &Heard, w: f64) -> [f64; 8] {
-        let t = t();
-        let warm = self.seen < 32.0;
-        std::array::from_fn(|i| {
-            let x = match i {
-                7 => w,
-                6 => self.run,
-                _ => raw[i],
-            };
-            if self.seen == 0.0 {
-                self.tops[i] = [x, x];
-                return 0.0;
-            }
-            let [low, high] = self.tops[i];
-            let (beyond, up) = if x > high {
-                (x - high, true)
-            } else if x < low {
-                (low - x, false)
-            } else {
-                (0.0, true)
-            };
-            let width = (high - low).max(1e-12);
-            let k = t.forget;
-            let mid = 0.5 * (high + low);
-            self.tops[i] = [low + (mid - low) * k, high + (mid - high) * k];
-            if beyond > 0.0 {
-                self.tops[i][usize::from(up)] = x;
-            }
-            if warm || beyond == 0.0 {
-                0.0
-            } else {
-                t.reca * ln(1.0 + self.seen.min(t.recmax)) + t.recb * (beyond / width).min(t.recc)
-            }
-        })
+
+    /// Counts what was heard, so that it is expected the next time.
+    pub(super) fn record(&mut self, heard: &Heard) {
+        for channel in 0..CURVED {
+            let side = down(heard.signed[channel]);
+            self.curves[channel][side].record(-1.0, heard.levels[channel]);
+            self.curves[channel][1 - side].record(-1.0, -1.0);
+        }
     }
-    pub(super) fn teach(&mut self, raw: &Heard, s: &Seen, share: f64) {
+
+    /// Learns how far the channels swing by themselves.
+    pub(super) fn teach(&mut self, heard: &Heard) {
         self.seen += 1.0;
-        if share > 0.0 {
-            for i in [1, 2, 3, 4, 5] {
-                self.units[i].teach(raw[i]);
-            }
+        let gain = (1.0 / (10.0 + self.seen)).max(UNIT_GAIN);
+        for channel in DIFFERENCE..=VARIANCE {
+            let square = &mut self.squares[channel];
+            let now = (heard.signed[channel] * heard.signed[channel]).min(UNIT_CLIP * UNIT_CLIP * *square);
+            *square += gain * (now - *square);
         }
-        let same = s.x == self.last;
-        if share > 0.0 {
-            self.repeats += (1.0 / (self.seen + 20.0)).max(0.002) * (f64::from(same) - self.repeats);
-            self.repeats = self.repeats.clamp(1e-3, 1.0 - 1e-9);
-        }
-        self.last = s.x;
-        self.max = self.max.max(s.w);
-        self.min = self.min.min(s.w);
+        self.flat.teach();
     }
-    pub(super) fn point_curve(&self, up: bool) -> &Curve {
-        &self.curves[usize::from(!up)]
+
+    /// The z at which the point channel is so surprised, upward or downward.
+    pub(super) fn point_z(&self, nats: f64, upward: bool) -> f64 {
+        let curve = &self.curves[POINT][usize::from(!upward)];
+        let z = inverse_surprise(expand(curve.invert(nats)));
+        if upward { z } else { -z }
     }
+
+    /// The level changed: what the windows hold is about the old one.
     pub(super) fn calm(&mut self) {
-        self.short = 0.0;
-        self.long = 0.0;
+        self.windows.calm();
+        self.last_z = None;
     }
+
+    /// A bucket is missing: the next one has no neighbour.
+    pub(super) fn gap(&mut self) {
+        self.last_z = None;
+        self.flat.gap();
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.curves.iter().flatten().all(|curve| curve.is_sound(Counted::Buckets))
+            && self.squares.iter().all(|square| *square >= 0.0 && square.is_finite())
+            && self.last_z.is_none_or(f64::is_finite)
+            && self.seen.is_finite()
+            && self.windows.is_sound()
+            && self.flat.is_sound()
+    }
+}
+
+fn down(signed: f64) -> usize {
+    usize::from(signed < 0.0)
 }

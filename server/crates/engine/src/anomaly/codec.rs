@@ -21,16 +21,17 @@ impl Detector {
     /// with; kind and width of the buckets may not.
     ///
     /// # Errors
-    /// [`BadImage`] if the bytes are cut, are of another version, or belong to another series.
+    /// [`BadImage`] if the bytes are cut, are of another version, belong to another kind or width of buckets, or break an invariant of the state.
     pub fn decode(settings: &Settings, bytes: &mut &[u8]) -> Result<Self, BadImage> {
         let (format, rest) = bytes.split_first().ok_or(BadImage)?;
         let (mut detector, rest) = postcard::take_from_bytes::<Self>(rest).map_err(|_| BadImage)?;
         let same =
             (detector.settings.kind, detector.settings.bucket_us) == (settings.kind, settings.bucket_us);
-        if *format != FORMAT || !same {
+        if *format != FORMAT || !same || !detector.is_sound() {
             return Err(BadImage);
         }
-        detector.settings = *settings;
+        detector.settings.false_alerts_per_month = settings.false_alerts_per_month;
+        detector.settings.direction = settings.direction;
         *bytes = rest;
         Ok(detector)
     }

@@ -1,270 +1,274 @@
 //! One step for each bucket.
-use super::channels::{Channels, Seen};
-use super::curve::Curve;
-use super::experts::Experts;
+
+mod episode;
+mod pace;
+
+use super::channels::{Channels, Heard, Look};
+use super::experts::{Experts, Forecast, Lesson};
 use super::likelihood;
-use super::math::{exp, inverse_surprise, ln};
-use super::noise::Noise;
-use super::series::{Direction, Point, SeriesKind, Settings};
-use super::tuning::t;
-use super::verdict::{Channel, State, Verdict};
-use super::work::Scale;
+use super::loudest::{Loudest, Voice};
+use super::math::{exp, ln};
+use super::noise::{Expected, Noise};
+use super::records::Records;
+use super::scale::Scale;
+use super::series::{Point, SeriesKind, Settings};
+use super::told::Told;
+use super::verdict::{State, Verdict};
 
-const DAY_US: i64 = 86_400_000_000;
+use episode::{Episode, Lasting};
+use pace::Pace;
 
-/// Watches one series.
+/// Buckets before which there is no error to speak of.
+const FIRST: f64 = 4.0;
+/// Buckets after which channels begin to be counted, and then the loudest of them.
+const CHANNELS_COUNT: f64 = 16.0;
+const EPISODES_COUNT: f64 = 32.0;
+/// A series that fell to nothing keeps so much of its profile, so that it can grow again.
+const LEAST_FACTOR: f64 = 0.01;
+/// A bucket of less than this share of the usual weight sets no record: a ratio of ten is far off by chance.
+const PROVES: f64 = 0.25;
+/// Numbers that are larger are gaps: their squares, or as single precision they themselves, would overflow.
+const LARGEST: f64 = 1e30;
+/// Weights outside are taken for the nearer end.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-3..=1e15;
+
+/// Watches one series: give it the buckets in the order of their beginnings.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Detector {
     pub(super) settings: Settings,
     scale: Scale,
+    /// The first points of a series of values, until the scale is chosen.
+    first: Vec<Point>,
     experts: Experts,
     noise: Noise,
     channels: Channels,
-    overall: [Curve; 3], // both, up, down
+    records: Records,
+    loudest: Loudest,
+    episode: Episode,
+    told: Told,
     seen: f64,
-    last_start: i64,
-    last: f64,
-    previous: [f64; 3],
-    told: f64,
-    fresh: Curve,
-    told_age: f64,
-    run: f64,
-    gap_sum: f64,
-    gap_sq: f64,
+    last_start_us: i64,
     verdict: Verdict,
-    warm: Vec<Point>,
+}
+
+/// What is thought of a bucket before it is learned.
+struct Thought {
+    number: f64,
+    weight: f64,
+    forecast: Forecast,
+    expected: Expected,
+    heard: Heard,
+    voices: [Voice; 3],
 }
 
 impl Detector {
-    /// New.
+    /// A detector that knows nothing.
     pub fn new(settings: &Settings) -> Self {
-        let verdict = Verdict {
-            state: State::Learning { percent: 0 },
-            p_value: 1.0,
-            expected: 0.0,
-            low: 0.0,
-            high: 0.0,
-            channel: None,
-            score: 0.0,
-        };
+        let settings = Settings { bucket_us: settings.bucket_us.max(1), ..*settings };
         Self {
-            settings: *settings,
+            settings,
             scale: Scale::new(settings.kind),
+            first: Vec::new(),
             experts: Experts::new(settings.kind, settings.bucket_us),
             noise: Noise::new(settings.kind),
             channels: Channels::new(),
-            overall: std::array::from_fn(|_| Curve::new()),
+            records: Records::new(),
+            loudest: Loudest::new(),
+            episode: Episode::new(),
+            told: Told::new(),
             seen: 0.0,
-            last_start: i64::MIN,
-            last: f64::NAN,
-            previous: [0.0; 3],
-            told: 0.0,
-            fresh: Curve::new(),
-            told_age: 0.0,
-            run: 0.0,
-            gap_sum: 0.0,
-            gap_sq: 0.0,
-            verdict,
-            warm: Vec::new(),
+            last_start_us: i64::MIN,
+            verdict: Verdict::NOTHING,
         }
     }
-    fn per_day(&self) -> f64 {
-        DAY_US as f64 / self.settings.bucket_us as f64
-    }
-    fn learning(&self) -> f64 {
-        (t().learn_days * self.per_day()).clamp(20.0, 600.0)
-    }
-    /// The probability below which a bucket is anomalous.
-    pub fn alpha(&self) -> f64 {
-        (self.settings.false_alerts_per_month * self.settings.bucket_us as f64 / (30.0 * DAY_US as f64))
-            .clamp(1e-12, 0.5)
-    }
-    /// Step.
+
+    /// Judges a bucket, then learns from it.
+    ///
+    /// One that begins no later than the last one is ignored, and a number that is not finite or above 1e30 in size, or has no weight
+    /// where its kind needs one, is a [`gap`](Self::gap); both return the last verdict again.
     pub fn step(&mut self, point: &Point) -> Verdict {
-        let n = if self.settings.kind == SeriesKind::Count { 1.0 } else { point.weight };
-        if point.start_us <= self.last_start {
+        let weight = if self.settings.kind == SeriesKind::Count { 1.0 } else { point.weight };
+        if point.start_us <= self.last_start_us {
             return self.verdict;
         }
-        if !point.value.is_finite() || !n.is_finite() || n <= 0.0 {
+        // What is not a number compares to nothing.
+        if !(point.value.abs() <= LARGEST && weight > 0.0) {
             self.gap(point.start_us, point.local_us);
             return self.verdict;
         }
-        self.last_start = point.start_us;
-        if self.scale.kind == SeriesKind::Value && self.scale.unit == 0.0 {
-            // choose the unit from the first numbers that are not zero
-            self.warm.push(*point);
-            let mut sizes: Vec<f64> = self.warm.iter().map(|p| p.value.abs()).filter(|v| *v > 0.0).collect();
-            if sizes.len() < 12 && self.warm.len() < 64 {
-                return self.verdict;
-            }
-            sizes.sort_by(f64::total_cmp);
-            let median = sizes.get(sizes.len() / 2).copied().unwrap_or(1.0);
-            self.scale.unit = if t().wscale == 0.0 { 1e300 } else { median * t().wscale };
-            let warm = std::mem::take(&mut self.warm);
-            for p in &warm {
-                self.verdict = self.judge(p, p.weight);
-            }
-            return self.verdict;
+        self.last_start_us = point.start_us;
+        let point = Point { weight: weight.max(*WEIGHTS.start()).min(*WEIGHTS.end()), ..*point };
+        if !self.scale.is_chosen() {
+            return self.choose_scale(point);
         }
-        self.verdict = self.judge(point, n);
+        self.verdict = self.judge(&point);
         self.verdict
     }
-    fn judge(&mut self, point: &Point, n: f64) -> Verdict {
-        let t = t();
-        let w = self.scale.to_work(point.value);
-        let f = self.experts.forecast(point.local_us, point.annotated);
-        let (fast, slow) = if self.seen == 0.0 { (w, w) } else { (f.fast, f.slow) };
-        let variance = self.noise.variance(fast, n, f.hour());
-        let sd = variance.sqrt();
-        let rho = self.noise.dispersion();
-        let z =
-            if self.seen < 4.0 { 0.0 } else { likelihood::z(self.settings.kind, w, fast, variance, n, rho) };
-        let slow_z = (w - slow) / self.noise.variance(slow, n, f.hour()).sqrt();
-        let seen = Seen {
-            z,
-            slow: if self.seen < 4.0 { 0.0 } else { slow_z },
-            sd,
-            w,
-            x: point.value,
-            lastw: self.last,
-        };
-        let raw = self.channels.hear(&seen);
-        let s = self.channels.surprises(&raw);
-        let calibrated = self.channels.calibrated(&raw, &s);
-        let mut best = [(0.0, 0); 3];
-        for i in 0..8 {
-            let signed = i < 5 || i == 7;
-            let side = if raw[i] < 0.0 { 2 } else { 1 };
-            if calibrated[i] > best[0].0 {
-                best[0] = (calibrated[i], i);
-            }
-            if signed && calibrated[i] > best[side].0 {
-                best[side] = (calibrated[i], i);
-            }
-        }
-        let side = match self.settings.direction {
-            Direction::Both => 0,
-            Direction::Up => 1,
-            Direction::Down => 2,
-        };
-        let overall = self.overall[side].read(best[side].0);
-        let learned = self.seen >= self.learning();
-        // teaching
-        let rare = -ln(t.teach_p);
-        let odd = learned && calibrated[0].max(calibrated[2]).max(calibrated[3]) > rare + ln(3.0);
-        let mut changed = false;
-        if odd {
-            self.run += 1.0;
-            let dev = w - slow;
-            self.gap_sum += dev;
-            self.gap_sq += dev * dev;
-            let confirm = self.per_day().clamp(7.0, t.confirm_max);
-            if self.run >= confirm {
-                let by = self.gap_sum / self.run;
-                let factor = if self.settings.kind == SeriesKind::Count && slow > 0.0 {
-                    (1.0 + by / slow).max(0.01)
-                } else {
-                    1.0
-                };
-                self.experts.shift(if factor == 1.0 { by } else { 0.0 }, factor);
-                self.channels.calm();
-                changed = true;
-            }
-        }
-        if !odd || changed {
-            self.run = 0.0;
-            self.gap_sum = 0.0;
-            self.gap_sq = 0.0;
-        }
-        let share = if odd { 0.0 } else { 1.0 };
-        let rel = if self.seen < 8.0 { 1.0 } else { (n / self.noise.weight()).min(1.0) };
-        if !changed {
-            self.experts.teach(&f, w, point.annotated, share, rel);
-        }
-        if self.seen >= 4.0 {
-            self.noise.teach(w - fast, fast, n, f.hour(), if odd { 0.0 } else { 1.0 });
-        }
-        // record
-        let most = -ln(1.0 / (50.0 + 2.0 * self.seen));
-        if self.seen >= 16.0 && !(odd && self.run > 1.0) {
-            self.channels.record(&raw, &s, most);
-        }
-        if self.seen >= 32.0f64.min(self.learning() * 0.5) {
-            for i in 0..3 {
-                let m = self.overall[i].invert(most);
-                self.overall[i].record(self.previous[i], best[i].0.min(m));
-            }
-        }
-        for i in 0..3 {
-            self.previous[i] = best[i].0;
-        }
-        self.channels.teach(&raw, &seen, share);
-        self.seen += 1.0;
-        self.last = w;
-        // news
-        let fresh = self.channels.news(&raw, w);
-        let mut loudest = 0.0f64;
-        for i in 0..8 {
-            let u = [t.new0, t.new1, t.new2, t.new3, t.new4, t.new5, t.new6, t.new7][i];
-            loudest = loudest.max(fresh[i] * u);
-        }
-        let fresh_loud = if t.newcurve > 0.0 { self.fresh.read(loudest) } else { loudest };
-        if self.seen > 64.0 {
-            let m = self.fresh.invert(most);
-            self.fresh.record(-1.0, loudest.min(if t.newcurve == 2.0 { 1e9 } else { m }));
-        }
-        let loud = if learned { fresh_loud / std::f64::consts::LN_10 } else { 0.0 };
-        let rows = (t.told_days * self.per_day()).clamp(t.told_least, t.told_rows);
-        self.told_age += 1.0;
-        let keep = self.told * (1.0 - (self.told_age / rows).max(0.0).powf(t.told_shape)).max(0.0);
-        let score = if t.told_mode == 0.0 {
-            (loud - keep * t.told_keep).max(0.0)
-        } else if loud > keep * t.told_keep + t.told_mode {
-            loud
-        } else {
-            0.0
-        };
-        if loud > keep {
-            self.told = loud;
-            self.told_age = 0.0;
-        }
-        let p = exp(-overall).min(1.0);
-        let state = if !learned {
-            State::Learning { percent: (100.0 * self.seen / self.learning()).min(99.0) as u8 }
-        } else if changed {
-            State::Changed
-        } else if p < self.alpha() {
-            State::Anomalous
-        } else {
-            State::Normal
-        };
-        let wanted = self.overall[side].invert(-ln(self.alpha()));
-        let end = |up: bool| {
-            let z = inverse_surprise(self.channels.point_curve(up).invert(wanted));
-            self.scale.from_work(likelihood::quantile(
-                self.settings.kind,
-                if up { z } else { -z },
-                fast,
-                variance,
-                n,
-                rho,
-            ))
-        };
-        Verdict {
-            state,
-            p_value: p,
-            expected: self.scale.from_work(fast),
-            low: end(false),
-            high: end(true),
-            channel: Some(Channel::ALL[best[side].1]),
-            score,
+
+    /// A bucket whose number is not known: late, or missing. It teaches nothing, but its neighbours are not neighbours of each other.
+    pub fn gap(&mut self, start_us: i64, _local_us: i64) {
+        if start_us > self.last_start_us {
+            self.last_start_us = start_us;
+            self.channels.gap();
         }
     }
-    /// A bucket whose number is not known.
-    pub fn gap(&mut self, start_us: i64, _local_us: i64) {
-        if start_us > self.last_start {
-            self.last_start = start_us;
-            self.last = f64::NAN;
+
+    fn choose_scale(&mut self, point: Point) -> Verdict {
+        self.first.push(point);
+        if self.scale.choose(self.first.iter().map(|point| point.value)) {
+            for point in std::mem::take(&mut self.first) {
+                self.verdict = self.judge(&point);
+            }
         }
+        self.verdict
+    }
+
+    fn judge(&mut self, point: &Point) -> Verdict {
+        let (thought, news) = self.think(point);
+        let verdict = self.say(&thought);
+        let changed = self.learn(&thought, point.annotated);
+        self.seen += 1.0;
+        let pace = self.pace();
+        let loudness = if self.seen > pace.news_after() { news / std::f64::consts::LN_10 } else { 0.0 };
+        let score = self.told.tell(loudness, pace.per_day());
+        let state = if changed && !matches!(verdict.state, State::Learning { .. }) {
+            State::Changed
+        } else {
+            verdict.state
+        };
+        Verdict { state, score, ..verdict }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(self.settings.bucket_us)
+    }
+
+    /// Also returns how new the bucket is, in nats.
+    fn think(&mut self, point: &Point) -> (Thought, f64) {
+        let (number, weight) = (self.scale.to_work(point.value), point.weight);
+        let forecast = self.experts.forecast(point.local_us, point.annotated, &self.noise);
+        let (blend, slow) = (forecast.blend, forecast.slow);
+        let expected = self.noise.expect(blend.mean, blend.behind, weight, forecast.hour);
+        let slowly = self.noise.expect(slow.mean, slow.behind, weight, forecast.hour);
+        let z = self.z(number, weight, &expected);
+        let slow_z = self.z(number, weight, &slowly);
+        let windows = self.channels.slide(z, slow_z);
+        let proves = self.noise.reliability(weight) >= PROVES;
+        let news = self.records.hear(number, windows, proves);
+        let chance_of_repeat = self.noise.chance_of_repeat(&expected, weight);
+        let look = Look { z, slow_z, value: point.value, chance_of_repeat, range: news.range };
+        let heard = self.channels.hear(&look);
+        let voices = Loudest::of(&heard);
+        (Thought { number, weight, forecast, expected, heard, voices }, news.nats)
+    }
+
+    fn z(&self, number: f64, weight: f64, expected: &Expected) -> f64 {
+        if self.seen < FIRST { 0.0 } else { likelihood::z(self.settings.kind, number, weight, expected) }
+    }
+
+    /// The verdict, but for what only learning tells.
+    fn say(&self, thought: &Thought) -> Verdict {
+        let Settings { kind, direction, false_alerts_per_month, .. } = self.settings;
+        let voice = thought.voices[direction as usize];
+        let curve = self.loudest.curve(direction);
+        let p_value = exp(-curve.read(voice.nats));
+        let pace = self.pace();
+        let rate = pace.rate(false_alerts_per_month);
+        let state = match pace.percent(self.seen) {
+            Some(percent) => State::Learning { percent },
+            None if p_value < rate => State::Anomalous,
+            None => State::Normal,
+        };
+        let loud = curve.invert(-ln(rate));
+        let end = |upward| {
+            let z = self.channels.point_z(loud, upward);
+            self.scale.from_work(likelihood::quantile(kind, z, thought.weight, &thought.expected))
+        };
+        let expected = self.scale.from_work(thought.expected.mean);
+        Verdict {
+            state,
+            p_value,
+            expected,
+            low: end(false),
+            high: end(true),
+            channel: voice.channel,
+            score: 0.0,
+        }
+    }
+
+    /// Whether a lasting deviation became the baseline with this bucket.
+    fn learn(&mut self, thought: &Thought, annotated: bool) -> bool {
+        let pace = self.pace();
+        let knows = self.seen >= pace.news_after();
+        let odd = knows && Episode::is_odd(thought.heard.oddness());
+        if self.episode.ends_sharply(knows && Episode::is_odd(thought.heard.sharpness())) {
+            self.channels.calm();
+        }
+        let slow = thought.forecast.slow.mean;
+        let changed = self.episode.hear(odd, thought.number, slow, pace.lasting());
+        self.count(thought);
+        match changed {
+            Some(lasting) => self.change(lasting),
+            None if odd => {}
+            None => self.teach(thought, annotated),
+        }
+        changed.is_some()
+    }
+
+    /// Counts how loud the channels were. Of an odd stretch only the first bucket counts.
+    fn count(&mut self, thought: &Thought) {
+        if self.seen >= CHANNELS_COUNT && !self.episode.goes_on() {
+            self.channels.record(&thought.heard);
+        }
+        if self.seen >= EPISODES_COUNT {
+            self.loudest.record(&thought.voices);
+        }
+        self.loudest.remember(&thought.voices);
+    }
+
+    fn teach(&mut self, thought: &Thought, annotated: bool) {
+        let Thought { number, weight, ref forecast, ref expected, ref heard, .. } = *thought;
+        let share = self.noise.reliability(weight);
+        self.experts.teach(forecast, &Lesson { number, variance: expected.variance, share, annotated });
+        if self.seen >= FIRST {
+            self.noise.teach(number - expected.mean, expected, weight, forecast.hour);
+        }
+        self.channels.teach(heard);
+    }
+
+    /// What lasted is the new level: everything moves by it, of counts in proportion.
+    fn change(&mut self, Lasting { number, forecast }: Lasting) {
+        if self.settings.kind == SeriesKind::Count && forecast > 0.0 {
+            self.experts.shift((number / forecast).max(LEAST_FACTOR), 0.0);
+        } else {
+            self.experts.shift(1.0, number - forecast);
+        }
+        self.noise.reopen();
+        self.channels.calm();
+    }
+
+    /// Whether a state that was read could have been written.
+    pub(super) fn is_sound(&self) -> bool {
+        let kind = self.settings.kind;
+        self.scale.is_sound(kind)
+            && self
+                .first
+                .iter()
+                .all(|point| point.value.is_finite() && point.weight.is_finite() && point.weight > 0.0)
+            && self.experts.is_sound(&Experts::new(kind, self.settings.bucket_us))
+            && self.noise.is_sound(kind)
+            && self.channels.is_sound()
+            && self.records.is_sound()
+            && self.loudest.is_sound()
+            && self.episode.is_sound()
+            && self.told.is_sound()
+            && self.seen >= 0.0
+            && self.seen.is_finite()
+    }
+
+    /// Bytes on the heap.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.experts.heap() + self.first.capacity() * size_of::<Point>()
     }
 }

@@ -1,44 +1,98 @@
 //! Forecasts, each of which knows one thing, and their blend.
+//!
+//! Four follow a series closely (level, damped trend, slot of the day and of the week with the offset of the last buckets); three
+//! move slowly (level, slot of the day, slot of the week), so that a drift or a step stands out against them for a while. Each is
+//! weighted by its recent error: by the fourth power of the ratio to the best one's, so that a clearly better one decides alone.
+
+use super::noise::Noise;
 use super::profile::{Place, Profile};
 use super::series::SeriesKind;
-use super::tuning::t;
 
-const DAY_US: i64 = 86_400_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+pub(super) const DAY_US: i64 = 24 * HOUR_US;
 const WEEK_US: i64 = 7 * DAY_US;
-/// fast: level, trend, day + offset, week + offset; slow: level, day, week
-pub(super) const FAST: usize = 4;
-pub(super) const ALL: usize = 7;
+/// Slots of 15 minutes in a day and of 30 in a week: with 5-minute slots small counts were forecast from too few buckets.
+const DAY_SLOTS: usize = 96;
+const WEEK_SLOTS: usize = 336;
 
+const LEVEL: usize = 0;
+const TREND: usize = 1;
+const DAY: usize = 2;
+const WEEK: usize = 3;
+const SLOW_LEVEL: usize = 4;
+const DAY_SLOT: usize = 5;
+const WEEK_SLOT: usize = 6;
+const EXPERTS: usize = 7;
+
+/// The gain of the level and of the trend's level: about six buckets.
+const FAST: f64 = 0.3;
+/// The gain of the trend, and how much of it is left after a bucket (Gardner and McKenzie's damped trend, 1985).
+const SLOPE: f64 = 0.05;
+const DAMPED: f64 = 0.9;
+/// The gain of the offset from a slot.
+const OFFSET: f64 = 0.1;
+/// The gain of a slot, per period: about a fortnight and six weeks.
+const DAY_GAIN: f64 = 0.15;
+const WEEK_GAIN: f64 = 0.3;
+/// The gain of what annotated days differ by, per hour.
+const SPECIAL_GAIN: f64 = 0.3;
+/// The gain of an expert's error: a hundred buckets.
+const ERROR_GAIN: f64 = 0.01;
+/// One bucket moves an expert by at most so many standard deviations.
+const CLIP: f64 = 3.0;
+/// Buckets before which nothing is clipped.
+const FEW: f64 = 8.0;
+
+/// What the experts have learned.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Experts {
     kind: SeriesKind,
     bucket_us: i64,
     seen: f64,
     level: f64,
-    slow: f64,
+    slow_level: f64,
     trend_level: f64,
     slope: f64,
-    offset_day: [f64; 2],
-    offset_week: [f64; 2],
+    /// Means of the last numbers and of what the slots said of them: of the day, of the week.
+    offsets: [[f64; 2]; 2],
     day: Profile,
     week: Profile,
+    /// By how much an annotated day's hours differ: of counts a share.
     special: [f32; 24],
-    mse: [f64; ALL],
+    /// Mean squared errors, in variances.
+    errors: [f64; EXPERTS],
 }
 
+/// A forecast, and how many buckets stand behind it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blend {
+    pub mean: f64,
+    pub behind: f64,
+}
+
+/// What all of them say of a bucket.
+#[derive(Debug)]
 pub(super) struct Forecast {
-    pub each: [f64; ALL],
-    pub fast: f64,
-    pub slow: f64,
+    /// Of all.
+    pub blend: Blend,
+    /// Of the slow ones.
+    pub slow: Blend,
+    /// Of the day, 0 to 23.
+    pub hour: usize,
+    each: [f64; EXPERTS],
     day: Option<Place>,
     week: Option<Place>,
-    hour: usize,
 }
 
-impl Forecast {
-    pub(super) fn hour(&self) -> usize {
-        self.hour
-    }
+/// What a bucket teaches: its number on the working scale, and how much it counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lesson {
+    pub number: f64,
+    /// The variance of such a bucket.
+    pub variance: f64,
+    /// 0 to 1.
+    pub share: f64,
+    pub annotated: bool,
 }
 
 impl Experts {
@@ -48,159 +102,200 @@ impl Experts {
             bucket_us,
             seen: 0.0,
             level: 0.0,
-            slow: 0.0,
+            slow_level: 0.0,
             trend_level: 0.0,
             slope: 0.0,
-            offset_day: [0.0; 2],
-            offset_week: [0.0; 2],
-            day: Profile::new(DAY_US, bucket_us, 288),
-            week: Profile::new(WEEK_US, bucket_us, 672),
+            offsets: [[0.0; 2]; 2],
+            day: Profile::new(DAY_US, bucket_us, DAY_SLOTS),
+            week: Profile::new(WEEK_US, bucket_us, WEEK_SLOTS),
             special: [0.0; 24],
-            mse: [0.0; ALL],
+            errors: [0.0; EXPERTS],
         }
     }
-    pub(super) fn days(&self) -> f64 {
-        self.day.periods()
-    }
-    pub(super) fn has_day(&self) -> bool {
-        !self.day.is_empty()
-    }
-    fn offset(&self, slot: f64, o: &[f64; 2]) -> f64 {
-        if self.kind == SeriesKind::Count {
-            let e = 0.02 * self.slow + 1e-9;
-            slot * (o[0] + e) / (o[1] + e)
-        } else {
-            slot + o[0] - o[1]
-        }
-    }
-    pub(super) fn forecast(&self, local_us: i64, annotated: bool) -> Forecast {
-        let hour = (local_us.rem_euclid(DAY_US) / (DAY_US / 24)) as usize;
+
+    /// The forecast of the bucket at `local_us`.
+    pub(super) fn forecast(&self, local_us: i64, annotated: bool, noise: &Noise) -> Forecast {
         let day = self.day.place(local_us, self.bucket_us);
         let week = self.week.place(local_us, self.bucket_us);
-        let mut each = [f64::NAN; ALL];
-        each[0] = self.level;
-        each[1] = self.trend_level + self.slope * t().damp;
-        each[4] = self.slow;
-        if let Some(p) = &day {
-            each[5] = self.day.get(p);
-            each[2] = self.offset(each[5], &self.offset_day);
-        }
-        if let Some(p) = &week {
-            each[6] = self.week.get(p);
-            each[3] = self.offset(each[6], &self.offset_week);
-        }
+        let hour = (local_us.rem_euclid(DAY_US) / HOUR_US) as usize;
+        let (mut each, behind) = self.each(day, week, noise);
         if annotated {
-            let s = f64::from(self.special[hour]);
-            for i in 2..ALL {
-                each[i] =
-                    if self.kind == SeriesKind::Count { each[i] * (1.0 + s).max(0.0) } else { each[i] + s };
-            }
+            let special = f64::from(self.special[hour]);
+            each[DAY..].iter_mut().for_each(|forecast| *forecast = self.add_share(*forecast, special));
+        }
+        let blend = self.blend(&each, &behind, 0);
+        let slow = self.blend(&each, &behind, SLOW_LEVEL);
+        Forecast { blend, slow, hour, each, day, week }
+    }
+
+    /// Every expert's forecast, and how many buckets are behind it. Not a number where an expert knows nothing.
+    fn each(
+        &self,
+        day: Option<Place>,
+        week: Option<Place>,
+        noise: &Noise,
+    ) -> ([f64; EXPERTS], [f64; EXPERTS]) {
+        let mut each = [f64::NAN; EXPERTS];
+        let mut behind = [1.0; EXPERTS];
+        each[LEVEL] = self.level;
+        each[TREND] = self.trend_level + DAMPED * self.slope;
+        each[SLOW_LEVEL] = self.slow_level;
+        behind[LEVEL] = self.seen.clamp(1.0, 2.0 / FAST);
+        behind[TREND] = behind[LEVEL];
+        behind[SLOW_LEVEL] = self.seen.clamp(1.0, 2.0 / self.slow_gain());
+        let slots = [(day, &self.day, DAY, DAY_GAIN), (week, &self.week, WEEK, WEEK_GAIN)];
+        for (place, profile, expert, gain) in slots {
+            let Some(place) = place else { continue };
+            let slow = expert + DAY_SLOT - DAY;
+            let most = 2.0 * profile.per_slot(self.bucket_us) / gain;
+            behind[slow] = profile.behind(place).clamp(0.5, most);
+            behind[expert] = behind[slow].min(2.0 / OFFSET);
+            // What few buckets say of rare events is drawn to the level by as much as one event is worth.
+            let worth = noise.one_event(self.slow_level);
+            let drawn =
+                (profile.get(place) * behind[slow] + self.slow_level * worth) / (behind[slow] + worth);
+            each[slow] = drawn;
+            each[expert] = self.with_offset(drawn, self.offsets[expert - DAY]);
         }
         if self.kind == SeriesKind::Count {
-            each.iter_mut().for_each(|e| {
-                if !e.is_nan() {
-                    *e = e.max(0.0)
-                }
-            });
+            // `max` would make a number of what is none.
+            each.iter_mut().filter(|forecast| **forecast < 0.0).for_each(|forecast| *forecast = 0.0);
         }
-        let fast = self.blend(&each, 0, ALL);
-        let slow = self.blend(&each, FAST, ALL);
-        Forecast { each, fast, slow, day, week, hour }
+        (each, behind)
     }
-    fn blend(&self, each: &[f64; ALL], from: usize, to: usize) -> f64 {
-        let least = (from..to)
-            .filter(|i| !each[*i].is_nan())
-            .map(|i| self.mse[i])
-            .fold(f64::INFINITY, f64::min)
-            .max(1e-300);
-        let (mut sum, mut weights) = (0.0, 0.0);
-        for i in from..to {
-            if each[i].is_nan() {
-                continue;
-            }
-            let r = least / self.mse[i].max(1e-300);
-            let w = r * r * r * r; // power 4
-            sum += w * each[i];
-            weights += w;
+
+    fn with_offset(&self, slot: f64, [numbers, slots]: [f64; 2]) -> f64 {
+        if self.kind != SeriesKind::Count {
+            return slot + numbers - slots;
         }
-        if weights > 0.0 { sum / weights } else { self.level }
+        // Counts grow in proportion.
+        let little = 0.02 * self.slow_level + 1e-9;
+        slot * (numbers + little) / (slots + little)
     }
-    /// share: 0 nothing, 1 all. sd: of the blend
-    pub(super) fn teach(&mut self, f: &Forecast, w: f64, annotated: bool, share: f64, rel: f64) {
-        let t = t();
+
+    fn add_share(&self, forecast: f64, share: f64) -> f64 {
+        if self.kind == SeriesKind::Count { forecast * (1.0 + share) } else { forecast + share }
+    }
+
+    fn slow_gain(&self) -> f64 {
+        1.0 / (DAY_US as f64 / self.bucket_us as f64).clamp(7.0, 2000.0)
+    }
+
+    /// The blend of the experts from `first` on.
+    fn blend(&self, each: &[f64; EXPERTS], behind: &[f64; EXPERTS], first: usize) -> Blend {
+        let knows = |expert: &usize| !each[*expert].is_nan();
+        let best = (first..EXPERTS).filter(knows).map(|expert| self.errors[expert]).fold(f64::MAX, f64::min);
+        let (mut sum, mut weights, mut unsure) = (0.0, 0.0, 0.0);
+        for expert in (first..EXPERTS).filter(knows) {
+            let ratio = best.max(f64::MIN_POSITIVE) / self.errors[expert].max(f64::MIN_POSITIVE);
+            let weight = ratio * ratio * ratio * ratio * behind[expert] / (behind[expert] + 1.0);
+            sum += weight * each[expert];
+            weights += weight;
+            unsure += weight / behind[expert];
+        }
+        Blend { mean: sum / weights, behind: weights / unsure }
+    }
+
+    /// Learns a bucket.
+    pub(super) fn teach(&mut self, forecast: &Forecast, lesson: &Lesson) {
         if self.seen == 0.0 {
-            self.level = w;
-            self.slow = w;
-            self.trend_level = w;
+            (self.level, self.slow_level, self.trend_level) = (lesson.number, lesson.number, lesson.number);
         }
         self.seen += 1.0;
-        let first = self.seen < 8.0;
-        let clip = |mse: f64, d: f64| {
-            let m = t.clip * mse.sqrt();
-            if first { d } else { d.clamp(-m, m) }
-        };
-        let mse_gain = (1.0 / self.seen).max(t.mse_gain);
-        let mut d = [0.0; ALL];
-        for i in 0..ALL {
-            if f.each[i].is_nan() {
+        let errors = self.clipped(forecast, lesson);
+        self.teach_levels(forecast, &errors);
+        if lesson.annotated {
+            self.teach_special(forecast, lesson);
+        } else {
+            self.teach_slots(forecast, lesson, &errors);
+        }
+        self.teach_offsets(forecast, lesson.share, &errors);
+    }
+
+    /// By how far every expert was off, times what the bucket counts; far-off ones are clipped.
+    fn clipped(&mut self, forecast: &Forecast, lesson: &Lesson) -> [f64; EXPERTS] {
+        let gain = lesson.share * (1.0 / self.seen).max(ERROR_GAIN);
+        let mut errors = [0.0; EXPERTS];
+        for expert in 0..EXPERTS {
+            let error = lesson.number - forecast.each[expert];
+            if error.is_nan() {
                 continue;
             }
-            d[i] = clip(self.mse[i], w - f.each[i]);
-            self.mse[i] += share.max(0.0) * rel * mse_gain * (d[i] * d[i] - self.mse[i]);
-            if share == 0.0 {
-                d[i] = 0.0;
-            }
+            let most = CLIP * (self.errors[expert].max(1.0) * lesson.variance).sqrt();
+            let clipped = if self.seen < FEW { error } else { error.clamp(-most, most) };
+            self.errors[expert] += gain * (clipped * clipped / lesson.variance - self.errors[expert]);
+            errors[expert] = lesson.share * clipped;
         }
+        errors
+    }
+
+    fn teach_levels(&mut self, forecast: &Forecast, errors: &[f64; EXPERTS]) {
         let early = 1.0 / self.seen;
-        let k = share * rel;
-        self.level += k * t.fast.max(early) * d[0];
-        let slow_n = (t.slow_days * DAY_US as f64 / self.bucket_us as f64).clamp(7.0, 2000.0);
-        self.slow += k * (1.0 / slow_n).max(early) * d[4];
-        let gain = t.fast.max(early);
-        self.slope = t.damp * self.slope + k * gain * t.trend * d[1];
-        self.trend_level = f.each[1] + k * gain * d[1];
-        if !annotated || !self.has_day() {
-            if let Some(p) = &f.day {
-                let g = t.day_gain.max(1.0 / (1.0 + self.day.periods()));
-                self.day.teach(p, w, k * d[5], g);
-            }
-            if let Some(p) = &f.week {
-                let g = t.week_gain.max(1.0 / (1.0 + self.week.periods()));
-                let target =
-                    if f.each[5].is_nan() { w } else { f.each[5] + clip(self.mse[5], w - f.each[5]) };
-                self.week.teach(p, target, k * d[6], g);
-            }
-        } else if !f.slow.is_nan() {
-            let s = &mut self.special[f.hour];
-            let per_hour = (self.bucket_us as f64 / (DAY_US / 24) as f64).min(1.0);
-            let by =
-                if self.kind == SeriesKind::Count { (w - f.slow) / f.slow.max(1e-9) } else { w - f.slow };
-            *s = (f64::from(*s) + k * 0.3 * per_hour * by).clamp(-1e12, 1e12) as f32;
+        let fast = FAST.max(early);
+        self.level += fast * errors[LEVEL];
+        self.slow_level += self.slow_gain().max(early) * errors[SLOW_LEVEL];
+        self.slope = DAMPED * self.slope + SLOPE * fast * errors[TREND];
+        self.trend_level =
+            if self.seen > 1.0 { forecast.each[TREND] } else { self.level } + fast * errors[TREND];
+    }
+
+    fn teach_slots(&mut self, forecast: &Forecast, lesson: &Lesson, errors: &[f64; EXPERTS]) {
+        if let Some(place) = forecast.day {
+            let gain = DAY_GAIN / self.day.per_slot(self.bucket_us);
+            self.day.teach(place, lesson.number, errors[DAY_SLOT], gain);
         }
-        self.day.pass(self.bucket_us);
-        self.week.pass(self.bucket_us);
-        let o = t.offset * k;
-        for (pair, i) in [(&mut self.offset_day, 2), (&mut self.offset_week, 3)] {
-            if f.each[i].is_nan() {
-                continue;
-            }
-            let slot = f.each[i + 3];
-            // the clipped number
-            let x = f.each[i] + d[i];
-            pair[0] += o * (x - pair[0]);
-            pair[1] += o * (slot - pair[1]);
+        if let Some(place) = forecast.week {
+            let gain = WEEK_GAIN / self.week.per_slot(self.bucket_us);
+            self.week.teach(place, lesson.number, errors[WEEK_SLOT], gain);
         }
     }
-    /// The new level is `by` (of the old one, for counts: factor) away.
-    pub(super) fn shift(&mut self, by: f64, factor: f64) {
-        for x in [&mut self.level, &mut self.slow, &mut self.trend_level] {
-            *x = *x * factor + by;
+
+    /// An annotated day teaches what such days differ by, and nothing of usual ones.
+    fn teach_special(&mut self, forecast: &Forecast, lesson: &Lesson) {
+        let off = lesson.number - forecast.slow.mean;
+        let off = if self.kind == SeriesKind::Count { off / forecast.slow.mean.max(1.0) } else { off };
+        let buckets_an_hour = (HOUR_US as f64 / self.bucket_us as f64).max(1.0);
+        let special = &mut self.special[forecast.hour];
+        *special = (f64::from(*special) + lesson.share * SPECIAL_GAIN / buckets_an_hour * off) as f32;
+    }
+
+    fn teach_offsets(&mut self, forecast: &Forecast, share: f64, errors: &[f64; EXPERTS]) {
+        for (offset, expert) in self.offsets.iter_mut().zip([DAY, WEEK]) {
+            let slot = forecast.each[expert + DAY_SLOT - DAY];
+            if slot.is_nan() {
+                continue;
+            }
+            let gain = share * OFFSET;
+            // The number as far as it is believed.
+            offset[0] += gain * (forecast.each[expert] - offset[0]) + OFFSET * errors[expert];
+            offset[1] += gain * (slot - offset[1]);
         }
-        for pair in [&mut self.offset_day, &mut self.offset_week] {
-            pair[1] = pair[0];
+    }
+
+    /// The series goes on at another level: everything becomes `x * factor + by`.
+    pub(super) fn shift(&mut self, factor: f64, by: f64) {
+        for level in [&mut self.level, &mut self.slow_level, &mut self.trend_level] {
+            *level = *level * factor + by;
         }
         self.slope = 0.0;
-        self.day.shift(by, factor);
-        self.week.shift(by, factor);
+        self.offsets.iter_mut().for_each(|offset| offset[1] = offset[0]);
+        self.day.shift(factor, by);
+        self.week.shift(factor, by);
+    }
+
+    pub(super) fn is_sound(&self, fresh: &Self) -> bool {
+        let numbers = [self.seen, self.level, self.slow_level, self.trend_level, self.slope];
+        (self.kind, self.bucket_us) == (fresh.kind, fresh.bucket_us)
+            && numbers.iter().chain(self.offsets.as_flattened()).all(|number| number.is_finite())
+            && self.special.iter().all(|number| number.is_finite())
+            && self.errors.iter().all(|error| *error >= 0.0 && error.is_finite())
+            && self.day.is_sound(&fresh.day)
+            && self.week.is_sound(&fresh.week)
+    }
+
+    /// Bytes on the heap.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.day.heap() + self.week.heap()
     }
 }

@@ -1,101 +1,185 @@
 //! How far a series scatters around its forecast.
-use super::series::SeriesKind;
-use super::tuning::t;
+//!
+//! The variance of a bucket has a part that its kind prescribes and a part in proportion to how the series scatters beyond that:
+//! a count's is `mean + phi mean^2` (negative binomial), a ratio's `p q / n + rho p q` (beta-binomial). A value's is `a + b / n` on its
+//! scale, n being the sample size, and differs by the hour of the day.
 
-/// `variance = own + factor * common`: counts own = mu, common = mu^2; ratios pq/n, pq; values 0, 1 (per sample: see per)
+use super::series::SeriesKind;
+
+/// What is learned forgets with this gain: 500 buckets.
+const GAIN: f64 = 0.002;
+/// One error counts as at most so many standard deviations.
+const CLIP: f64 = 3.0;
+/// The gain of an hour's share of the variance.
+const HOUR_GAIN: f64 = 0.02;
+/// The least variance on the scale of values: one part in ten thousand.
+const LEAST: f64 = 1e-8;
+/// Errors before which nothing is clipped, and before which hours are not told apart.
+const FEW: f64 = 8.0;
+const SOME: f64 = 50.0;
+/// A mean that is told from nothing has seen about a third of an event (Jeffreys' prior, half an event, is too high for sparse series).
+const UNSEEN: f64 = 0.3;
+
+/// What was learned of a series' errors.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Noise {
     kind: SeriesKind,
     seen: f64,
+    /// Means of the squared errors beyond the prescribed variance, and of what they are in proportion to.
     excess: f64,
     common: f64,
+    /// The mean weight.
     weight: f64,
+    /// Of values: means of 1 / n, its square, its product with the squared error, and of the squared error.
+    inverse: [f64; 4],
     hours: [f32; 24],
-    x: f64,
-    xx: f64,
-    xy: f64,
-    y: f64,
+}
+
+/// A mean, and how far it can be trusted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// On the working scale.
+    pub mean: f64,
+    /// Of one bucket around it.
+    pub variance: f64,
+    /// `phi` of a count, `rho` of a ratio, what is not known of the mean included.
+    pub dispersion: f64,
 }
 
 impl Noise {
     pub(super) fn new(kind: SeriesKind) -> Self {
-        Self {
-            kind,
-            seen: 0.0,
-            excess: 0.0,
-            common: 0.0,
-            weight: 0.0,
-            hours: [1.0; 24],
-            x: 0.0,
-            xx: 0.0,
-            xy: 0.0,
-            y: 0.0,
+        Self { kind, seen: 0.0, excess: 0.0, common: 0.0, weight: 0.0, inverse: [0.0; 4], hours: [1.0; 24] }
+    }
+
+    /// What is expected of a bucket of weight `n` if its forecast is `mean`, with `behind` buckets behind it.
+    pub(super) fn expect(&self, mean: f64, behind: f64, n: f64, hour: usize) -> Expected {
+        let mean = self.possible(mean, behind);
+        let dispersion = self.dispersion() + self.unsure(mean, behind);
+        Expected { mean, variance: self.variance(mean, n, hour), dispersion }
+    }
+
+    /// A mean is not told from zero, nor a ratio from one, by buckets that have not seen it.
+    fn possible(&self, mean: f64, behind: f64) -> f64 {
+        match self.kind {
+            SeriesKind::Count => mean.max(UNSEEN / behind),
+            SeriesKind::Ratio => {
+                let least = (UNSEEN / (behind * self.weight.max(1.0))).min(0.5);
+                mean.clamp(least, 1.0 - least)
+            }
+            SeriesKind::Value => mean,
         }
     }
+
+    /// What is not known of a mean, as if it were dispersion: of `mean * behind` events, or of `behind` denominators.
+    fn unsure(&self, mean: f64, behind: f64) -> f64 {
+        match self.kind {
+            SeriesKind::Count => 1.0 / (behind * mean),
+            SeriesKind::Ratio => 1.0 / (1.0 + behind * self.weight.max(1.0)),
+            SeriesKind::Value => 0.0,
+        }
+    }
+
+    fn dispersion(&self) -> f64 {
+        if self.common > 0.0 { (self.excess / self.common).max(0.0) } else { 0.0 }
+    }
+
+    /// The prescribed variance, and what the rest is in proportion to.
     fn parts(&self, mean: f64, n: f64) -> (f64, f64) {
         match self.kind {
-            SeriesKind::Count => {
-                let m = mean.max(0.5 / (self.seen + 1.0));
-                (m, m * m)
-            }
+            SeriesKind::Count => (mean, mean * mean),
             SeriesKind::Ratio => {
-                let least = (0.5 / (self.weight * self.seen + 1.0)).min(0.5);
-                let p = mean.clamp(least, 1.0 - least);
-                let pq = p * (1.0 - p);
-                (pq / n, pq)
+                let both = mean * (1.0 - mean);
+                (both / n, both)
             }
             SeriesKind::Value => (0.0, 1.0),
         }
     }
-    /// phi of a count, rho of a ratio, the variance of a value
-    pub(super) fn dispersion(&self) -> f64 {
-        if self.common > 0.0 { (self.excess / self.common).max(0.0) } else { 0.0 }
-    }
-    pub(super) fn variance(&self, mean: f64, n: f64, hour: usize) -> f64 {
+
+    fn variance(&self, mean: f64, n: f64, hour: usize) -> f64 {
+        if self.kind == SeriesKind::Value {
+            return (self.by_size(n) * f64::from(self.hours[hour])).max(LEAST);
+        }
         let (own, common) = self.parts(mean, n);
+        own + self.dispersion() * common
+    }
+
+    /// `a + b / n` by least squares of the squared errors on 1 / n; neither part is negative.
+    fn by_size(&self, n: f64) -> f64 {
+        let [x, xx, xy, y] = self.inverse;
+        let spread = xx - x * x;
+        if spread <= 1e-4 * x * x {
+            return y;
+        }
+        let slope = ((xy - x * y) / spread).clamp(0.0, y / x);
+        y - slope * x + slope / n
+    }
+
+    /// How much a bucket of this weight counts against a usual one, 0 to 1.
+    pub(super) fn reliability(&self, n: f64) -> f64 {
+        if self.seen < FEW { 1.0 } else { (n / self.weight).min(1.0) }
+    }
+
+    /// How many buckets at this level see one event: what a forecast from nothing is worth.
+    pub(super) fn one_event(&self, level: f64) -> f64 {
         match self.kind {
-            SeriesKind::Value => {
-                let by_size = self.by_size();
-                let base = if by_size.0 > 0.0 { by_size.1 + by_size.0 / n } else { self.dispersion() };
-                (base * if t().hour_gain > 0.0 { f64::from(self.hours[hour]) } else { 1.0 }).max(1e-18)
-            }
-            _ => own + self.dispersion() * common,
+            SeriesKind::Count => 1.0 / level.max(1e-3),
+            SeriesKind::Ratio => 1.0 / (self.weight.max(1.0) * level.min(1.0 - level)).max(1e-3),
+            SeriesKind::Value => 0.0,
         }
     }
-    fn by_size(&self) -> (f64, f64) {
-        let spread = self.xx - self.x * self.x;
-        if spread <= 1e-4 * self.x * self.x {
-            return (0.0, 0.0);
-        }
-        let slope = ((self.xy - self.x * self.y) / spread).clamp(0.0, self.y / self.x);
-        (slope, self.y - slope * self.x)
+
+    /// The chance that a bucket has the same number as the one before, as far as the kind tells: at the mode, of which a
+    /// normal law has 0.4 standard deviations.
+    pub(super) fn chance_of_repeat(&self, expected: &Expected, n: f64) -> f64 {
+        let (step, rare) = match self.kind {
+            SeriesKind::Count => (1.0, expected.mean),
+            SeriesKind::Ratio => (1.0 / n, n * expected.mean.min(1.0 - expected.mean)),
+            SeriesKind::Value => return 0.0,
+        };
+        (0.4 * step / expected.variance.sqrt()).min(0.9).max(super::math::exp(-rare))
     }
-    /// Typical weight.
-    pub(super) fn weight(&self) -> f64 {
-        self.weight
-    }
-    pub(super) fn teach(&mut self, error: f64, mean: f64, n: f64, hour: usize, share: f64) {
+
+    /// Learns from a bucket's error.
+    pub(super) fn teach(&mut self, error: f64, expected: &Expected, n: f64, hour: usize) {
         self.seen += 1.0;
-        let gain = (1.0 / self.seen).max(t().noise_gain) * share;
-        let (own, common) = self.parts(mean, n);
-        let variance = self.variance(mean, n, hour);
-        let most = if self.seen < 8.0 { f64::INFINITY } else { t().clip * t().clip * variance };
+        let gain = (1.0 / self.seen).max(GAIN);
+        let most = if self.seen < FEW { f64::INFINITY } else { CLIP * CLIP * expected.variance };
         let squared = (error * error).min(most);
+        let (own, common) = self.parts(expected.mean, n);
         self.excess += gain * (squared - own - self.excess);
         self.common += gain * (common - self.common);
         self.weight += gain * (n - self.weight);
         if self.kind == SeriesKind::Value {
-            let u = 1.0 / n;
-            self.x += gain * (u - self.x);
-            self.xx += gain * (u * u - self.xx);
-            self.xy += gain * (u * squared - self.xy);
-            self.y += gain * (squared - self.y);
-            if self.seen > 50.0 {
-                let r = (squared / (variance / f64::from(self.hours[hour])).max(1e-18))
-                    .min(9.0 * f64::from(self.hours[hour]));
-                let h = &mut self.hours[hour];
-                *h = (f64::from(*h) + share * 0.02 * (r - f64::from(*h))).clamp(0.05, 20.0) as f32;
-            }
+            self.teach_sizes(squared, 1.0 / n, gain);
+            self.teach_hour(squared, n, hour);
         }
+    }
+
+    fn teach_sizes(&mut self, squared: f64, inverse: f64, gain: f64) {
+        let now = [inverse, inverse * inverse, inverse * squared, squared];
+        self.inverse.iter_mut().zip(now).for_each(|(mean, now)| *mean += gain * (now - *mean));
+    }
+
+    fn teach_hour(&mut self, squared: f64, n: f64, hour: usize) {
+        if self.seen <= SOME {
+            return;
+        }
+        let usual = self.by_size(n).max(LEAST);
+        let share = f64::from(self.hours[hour]);
+        let now = (squared / usual).min(CLIP * CLIP * share);
+        self.hours[hour] = (share + HOUR_GAIN * (now - share)).clamp(0.05, 20.0) as f32;
+    }
+
+    /// The series changed: what comes now is learned fast.
+    pub(super) fn reopen(&mut self) {
+        self.seen = self.seen.min(2.0 * FEW);
+    }
+
+    pub(super) fn is_sound(&self, kind: SeriesKind) -> bool {
+        let numbers = [self.seen, self.common, self.weight];
+        self.kind == kind
+            && self.excess.is_finite()
+            && numbers.iter().chain(&self.inverse).all(|number| *number >= 0.0 && number.is_finite())
+            && self.hours.iter().all(|share| (0.04..=20.0).contains(share))
     }
 }

@@ -43,9 +43,9 @@ pub struct Point {
     pub start_us: i64,
     /// The same moment on the project's wall clock, as if that were UTC: slots of day and week are taken from it.
     pub local_us: i64,
-    /// The bucket's number. One that is not finite is a gap.
+    /// The bucket's number. One that is not finite, or larger than 1e30, is a gap.
     pub value: f64,
-    /// The denominator of a ratio, the sample size of a value; counts have none. Zero, or not finite, is a gap but for counts.
+    /// The denominator of a ratio, the sample size of a value; counts have none. Without one, a bucket is a gap. Taken for 1e-3 at least and 1e15 at most.
     pub weight: f64,
     /// Whether somebody marked the day as a special one: a holiday, a promotion.
     pub annotated: bool,
