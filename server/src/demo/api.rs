@@ -109,8 +109,7 @@ impl Api {
     /// If the server does not take it.
     pub async fn define_rule(&self, rule: v1::AlertRule) -> anyhow::Result<()> {
         let mut definitions = DefinitionServiceClient::new(self.channel());
-        let create =
-            v1::CreateAlertRuleRequest { project: PROJECT.into(), alert_rule: Some(rule.clone()) };
+        let create = v1::CreateAlertRuleRequest { project: PROJECT.into(), alert_rule: Some(rule.clone()) };
         match definitions.create_alert_rule(create).await {
             Ok(_) => return Ok(()),
             Err(status) if status.code() == tonic::Code::AlreadyExists => {}

@@ -20,6 +20,11 @@ const PAGE: usize = 1_000;
 /// After so many records of a project its state is stored as an image, and the records are forgotten.
 const IMAGE_EVERY: u64 = 500;
 
+/// More messages than one record can be the reason of: each rule has at most a hundred series and ten destinations.
+const MOST_MESSAGES: u64 = 1 << 20;
+/// Incidents that have been over for so long, and messages that are so old, are forgotten, microseconds: 400 days.
+const KEPT_US: i64 = 400 * 86_400_000_000;
+
 /// What happened to an incident, and how the incident stood after it: what is stored, and what watchers are shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Told {
@@ -107,6 +112,7 @@ impl Keeper {
         if kept.records >= IMAGE_EVERY {
             self.store.put_alert_image(row.project, kept.next, &kept.fold.encode())?;
             kept.records = 0;
+            self.store.trim_alerts(row.project, row.at_us - KEPT_US)?;
         }
         Ok(())
     }
@@ -170,7 +176,8 @@ impl Keeper {
                 json: json(&told)?,
             });
             if is_told(transition) {
-                changes.deliveries.extend(self.deliveries(project, row, index, &told));
+                let before = changes.deliveries.len() as u64;
+                changes.deliveries.extend(self.deliveries(project, row, (index, before), &told));
             }
             incidents.insert(id.clone(), told.incident);
         }
@@ -180,20 +187,26 @@ impl Keeper {
         Ok(changes)
     }
 
-    fn deliveries(&self, project: &str, row: &AlertRecordRow, index: u32, told: &Told) -> Vec<DeliveryRow> {
-        let name = format!("{}-{index}", row.position);
+    /// The messages about a transition; so many of the same record come `before`.
+    fn deliveries(
+        &self,
+        project: &str,
+        row: &AlertRecordRow,
+        (index, before): (u32, u64),
+        told: &Told,
+    ) -> Vec<DeliveryRow> {
+        let name = format!("{}-{}-{index}", row.project, row.position);
         let messages = self.outgoing.messages(project, &name, told).into_iter();
-        let delivery = |(destination, json): (String, String)| DeliveryRow {
+        let delivery = |(n, (destination, json)): (u64, (String, String))| DeliveryRow {
             project: row.project,
             destination,
-            // A record has fewer transitions than there are series.
-            sequence: row.position.saturating_mul(1 << 16).saturating_add(u64::from(index)),
+            sequence: row.position.saturating_mul(MOST_MESSAGES).saturating_add(n),
             incident: told.incident.id.clone(),
             made_us: row.at_us,
             pending: true,
             json,
         };
-        messages.map(delivery).collect()
+        (before..MOST_MESSAGES).zip(messages).map(delivery).collect()
     }
 
     /// An incident as it is stored.

@@ -16,7 +16,6 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Compared, Outlook};
 pub use fold::{AlertFold, PIPELINE};
 pub use judge::{Finding, Judged};
 pub use kind::{channel_name, nothing, series_kind};

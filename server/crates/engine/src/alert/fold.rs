@@ -204,9 +204,13 @@ impl AlertFold {
             IncidentAct::Comment { text } => told(TransitionKind::Commented, Some(text)),
             IncidentAct::Assign { owner } => told(TransitionKind::Assigned, Some(owner)),
             IncidentAct::Action { text, at_us: acted_us } => {
-                let series = self.series_mut(rule, series).into_iter();
-                series.for_each(|series| series.act(incident, *acted_us));
-                told(TransitionKind::Acted, Some(text))
+                if let Some(rule) = self.rules.get_mut(rule) {
+                    let kind = rule.kind();
+                    let series = rule.series.get_mut(series).into_iter();
+                    series.for_each(|series| series.act(incident, *acted_us, kind));
+                }
+                let told = told(TransitionKind::Acted, Some(text));
+                told.map(|told| Transition { at_us: *acted_us, ..told })
             }
         }
     }

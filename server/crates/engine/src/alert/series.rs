@@ -7,10 +7,10 @@ use footpath_model::definition::AlertRule;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::compare::{Compared, Trial};
+use super::compare::Trial;
 use super::judge::{Finding, Judged};
 use super::{IncidentName, Transition, TransitionKind};
-use crate::anomaly::Detector;
+use crate::anomaly::{Detector, SeriesKind};
 
 /// How many judged buckets of a series are kept: what a chart shows, and what a comparison looks back at.
 pub(super) const KEPT: usize = 60;
@@ -89,11 +89,11 @@ impl SeriesFold {
         if judged.volume > 0.0 {
             self.last_seen_us = judged.to_us;
         }
+        transitions.extend(self.compare(&judged));
         self.recent.push_back(judged);
         if self.recent.len() > KEPT {
             self.recent.pop_front();
         }
-        transitions.extend(self.compare());
         transitions
     }
 
@@ -215,22 +215,18 @@ impl SeriesFold {
     }
 
     /// Begins to compare what was before an action with what comes after it.
-    pub(super) fn act(&mut self, incident: &str, acted_us: i64) {
-        self.trial = Some(Trial::new(incident, acted_us, &self.recent));
+    pub(super) fn act(&mut self, incident: &str, acted_us: i64, kind: SeriesKind) {
+        self.trial = Some(Trial::new(incident, acted_us, kind, &self.recent));
     }
 
-    fn compare(&mut self) -> Option<Transition> {
+    fn compare(&mut self, judged: &Judged) -> Option<Transition> {
         let trial = self.trial.as_mut()?;
-        let Compared { incident, text } = trial.step(&self.recent)?;
+        let text = trial.step(judged)?;
+        let incident = trial.incident.clone();
         let open = self.incident().map(|open| &open.name);
         let name = open.or(self.over.as_ref().map(|over| &over.name)).filter(|name| name.id == incident)?;
-        let at_us = self.recent.back()?.to_us;
-        let judged = self.recent.back().cloned();
-        Some(Transition {
-            text: Some(text),
-            judged,
-            ..said(name.clone(), TransitionKind::Compared, at_us, true)
-        })
+        let said = said(name.clone(), TransitionKind::Compared, judged.to_us, true);
+        Some(Transition { text: Some(text), judged: Some(judged.clone()), ..said })
     }
 }
 

@@ -416,3 +416,37 @@ fn what_will_open_is_known_before() {
     world.value("r", 11.0);
     assert_eq!(world.fold.would_open(&bad(&world)), [], "it is open");
 }
+
+#[test]
+fn what_an_action_changed_is_told_by_itself_with_its_uncertainty() {
+    let mut world = World::new([rule("r", above(50.0))]);
+    for minute in 0..20 {
+        world.value("r", 100.0 + f64::from(minute % 5));
+    }
+    world.act(IncidentAct::Action { text: "rolled back".into(), at_us: 20 * MINUTE });
+    let mut told = Vec::new();
+    for minute in 0..40 {
+        told.extend(world.minute(vec![("r", vec![reading(Series::Whole, 20.0 + f64::from(minute % 3))])]));
+    }
+    let kinds: Vec<_> = told.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [Resolved, TransitionKind::Compared]);
+    let text = told[1].text.clone().unwrap();
+    assert!(text.starts_with("better: -80 % (-82 to -76 %)") && text.contains("95 % confidence"), "{text}");
+    assert!(text.ends_with("10 buckets after against 20 before"), "{text}");
+}
+
+#[test]
+fn an_action_that_changed_nothing_is_told_so() {
+    let mut world = World::new([rule("r", above(50.0))]);
+    let number = |minute: i32| 100.0 + f64::from(minute * 7 % 11);
+    for minute in 0..20 {
+        world.value("r", number(minute));
+    }
+    world.act(IncidentAct::Action { text: "restarted".into(), at_us: 20 * MINUTE });
+    let told: Vec<_> = (20..60)
+        .flat_map(|minute| world.minute(vec![("r", vec![reading(Series::Whole, number(minute))])]))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let text = told[0].text.clone().unwrap();
+    assert!(text.starts_with("no clear change") && text.contains("30 buckets after"), "{text}");
+}
