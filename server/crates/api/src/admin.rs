@@ -38,6 +38,13 @@ impl OneTimeCodes {
         Self { open: Mutex::default(), random }
     }
 
+    /// So many random bytes.
+    pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut buffer = [0; N];
+        (self.random)(&mut buffer);
+        buffer
+    }
+
     /// A text of `bytes` random bytes, safe in a URL.
     pub fn random_text(&self, bytes: usize) -> String {
         let mut buffer = vec![0; bytes];

@@ -14,6 +14,8 @@ use crate::access::Caller;
 use crate::context::Context;
 
 mod annotations;
+mod deliveries;
+mod destination;
 mod destinations;
 mod drivers;
 mod incidents;

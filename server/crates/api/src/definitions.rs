@@ -322,6 +322,14 @@ pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Optio
     row.map(|row| read_row(&row)).transpose()
 }
 
+/// All definitions of a kind in a project.
+///
+/// # Errors
+/// INTERNAL if the store fails.
+pub fn all_of<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Status> {
+    all(context, project)
+}
+
 /// A definition, or NOT_FOUND.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ mod segment;
 pub use alert::{
     Against, AlertCondition, AlertRule, Direction, FALSE_ALERTS, MAX_TEXT_BYTES, PROD, Severity, fits,
 };
+pub use check::is_id;
 pub(crate) use check::{Checker, regex};
 pub use condition::{AllOf, AnyOf, AsOf, Condition, Filter, InSegment, NotThis, Op, PropertyRef, Scope};
 pub use funnel::{

@@ -185,7 +185,8 @@ impl AtEntry {
     }
 }
 
-pub(super) fn is_id(id: &str) -> bool {
+/// Whether a text is an id: 1 to 64 of `a-z`, `0-9`, `-`, `_`.
+pub fn is_id(id: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_');
     (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(allowed)
 }
