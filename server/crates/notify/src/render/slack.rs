@@ -1,0 +1,139 @@
+//! A message for Slack: <https://docs.slack.dev/reference/block-kit/blocks>, escaped after
+//! <https://docs.slack.dev/messaging/formatting-message-text>.
+
+use serde_json::{Value, json};
+
+use crate::text::{number_or_dash, one_line, time};
+use crate::{CompletenessState, Driver, Notice, NoticeKind, Severity};
+
+/// Slack's limits in characters: a header's text, a section's text, a field's text. Its count is of the text as sent, so cut before escaping
+/// to a fifth, since `&` becomes five characters, where the text may be of anything.
+const HEADER: usize = 150;
+const SECTION: usize = 3_000;
+
+pub(super) fn body(notice: &Notice) -> Value {
+    json!({ "text": escaped(&format!("{}: {}", headline(notice), notice.summary)), "blocks": blocks(notice) })
+}
+
+fn blocks(notice: &Notice) -> Vec<Value> {
+    let mut blocks = vec![header(notice), section(&lead(notice)), fields(notice)];
+    blocks.extend(list(
+        "What moved",
+        notice.drivers.iter().map(|driver| moved(driver, notice.unit.as_deref())),
+    ));
+    blocks.extend(list("At that time", notice.annotations.iter().cloned()));
+    blocks.push(context(notice));
+    blocks
+}
+
+fn headline(notice: &Notice) -> String {
+    let state = match notice.kind {
+        NoticeKind::Opened => "Alert",
+        NoticeKind::Escalated => "Worse",
+        NoticeKind::Acknowledged => "Acknowledged",
+        NoticeKind::Resolved => "Resolved",
+        NoticeKind::Reopened => "Again",
+        NoticeKind::Test => "Test",
+    };
+    let mark = match (notice.kind, notice.severity) {
+        (NoticeKind::Resolved, _) => "✅",
+        (_, Severity::Critical) => "🔴",
+        (_, Severity::Warning) => "🟠",
+        (_, Severity::Info) => "🔵",
+    };
+    format!("{mark} {state}: {}", notice.subject())
+}
+
+fn header(notice: &Notice) -> Value {
+    let text = fit(&headline(notice), HEADER);
+    json!({ "type": "header", "text": { "type": "plain_text", "text": text, "emoji": false } })
+}
+
+fn lead(notice: &Notice) -> String {
+    let links = [("Open in Footpath", &notice.link), ("Runbook", &notice.runbook)];
+    let links = links.iter().filter(|(_, url)| !url.is_empty());
+    let links: Vec<_> = links.map(|(name, url)| format!("<{}|{name}>", escaped(url))).collect();
+    [format!("*{}*", escaped(&notice.summary)), escaped(&notice.condition), links.join("  ·  ")]
+        .join("\n")
+        .trim()
+        .to_owned()
+}
+
+fn section(markdown: &str) -> Value {
+    json!({ "type": "section", "text": { "type": "mrkdwn", "text": markdown } })
+}
+
+fn fields(notice: &Notice) -> Value {
+    let unit = notice.unit.as_deref();
+    let band = format!("{} to {}", number_or_dash(notice.low, unit), number_or_dash(notice.high, unit));
+    let fields = [
+        ("Value", number_or_dash(notice.value, unit)),
+        ("Expected", format!("{} ({band})", number_or_dash(notice.expected, unit))),
+        ("Window", format!("{} to {}", time(notice.window.from_us), time(notice.window.to_us))),
+        ("Data", data(notice)),
+        ("Project", format!("{} / {}", notice.project, notice.environment)),
+        ("Owner", if notice.owner.is_empty() { "nobody".to_owned() } else { notice.owner.clone() }),
+    ];
+    let field = |(name, value): &(&str, String)| json!({ "type": "mrkdwn", "text": format!("*{name}*\n{}", escaped(value)) });
+    json!({ "type": "section", "fields": fields.iter().map(field).collect::<Vec<_>>() })
+}
+
+/// How complete the number is, in words; email says the same.
+pub(super) fn data(notice: &Notice) -> String {
+    let until = time(notice.completeness.processed_us);
+    let missing = notice.completeness.expected_missing;
+    match notice.completeness.state {
+        CompletenessState::Complete => format!("complete up to {until}"),
+        state => format!("{}: complete up to {until}, {missing} events expected", state.word()),
+    }
+}
+
+/// A driver in words; email says the same.
+pub(super) fn moved(driver: &Driver, unit: Option<&str>) -> String {
+    let share = driver.contribution.filter(|share| share.is_finite());
+    let share = share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", share * 100.0));
+    let [before, after] = [driver.before, driver.after].map(|value| number_or_dash(value, unit));
+    format!("{}: {share} of the change ({before} to {after})", driver.what)
+}
+
+/// A titled list that fits into a section; nothing for no lines.
+fn list(title: &str, lines: impl Iterator<Item = String>) -> Option<Value> {
+    let mut text = format!("*{title}*");
+    let empty = text.len();
+    for line in lines {
+        let line = format!("\n• {}", escaped(&line));
+        if text.chars().count() + line.chars().count() > SECTION {
+            break;
+        }
+        text.push_str(&line);
+    }
+    (text.len() > empty).then(|| section(&text))
+}
+
+fn context(notice: &Notice) -> Value {
+    let text = escaped(&format!(
+        "{} · incident {} · {}",
+        notice.severity.word(),
+        notice.incident,
+        time(notice.at_us)
+    ));
+    json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": text }] })
+}
+
+/// The three characters that Slack gives a meaning. Without them no mention, channel or link can be made.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Escaped and at most so many characters, cut between characters and not within an escape.
+fn fit(text: &str, most: usize) -> String {
+    let mut length = most;
+    loop {
+        let shown = escaped(&one_line(text, length));
+        let over = shown.chars().count().saturating_sub(most);
+        if over == 0 {
+            return shown;
+        }
+        length = length.saturating_sub(over.div_ceil(4)).max(1);
+    }
+}
