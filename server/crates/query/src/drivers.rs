@@ -29,7 +29,7 @@ mod measured;
 mod of_sessions;
 
 #[cfg(test)]
-mod tests {}
+mod tests;
 
 use footpath_engine::attribution::{self, Question, Slice, attribute};
 use footpath_model::control::CountedMetric;

@@ -17,6 +17,8 @@ pub struct Event {
     pub id: u128,
     /// A text that it is broken down by.
     pub text: String,
+    /// More texts, by key.
+    pub also: Vec<(&'static str, String)>,
     /// A whole number.
     pub number: Option<i64>,
     /// A decimal number, as written.
@@ -46,15 +48,19 @@ pub fn day_us(date: &str) -> i64 {
 }
 
 /// A shop's visits, by user, in the order of time; `text` is the platform.
+/// `also` where they came from, since when, and how long they are there.
 pub fn shop() -> Option<Vec<Event>> {
     let event = |line: &str| {
         let fields: Vec<_> = line.split(',').collect();
-        let [user, _, name, time, platform, ..] = fields[..] else { panic!("a line has too few fields") };
+        let [user, _, name, time, platform, channel, cohort, stage] = fields[..] else {
+            panic!("a line has another number of fields")
+        };
         Event {
             name: name.to_owned(),
             user: user.to_owned(),
             time_us: time_us("%Y-%m-%d %H:%M:%S", time),
             text: platform.to_owned(),
+            also: vec![("channel", channel.into()), ("cohort", cohort.into()), ("stage", stage.into())],
             ..Event::default()
         }
     };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // Helpers outside of test functions.
 
 mod data;
+mod drivers;
 mod live;
 mod naive;
 mod store;

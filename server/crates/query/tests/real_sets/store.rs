@@ -110,6 +110,7 @@ fn properties(event: &Event) -> Vec<u8> {
     if !event.text.is_empty() {
         put("text", &|out| put_bytes(out, 1, event.text.as_bytes()));
     }
+    event.also.iter().for_each(|(key, text)| put(key, &|out| put_bytes(out, 1, text.as_bytes())));
     if let Some(number) = event.number {
         put("number", &|out| put_uint(out, 2, number.cast_unsigned()));
     }
