@@ -37,9 +37,9 @@ fn measure(bencher: Bencher<'_, '_>, kind: SeriesKind) {
         next += buckets;
         (next - buckets..next).map(|i| point(kind, i)).collect::<Vec<_>>()
     };
-    block(WARM_UP).iter().for_each(|point| drop(divan::black_box(detector.step(point))));
+    block(WARM_UP).iter().for_each(|point| _ = divan::black_box(detector.step(point)));
     bencher.counter(ItemsCount::new(BLOCK as u64)).with_inputs(|| block(BLOCK)).bench_local_refs(|points| {
-        points.iter().for_each(|point| drop(divan::black_box(detector.step(point))));
+        points.iter().for_each(|point| _ = divan::black_box(detector.step(point)));
     });
 }
 

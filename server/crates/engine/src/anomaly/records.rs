@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn the_same_extreme_is_a_record_once() {
         let mut records = Records::new();
-        (0..500).for_each(|i| drop(records.hear(f64::from(i % 7), [0.0; 2], true)));
+        (0..500).for_each(|i| _ = records.hear(f64::from(i % 7), [0.0; 2], true));
         assert_eq!(records.hear(6.0, [0.0; 2], true).range, 0.0);
         assert!(records.hear(20.0, [0.0; 2], true).range > ln(500.0));
         assert_eq!(records.hear(20.0, [0.0; 2], true).range, 0.0);

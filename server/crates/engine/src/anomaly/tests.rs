@@ -34,7 +34,7 @@ fn usual(i: i64) -> f64 {
 
 fn taught(buckets: i64) -> Detector {
     let mut detector = Detector::new(&settings(SeriesKind::Count, HOUR));
-    (0..buckets).for_each(|i| drop(detector.step(&point(HOUR, i, usual(i)))));
+    (0..buckets).for_each(|i| _ = detector.step(&point(HOUR, i, usual(i))));
     detector
 }
 
@@ -161,7 +161,7 @@ fn a_ratio_without_a_denominator_is_a_gap() {
 fn a_ratio_of_few_is_no_alarm_and_of_many_is_one() {
     let mut detector = Detector::new(&settings(SeriesKind::Ratio, HOUR));
     let share = |i: i64| 0.95 + 0.004 * noise(i);
-    (0..MONTH).for_each(|i| drop(detector.step(&Point { weight: 5000.0, ..point(HOUR, i, share(i)) })));
+    (0..MONTH).for_each(|i| _ = detector.step(&Point { weight: 5000.0, ..point(HOUR, i, share(i)) }));
     let few = detector.step(&Point { weight: 10.0, ..point(HOUR, MONTH, 0.8) });
     let many = detector.step(&Point { weight: 5000.0, ..point(HOUR, MONTH + 1, 0.8) });
     assert_eq!((few.state, many.state), (State::Normal, State::Anomalous), "{few:?} {many:?}");

@@ -42,7 +42,7 @@ mod tests {
         let mut told = Told::new();
         assert_eq!(told.tell(4.0, 48.0), 4.0);
         assert!((0..12).all(|_| told.tell(4.0, 48.0) < 0.2));
-        (0..30).for_each(|_| drop(told.tell(0.0, 48.0)));
+        (0..30).for_each(|_| _ = told.tell(0.0, 48.0));
         assert_eq!(told.tell(3.0, 48.0), 3.0);
     }
 }
