@@ -29,7 +29,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::admin::{self, Readiness};
-use crate::alerting::{Messages, evaluate};
+use crate::alerting::{self, Messages, evaluate};
 use crate::config::Config;
 use crate::listener;
 use crate::pipeline::Pipeline;
@@ -72,6 +72,7 @@ impl App {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.data.join("state.redb"))?);
         let outgoing = Arc::new(Messages::new(Arc::clone(&store), config.public_url()));
         let pipeline = Pipeline::start(config, &store, outgoing, &clock)?;
+        let deliverer = Arc::new(alerting::deliver(config, &store, &clock)?);
         let secret = token_secret(store.as_ref())?;
         let cursors = Cursors::new(&secret_named(store.as_ref(), "cursors")?, pipeline.log.incarnation());
         let context = Arc::new(Context {
@@ -84,6 +85,8 @@ impl App {
             projection: Arc::clone(&pipeline.projection),
             catalogs: Arc::clone(&pipeline.catalogs),
             alerts: Arc::clone(&pipeline.alerts),
+            deliverer,
+            plain_http: config.alert_http,
             public_url: config.public_url(),
             turn: tokio::sync::Mutex::default(),
             merge_limit: config.merge_limit,
@@ -138,6 +141,7 @@ impl App {
         );
         let readings = Arc::new(readings);
         telemetry.measure(config, &readings)?;
+        let waking = tokio::spawn(alerting::wake(Arc::clone(&context)));
         let evaluator = (!config.ingest_only).then(|| evaluate(&context, pipeline.down_since_us));
         let health = admin::health_reporter().await;
         let readiness = Readiness::new(Arc::clone(&context));
@@ -163,6 +167,8 @@ impl App {
             served = serving => served?,
             () = drained(&context.drain, stop, config.until_stdin_closes) => tracing::warn!("some calls did not end in time and are cut off"),
         }
+        waking.abort();
+        context.deliverer.stop().await;
         drop(evaluator); // It writes into the log, which is about to be closed.
         tokio::task::spawn_blocking(move || {
             let stopped = pipeline.stop();

@@ -14,6 +14,9 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 use footpath_history::schema::{Promoted, check_promoted};
 use footpath_ingest::limits::Limits;
+use footpath_notify::{MailSecurity, MailServer, Secret};
+use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 
 /// What the server needs to know. The key in the file is the flag without its dashes.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +36,18 @@ pub struct Config {
     /// Where people open the page, as links in alerts say it; unset, the address of listen.
     #[arg(long, env = "FOOTPATH_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
+    /// Networks, separated by commas, that alerts may be sent into beside the public internet, for receivers of one's own: 10.1.0.0/16.
+    #[arg(long, env = "FOOTPATH_ALERT_ALLOW", value_delimiter = ',')]
+    pub alert_allow: Vec<IpNet>,
+    /// Whether alerts may be sent to http:// addresses, without TLS.
+    #[arg(long, env = "FOOTPATH_ALERT_HTTP", default_value = "false", action = ArgAction::Set)]
+    pub alert_http: bool,
+    /// The mail server for alerts by email: smtps://user:password@host:465 (TLS), smtp://user:password@host:587 (STARTTLS), or smtp+plain://host:25 (neither, for one beside the server); needs smtp-from.
+    #[arg(long, env = "FOOTPATH_SMTP", requires = "smtp_from", hide_env_values = true)]
+    pub smtp: Option<String>,
+    /// The sender of alerts by email: an address, or Name <address>.
+    #[arg(long, env = "FOOTPATH_SMTP_FROM", requires = "smtp")]
+    pub smtp_from: Option<String>,
     /// Id of the project that the first start makes.
     #[arg(long, env = "FOOTPATH_PROJECT", default_value = "default", value_parser = project)]
     pub project: String,
@@ -144,6 +159,7 @@ impl Config {
         );
         self.check_batch()?;
         check_promoted(&self.promote)?;
+        self.relay()?;
         for (key, value) in [
             ("max-connections", self.max_connections),
             ("max-streams", self.max_streams as usize),
@@ -187,6 +203,31 @@ impl Config {
         let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
         let own = || format!("{scheme}://{}", crate::app::reachable(self.listen));
         self.public_url.clone().unwrap_or_else(own)
+    }
+
+    /// The mail server for alerts.
+    ///
+    /// # Errors
+    /// If it is not written as one.
+    pub fn relay(&self) -> anyhow::Result<Option<MailServer>> {
+        let Some((smtp, from)) = self.smtp.as_deref().zip(self.smtp_from.clone()) else { return Ok(None) };
+        let form = "smtp: write it as in smtps://user:password@host:465";
+        let url = url::Url::parse(smtp).map_err(|_| anyhow::anyhow!(form))?;
+        let (security, usual) = match url.scheme() {
+            "smtps" => (MailSecurity::Tls, 465),
+            "smtp" => (MailSecurity::Starttls, 587),
+            "smtp+plain" => (MailSecurity::None, 25),
+            _ => anyhow::bail!(form),
+        };
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        Ok(Some(MailServer {
+            host: url.host_str().context(form)?.to_owned(),
+            port: url.port().unwrap_or(usual),
+            security,
+            username: Some(decoded(url.username())).filter(|name| !name.is_empty()),
+            password: url.password().map(|password| Secret::new(decoded(password))),
+            from,
+        }))
     }
 
     /// Where traces and metrics go.

@@ -1,7 +1,7 @@
 //! An incident as it is kept: everything that is shown of it, and how what happens changes it.
 
 use footpath_engine::alert::{AlertFold, Judged, PIPELINE, Transition, TransitionKind};
-use footpath_model::alert::{Completeness, Driver, Series};
+use footpath_model::alert::{Annotation, Completeness, Driver, Series};
 use footpath_model::definition::Severity;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,8 @@ pub struct Incident {
     pub complete: Completeness,
     /// What probably moved the number.
     pub drivers: Vec<Driver>,
+    /// What happened to the project around its beginning, in words.
+    pub annotations: Vec<String>,
     /// What was done against it.
     pub actions: Vec<ActionTaken>,
     /// Nobody is told until then, microseconds since 1970; 0 if it is not muted.
@@ -117,6 +119,7 @@ impl Incident {
             told: None,
             complete: Completeness::default(),
             drivers: Vec::new(),
+            annotations: around(fold, name.from_us),
             actions: Vec::new(),
             muted_until_us: 0,
             destinations: Vec::new(),
@@ -191,6 +194,18 @@ impl Incident {
         }
         self.summary = summary(self, transition);
     }
+}
+
+/// Annotations are named that were so long before or after an incident's beginning, microseconds: six hours.
+pub const AROUND_US: i64 = 6 * 3_600_000_000;
+
+fn around(fold: &AlertFold, from_us: i64) -> Vec<String> {
+    let found = fold.annotations(from_us - AROUND_US, from_us + AROUND_US).into_iter();
+    let words = |one: &Annotation| match one.kind.as_str() {
+        "" => one.text.clone(),
+        kind => format!("{kind}: {}", one.text),
+    };
+    found.map(words).collect()
 }
 
 /// Everybody who is told about one of the series that stopped.

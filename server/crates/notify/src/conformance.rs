@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Panics
 /// Where a law is broken.
-pub fn run(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+pub fn run(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     keeps_order(outbox)?;
     holds_a_notice_once(outbox)?;
     keeps_projects_apart(outbox)?;
@@ -59,15 +59,15 @@ fn attempt(at_us: i64) -> Attempt {
     Attempt { at_us, outcome: "answered 503".into(), status: Some(503), took_us: 7 }
 }
 
-fn head_id(outbox: &dyn Outbox, project: &str) -> Result<Option<u64>, OutboxError> {
+fn head_id(outbox: &dyn Enqueue, project: &str) -> Result<Option<u64>, OutboxError> {
     Ok(outbox.head(project, "d")?.map(|row| row.id))
 }
 
-fn all(outbox: &dyn Outbox, project: &str) -> Result<Vec<Delivery>, OutboxError> {
+fn all(outbox: &dyn Enqueue, project: &str) -> Result<Vec<Delivery>, OutboxError> {
     outbox.list(&Listing { project: project.into(), most: 100, ..Listing::default() })
 }
 
-fn keeps_order(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn keeps_order(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     let first = outbox.enqueue("d", &notice("order", "1", "i"), 50)?;
     let second = outbox.enqueue("d", &notice("order", "2", "i"), 40)?;
     assert!(first < second, "ids grow in the order of enqueuing");
@@ -86,7 +86,7 @@ fn keeps_order(outbox: &dyn Outbox) -> Result<(), OutboxError> {
     Ok(())
 }
 
-fn holds_a_notice_once(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn holds_a_notice_once(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     let id = outbox.enqueue("d", &notice("once", "1", "i"), 1)?;
     outbox.record(id, &attempt(2), Next::Delivered)?;
     assert_eq!(outbox.enqueue("d", &notice("once", "1", "i"), 3)?, id, "the same notice is the same row");
@@ -95,7 +95,7 @@ fn holds_a_notice_once(outbox: &dyn Outbox) -> Result<(), OutboxError> {
     Ok(())
 }
 
-fn keeps_projects_apart(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn keeps_projects_apart(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     let a = outbox.enqueue("d", &notice("apart-a", "1", "i"), 1)?;
     let b = outbox.enqueue("d", &notice("apart-b", "1", "i"), 1)?;
     assert_ne!(a, b, "projects do not share notices");
@@ -105,7 +105,7 @@ fn keeps_projects_apart(outbox: &dyn Outbox) -> Result<(), OutboxError> {
     Ok(())
 }
 
-fn settles_once(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn settles_once(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     let id = outbox.enqueue("d", &notice("settled", "1", "i"), 1)?;
     outbox.record(id, &attempt(2), Next::Failed)?;
     let before = all(outbox, "settled")?;
@@ -116,7 +116,7 @@ fn settles_once(outbox: &dyn Outbox) -> Result<(), OutboxError> {
     Ok(())
 }
 
-fn keeps_the_last_attempts(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn keeps_the_last_attempts(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     let id = outbox.enqueue("d", &notice("attempts", "1", "i"), 0)?;
     for at_us in 0..15 {
         outbox.record(id, &attempt(at_us), Next::Again(at_us + 1))?;
@@ -129,7 +129,7 @@ fn keeps_the_last_attempts(outbox: &dyn Outbox) -> Result<(), OutboxError> {
     Ok(())
 }
 
-fn abandons_what_is_pending(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn abandons_what_is_pending(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     for id in ["1", "2", "3"] {
         outbox.enqueue("d", &notice("gone", id, "i"), 1)?;
     }
@@ -146,7 +146,7 @@ fn abandons_what_is_pending(outbox: &dyn Outbox) -> Result<(), OutboxError> {
     Ok(())
 }
 
-fn pages_newest_first(outbox: &dyn Outbox) -> Result<(), OutboxError> {
+fn pages_newest_first(outbox: &dyn Enqueue) -> Result<(), OutboxError> {
     let mut ids = Vec::new();
     for (id, incident) in [("1", "i"), ("2", "j"), ("3", "i"), ("4", "i")] {
         ids.push(outbox.enqueue("d", &notice("pages", id, incident), 1)?);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::{Attempt, Delivery, DeliveryState, Listing, Next, Notice, Outbox, OutboxError, PAGE_MOST};
+use crate::{Attempt, Delivery, DeliveryState, Listing, Next, Notice, Enqueue, Outbox, OutboxError, PAGE_MOST};
 
 /// An [`Outbox`] that forgets everything when dropped.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ fn waits(row: &Delivery, project: &str, destination: &str) -> bool {
     row.state == DeliveryState::Pending && row.project == project && row.destination == destination
 }
 
-impl Outbox for MemoryOutbox {
+impl Enqueue for MemoryOutbox {
     fn enqueue(&self, destination: &str, notice: &Notice, now_us: i64) -> Result<u64, OutboxError> {
         let mut rows = self.rows.lock();
         let same = |row: &&Delivery| {
@@ -36,7 +36,9 @@ impl Outbox for MemoryOutbox {
         rows.insert(id, Delivery::new(id, destination, notice, now_us));
         Ok(id)
     }
+}
 
+impl Outbox for MemoryOutbox {
     fn head(&self, project: &str, destination: &str) -> Result<Option<Delivery>, OutboxError> {
         Ok(self.rows.lock().values().find(|row| waits(row, project, destination)).cloned())
     }

@@ -13,7 +13,7 @@ pub const PAGE_MOST: usize = 500;
 /// Where deliveries are kept until they are settled, and after that as a record.
 ///
 /// Laws, checked by the conformance suite (`conformance::run`, feature `conformance`):
-/// 1. **Order**: ids grow in the order of [`enqueue`](Self::enqueue); [`head`](Self::head) is the pending row with the lowest id,
+/// 1. **Order**: ids grow in the order in which they were enqueued ([`Enqueue`], or a transaction of the implementation's own); [`head`](Self::head) is the pending row with the lowest id,
 ///    whether or not its time has come.
 /// 2. **Once**: the same notice for the same destination of a project is one row; enqueuing it again returns that row's id and changes nothing.
 /// 3. **Apart**: destinations of different projects are different, whatever their ids.
@@ -22,9 +22,6 @@ pub const PAGE_MOST: usize = 500;
 ///
 /// Every method blocks, a write for one disk sync: the deliverer calls from blocking threads.
 pub trait Outbox: Send + Sync {
-    /// Adds a delivery of the notice, due at once, to a destination of the notice's project. Returns its id.
-    /// An implementation may offer the same inside of a transaction of its own.
-    fn enqueue(&self, destination: &str, notice: &Notice, now_us: i64) -> Result<u64, OutboxError>;
     /// The next delivery of the destination: the oldest that is pending.
     fn head(&self, project: &str, destination: &str) -> Result<Option<Delivery>, OutboxError>;
     /// Records an attempt and what follows from it, as [`Delivery::note`] does. [`OutboxError::Unknown`] when there is no such row.
@@ -33,6 +30,12 @@ pub trait Outbox: Send + Sync {
     fn abandon(&self, project: &str, destination: &str, attempt: &Attempt) -> Result<u64, OutboxError>;
     /// Deliveries of a project, the newest first.
     fn list(&self, asked: &Listing) -> Result<Vec<Delivery>, OutboxError>;
+}
+
+/// An outbox that notices are put into by themselves. Others take them in the transaction of what decided on them.
+pub trait Enqueue: Outbox {
+    /// Adds a delivery of the notice, due at once, to a destination of the notice's project. Returns its id.
+    fn enqueue(&self, destination: &str, notice: &Notice, now_us: i64) -> Result<u64, OutboxError>;
 }
 
 /// Why an outbox failed.

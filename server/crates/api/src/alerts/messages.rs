@@ -1,6 +1,6 @@
 //! Alerts as the API shows them.
 
-use footpath_alert::{Incident, IncidentState, Told};
+use footpath_alert::{AROUND_US, Incident, IncidentState, Told};
 use footpath_engine::alert::{Finding, Judged, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Annotation, Driver, DriverKind, Series};
 use footpath_proto::v1;
@@ -9,9 +9,6 @@ use v1::slice_value::Kind;
 
 use crate::context::Context;
 use crate::convert::{property_message, severity_message, timestamp};
-
-/// Annotations are shown with an incident that began so long before or after them, microseconds: six hours.
-const AROUND_US: i64 = 6 * 3_600_000_000;
 
 /// Which series, as a value of a breakdown; nothing without one.
 pub fn value(series: &Series) -> Option<v1::SliceValue> {
