@@ -25,7 +25,11 @@ struct World {
 
 impl World {
     async fn open(data: &std::path::Path) -> Self {
-        let server = start(data, &[]);
+        Self::with(data, &[]).await
+    }
+
+    async fn with(data: &std::path::Path, args: &[&str]) -> Self {
+        let server = start(data, args);
         let channel = server.channel().await;
         let admin = server.admin_token(&channel).await;
         Self { server, channel, admin }
@@ -253,4 +257,124 @@ async fn annotations_come_and_go() {
     world.alerts().delete_annotation(with(&world.admin, request)).await.unwrap();
     let listed = world.alerts().list_annotations(with(&world.admin, list())).await.unwrap().into_inner();
     assert!(listed.annotations.is_empty());
+}
+
+/// A receiver of webhooks: the head and body of every request.
+fn receiver() -> (String, std::sync::mpsc::Receiver<(String, String)>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hooks/key", listener.local_addr().unwrap());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let request = read_request(&mut socket.unwrap());
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+fn read_request(socket: &mut std::net::TcpStream) -> (String, String) {
+    use std::io::{Read as _, Write as _};
+    let (mut bytes, mut page) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = socket.read(&mut page).unwrap();
+        bytes.extend_from_slice(&page[..read]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let lower = head.to_lowercase();
+            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.trim().parse().unwrap() {
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").unwrap();
+                return (lower, body.to_owned());
+            }
+        }
+        assert!(read > 0, "the request was cut");
+    }
+}
+
+fn webhook(id: &str, url: &str) -> v1::Destination {
+    let hook = v1::WebhookDestination { url: url.into(), ..v1::WebhookDestination::default() };
+    let kind = Some(v1::destination::Kind::Webhook(hook));
+    v1::Destination { id: id.into(), title: "Operations".into(), kind, ..v1::Destination::default() }
+}
+
+impl World {
+    async fn create(&self, destination: v1::Destination) -> Result<v1::Destination, tonic::Status> {
+        let request =
+            v1::CreateDestinationRequest { project: PROJECT.into(), destination: Some(destination) };
+        let created = self.alerts().create_destination(with(&self.admin, request)).await?;
+        Ok(created.into_inner().destination.unwrap())
+    }
+
+    async fn deliveries(&self) -> Vec<v1::Delivery> {
+        let request = v1::ListDeliveriesRequest { project: PROJECT.into(), ..Default::default() };
+        let listed = self.alerts().list_deliveries(with(&self.admin, request)).await.unwrap();
+        listed.into_inner().deliveries
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destinations_are_told_signed_and_every_delivery_is_recorded() {
+    let data = tempfile::tempdir().unwrap();
+    let world = World::with(data.path(), &["--alert-http=true", "--alert-allow=127.0.0.0/8"]).await;
+    let key = world.server.key.clone();
+    let (url, requests) = receiver();
+    let made = world.create(webhook("ops", &url)).await.unwrap();
+    let Some(v1::destination::Kind::Webhook(hook)) = &made.kind else { panic!("{made:?}") };
+    assert!(hook.secret.starts_with("whsec_") && !hook.url.contains("key"), "{hook:?}");
+    let again = world.create(webhook("ops", &url)).await.unwrap();
+    assert!(!format!("{again:?}").contains("whsec_"), "shown once: {again:?}");
+
+    let request = v1::SendTestAlertRequest { project: PROJECT.into(), destination_id: "ops".into() };
+    let tested = world.alerts().send_test_alert(with(&world.admin, request)).await.unwrap().into_inner();
+    assert!(tested.delivered, "{tested:?}");
+    let (head, body) = requests.recv_timeout(PATIENCE).unwrap();
+    assert!(head.contains("webhook-signature: v1,") && body.contains("\"test\""), "{head} {body}");
+
+    let metric = v1::CreateMetricRequest { project: PROJECT.into(), metric: Some(payments()) };
+    world.definitions().create_metric(with(&world.admin, metric)).await.unwrap();
+    let rule = v1::AlertRule { destinations: vec!["ops".into()], ..too_many("many") };
+    let request = v1::CreateAlertRuleRequest { project: PROJECT.into(), alert_rule: Some(rule) };
+    world.definitions().create_alert_rule(with(&world.admin, request)).await.unwrap();
+    let request = v1::DeleteDestinationRequest { project: PROJECT.into(), destination_id: "ops".into() };
+    let used = world.alerts().delete_destination(with(&world.admin, request)).await.unwrap_err();
+    assert_eq!(reason(&used), "definition_in_use");
+    world.send(&key, &["paid"; 5]).await;
+    let (_, body) = requests.recv_timeout(PATIENCE).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let text = told.to_string();
+    for expected in ["Payments: 5, usual is 2.5 or less", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    let mut deliveries = world.deliveries().await;
+    for _ in 0..100 {
+        if deliveries.iter().all(|one| one.state() == v1::DeliveryState::Delivered) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        deliveries = world.deliveries().await;
+    }
+    assert_eq!(deliveries.len(), 1);
+    assert_eq!((deliveries[0].kind(), deliveries[0].attempts), (v1::AlertKind::Opened, 1));
+    assert_eq!(deliveries[0].last_attempts[0].status, 200);
+}
+
+#[tokio::test]
+async fn private_networks_and_wrong_addresses_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let world = World::open(data.path()).await;
+    for (url, why) in [("http://example.com/x", "https"), ("ftp://example.com", "https"), ("", "url")] {
+        let refused = world.create(webhook("ops", url)).await.unwrap_err();
+        assert!(reason(&refused) == "destination_invalid" && refused.message().contains(why), "{refused:?}");
+    }
+    for (id, url) in [("own", "https://127.0.0.1:1/x"), ("cloud", "https://169.254.169.254/latest")] {
+        // What a name resolves to is judged when something is sent.
+        let created = world.create(webhook(id, url)).await;
+        let Ok(_) = created else { continue };
+        let request = v1::SendTestAlertRequest { project: PROJECT.into(), destination_id: id.into() };
+        let tested = world.alerts().send_test_alert(with(&world.admin, request)).await.unwrap().into_inner();
+        assert!(!tested.delivered && tested.outcome.contains("private"), "{tested:?}");
+    }
 }

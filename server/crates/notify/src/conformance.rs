@@ -1,5 +1,6 @@
 //! The suite that every [`Outbox`] passes. `run` takes an empty one.
 
+use crate::Enqueue;
 use crate::{
     Attempt, Completeness, Delivery, DeliveryState, KEPT_ATTEMPTS, Listing, Next, Notice, NoticeKind, Outbox,
     OutboxError, Severity, Window,
