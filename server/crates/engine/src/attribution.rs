@@ -59,8 +59,33 @@ pub struct Question<'a> {
     pub shape: Shape,
     /// What a volume before has to be multiplied by to be compared with one after: how long after is, divided by how long before is.
     pub scale: f64,
+    /// How much more the numbers vary than those of events that do not know of each other.
+    pub dispersion: Dispersion,
     /// The values of each dimension, each value once.
     pub dimensions: &'a [Vec<Slice>],
+}
+
+/// By how much variances are larger than those of events that come independently of each other: evidence is divided by the root.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dispersion {
+    /// Of volumes, and of what is below the line.
+    pub volume: f64,
+    /// Of rates.
+    pub rate: f64,
+}
+
+impl Default for Dispersion {
+    /// They come independently of each other.
+    fn default() -> Self {
+        Self { volume: 1.0, rate: 1.0 }
+    }
+}
+
+impl Dispersion {
+    fn of(&self, kind: Kind) -> f64 {
+        let own = if kind == Kind::Rate { self.rate } else { self.volume };
+        own.max(1.0)
+    }
 }
 
 /// A value that explains the change.

@@ -18,10 +18,14 @@
 //! Of a sum of several currencies the one with the most events is explained. A ratio of averages, extremes or percentiles is
 //! not: then nothing is considered.
 //!
+//! Persons do things several times, so their events are less evidence than as many persons: how much less is told from the persons
+//! themselves, of all or of a sample.
+//!
 //! **Memory**: 1,000 values of each property are kept apart, in the order in which they are read; all others are one. Distinct
 //! persons cost a bit or two for each value they have, and the sets of one span are held at a time.
 
 mod board;
+mod clusters;
 mod conversion;
 mod dimensions;
 mod events;
@@ -31,7 +35,7 @@ mod of_sessions;
 #[cfg(test)]
 mod tests;
 
-use footpath_engine::attribution::{self, Question, Slice, attribute};
+use footpath_engine::attribution::{self, Dispersion, Question, Slice, attribute};
 use footpath_model::control::CountedMetric;
 use footpath_model::definition::{Measure, PropertyRef};
 
@@ -115,11 +119,11 @@ pub fn drivers(source: &Source<'_>, query: &DriversQuery<'_>) -> Result<DriversA
             Some(conversion::count(source, query, (funnel, *step), &dimensions)?)
         }
     };
-    let Some(Counted { shape, slices, events }) = counted else {
+    let Some(Counted { shape, slices, dispersion, events }) = counted else {
         return Ok(DriversAnswer { read: source.read(0), ..DriversAnswer::default() });
     };
     let scale = scale(query, source.now_us);
-    let found = attribute(&Question { shape, scale, dimensions: &slices });
+    let found = attribute(&Question { shape, scale, dispersion, dimensions: &slices });
     let (before, after) = measured::whole(shape, scale, &slices);
     let name = |driver| named(driver, &dimensions);
     Ok(DriversAnswer {
@@ -135,6 +139,7 @@ pub fn drivers(source: &Source<'_>, query: &DriversQuery<'_>) -> Result<DriversA
 struct Counted {
     shape: attribution::Shape,
     slices: Vec<Vec<Slice>>,
+    dispersion: Dispersion,
     events: u64,
 }
 

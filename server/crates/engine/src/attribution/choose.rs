@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::effect::{Whole, surprise};
 use super::evidence::evidence;
 use super::numbers::Sides;
-use super::{Driver, Kind, Question, Shape, Slice};
+use super::{Dispersion, Driver, Kind, Question, Shape, Slice};
 
 /// The least part of the change that makes a value worth naming (Adtributor's `T_EEP`).
 const LEAST_OF_VALUE: f64 = 0.1;
@@ -28,7 +28,8 @@ pub fn attribute(question: &Question<'_>) -> Vec<Driver> {
     let threshold = (2.0 * (values.max(1) as f64 / FALSE_ALARM).ln()).sqrt();
     let explain = |(dimension, slices): (usize, &Vec<Slice>)| {
         let whole = Whole::of(question, shape, slices);
-        Choice { whole, slices, threshold, change: whole.change() }.explain(dimension)
+        Choice { whole, slices, threshold, dispersion: question.dispersion, change: whole.change() }
+            .explain(dimension)
     };
     let mut found: Vec<Explanation> = question.dimensions.iter().enumerate().filter_map(explain).collect();
     found.sort_by(Explanation::order);
@@ -73,6 +74,7 @@ struct Choice<'a> {
     slices: &'a [Slice],
     /// Standard errors from which a difference is none of chance.
     threshold: f64,
+    dispersion: Dispersion,
     change: f64,
 }
 
@@ -109,7 +111,7 @@ impl Choice<'_> {
             let mut own = Sides::default();
             let slices = chosen.iter().filter(|(_, other)| *other == kind);
             slices.for_each(|(at, _)| own += self.slices[*at].sides());
-            evidence(self.whole.shape, kind, &own, rest).powi(2)
+            self.evidence(kind, &own, rest).powi(2)
         };
         [Kind::Volume, Kind::Rate, Kind::Mix].into_iter().map(of_kind).sum()
     }
@@ -144,10 +146,14 @@ impl Choice<'_> {
 
     fn judge_as(&self, kind: Kind, own: &Sides, rest: &Sides) -> Option<Judged> {
         let explained = self.whole.beyond(kind, own, rest) / self.change;
-        let evidence = evidence(self.whole.shape, kind, own, rest);
+        let evidence = self.evidence(kind, own, rest);
         let is_worth = explained >= LEAST_OF_VALUE && evidence.abs() >= self.threshold;
         let moved = kind != Kind::Mix || self.moved_more(own, rest);
         (is_worth && moved).then_some(Judged { kind, explained, evidence })
+    }
+
+    fn evidence(&self, kind: Kind, own: &Sides, rest: &Sides) -> f64 {
+        evidence(self.whole.shape, kind, own, rest) / self.dispersion.of(kind).sqrt()
     }
 
     /// Whether there is so much more or less of a value that it is the one that changed the mix: of two values, both weights change.

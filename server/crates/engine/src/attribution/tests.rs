@@ -47,7 +47,7 @@ impl Counting {
     }
 
     fn ask(&self, shape: Shape, scale: f64) -> Vec<Driver> {
-        attribute(&Question { shape, scale, dimensions: &self.dimensions })
+        attribute(&Question { shape, scale, dispersion: Dispersion::default(), dimensions: &self.dimensions })
     }
 }
 
@@ -118,7 +118,7 @@ proptest! {
     #[test]
     fn whatever_the_numbers_are_there_is_an_answer(dimensions in prop::collection::vec(slices(), 0..4), scale in 0.05..3.0) {
         for shape in [Shape::Volume, Shape::Share, Shape::Quotient] {
-            for driver in attribute(&Question { shape, scale, dimensions: &dimensions }) {
+            for driver in attribute(&Question { shape, scale, dispersion: Dispersion::default(), dimensions: &dimensions }) {
                 prop_assert!(driver.explained >= 0.1 && driver.evidence.is_finite() && driver.contribution.is_finite());
                 prop_assert!(driver.dimension < dimensions.len() && driver.surprise.is_finite());
             }
@@ -255,7 +255,12 @@ fn counts(of: &[(&str, u64, u64)]) -> Vec<Slice> {
 }
 
 fn names(dimension: &[Slice]) -> Vec<SliceValue> {
-    let found = attribute(&Question { shape: Shape::Volume, scale: 1.0, dimensions: &[dimension.to_vec()] });
+    let found = attribute(&Question {
+        shape: Shape::Volume,
+        scale: 1.0,
+        dispersion: Dispersion::default(),
+        dimensions: &[dimension.to_vec()],
+    });
     found.into_iter().map(|driver| driver.value).collect()
 }
 

@@ -86,7 +86,7 @@ impl Board {
     pub(super) fn add_person(&mut self, places: &Places, line: Line, person: u64) {
         let ordinal = self.ordinals.ordinal(ActorKey(person));
         for (dimension, place) in places.iter().enumerate() {
-            let set = self.persons.entry((line, dimension, *place)).or_insert_with(Uniques::new);
+            let set = self.persons.entry((line, dimension, *place)).or_default();
             set.add(ordinal, &self.ordinals);
         }
     }

@@ -3,6 +3,7 @@
 //! One pass for all dimensions: an event carries one number through the kernel, as for a breakdown by first touch, and here it stands for
 //! the event's values in all of them together.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use footpath_engine::attribution::Shape;
@@ -14,6 +15,7 @@ use footpath_model::definition::{Counting, PropertyRef};
 use footpath_model::filter::Facts;
 
 use super::board::{Board, COMMON, Line};
+use super::clusters::Clusters;
 use super::dimensions::Selectors;
 use super::{Counted, DriversQuery, Side};
 use crate::entities::Properties;
@@ -35,11 +37,23 @@ pub(super) fn count(
     let mut funnel = funnel.clone();
     funnel.definition.breakdown = None;
     let reader = Reader::new(source, &funnel, step, dimensions)?;
-    let (mut board, mut sets, mut events) = (Board::new(dimensions.len()), Sets::default(), 0);
+    let (mut board, mut sets) = (Board::new(dimensions.len()), Sets::default());
+    let (mut clusters, mut events) = (Clusters::default(), 0);
     for (side, span) in query.spans() {
-        events += reader.read(span, &mut board, &mut sets, side)?;
+        let mut counter = Counter { board: &mut board, sets: &mut sets, clusters: &mut clusters, side };
+        events += reader.read(span, &mut counter)?;
+        clusters.end_span(Shape::Share);
     }
-    Ok(Counted { shape: Shape::Share, slices: board.into_slices(COMMON), events })
+    let dispersion = clusters.dispersion(Shape::Share);
+    Ok(Counted { shape: Shape::Share, slices: board.into_slices(COMMON), dispersion, events })
+}
+
+/// Where attempts are counted.
+struct Counter<'c> {
+    board: &'c mut Board,
+    sets: &'c mut Sets,
+    clusters: &'c mut Clusters,
+    side: Side,
 }
 
 /// Reads a funnel's attempts.
@@ -71,7 +85,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts the attempts that entered in a span, and says how many events were looked at.
-    fn read(&self, span: Span, board: &mut Board, sets: &mut Sets, side: Side) -> Result<u64, QueryError> {
+    fn read(&self, span: Span, counter: &mut Counter<'_>) -> Result<u64, QueryError> {
         let prepared = &self.prepared;
         let folds = Folds::new(prepared, span)?;
         let scan = prepared.scan(times(&folds.plan, span));
@@ -80,15 +94,15 @@ impl<'a> Reader<'a> {
             scan: Scan { columns: self.columns(scan.columns), ..scan },
             unit: &|row| prepared.unit(row),
         };
-        let numbers = std::cell::RefCell::new((sets, board));
+        let counter = RefCell::new(counter);
         let mut keep = |row: &StoredRow<'_>| {
             let event = prepared.event(row)?;
-            let (sets, board) = &mut *numbers.borrow_mut();
+            let Counter { board, sets, .. } = &mut **counter.borrow_mut();
             Some(FunnelEvent { value: self.set(row, board, sets), ..event })
         };
-        let mut each = |_: u64, events: Vec<FunnelEvent>| {
-            let (sets, board) = &mut *numbers.borrow_mut();
-            folds.attempts(&events).iter().for_each(|attempt| self.add(attempt, board, sets, side));
+        let mut each = |unit: u64, events: Vec<FunnelEvent>| {
+            let counter = &mut **counter.borrow_mut();
+            folds.attempts(&events).iter().for_each(|attempt| self.add(unit, attempt, counter));
         };
         if prepared.definition().counting == Counting::Sessions {
             let rules = prepared.source.sessions;
@@ -117,11 +131,13 @@ impl<'a> Reader<'a> {
         sets.number(places, board)
     }
 
-    fn add(&self, attempt: &Attempt, board: &mut Board, sets: &Sets, side: Side) {
-        let Some(places) = sets.places(attempt.value) else { return };
+    fn add(&self, unit: u64, attempt: &Attempt, counter: &mut Counter<'_>) {
+        let Some(places) = counter.sets.places(attempt.value) else { return };
         let got_there = attempt.steps & (1 << self.step) != 0;
-        board.add(COMMON, places, (side, Line::Below), 1.0);
-        board.add(COMMON, places, (side, Line::Above), f64::from(u8::from(got_there)));
+        for (line, number) in [(Line::Below, 1.0), (Line::Above, f64::from(u8::from(got_there)))] {
+            counter.board.add(COMMON, places, (counter.side, line), number);
+            counter.clusters.add(unit, line, number);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use footpath_model::definition::PropertyRef;
 use footpath_model::filter::Facts;
 
 use super::board::{Board, COMMON, Line};
+use super::clusters::Clusters;
 use super::dimensions::Selectors;
 use super::measured::{Edge, What};
 use super::{Counted, DriversQuery, Side};
@@ -37,14 +38,17 @@ pub(super) fn count(
         None => HashMap::new(),
     };
     let board = Board::new(dimensions.len());
-    let mut counter = Counter { wanted, edges, board, units: HashMap::new() };
+    let clusters = Clusters::default();
+    let mut counter = Counter { wanted, edges, board, clusters, units: HashMap::new() };
     let mut events = 0;
     for (side, span) in query.spans() {
         events += reader.read(span, true, &mut |texts, counts| counter.add(side, texts, counts))?;
         counter.board.end_span(side);
+        counter.clusters.end_span(shape);
     }
-    let sheet = counter.most();
-    Ok(Some(Counted { shape, slices: counter.board.into_slices(sheet), events }))
+    let (sheet, dispersion) = (counter.most(), counter.clusters.dispersion(shape));
+    let slices = counter.board.into_slices(sheet);
+    Ok(Some(Counted { shape, slices, dispersion, events }))
 }
 
 /// What each term adds, and where.
@@ -161,6 +165,8 @@ struct Counter {
     wanted: Vec<(What, Line)>,
     edges: HashMap<Option<Currency>, f64>,
     board: Board,
+    /// How much persons vary; of several currencies, only in the first.
+    clusters: Clusters,
     /// The sheet of each currency, with how many numbers are on it.
     units: HashMap<Option<Currency>, (usize, u64)>,
 }
@@ -172,12 +178,13 @@ impl Counter {
             (What::Each, _) => {
                 let places = self.places(texts);
                 self.board.add(COMMON, &places, (side, line), 1.0);
+                self.clusters.add(counts.person, line, 1.0);
             }
             (What::Person, _) => {
                 let places = self.places(texts);
                 self.board.add_person(&places, line, counts.person);
             }
-            (_, Some(number)) => self.add_number(side, texts, (what, line), number),
+            (_, Some(number)) => self.add_number((side, texts), (what, line), number, counts.person),
             // Without a number it counts for nothing that is made of numbers.
             (_, None) => {}
         }
@@ -185,10 +192,10 @@ impl Counter {
 
     fn add_number(
         &mut self,
-        side: Side,
-        texts: &[Option<String>],
+        (side, texts): (Side, &[Option<String>]),
         (what, line): (What, Line),
         number: &ItemValue<'_>,
+        person: u64,
     ) {
         let Some(sheet) = self.sheet(number.unit()) else { return };
         let places = self.places(texts);
@@ -199,9 +206,15 @@ impl Counter {
             }
             _ => number.to_f64(),
         };
-        self.board.add(sheet, &places, (side, line), added);
+        let mut add = |line, added| {
+            self.board.add(sheet, &places, (side, line), added);
+            if sheet == COMMON + 1 {
+                self.clusters.add(person, line, added);
+            }
+        };
+        add(line, added);
         if what.is_mean() {
-            self.board.add(sheet, &places, (side, Line::Below), 1.0);
+            add(Line::Below, 1.0);
         }
     }
 

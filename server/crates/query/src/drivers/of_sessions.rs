@@ -10,6 +10,7 @@ use footpath_history::StoredRow;
 use footpath_model::definition::{PropertyRef, SessionAggregate};
 
 use super::board::{Board, COMMON, Line};
+use super::clusters::Clusters;
 use super::measured::What;
 use super::{Counted, DriversQuery, Side};
 use crate::sessions::{Counts, EventNames, Reading, SessionsQuery, each_persons_sessions};
@@ -35,15 +36,18 @@ pub(super) fn count(
         edge: reader.edge(query, measured, what)?,
         by: dimensions.iter().map(by).collect(),
         board: Board::new(dimensions.len()),
+        clusters: Clusters::default(),
     };
+    let shape = if counter.is_share { Shape::Share } else { what.shape() };
     let mut events = 0;
     for (side, span) in query.spans() {
         events +=
             reader.read(span, &mut |person, session| counter.add(side, person, session, &reader.names))?;
         counter.board.end_span(side);
+        counter.clusters.end_span(shape);
     }
-    let shape = if counter.is_share { Shape::Share } else { what.shape() };
-    Ok(Some(Counted { shape, slices: counter.board.into_slices(COMMON), events }))
+    let dispersion = counter.clusters.dispersion(shape);
+    Ok(Some(Counted { shape, slices: counter.board.into_slices(COMMON), dispersion, events }))
 }
 
 fn by(dimension: &PropertyRef) -> SessionBy {
@@ -115,6 +119,7 @@ struct Counter {
     edge: Option<f64>,
     by: Vec<SessionBy>,
     board: Board,
+    clusters: Clusters,
 }
 
 impl Counter {
@@ -131,9 +136,13 @@ impl Counter {
             }
             _ => number(self.measured, session).unwrap_or_default(),
         };
-        self.board.add(COMMON, &places, (side, Line::Above), above);
+        let mut add = |line, number| {
+            self.board.add(COMMON, &places, (side, line), number);
+            self.clusters.add(person, line, number);
+        };
+        add(Line::Above, above);
         if self.is_share || self.what.is_mean() {
-            self.board.add(COMMON, &places, (side, Line::Below), 1.0);
+            add(Line::Below, 1.0);
         }
     }
 }

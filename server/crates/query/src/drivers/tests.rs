@@ -162,7 +162,7 @@ fn compare(
 fn metrics_of_events_are_counted_as_they_are_one_by_one() {
     let properties: Vec<PropertyRef> = facets().into_iter().map(|facet| facet.property).collect();
     let count = |events: &[&str]| term(events, Aggregate::Count);
-    for seed in 0..25 {
+    for seed in 0..10 {
         let both = stored(&mut Rng(seed));
         let pinned = both.chunked.pin();
         let source = source(&pinned);
@@ -188,7 +188,7 @@ fn metrics_of_events_are_counted_as_they_are_one_by_one() {
 fn sessions_are_counted_as_they_are_one_by_one() {
     let properties = ["entry_event", "exit_event"]
         .map(|property| PropertyRef { property: property.to_owned(), ..PropertyRef::default() });
-    for seed in 0..25 {
+    for seed in 0..10 {
         let both = stored(&mut Rng(seed));
         let pinned = both.chunked.pin();
         let source = source(&pinned);
@@ -210,7 +210,7 @@ fn sessions_are_counted_as_they_are_one_by_one() {
 fn conversions_are_counted_as_funnels_are_one_by_one() {
     let properties: Vec<PropertyRef> = facets().into_iter().map(|facet| facet.property).collect();
     let step = |name: &str| Step { events: vec![name.to_owned()], ..Step::default() };
-    for seed in 0..40 {
+    for seed in 0..15 {
         let mut rng = Rng(seed);
         let both = stored(&mut rng);
         let pinned = both.chunked.pin();
