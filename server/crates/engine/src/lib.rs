@@ -15,8 +15,8 @@
 //!
 //! [`session`] cuts a person's events into sessions and [`metric`] aggregates events over time, for both paths as well. [`identity`]
 //! says which actors are one person, and was it before; [`link`] and [`ledger`] read that out of records. [`props`] says what is
-//! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are. What the numbers mean is
-//! in `docs/semantics.md`.
+//! known of persons and groups, and was at any moment; [`catalog`] which names and properties there are; [`anomaly`] how odd a bucket
+//! of a series is. What the numbers mean is in `docs/semantics.md`.
 
 pub mod anomaly;
 pub mod batch;
