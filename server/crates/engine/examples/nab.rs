@@ -27,7 +27,7 @@ type Row<'a> = (&'a str, i64, f64);
 fn rows(csv: &str) -> Result<Vec<Row<'_>>, Failure> {
     let row = |line| {
         let (time, value) = str::split_once(line, ',').ok_or("a row has a timestamp and a value")?;
-        let at = time.parse::<DateTime>()?.to_zoned(TimeZone::UTC)?.timestamp();
+        let at = TimeZone::UTC.to_timestamp(time.parse::<DateTime>()?)?;
         Ok((time, at.as_microsecond(), value.trim().parse()?))
     };
     csv.lines().skip(1).filter(|line| !line.is_empty()).map(row).collect()

@@ -119,7 +119,8 @@ impl Channels {
         signed[LONG] = long;
         signed[VARIANCE] = self.windows.spread();
         signed[FLAT] = self.flat.nats();
-        signed[RANGE] = look.range;
+        // A record that was foreseen, of a series that grows, is none.
+        signed[RANGE] = look.range.abs().min(surprise(look.z.abs())).copysign(look.range);
         self.last_z = Some(look.slow_z);
         let levels = std::array::from_fn(|channel| self.level(channel, signed[channel]));
         let nats = std::array::from_fn(|channel| match channel {

@@ -145,7 +145,7 @@ impl Detector {
 
     /// Also returns how new the bucket is, in nats.
     fn think(&mut self, point: &Point) -> (Thought, f64) {
-        let (number, weight) = (self.scale.to_work(point.value), point.weight);
+        let (number, weight) = (self.scale.work(point.value), point.weight);
         let forecast = self.experts.forecast(point.local_us, point.annotated, &self.noise);
         let (blend, slow) = (forecast.blend, forecast.slow);
         let expected = self.noise.expect(blend.mean, blend.behind, weight, forecast.hour);
@@ -182,9 +182,9 @@ impl Detector {
         let loud = curve.invert(-ln(rate));
         let end = |upward| {
             let z = self.channels.point_z(loud, upward);
-            self.scale.from_work(likelihood::quantile(kind, z, thought.weight, &thought.expected))
+            self.scale.back(likelihood::quantile(kind, z, thought.weight, &thought.expected))
         };
-        let expected = self.scale.from_work(thought.expected.mean);
+        let expected = self.scale.back(thought.expected.mean);
         Verdict {
             state,
             p_value,

@@ -216,7 +216,7 @@ impl Experts {
     fn clipped(&mut self, forecast: &Forecast, lesson: &Lesson) -> [f64; EXPERTS] {
         let gain = lesson.share * (1.0 / self.seen).max(ERROR_GAIN);
         let mut errors = [0.0; EXPERTS];
-        for expert in 0..EXPERTS {
+        for (expert, heard) in errors.iter_mut().enumerate() {
             let error = lesson.number - forecast.each[expert];
             if error.is_nan() {
                 continue;
@@ -224,7 +224,7 @@ impl Experts {
             let most = CLIP * (self.errors[expert].max(1.0) * lesson.variance).sqrt();
             let clipped = if self.seen < FEW { error } else { error.clamp(-most, most) };
             self.errors[expert] += gain * (clipped * clipped / lesson.variance - self.errors[expert]);
-            errors[expert] = lesson.share * clipped;
+            *heard = lesson.share * clipped;
         }
         errors
     }

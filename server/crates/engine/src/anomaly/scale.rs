@@ -41,7 +41,7 @@ impl Scale {
         true
     }
 
-    pub(super) fn to_work(&self, x: f64) -> f64 {
+    pub(super) fn work(&self, x: f64) -> f64 {
         match self.kind {
             SeriesKind::Value => ln(1.0 + x.abs() / self.unit).copysign(x),
             SeriesKind::Count => x.max(0.0),
@@ -49,7 +49,7 @@ impl Scale {
         }
     }
 
-    pub(super) fn from_work(&self, w: f64) -> f64 {
+    pub(super) fn back(&self, w: f64) -> f64 {
         match self.kind {
             SeriesKind::Value => ((exp(w.abs().min(MOST)) - 1.0) * self.unit).min(f64::MAX).copysign(w),
             SeriesKind::Count => w.max(0.0),
@@ -74,7 +74,7 @@ mod tests {
             scale.choose([0.0; 13].into_iter().chain([-5.0, 20.0, 1000.0]).collect::<Vec<_>>().into_iter())
         );
         for x in [0.0, 1e-9, 20.0, -20.0, 1e12, -1e300] {
-            assert!((scale.from_work(scale.to_work(x)) - x).abs() <= 1e-9 * x.abs() + 1e-12, "{x}");
+            assert!((scale.back(scale.work(x)) - x).abs() <= 1e-9 * x.abs() + 1e-12, "{x}");
         }
     }
 }

@@ -258,7 +258,7 @@ proptest! {
         let settings = settings(kind, hours * HOUR);
         let step = |detector: &mut Detector, i: i64| detector.step(&point(hours * HOUR, i, hard(which, i).abs()));
         let mut detector = Detector::new(&settings);
-        (0..cut).for_each(|i| drop(step(&mut detector, i)));
+        (0..cut).for_each(|i| _ = step(&mut detector, i));
         let mut bytes = Vec::new();
         detector.encode(&mut bytes);
         let whole = bytes.len();

@@ -1,8 +1,8 @@
 //! A stretch of odd buckets: it teaches nothing, until it lasted so long that it is the new level.
 
-/// So rare, in nats, is what teaches nothing: one bucket in 300,000, for each of three channels. The rate of alerts has no part in it: what is learned does
+/// So rare, in nats, is what teaches nothing: one bucket in ten million. The rate of alerts has no part in it: what is learned does
 /// not depend on what a user asks for.
-const ODD: f64 = 12.6;
+const ODD: f64 = 16.0;
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Episode {
