@@ -7,12 +7,19 @@ use url::Url;
 const NAME: usize = 200;
 /// The longest sentence, in characters.
 const SENTENCE: usize = 500;
+/// The longest unit, in characters.
+const UNIT: usize = 20;
 /// The longest link, in bytes: what browsers and mail programs take, and below Slack's 3,000.
 const LINK: usize = 2_000;
 
 /// A name on one line.
 pub(crate) fn name(text: &str) -> String {
     one_line(text, NAME)
+}
+
+/// A unit on one line.
+pub(crate) fn unit(text: &str) -> String {
+    one_line(text, UNIT)
 }
 
 /// A sentence on one line.
@@ -54,11 +61,7 @@ pub(crate) fn web_link(text: &str) -> String {
 /// A number with its unit: as many digits as tell something.
 pub(crate) fn number(value: f64, unit: Option<&str>) -> String {
     let digits = digits(value);
-    match unit {
-        Some("%") => format!("{digits} %"),
-        Some(unit) => format!("{digits} {unit}"),
-        None => digits,
-    }
+    unit.map_or_else(|| digits.clone(), |unit| format!("{digits} {unit}"))
 }
 
 /// [`number`], or a dash where there is none.
