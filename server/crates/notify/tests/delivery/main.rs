@@ -1,5 +1,7 @@
 //! Delivery to real receivers on this machine: HTTP servers and a mail server, good, slow, broken and hostile ones.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod guarding;
 mod mail;
 mod queues;
@@ -54,7 +56,7 @@ impl Setup {
     }
 
     fn tell(&self, destination: &str, notice: &Notice) {
-        self.outbox.enqueue(destination, notice, 0_i64.max(now_us())).unwrap();
+        self.outbox.enqueue(destination, notice, now_us()).unwrap();
         self.deliverer.wake("shop", destination);
     }
 
