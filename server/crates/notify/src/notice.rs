@@ -216,7 +216,7 @@ impl Notice {
             series: optional(&self.series),
             summary: text::sentence(&self.summary),
             condition: text::sentence(&self.condition),
-            unit: optional(&self.unit),
+            unit: self.unit.as_deref().map(text::unit).filter(|unit| !unit.is_empty()),
             drivers: self.drivers.iter().take(MOST_LISTED).map(Driver::fit).collect(),
             annotations: self.annotations.iter().take(MOST_LISTED).map(|text| text::sentence(text)).collect(),
             owner: text::name(&self.owner),

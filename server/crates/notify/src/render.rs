@@ -83,6 +83,19 @@ fn post(url: String, body: &Value) -> Request {
     Request { url, headers: vec![("content-type", "application/json".to_owned())], body: bytes(body) }
 }
 
+/// A link for a field that must be a URL or not there.
+fn url_or_none(link: &str) -> Option<&str> {
+    Some(link).filter(|link| !link.is_empty())
+}
+
+/// The object without the fields that are null.
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(fields) = &mut value {
+        fields.retain(|_, value| !value.is_null());
+    }
+    value
+}
+
 fn bytes(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }

@@ -7,12 +7,19 @@ use url::Url;
 const NAME: usize = 200;
 /// The longest sentence, in characters.
 const SENTENCE: usize = 500;
+/// The longest unit, in characters.
+const UNIT: usize = 20;
 /// The longest link, in bytes: what browsers and mail programs take, and below Slack's 3,000.
 const LINK: usize = 2_000;
 
 /// A name on one line.
 pub(crate) fn name(text: &str) -> String {
     one_line(text, NAME)
+}
+
+/// A unit on one line.
+pub(crate) fn unit(text: &str) -> String {
+    one_line(text, UNIT)
 }
 
 /// A sentence on one line.
@@ -54,11 +61,7 @@ pub(crate) fn web_link(text: &str) -> String {
 /// A number with its unit: as many digits as tell something.
 pub(crate) fn number(value: f64, unit: Option<&str>) -> String {
     let digits = digits(value);
-    match unit {
-        Some("%") => format!("{digits} %"),
-        Some(unit) => format!("{digits} {unit}"),
-        None => digits,
-    }
+    unit.map_or_else(|| digits.clone(), |unit| format!("{digits} {unit}"))
 }
 
 /// [`number`], or a dash where there is none.
@@ -111,9 +114,20 @@ mod tests {
         assert_eq!(time(i64::MAX), "1970-01-01T00:00:00Z");
     }
 
+    fn any_text() -> impl Strategy<Value = String> {
+        proptest::collection::vec(any::<char>(), 0..80).prop_map(String::from_iter)
+    }
+
+    #[test]
+    fn lines_do_not_break_and_direction_does_not_turn() {
+        assert_eq!(one_line(" a\r\nb\u{2028}c\u{0}\u{202e}d ", 20), "a  b c d");
+        assert_eq!(one_line("abcdef", 4), "abc…");
+    }
+
     proptest! {
+        /// Of all characters: proptest's own strings have no control characters.
         #[test]
-        fn one_line_is_one_line_and_short(text in any::<String>(), most in 1_usize..40) {
+        fn one_line_is_one_line_and_short(text in any_text(), most in 1_usize..40) {
             let line = one_line(&text, most);
             prop_assert!(line.chars().count() <= most);
             prop_assert!(!line.chars().any(|c| c.is_control() || turns_direction(c)));

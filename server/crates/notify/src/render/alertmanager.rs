@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::slack::{data, moved};
+use super::{url_or_none, without_nulls};
 use crate::text::{number_or_dash, time};
 use crate::{Notice, NoticeKind, Severity};
 
@@ -64,13 +65,13 @@ pub(super) fn postable(notice: &Notice) -> Value {
 
 fn posted(notice: &Notice, severity: Severity, firing: bool) -> Value {
     let ends_us = if firing { notice.at_us.saturating_add(STAYS_UP_US) } else { notice.at_us };
-    json!({
+    without_nulls(json!({
         "labels": labels(notice, severity),
         "annotations": annotations(notice),
         "startsAt": time(notice.opened_us),
         "endsAt": time(ends_us),
-        "generatorURL": notice.link,
-    })
+        "generatorURL": url_or_none(&notice.link),
+    }))
 }
 
 fn status(kind: NoticeKind) -> &'static str {

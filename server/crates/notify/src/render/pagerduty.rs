@@ -1,9 +1,10 @@
 //! Events for PagerDuty (v2): <https://developer.pagerduty.com/docs/send-alert-event>.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::slack::{data, moved};
+use super::{url_or_none, without_nulls};
 use crate::text::{one_line, time};
 use crate::{Notice, NoticeKind};
 
@@ -13,15 +14,15 @@ const SUMMARY: usize = 1_024;
 const DEDUP_KEY: usize = 255;
 
 pub(super) fn event(routing_key: &str, notice: &Notice) -> Value {
-    json!({
+    without_nulls(json!({
         "routing_key": routing_key,
         "event_action": action(notice.kind),
         "dedup_key": dedup_key(notice),
         "client": "Footpath",
-        "client_url": notice.link,
+        "client_url": url_or_none(&notice.link),
         "links": links(notice),
         "payload": payload(notice),
-    })
+    }))
 }
 
 fn action(kind: NoticeKind) -> &'static str {
@@ -60,9 +61,9 @@ fn payload(notice: &Notice) -> Value {
     })
 }
 
-fn details(notice: &Notice) -> Map<String, Value> {
+fn details(notice: &Notice) -> Value {
     let drivers = notice.drivers.iter().map(|driver| moved(driver, notice.unit.as_deref()));
-    let details = json!({
+    without_nulls(json!({
         "condition": notice.condition,
         "series": notice.series,
         "value": notice.value,
@@ -78,7 +79,5 @@ fn details(notice: &Notice) -> Map<String, Value> {
         "opened": time(notice.opened_us),
         "p_value": notice.p_value,
         "channel": notice.channel,
-    });
-    let Value::Object(details) = details else { return Map::new() };
-    details.into_iter().filter(|(_, value)| !value.is_null()).collect()
+    }))
 }

@@ -6,22 +6,27 @@ use serde_json::{Value, json};
 use crate::text::{number_or_dash, one_line, time};
 use crate::{CompletenessState, Driver, Notice, NoticeKind, Severity};
 
-/// Slack's limits in characters: a header's text, a section's text, a field's text. Its count is of the text as sent, so cut before escaping
-/// to a fifth, since `&` becomes five characters, where the text may be of anything.
+/// Slack's limit of a header's text, in characters as sent: `&` counts as five.
 const HEADER: usize = 150;
+/// Slack's limit of a section's text.
 const SECTION: usize = 3_000;
+/// Slack's limit of a field's text is 2,000, and a section may have 3,000: this leaves room for all that stands in one.
+const PART: usize = 1_000;
+/// Two links stand in one section.
+const LINK: usize = 1_400;
 
 pub(super) fn body(notice: &Notice) -> Value {
-    json!({ "text": escaped(&format!("{}: {}", headline(notice), notice.summary)), "blocks": blocks(notice) })
+    json!({ "text": fit(&format!("{}: {}", headline(notice), notice.summary), PART), "blocks": blocks(notice) })
 }
 
 fn blocks(notice: &Notice) -> Vec<Value> {
-    let mut blocks = vec![header(notice), section(&lead(notice)), fields(notice)];
+    let mut blocks = vec![header(notice), lead(notice), fields(notice)];
     blocks.extend(list(
         "What moved",
         notice.drivers.iter().map(|driver| moved(driver, notice.unit.as_deref())),
     ));
     blocks.extend(list("At that time", notice.annotations.iter().cloned()));
+    blocks.extend(links(notice));
     blocks.push(context(notice));
     blocks
 }
@@ -49,14 +54,16 @@ fn header(notice: &Notice) -> Value {
     json!({ "type": "header", "text": { "type": "plain_text", "text": text, "emoji": false } })
 }
 
-fn lead(notice: &Notice) -> String {
-    let links = [("Open in Footpath", &notice.link), ("Runbook", &notice.runbook)];
-    let links = links.iter().filter(|(_, url)| !url.is_empty());
-    let links: Vec<_> = links.map(|(name, url)| format!("<{}|{name}>", escaped(url))).collect();
-    [format!("*{}*", escaped(&notice.summary)), escaped(&notice.condition), links.join("  ·  ")]
-        .join("\n")
-        .trim()
-        .to_owned()
+fn lead(notice: &Notice) -> Value {
+    section(&format!("*{}*\n{}", fit(&notice.summary, PART), fit(&notice.condition, PART)))
+}
+
+/// Links that fit; nothing for none.
+fn links(notice: &Notice) -> Option<Value> {
+    let links = [("Open in Footpath", escaped(&notice.link)), ("Runbook", escaped(&notice.runbook))];
+    let fitting = links.iter().filter(|(_, url)| !url.is_empty() && url.len() <= LINK);
+    let links: Vec<_> = fitting.map(|(name, url)| format!("<{url}|{name}>")).collect();
+    (!links.is_empty()).then(|| section(&links.join("  ·  ")))
 }
 
 fn section(markdown: &str) -> Value {
@@ -74,7 +81,7 @@ fn fields(notice: &Notice) -> Value {
         ("Project", format!("{} / {}", notice.project, notice.environment)),
         ("Owner", if notice.owner.is_empty() { "nobody".to_owned() } else { notice.owner.clone() }),
     ];
-    let field = |(name, value): &(&str, String)| json!({ "type": "mrkdwn", "text": format!("*{name}*\n{}", escaped(value)) });
+    let field = |(name, value): &(&str, String)| json!({ "type": "mrkdwn", "text": format!("*{name}*\n{}", fit(value, PART)) });
     json!({ "type": "section", "fields": fields.iter().map(field).collect::<Vec<_>>() })
 }
 
@@ -101,7 +108,7 @@ fn list(title: &str, lines: impl Iterator<Item = String>) -> Option<Value> {
     let mut text = format!("*{title}*");
     let empty = text.len();
     for line in lines {
-        let line = format!("\n• {}", escaped(&line));
+        let line = format!("\n• {}", fit(&line, PART));
         if text.chars().count() + line.chars().count() > SECTION {
             break;
         }
