@@ -33,7 +33,8 @@ impl Messages {
     fn notice(&self, project: &str, name: &str, told: &Told) -> Option<Notice> {
         let Told { transition, incident } = told;
         let judged = transition.judged.as_ref().or(incident.told.as_ref());
-        let (from_us, to_us) = judged.map_or((incident.from_us, transition.at_us), |one| (one.from_us, one.to_us));
+        let (from_us, to_us) =
+            judged.map_or((incident.from_us, transition.at_us), |one| (one.from_us, one.to_us));
         Some(Notice {
             id: id(name),
             kind: kind(transition.kind)?,
@@ -74,7 +75,8 @@ impl Outgoing for Messages {
     fn messages(&self, project: &str, name: &str, told: &Told) -> Vec<(String, String)> {
         let Some(notice) = self.notice(project, name, told) else { return Vec::new() };
         let destinations = told.incident.destinations.iter();
-        let wanting = destinations.filter_map(|id| self.destination(project, id)).filter(|one| one.wants(&notice));
+        let wanting =
+            destinations.filter_map(|id| self.destination(project, id)).filter(|one| one.wants(&notice));
         let message = |destination: Destination| {
             // Its number is given by the store, with its place.
             let delivery = Delivery::new(0, &destination.id, &notice, told.transition.at_us);

@@ -286,7 +286,9 @@ fn read_request(socket: &mut std::net::TcpStream) -> (String, String) {
             let lower = head.to_lowercase();
             let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
             if body.len() >= length.trim().parse().unwrap() {
-                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").unwrap();
+                socket
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+                    .unwrap();
                 return (lower, body.to_owned());
             }
         }
@@ -345,7 +347,9 @@ async fn destinations_are_told_signed_and_every_delivery_is_recorded() {
     let (_, body) = requests.recv_timeout(PATIENCE).unwrap();
     let told: serde_json::Value = serde_json::from_str(&body).unwrap();
     let text = told.to_string();
-    for expected in ["Payments: 5, usual is 2.5 or less", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"] {
+    for expected in
+        ["Payments: 5, usual is 2.5 or less", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"]
+    {
         assert!(text.contains(expected), "{expected} in {text}");
     }
     let mut deliveries = world.deliveries().await;

@@ -41,7 +41,7 @@ pub use guard::{Guard, Private};
 pub use memory::MemoryOutbox;
 pub use notice::{Completeness, CompletenessState, Driver, Notice, NoticeKind, Severity, Window};
 pub use outbox::{
-    Attempt, Delivery, DeliveryState, KEPT_ATTEMPTS, Listing, Next, Outbox, Enqueue, OutboxError, PAGE_MOST,
+    Attempt, Delivery, DeliveryState, Enqueue, KEPT_ATTEMPTS, Listing, Next, Outbox, OutboxError, PAGE_MOST,
 };
 pub use render::{Message, Request, render, signature};
 pub use secret::Secret;

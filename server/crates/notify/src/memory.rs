@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::{Attempt, Delivery, DeliveryState, Listing, Next, Notice, Enqueue, Outbox, OutboxError, PAGE_MOST};
+use crate::{
+    Attempt, Delivery, DeliveryState, Enqueue, Listing, Next, Notice, Outbox, OutboxError, PAGE_MOST,
+};
 
 /// An [`Outbox`] that forgets everything when dropped.
 #[derive(Debug, Default)]

@@ -187,7 +187,8 @@ mod tests {
             secret: Secret::for_signing(&[7; 32]),
             shape: WebhookShape::Slack,
         };
-        let known = Destination { id: "ops".into(), title: "Ops".into(), kind, min_severity: Severity::Warning };
+        let known =
+            Destination { id: "ops".into(), title: "Ops".into(), kind, min_severity: Severity::Warning };
         let message = shown(&known, 3);
         assert!(!format!("{message:?}").contains("key") && !format!("{message:?}").contains("whsec"));
         assert_eq!(kept(&message, &known).unwrap(), known);

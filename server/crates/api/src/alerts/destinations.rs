@@ -31,7 +31,8 @@ impl AlertApi {
                 return Ok(created(shown(&destination, version)));
             }
             Some(_) => {
-                let what = "a destination with this id and other content exists; update it or choose another id";
+                let what =
+                    "a destination with this id and other content exists; update it or choose another id";
                 return Err(with_reason(Code::AlreadyExists, "destination_exists", what, None));
             }
             None => {}
@@ -162,8 +163,7 @@ impl AlertApi {
     ) -> Result<Response<v1::ListDeliveriesResponse>, Status> {
         let context = &self.context;
         let size = crate::page_size(page.page_size);
-        let scope =
-            Scope::new(Kind::Deliveries, project.number, &[&page.destination_id, &page.incident_id]);
+        let scope = Scope::new(Kind::Deliveries, project.number, &[&page.destination_id, &page.incident_id]);
         let after = context.cursors.open_page(&scope, &page.page_token)?;
         let after = deliveries::place(&after);
         let filter = DeliveryFilter {
@@ -175,7 +175,8 @@ impl AlertApi {
         let mut rows: Vec<(String, DeliveryRow)> =
             rows.into_iter().map(|row| (deliveries::name(&row), row)).collect();
         let next_page_token = context.cursors.cut_page(&scope, &mut rows, size, |(name, _)| name);
-        let deliveries = rows.iter().map(|(_, row)| deliveries::message(row)).collect::<Result<_, Status>>()?;
+        let deliveries =
+            rows.iter().map(|(_, row)| deliveries::message(row)).collect::<Result<_, Status>>()?;
         Ok(Response::new(v1::ListDeliveriesResponse { deliveries, next_page_token }))
     }
 

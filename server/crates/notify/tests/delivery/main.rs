@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use footpath_model::clock::SystemClock;
 use footpath_notify::{
-    Backoff, Deliverer, Delivery, DeliveryState, Destination, DestinationKind, Listing, MemoryOutbox, Notice,
-    Outbox, Secret, Settings, Severity, WebhookShape, conformance,
+    Backoff, Deliverer, Delivery, DeliveryState, Destination, DestinationKind, Enqueue as _, Listing,
+    MemoryOutbox, Notice, Outbox, Secret, Settings, Severity, WebhookShape, conformance,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
