@@ -65,8 +65,10 @@ impl Records {
     /// One more bucket: its number on the working scale, the means of both windows, and whether it has the weight to set a record.
     pub(super) fn hear(&mut self, number: f64, windows: [f64; 2], proves: bool) -> News {
         self.seen += 1.0;
-        self.level += (number - self.level) / LEVEL.min(self.seen);
-        self.distance += ((number - self.level).abs() - self.distance) / DISTANCE.min(self.seen);
+        if proves {
+            self.level += (number - self.level) / LEVEL.min(self.seen);
+            self.distance += ((number - self.level).abs() - self.distance) / DISTANCE.min(self.seen);
+        }
         let statistics = [number, windows[0], windows[1], self.distance];
         if self.seen == 1.0 {
             self.ranges = statistics.map(|x| Range { low: x, high: x });

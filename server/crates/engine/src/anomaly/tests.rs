@@ -128,6 +128,7 @@ fn annotated_days_have_a_baseline_of_their_own() {
     }
     let special = day(first, 1.3, true);
     let off = |verdict: &Verdict, i: i64| (verdict.expected / (1.3 * usual(i)) - 1.0).abs();
+    assert!(off(&special[0], first) < 0.2, "from its first hour on: {:?}", special[0]);
     let mean = special.iter().zip(first..).map(|(verdict, i)| off(verdict, i)).sum::<f64>() / 24.0;
     assert!(mean < 0.1, "{mean}");
 }
@@ -162,10 +163,11 @@ fn a_ratio_of_few_is_no_alarm_and_of_many_is_one() {
     let mut detector = Detector::new(&settings(SeriesKind::Ratio, HOUR));
     let share = |i: i64| 0.95 + 0.004 * noise(i);
     (0..MONTH).for_each(|i| _ = detector.step(&Point { weight: 5000.0, ..point(HOUR, i, share(i)) }));
-    let few = detector.step(&Point { weight: 10.0, ..point(HOUR, MONTH, 0.8) });
-    let many = detector.step(&Point { weight: 5000.0, ..point(HOUR, MONTH + 1, 0.8) });
+    let few = detector.step(&Point { weight: 10.0, ..point(HOUR, MONTH, 0.9) });
+    let many = detector.step(&Point { weight: 5000.0, ..point(HOUR, MONTH + 1, 0.9) });
     assert_eq!((few.state, many.state), (State::Normal, State::Anomalous), "{few:?} {many:?}");
-    assert!(few.low < 0.8 && many.low > 0.8);
+    assert!(few.low < 0.9 && many.low > 0.9);
+    assert_eq!(few.score, 0.0, "nor is it news");
 }
 
 #[test]
@@ -244,6 +246,27 @@ fn a_constant_that_moves_is_an_anomaly() {
         let moved = detector.step(&point(HOUR, MONTH, 99.0));
         assert_eq!(moved.state, State::Anomalous, "{kind:?} {moved:?}");
     }
+}
+
+#[test]
+fn what_breaks_an_invariant_is_refused_or_does_no_harm() {
+    let mut bytes = Vec::new();
+    taught(200).encode(&mut bytes);
+    let mut refused = 0;
+    for at in 0..bytes.len() - 8 {
+        for patch in [f64::NAN.to_le_bytes(), f64::INFINITY.to_le_bytes(), f64::MIN.to_le_bytes()] {
+            let mut patched = bytes.clone();
+            patched[at..at + 8].copy_from_slice(&patch);
+            let Ok(mut detector) = Detector::decode(&settings(SeriesKind::Count, HOUR), &mut &patched[..])
+            else {
+                refused += 1;
+                continue;
+            };
+            let verdict = detector.step(&point(HOUR, 300, usual(300)));
+            assert!((0.0..=1.0).contains(&verdict.p_value), "{at} {patch:?} {verdict:?}");
+        }
+    }
+    assert!(refused > bytes.len(), "{refused} of {}", 3 * bytes.len());
 }
 
 fn any_kind() -> impl Strategy<Value = SeriesKind> {
