@@ -53,7 +53,7 @@ const NAT64: Ipv6Net = net6(0x64, 0xff9b, 0, 96);
 
 /// The address is not of the public internet, and its net is not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the host's address is not allowed: it is {0}; the operator can open networks with `allow`")]
+#[error("the host's address is not allowed: it is {0}; the operator can open networks with `alert-allow`")]
 pub struct Private(pub &'static str);
 
 /// Judges addresses.
