@@ -1,7 +1,7 @@
 //! The public API of Footpath: the messages, clients and servers that `footpath/v1/*.proto` define.
 
 /// Version 1 of the API.
-#[allow(missing_docs, clippy::doc_markdown)]
+#[allow(missing_docs, clippy::doc_markdown, clippy::large_enum_variant)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/footpath.v1.rs"));
 }

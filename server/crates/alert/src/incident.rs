@@ -140,8 +140,8 @@ impl Incident {
         }
         let Some(rule) = fold.rule(&self.rule).map(|fold| &fold.counted) else { return };
         let definition = &rule.definition;
-        let titled = |title: &str, id: &str| if title.is_empty() { id.to_owned() } else { title.to_owned() };
-        self.title = titled(&definition.name, &definition.id);
+        let title = if definition.name.is_empty() { &definition.id } else { &definition.name };
+        self.title.clone_from(title);
         self.metric.clone_from(&definition.metric);
         self.environments = definition.environments();
         self.condition = crate::words::condition(definition);

@@ -1,5 +1,7 @@
 //! From numbers to incidents: an evaluator over numbers that the test decides, and a keeper over a store in memory.
 
+#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

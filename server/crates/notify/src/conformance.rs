@@ -1,8 +1,8 @@
-//! The suite that every [`Outbox`] passes. `run` takes an empty one.
+//! The suite that every [`Outbox`](crate::Outbox) passes. `run` takes an empty one.
 
 use crate::Enqueue;
 use crate::{
-    Attempt, Completeness, Delivery, DeliveryState, KEPT_ATTEMPTS, Listing, Next, Notice, NoticeKind, Outbox,
+    Attempt, Completeness, Delivery, DeliveryState, KEPT_ATTEMPTS, Listing, Next, Notice, NoticeKind,
     OutboxError, Severity, Window,
 };
 

@@ -122,7 +122,8 @@ impl RuleFold {
             for ((from_us, to_us, local_us), (value, volume)) in learned.buckets.iter().zip(&one.values) {
                 let reading = Reading { value: *value, volume: *volume, ..Reading::of(one.series.clone()) };
                 let point = point(*from_us, *local_us, &reading, special(*from_us));
-                fold.detector.as_mut().and_then(|detector| verdict(detector, point, None));
+                let at = (*from_us, *local_us);
+                fold.detector.as_mut().and_then(|detector| verdict(detector, at, point, None));
                 if *volume > 0.0 {
                     fold.last_seen_us = *to_us;
                 }
@@ -225,7 +226,7 @@ impl<'a> Bucket<'a> {
         let Observed { from_us, to_us, local_us, .. } = *self.observed;
         let reading = self.readings.get(series).copied().unwrap_or(&self.empty);
         let point = point(from_us, local_us, reading, self.special);
-        let verdict = detector.and_then(|detector| verdict(detector, point, self.known));
+        let verdict = detector.and_then(|detector| verdict(detector, (from_us, local_us), point, self.known));
         judge(&self.rule, self.kind, (from_us, to_us), reading, self.known, verdict.as_ref())
     }
 }
@@ -241,12 +242,16 @@ fn point(start_us: i64, local_us: i64, reading: &Reading, annotated: bool) -> Op
     reading.value.map(|value| Point { start_us, local_us, value, weight: reading.volume, annotated })
 }
 
-/// Shows a bucket to a detector; what is not known teaches nothing.
-fn verdict(detector: &mut Detector, point: Option<Point>, known: Option<Finding>) -> Option<Verdict> {
-    let Some(point) = point else { return None };
-    if known.is_some() {
-        detector.gap(point.start_us, point.local_us);
-        return None;
+/// Shows a bucket to a detector; what is not known, or has no number, teaches nothing.
+fn verdict(
+    detector: &mut Detector,
+    (start_us, local_us): (i64, i64),
+    point: Option<Point>,
+    known: Option<Finding>,
+) -> Option<Verdict> {
+    let point = point.filter(|_| known.is_none());
+    if point.is_none() {
+        detector.gap(start_us, local_us);
     }
-    Some(detector.step(&point))
+    point.map(|point| detector.step(&point))
 }

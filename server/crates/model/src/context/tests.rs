@@ -40,7 +40,8 @@ fn what_is_shown_is_what_is_read() {
         each_value(&context, &mut |name, text| shown.push((name, text.to_vec())));
         let read = names().filter_map(|name| Some((name, value(&context, name)?.as_bytes().to_vec())));
         let mut read: Vec<_> = read.collect();
-        (shown.sort(), read.sort());
+        shown.sort();
+        read.sort();
         assert_eq!(shown, read);
         assert_eq!(shown.len(), 4);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_notify::{Backoff, DeliveryState, Enqueue as _, Notice, NoticeKind, Outbox as _, Settings};
+use footpath_notify::{Backoff, DeliveryState, Enqueue as _, Notice, NoticeKind, Settings};
 
 use crate::receiver::{Receiver, answer};
 use crate::{Setup, notice, now_us, settings};
