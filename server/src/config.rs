@@ -45,7 +45,7 @@ pub struct Config {
     /// The mail server for alerts by email: smtps://user:password@host:465 (TLS), smtp://user:password@host:587 (STARTTLS), or smtp+plain://host:25 (neither, for one beside the server); needs smtp-from.
     #[arg(long, env = "FOOTPATH_SMTP", requires = "smtp_from", hide_env_values = true)]
     pub smtp: Option<String>,
-    /// The sender of alerts by email: an address, or Name <address>.
+    /// The sender of alerts by email: an address, or a name and an address in angle brackets.
     #[arg(long, env = "FOOTPATH_SMTP_FROM", requires = "smtp")]
     pub smtp_from: Option<String>,
     /// Id of the project that the first start makes.

@@ -1,7 +1,7 @@
 //! Alerts: what rules decide, as a fold of records.
 //!
-//! An [`Observed`](footpath_model::alert::Observed) record says what a rule's series were in one bucket. [`judge`] says of each what that
-//! means, [`series`] turns a run of problems into one incident and its end, [`fold`] keeps all rules of a project and notices when
+//! An [`Observed`](footpath_model::alert::Observed) record says what a rule's series were in one bucket. `judge` says of each what that
+//! means, `series` turns a run of problems into one incident and its end, `fold` keeps all rules of a project and notices when
 //! many series stop at once: that is one incident of the pipeline, not many of series. Nothing here reads a clock; the same records
 //! give the same [`Transition`]s, in the same order.
 
