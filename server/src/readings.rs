@@ -10,6 +10,7 @@ use footpath_api::metrics::{ACK_BUCKETS_US, Reasons};
 use footpath_history::ChunkCounters;
 use footpath_live::Progress;
 use footpath_log::sequencer::{GROUP_BUCKETS, SYNC_BUCKETS_US};
+use footpath_notify::Counts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -93,7 +94,7 @@ impl Readings {
 
     /// All single numbers.
     pub fn all(&self) -> Vec<Reading> {
-        [self.events(), self.log(), self.reading(), self.chunks(), self.load()].concat()
+        [self.events(), self.log(), self.reading(), self.chunks(), self.load(), self.alerts()].concat()
     }
 
     fn events(&self) -> Vec<Reading> {
@@ -208,6 +209,29 @@ impl Readings {
                 "Attempts to write chunks that failed and were made again",
                 &chunks.failures,
             ),
+        ]
+    }
+
+    fn alerts(&self) -> Vec<Reading> {
+        let counts = self.context.deliverer.counters().all();
+        let by_kind = |name, help, of: fn(&Counts) -> u64| {
+            let values = counts.iter().map(|one| (one.kind.to_owned(), of(one) as f64)).collect();
+            Reading { name, help, kind: Kind::Counter, label: "kind", values }
+        };
+        let open = self.context.alerts.open_incidents() as f64;
+        vec![
+            gauge(
+                "footpath_incidents_open",
+                "Incidents of alert rules that are open, over all projects",
+                open,
+            ),
+            by_kind("footpath_alert_attempts", "Attempts to send an alert, by kind of destination", |one| {
+                one.attempts
+            }),
+            by_kind("footpath_alerts_delivered", "Alerts that a receiver took", |one| one.delivered),
+            by_kind("footpath_alerts_failed", "Alerts that were given up; ListDeliveries says why", |one| {
+                one.failed
+            }),
         ]
     }
 

@@ -224,6 +224,12 @@ impl Keeper {
         Some(read(&kept.fold))
     }
 
+    /// How many incidents are open, in all projects.
+    pub fn open_incidents(&self) -> usize {
+        let projects: Vec<_> = self.projects.read().values().map(Arc::clone).collect();
+        projects.iter().map(|kept| kept.lock().fold.open().len()).sum()
+    }
+
     /// The position behind the newest record that something happened with; changes whenever something happens.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()

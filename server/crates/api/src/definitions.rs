@@ -55,8 +55,19 @@ impl DefinitionApi {
             }
             return Err(K::exists());
         }
+        self.has_room::<K>(&project.id)?;
         self.context.record(project, &wanted.clone().put()).await?;
         self.shown(project, &wanted)
+    }
+
+    /// Whether a project may have one more.
+    fn has_room<K: Kind>(&self, project: &str) -> Result<(), Status> {
+        let known = self.context.store.definitions(project, K::KIND, None, K::MOST).map_err(store)?;
+        if known.len() < K::MOST {
+            return Ok(());
+        }
+        let what = format!("a project has at most {} of the kind {}; delete one first", K::MOST, K::NAME);
+        Err(invalid("too_many_definitions", &what))
     }
 
     async fn update<K: Kind>(

@@ -24,6 +24,8 @@ pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
     const NAME: &'static str;
     /// Its page tokens.
     const PAGES: CursorKind;
+    /// How many of them a project may have.
+    const MOST: usize = usize::MAX;
 
     /// From the API; `zone` is the project's.
     ///
@@ -254,6 +256,8 @@ impl Kind for CountedRule {
     const KIND: DefinitionKind = DefinitionKind::Rule;
     const NAME: &'static str = "alert_rule";
     const PAGES: CursorKind = CursorKind::AlertRules;
+    // Each may be a view of the live path.
+    const MOST: usize = 500;
 
     fn read(message: &v1::AlertRule, version: u64, zone: &str) -> Result<Self, Status> {
         convert::rule(message, version, zone)
