@@ -6,6 +6,7 @@
 
 mod teaching;
 
+use super::math::LIMIT;
 use super::noise::Noise;
 use super::profile::{Place, Profile};
 use super::series::SeriesKind;
@@ -182,9 +183,9 @@ impl Experts {
     pub(super) fn is_sound(&self, fresh: &Self) -> bool {
         let numbers = [self.seen, self.level, self.slow_level, self.trend_level, self.slope];
         (self.kind, self.bucket_us) == (fresh.kind, fresh.bucket_us)
-            && numbers.iter().chain(self.offsets.as_flattened()).all(|number| number.is_finite())
+            && numbers.iter().chain(self.offsets.as_flattened()).all(|number| number.abs() < LIMIT)
             && self.special.iter().all(|number| number.is_finite())
-            && self.errors.iter().all(|error| *error >= 0.0 && error.is_finite())
+            && self.errors.iter().all(|error| *error >= 0.0 && error.abs() < LIMIT)
             && self.day.is_sound(&fresh.day)
             && self.week.is_sound(&fresh.week)
     }

@@ -13,6 +13,10 @@ pub(super) fn exp(x: f64) -> f64 {
     libm::exp(x)
 }
 
+/// Numbers of a state are below: what comes in is at most 1e30, and nothing is made of it that is larger than its square in the
+/// smallest variance.
+pub(super) const LIMIT: f64 = 1e70;
+
 const HALF_SQRT_TAU: f64 = 1.253_314_137_315_500_3;
 const EIGHT_BY_PI: f64 = 2.546_479_089_470_325;
 

@@ -4,6 +4,7 @@
 //! a count's is `mean + phi mean^2` (negative binomial), a ratio's `p q / n + rho p q` (beta-binomial). A value's is `a + b / n` on its
 //! scale, n being the sample size, and differs by the hour of the day.
 
+use super::math::LIMIT;
 use super::series::SeriesKind;
 
 /// What is learned forgets with this gain: 500 buckets.
@@ -110,7 +111,7 @@ impl Noise {
         if spread <= 1e-4 * x * x {
             return y;
         }
-        let slope = ((xy - x * y) / spread).clamp(0.0, y / x);
+        let slope = ((xy - x * y) / spread).max(0.0).min(y / x);
         y - slope * x + slope / n
     }
 
@@ -178,8 +179,8 @@ impl Noise {
     pub(super) fn is_sound(&self, kind: SeriesKind) -> bool {
         let numbers = [self.seen, self.common, self.weight];
         self.kind == kind
-            && self.excess.is_finite()
-            && numbers.iter().chain(&self.inverse).all(|number| *number >= 0.0 && number.is_finite())
+            && self.excess.abs() < LIMIT
+            && numbers.iter().chain(&self.inverse).all(|number| *number >= 0.0 && number.abs() < LIMIT)
             && self.hours.iter().all(|share| (0.04..=20.0).contains(share))
     }
 }

@@ -5,7 +5,7 @@
 //! which one bucket does little, and how far the series keeps from its level. Records are never forgotten: with any half-life the
 //! same old anomaly becomes news again (measured on NAB: -7 to -20 points).
 
-use super::math::ln;
+use super::math::{LIMIT, ln};
 
 /// A number counts as a record if it leaves the range by more than this share of it, a mean if it leaves it at all: a mean moves little by chance.
 const MARGIN: f64 = 0.01;
@@ -91,8 +91,8 @@ impl Records {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let finite = |range: &Range| range.low.is_finite() && range.high.is_finite();
-        [self.seen, self.level, self.distance].iter().all(|number| number.is_finite())
+        let finite = |range: &Range| range.low.abs() < LIMIT && range.high.abs() < LIMIT;
+        [self.seen, self.level, self.distance].iter().all(|number| number.abs() < LIMIT)
             && self.ranges.iter().all(finite)
     }
 }

@@ -1,5 +1,7 @@
 //! A stretch of odd buckets: it teaches nothing, until it lasted so long that it is the new level.
 
+use crate::anomaly::math::LIMIT;
+
 /// So rare, in nats, is what teaches nothing: one bucket in ten million. The rate of alerts has no part in it: what is learned does
 /// not depend on what a user asks for.
 const ODD: f64 = 16.0;
@@ -59,6 +61,6 @@ impl Episode {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        [self.buckets, self.numbers, self.forecasts].iter().all(|number| number.is_finite())
+        [self.buckets, self.numbers, self.forecasts].iter().all(|number| number.abs() < LIMIT)
     }
 }

@@ -55,7 +55,7 @@ impl Experts {
                 continue;
             }
             let most = CLIP * (self.errors[expert].max(1.0) * lesson.variance).sqrt();
-            let clipped = if self.seen < FEW { error } else { error.clamp(-most, most) };
+            let clipped = if self.seen < FEW { error } else { error.max(-most).min(most) };
             self.errors[expert] += gain * (clipped * clipped / lesson.variance - self.errors[expert]);
             *heard = lesson.share * clipped;
         }
