@@ -24,11 +24,21 @@ impl StoreOutbox {
         Ok(self.store.project(project).map_err(failed)?.map(|project| project.number))
     }
 
+    /// A delivery by its number: one that a queue is busy with, or whichever it is.
     fn row(&self, id: u64) -> Result<DeliveryRow, OutboxError> {
-        let place = self.taken.lock().get(&id).cloned();
-        let (project, destination) = place.ok_or(OutboxError::Unknown(id))?;
-        let rows = self.store.pending_deliveries(project, &destination, PAGE_MOST).map_err(failed)?;
-        rows.into_iter().find(|row| row.sequence == id).ok_or(OutboxError::Unknown(id))
+        if let Some((project, destination)) = self.taken.lock().get(&id).cloned() {
+            let first = self.store.pending_deliveries(project, &destination, 1).map_err(failed)?;
+            if let Some(row) = first.into_iter().find(|row| row.sequence == id) {
+                return Ok(row);
+            }
+        }
+        for project in self.store.projects().map_err(failed)? {
+            let all = self.store.deliveries(project.number, DeliveryFilter::default(), None, usize::MAX);
+            if let Some(row) = all.map_err(failed)?.into_iter().find(|row| row.sequence == id) {
+                return Ok(row);
+            }
+        }
+        Err(OutboxError::Unknown(id))
     }
 
     fn note(&self, row: &DeliveryRow, attempt: &Attempt, next: Next) -> Result<(), OutboxError> {

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::definitions::{Client, File, Kind, list, time_zone};
 use super::remote::{Project, explain, explain_for};
 
-/// Makes a project's segments, funnels and metrics what the files say: creates what is missing, changes what differs.
+/// Makes a project's segments, funnels, metrics and alert rules what the files say: creates what is missing, changes what differs.
 ///
 /// The files are TOML, as `footpath export` writes them; applying an export changes nothing. A changed funnel is
 /// back-filled from stored events.
@@ -27,7 +27,7 @@ pub struct Args {
     /// Says what would change, and changes nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Deletes the project's segments, funnels and metrics that no file names.
+    /// Deletes the project's segments, funnels, metrics and alert rules that no file names.
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
@@ -70,10 +70,13 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let segments = target.plan(&wanted.segments).await?;
     let funnels = target.plan(&wanted.funnels).await?;
     let metrics = target.plan(&wanted.metrics).await?;
+    let rules = target.plan(&wanted.alert_rules).await?;
     // What is used comes before what uses it, and goes after it.
     target.perform(segments.puts).await?;
     target.perform(funnels.puts).await?;
     target.perform(metrics.puts).await?;
+    target.perform(rules.puts).await?;
+    target.perform(rules.deletes).await?;
     target.perform(metrics.deletes).await?;
     target.perform(funnels.deletes).await?;
     target.perform(segments.deletes).await?;
@@ -88,6 +91,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<File> {
         add(&mut all.segments, one.segments, file)?;
         add(&mut all.funnels, one.funnels, file)?;
         add(&mut all.metrics, one.metrics, file)?;
+        add(&mut all.alert_rules, one.alert_rules, file)?;
     }
     Ok(all)
 }

@@ -31,12 +31,14 @@ mod filter;
 mod funnel;
 mod kind;
 mod metric;
+mod rule;
 mod tidy;
 mod word;
 
 pub use funnel::Funnel;
 pub use kind::{Client, Kind};
 pub use metric::{Metric, Segment};
+pub use rule::AlertRule;
 
 /// One file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub struct File {
     /// The metrics.
     #[serde(default, rename = "metric", skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// The alert rules.
+    #[serde(default, rename = "alert_rule", skip_serializing_if = "Vec::is_empty")]
+    pub alert_rules: Vec<AlertRule>,
 }
 
 impl File {

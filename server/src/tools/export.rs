@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::definitions::{Client, File, Kind, list, time_zone};
 use super::remote::Project;
 
-/// Writes a project's segments, funnels and metrics as TOML, for people, version control and `footpath apply`.
+/// Writes a project's segments, funnels, metrics and alert rules as TOML, for people, version control and `footpath apply`.
 ///
 /// Needs a token of role viewer: `footpath token` makes one.
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         segments: all(&mut client, args, &zone).await?,
         funnels: all(&mut client, args, &zone).await?,
         metrics: all(&mut client, args, &zone).await?,
+        alert_rules: all(&mut client, args, &zone).await?,
     };
     let head = format!(
         "# The definitions of project {:?}. `footpath apply -f FILE` makes a project what a file says.\n\n",

@@ -6,7 +6,7 @@ use tonic::Status;
 use v1::definition_service_client::DefinitionServiceClient;
 
 use super::tidy::tidy;
-use super::{Funnel, Metric, Segment};
+use super::{AlertRule, Funnel, Metric, Segment};
 use crate::tools::remote::SignedChannel;
 
 /// The service that keeps them.
@@ -138,4 +138,11 @@ kind!(
     |message, _zone| Metric::from_message(message),
     list_metrics(ListMetricsRequest) metrics, create_metric(CreateMetricRequest),
     update_metric(UpdateMetricRequest), delete_metric(DeleteMetricRequest)
+);
+kind!(
+    AlertRule, alert_rule, alert_rule_id,
+    |message, zone| convert::rule(message, 1, zone).map(|rule| convert::rule_message(&rule)),
+    |message, _zone| AlertRule::from_message(message),
+    list_alert_rules(ListAlertRulesRequest) alert_rules, create_alert_rule(CreateAlertRuleRequest),
+    update_alert_rule(UpdateAlertRuleRequest), delete_alert_rule(DeleteAlertRuleRequest)
 );

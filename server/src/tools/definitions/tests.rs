@@ -69,11 +69,17 @@ fn a_file_is_read_and_written_alike() {
 #[test]
 fn what_the_documentation_shows_is_exported_and_means_the_same() {
     let file = reference();
-    assert!(!file.segments.is_empty() && file.funnels.len() > 1 && file.metrics.len() > 3);
+    assert!(
+        !file.segments.is_empty()
+            && file.funnels.len() > 1
+            && file.metrics.len() > 3
+            && file.alert_rules.len() > 3
+    );
     let again = File {
         segments: file.segments.iter().map(|one| exported(one, "Europe/Zurich")).collect(),
         funnels: file.funnels.iter().map(|one| exported(one, "Europe/Zurich")).collect(),
         metrics: file.metrics.iter().map(|one| exported(one, "Europe/Zurich")).collect(),
+        alert_rules: file.alert_rules.iter().map(|one| exported(one, "Europe/Zurich")).collect(),
     };
     assert_eq!(File::parse(&again.write().unwrap()).unwrap(), again);
 }

@@ -21,6 +21,9 @@ macro_rules! words {
 }
 
 words!(
+    AlertBaseline,
+    AlertDirection,
+    AlertSeverity,
     BreakdownAttribution,
     ConditionOperator,
     ExclusionEffect,
@@ -31,6 +34,7 @@ words!(
     FunnelTies,
     FunnelWindowFrom,
     MetricAggregate,
+    MetricBucketUnit,
     PropertyMoment,
     PropertyScope,
     SessionAggregate,
