@@ -1,5 +1,6 @@
 //! The tools of the `footpath` binary that talk to a server, or to its data folder while it is stopped.
 
+pub mod annotate;
 pub mod apply;
 pub mod definitions;
 pub mod export;
@@ -8,6 +9,7 @@ pub mod ndjson;
 mod object;
 pub mod remote;
 pub mod send;
+pub mod simulate;
 pub mod span;
 pub mod token;
 pub mod typed_events;
