@@ -33,7 +33,7 @@ const hex = (bytes) => Buffer.from(bytes).toString('hex');
 
 test('knows every service and its types', () => {
   const names = [...codec.services.keys()].filter((n) => n.startsWith(P));
-  assert.deepEqual(names.sort(), ['Admin', 'Catalog', 'Definition', 'Ingest', 'Live', 'Person', 'Query'].map((n) => `${P}${n}Service`));
+  assert.deepEqual(names.sort(), ['Admin', 'Alert', 'Catalog', 'Definition', 'Ingest', 'Live', 'Person', 'Query'].map((n) => `${P}${n}Service`));
   assert.deepEqual(codec.services.get(`${P}LiveService`).get('Watch'), { input: `${P}WatchRequest`, output: `${P}WatchResponse` });
 });
 
