@@ -47,7 +47,7 @@ class SampleTest {
     @Test
     fun `it does not without them`() {
         assertNotEquals(0, drive(shrunk("shrunk-without-rules.jar")))
-        assertTrue(said, "but was:<Paid[: Rejected(why=the client is disabled)" in said)
+        assertTrue(said, "but was:<Paid[: Rejected(why=the client could not start: " in said)
         assertEquals(emptyList<String>(), seen())
     }
 
