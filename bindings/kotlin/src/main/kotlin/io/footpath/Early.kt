@@ -50,14 +50,14 @@ internal class Early(private val mostCalls: Int) {
         }
     }
 
-    /** There will be no core: what waits is dropped. */
-    fun giveUp() {
+    /** There will be no core: what waits is dropped, and counted. The answer tells those who wait for it. */
+    fun giveUp(): () -> Unit {
         val lost = synchronized(lock) {
             over = true
             calls.toList().also { calls.clear() }
         }
         dropped.add(lost.size.toLong())
-        lost.forEach { it.run(null) }
+        return { lost.forEach { it.run(null) } }
     }
 
     private companion object {

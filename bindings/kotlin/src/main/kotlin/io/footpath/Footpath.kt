@@ -543,9 +543,10 @@ class Footpath private constructor(private val config: FootpathConfig, private v
             if (over == null) over = Refusal.DISABLED
             // A client that is closed while it waits for its start has no problem.
             if (!closed.get()) onProblem(Problem.Disabled(whyNot))
+            val tell = early.giveUp()
             // Whoever waits for a receipt goes on at once, on the thread that says so; `close` waits for this one.
             thread(name = "footpath-failed", isDaemon = true) {
-                early.giveUp()
+                tell()
                 whenLive.complete(null)
             }
         } finally {
