@@ -95,3 +95,13 @@ async fn serve(config: &config::Config) -> anyhow::Result<ExitCode> {
     app.serve(config, telemetry, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_parsed() {
+        Cli::command().debug_assert();
+    }
+}

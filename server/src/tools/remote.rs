@@ -96,7 +96,8 @@ pub struct Project {
     #[arg(long, env = "FOOTPATH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// The project's id.
-    #[arg(long = "project", env = "FOOTPATH_PROJECT", default_value = "default", value_name = "ID")]
+    // Named by itself: a command may have an `id` of its own.
+    #[arg(id = "project", long, env = "FOOTPATH_PROJECT", default_value = "default", value_name = "ID")]
     pub id: String,
 }
 
