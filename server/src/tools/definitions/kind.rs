@@ -5,7 +5,7 @@ use footpath_proto::v1;
 use tonic::Status;
 use v1::definition_service_client::DefinitionServiceClient;
 
-use super::tidy::tidy;
+use super::tidy::{tidy, tidy_rule};
 use super::{AlertRule, Funnel, Metric, Segment};
 use crate::tools::remote::SignedChannel;
 
@@ -141,8 +141,8 @@ kind!(
 );
 kind!(
     AlertRule, alert_rule, alert_rule_id,
-    |message, zone| convert::rule(message, 1, zone).map(|rule| convert::rule_message(&rule)),
-    |message, _zone| AlertRule::from_message(message),
+    AlertRule::spelled_out,
+    |message, zone| AlertRule::from_message(tidy_rule(message, zone)),
     list_alert_rules(ListAlertRulesRequest) alert_rules, create_alert_rule(CreateAlertRuleRequest),
     update_alert_rule(UpdateAlertRuleRequest), delete_alert_rule(DeleteAlertRuleRequest)
 );

@@ -1,8 +1,10 @@
 //! Alert rules in files.
 
 use anyhow::bail;
+use footpath_api::convert;
 use footpath_proto::v1;
 use serde::{Deserialize, Serialize};
+use tonic::Status;
 use v1::alert_rule::Condition;
 
 use super::filter::{Where, apart, joined};
@@ -177,14 +179,29 @@ impl AlertRule {
         })
     }
 
-    /// From the API, without what it means anyway.
+    /// What a message comes down to: what is left out is spelled out. `zone` is the project's.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT as the server's.
+    pub fn spelled_out(message: &v1::AlertRule, zone: &str) -> Result<v1::AlertRule, Status> {
+        let rule = convert::rule(message, 1, zone)?;
+        let definition = &rule.definition;
+        Ok(v1::AlertRule {
+            top: u32::try_from(definition.top()).unwrap_or(u32::MAX),
+            environments: definition.environments(),
+            for_buckets: definition.for_buckets(),
+            ..convert::rule_message(&rule)
+        })
+    }
+
+    /// From the API.
     ///
     /// # Errors
     /// If the server is newer and says something that files cannot say.
     pub fn from_message(message: v1::AlertRule) -> anyhow::Result<Self> {
         let mut rule = Self {
-            every: unless(message.every, v1::MetricBucketUnit::Minute.into()),
-            severity: unless(message.severity, v1::AlertSeverity::Warning.into()),
+            every: Word::of(message.every),
+            severity: Word::of(message.severity),
             id: message.id,
             title: message.title,
             metric: message.metric_id,
@@ -210,7 +227,7 @@ impl AlertRule {
                 rule.threshold = Some(Threshold { above, below });
             }
             Some(Condition::Change(v1::AlertChange { against, up_percent, down_percent })) => {
-                let against = unless(against, v1::AlertBaseline::Week.into());
+                let against = Word::of(against);
                 rule.change = Some(Change { against, up_percent, down_percent });
             }
             Some(Condition::Anomaly(v1::AlertAnomaly { direction, false_alerts_per_month })) => {
@@ -222,11 +239,6 @@ impl AlertRule {
         }
         Ok(rule)
     }
-}
-
-/// A word, unless it is what is meant where it is left out.
-fn unless<E: super::word::Words>(number: i32, usual: i32) -> Word<E> {
-    if number == usual { Word::default() } else { Word::of(number) }
 }
 
 #[cfg(test)]
@@ -291,9 +303,57 @@ down_percent = 30.0
         assert_eq!(file.alert_rules.len(), 4);
         for rule in &file.alert_rules {
             let message = AlertRule::meaning(&rule.to_message().unwrap(), "UTC").unwrap();
-            assert_eq!(AlertRule::from_message(message).unwrap(), *rule);
+            assert_eq!(AlertRule::shown(message, "UTC").unwrap(), *rule);
         }
         assert_eq!(File::parse(&file.write().unwrap()).unwrap(), file);
+    }
+
+    fn parse(options: &str) -> AlertRule {
+        let text = format!("[[alert_rule]]\nid = \"r\"\nmetric = \"m\"\n{options}");
+        File::parse(&text).unwrap().alert_rules.remove(0)
+    }
+
+    #[test]
+    fn what_is_meant_anyway_can_be_spelled_out_and_is_not_exported() {
+        let usual = "every = \"minute\"\ntop = 20\nenvironments = [\"prod\"]\nfor_buckets = 1\nseverity = \"warning\"\n";
+        let zero = "delay = \"0s\"\ncooldown = \"0m\"\n";
+        for (condition, spelled) in [
+            ("anomaly = {}", "anomaly = { false_alerts_per_month = 1.0 }"),
+            ("change = { up_percent = 5.0 }", "change = { against = \"week\", up_percent = 5.0 }"),
+            ("threshold = { above = 0.0 }", "threshold = { above = 0.0 }"),
+            ("no_data = {}", "no_data = {}"),
+        ] {
+            let (short, long) = (parse(condition), parse(&format!("{usual}{zero}{spelled}")));
+            let meaning = |rule: &AlertRule| AlertRule::meaning(&rule.to_message().unwrap(), "UTC").unwrap();
+            assert_eq!(meaning(&short), meaning(&long));
+            assert_eq!(AlertRule::shown(long.to_message().unwrap(), "UTC").unwrap(), short);
+        }
+    }
+
+    #[test]
+    fn what_is_not_meant_anyway_is_exported() {
+        for option in [
+            "every = \"hour\"",
+            "top = 19",
+            "environments = [\"prod\", \"dev\"]",
+            "environments = [\"staging\"]",
+            "for_buckets = 2",
+            "severity = \"info\"",
+            "delay = \"1s\"",
+            "cooldown = \"1d\"",
+            "min_volume = 1",
+            "min_effect = 0.5",
+            "min_effect_percent = 1.0",
+            "include_internal = true",
+            "disabled = true",
+            "breakdown = { property = \"plan\", scope = \"person\", moment = \"current\" }",
+            "where = [{ any = [{ segment = \"s\" }, { property = \"p\", operator = \"is_set\" }] }]",
+        ] {
+            let rule = parse(&format!("no_data = {{}}\n{option}"));
+            assert_ne!(rule, parse("no_data = {}"), "{option}");
+            let message = AlertRule::meaning(&rule.to_message().unwrap(), "UTC").unwrap();
+            assert_eq!(AlertRule::shown(message, "UTC").unwrap(), rule, "{option}");
+        }
     }
 
     #[test]
