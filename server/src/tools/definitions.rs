@@ -39,6 +39,7 @@ pub use funnel::Funnel;
 pub use kind::{Client, Kind};
 pub use metric::{Metric, Segment};
 pub use rule::AlertRule;
+pub use word::Word;
 
 /// One file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -155,6 +155,11 @@ pub fn explain(status: &Status) -> anyhow::Error {
             anyhow!("no such project; name another with --project, the page lists those there are")
         }
         "funnel_unknown" => anyhow!("no such funnel; `footpath export` shows those there are"),
+        "alert_rule_unknown" => anyhow!("no such alert rule; `footpath export` shows those there are"),
+        "incident_unknown" => anyhow!("no such incident; `footpath incidents` lists those there are"),
+        "annotation_unknown" => {
+            anyhow!("no such annotation; `footpath annotate --list` shows those there are")
+        }
         _ if status.code() == Code::Unavailable => {
             anyhow!("{}: is the server running? Try again, or name another with --url", status.message())
         }

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use footpath_proto::v1;
-use jiff::Timestamp;
 use v1::alert_service_client::AlertServiceClient;
 use v1::simulate_alert_rule_request::Rule;
 use v1::simulate_alert_rule_response::Message;
-use v1::slice_value::Kind as Value;
 
-use super::definitions::{File, Kind as _};
+use super::alert_text::{seen, value};
+use super::definitions::{AlertRule, File, Kind as _, Word};
 use super::remote::{Project, explain_for};
 use super::span::Range;
+use super::zone::Zone;
 
 /// Runs an alert rule over stored events and shows the alerts that it would have sent. Changes nothing.
 ///
@@ -45,7 +45,9 @@ const ROLE: &str = "analyst";
 /// If the file has no such rule, or the server does not answer or does not take it.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rule = args.rule()?;
-    let mut client = AlertServiceClient::new(args.project.connect(ROLE).await?);
+    let channel = args.project.connect(ROLE).await?;
+    let zone = Zone::of(channel.clone(), &args.project, ROLE).await?;
+    let mut client = AlertServiceClient::new(channel);
     let range =
         args.range.clone().map(|range| v1::TimeRange { kind: Some(range.into()), ..Default::default() });
     let request = v1::SimulateAlertRuleRequest { project: args.project.id.clone(), rule: Some(rule), range };
@@ -54,7 +56,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     while let Some(message) = stream.message().await.map_err(|status| explain_for(ROLE, &status))? {
         match message.message {
             Some(Message::Percent(percent)) => eprintln!("{percent} %"),
-            Some(Message::Alert(alert)) => println!("{}", line(&alert)),
+            Some(Message::Alert(alert)) => println!("{}", line(&alert, &zone)),
             Some(Message::Summary(summary)) => println!("{}", total(&summary)),
             None => {}
         }
@@ -70,36 +72,27 @@ impl Args {
         let text =
             std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let rules = File::parse(&text).with_context(|| file.display().to_string())?.alert_rules;
-        let named = |id: &String| rules.iter().find(|rule| rule.id == *id);
-        let found = match (&self.rule, rules.as_slice()) {
-            (Some(id), _) => named(id),
-            (None, [only]) => Some(only),
-            (None, _) => bail!("{} has {} alert rules: name one", file.display(), rules.len()),
-        };
-        let found = found.with_context(|| format!("{} has no such alert rule", file.display()))?;
-        Ok(Rule::AlertRule(found.message()?))
+        let chosen = chosen_of(&rules, self.rule.as_deref()).with_context(|| file.display().to_string())?;
+        Ok(Rule::AlertRule(chosen.message()?))
     }
 }
 
-fn line(alert: &v1::SimulatedAlert) -> String {
-    let at = alert.at.as_ref().map(footpath_api::convert::micros).unwrap_or_default();
-    let at = Timestamp::from_microsecond(at).map(|at| at.to_string()).unwrap_or_default();
-    let kind = alert.kind().as_str_name().trim_start_matches("ALERT_KIND_").to_ascii_lowercase();
-    let value = match alert.value.as_ref().and_then(|value| value.kind.as_ref()) {
-        Some(Value::Value(text)) => format!("  {text}"),
-        Some(Value::NotSet(_)) => "  (not set)".into(),
-        _ => String::new(),
-    };
-    let seen = alert.judgement.as_ref().map(seen).unwrap_or_default();
-    format!("{at}  {kind}{value}{seen}")
+/// The rule of this id; without one, the only rule.
+fn chosen_of<'a>(rules: &'a [AlertRule], id: Option<&str>) -> anyhow::Result<&'a AlertRule> {
+    match (id, rules) {
+        (Some(id), _) => {
+            rules.iter().find(|rule| rule.id == id).with_context(|| format!("there is no alert rule {id:?}"))
+        }
+        (None, [only]) => Ok(only),
+        (None, _) => bail!("there are {} alert rules: name one", rules.len()),
+    }
 }
 
-fn seen(judgement: &v1::Judgement) -> String {
-    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), footpath_alert::number);
-    let band = format!("{} to {}", number(judgement.low), number(judgement.high));
-    let channel =
-        if judgement.channel.is_empty() { String::new() } else { format!(", {}", judgement.channel) };
-    format!("  {} (usual {band}{channel})", number(judgement.number))
+/// One line: when, what, which value, the number and what was usual.
+fn line(alert: &v1::SimulatedAlert, zone: &Zone) -> String {
+    let value = value(alert.value.as_ref()).map(|value| format!("  {value}")).unwrap_or_default();
+    let seen = alert.judgement.as_ref().map(|judgement| format!("  {}", seen(judgement))).unwrap_or_default();
+    format!("{}  {}{value}{seen}", zone.show(alert.at.as_ref()), Word(alert.kind()))
 }
 
 fn total(summary: &v1::SimulationSummary) -> String {
@@ -108,4 +101,60 @@ fn total(summary: &v1::SimulationSummary) -> String {
     format!(
         "{incidents} incidents, {alerts} messages; {rate} incidents for each of {series} series and month; {buckets} buckets, {learning} of them while it learned"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "[[alert_rule]]\nid = \"a\"\nmetric = \"m\"\nno_data = {}\n\n[[alert_rule]]\nid = \"b\"\nmetric = \"m\"\nno_data = {}\n";
+
+    fn chosen(text: &str, id: Option<&str>) -> Result<String, String> {
+        let rules = File::parse(text).unwrap().alert_rules;
+        chosen_of(&rules, id).map(|rule| rule.id.clone()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rule_of_a_file_is_named_or_the_only_one() {
+        assert_eq!(chosen(TWO, Some("b")), Ok("b".into()));
+        assert_eq!(chosen(TWO.split("\n\n").next().unwrap(), None), Ok("a".into()));
+        assert!(chosen(TWO, None).unwrap_err().contains("2 alert rules"));
+        assert!(chosen("", None).unwrap_err().contains("0 alert rules"));
+        assert!(chosen(TWO, Some("c")).unwrap_err().contains("\"c\""));
+    }
+
+    #[test]
+    fn an_alert_is_one_line() {
+        let judgement = v1::Judgement {
+            number: Some(5.0),
+            high: Some(2.5),
+            channel: "point".into(),
+            ..Default::default()
+        };
+        let value = v1::SliceValue { kind: Some(v1::slice_value::Kind::Value("de\n".into())) };
+        let mut alert = v1::SimulatedAlert {
+            kind: v1::AlertKind::Opened.into(),
+            at: Some(prost_types::Timestamp::default()),
+            judgement: Some(judgement),
+            ..v1::SimulatedAlert::default()
+        };
+        let zone = Zone::named("Europe/Zurich");
+        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, usual is 2.5 or less (point)");
+        (alert.value, alert.judgement) = (Some(value), None);
+        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  de ");
+    }
+
+    #[test]
+    fn the_last_line_says_how_many_there_are() {
+        let summary = v1::SimulationSummary {
+            buckets: 100,
+            series: 2,
+            incidents: 3,
+            alerts: 6,
+            alerts_per_series_and_month: 1.5,
+            learning: 10,
+        };
+        let shown = "3 incidents, 6 messages; 1.5 incidents for each of 2 series and month; 100 buckets, 10 of them while it learned";
+        assert_eq!(total(&summary), shown);
+    }
 }

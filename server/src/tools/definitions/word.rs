@@ -1,4 +1,6 @@
-//! The API's enumerations as words: `CONDITION_OPERATOR_NOT_EQUALS` is `not_equals` in a file.
+//! The API's enumerations as words: `CONDITION_OPERATOR_NOT_EQUALS` is `not_equals` in a file and wherever tools print it.
+
+use std::fmt;
 
 use footpath_proto::v1;
 use serde::de::Error as _;
@@ -23,9 +25,11 @@ macro_rules! words {
 words!(
     AlertBaseline,
     AlertDirection,
+    AlertKind,
     AlertSeverity,
     BreakdownAttribution,
     ConditionOperator,
+    DriverKind,
     ExclusionEffect,
     FunnelCounting,
     FunnelEntry,
@@ -33,6 +37,7 @@ words!(
     FunnelPreset,
     FunnelTies,
     FunnelWindowFrom,
+    IncidentState,
     MetricAggregate,
     MetricBucketUnit,
     PropertyMoment,
@@ -62,6 +67,12 @@ impl<E: Words> Word<E> {
 
     fn all() -> impl Iterator<Item = Self> {
         (1..).map_while(|number| E::try_from(number).ok()).map(Self)
+    }
+}
+
+impl<E: Words> fmt::Display for Word<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text())
     }
 }
 
@@ -99,5 +110,6 @@ mod tests {
             assert_eq!(Word::of(word.number()), word);
         }
         assert_eq!(Word(v1::FunnelEntry::First).text(), "first");
+        assert_eq!(format!("{:10}|", Word(v1::IncidentState::Open)), "open      |");
     }
 }
