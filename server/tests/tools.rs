@@ -1,6 +1,8 @@
-//! The tools against the real server: send, apply, export, token.
+//! The tools against the real server: send, apply, export, token, and those of alerts.
 #![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
 
+#[path = "tools/alerts.rs"]
+mod alerts;
 mod support;
 
 use std::io::{BufRead as _, BufReader};

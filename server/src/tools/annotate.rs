@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use footpath_api::convert::timestamp;
+use footpath_api::status::reason_of;
 use footpath_model::clock::{Clock as _, SystemClock};
 use footpath_proto::v1;
 use jiff::Timestamp;
+use tonic::Status;
 use v1::alert_service_client::AlertServiceClient;
 
 use super::alert_text::plain;
@@ -15,7 +17,7 @@ use super::zone::Zone;
 
 /// Notes something that happened to the project and explains numbers: a release, a promotion, a holiday.
 ///
-/// Alerts name what was noted around their beginning. With --id, repeating the command changes nothing.
+/// Alerts name what was noted around their beginning. With --id, repeating the command changes nothing: it keeps the first beginning.
 ///
 /// Needs a token of role analyst: `footpath token --role analyst` makes one.
 #[derive(Debug, clap::Args)]
@@ -74,18 +76,24 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(client: &mut Client, args: &Args, zone: &Zone) -> anyhow::Result<()> {
-    let mut page_token = String::new();
+    for annotation in all(client, args).await? {
+        // Whoever reads may have enough, as `head` does.
+        writeln!(std::io::stdout(), "{}", line(&annotation, zone))?;
+    }
+    Ok(())
+}
+
+/// What was noted, newest first.
+async fn all(client: &mut Client, args: &Args) -> anyhow::Result<Vec<v1::Annotation>> {
+    let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let request =
             v1::ListAnnotationsRequest { project: args.project.id.clone(), page_size: PAGE, page_token };
         let page = client.list_annotations(request).await;
         let page = page.map_err(|status| explain_for(ROLE, &status))?.into_inner();
-        for annotation in &page.annotations {
-            // Whoever reads may have enough, as `head` does.
-            writeln!(std::io::stdout(), "{}", line(annotation, zone))?;
-        }
+        all.extend(page.annotations);
         if page.next_page_token.is_empty() {
-            return Ok(());
+            return Ok(all);
         }
         page_token = page.next_page_token;
     }
@@ -98,12 +106,37 @@ async fn delete(client: &mut Client, args: &Args, annotation_id: String) -> anyh
 }
 
 async fn create(client: &mut Client, args: &Args, zone: &Zone) -> anyhow::Result<()> {
-    let annotation = Some(args.annotation(SystemClock.now_us()));
-    let request = v1::CreateAnnotationRequest { project: args.project.id.clone(), annotation };
-    let answer = client.create_annotation(request).await;
-    let answer = answer.map_err(|status| explain_for(ROLE, &status))?.into_inner();
-    println!("{}", line(&answer.annotation.unwrap_or_default(), zone));
+    let wanted = args.annotation(SystemClock.now_us());
+    let request =
+        v1::CreateAnnotationRequest { project: args.project.id.clone(), annotation: Some(wanted.clone()) };
+    let noted = match client.create_annotation(request).await {
+        Ok(answer) => answer.into_inner().annotation.unwrap_or_default(),
+        Err(status) => {
+            let known = repeated(client, args, &wanted, &status).await?;
+            known.ok_or_else(|| explain_for(ROLE, &status))?
+        }
+    };
+    println!("{}", line(&noted, zone));
     Ok(())
+}
+
+/// What an earlier run noted, if this one only repeats it. Without --from both began when they ran, which is no other content.
+async fn repeated(
+    client: &mut Client,
+    args: &Args,
+    wanted: &v1::Annotation,
+    status: &Status,
+) -> anyhow::Result<Option<v1::Annotation>> {
+    if args.from.is_some() || reason_of(status).as_deref() != Some("annotation_exists") {
+        return Ok(None);
+    }
+    Ok(all(client, args).await?.into_iter().find(|known| is_repeated(known, wanted)))
+}
+
+/// Whether both are the same but for when they began and who noted them.
+fn is_repeated(known: &v1::Annotation, wanted: &v1::Annotation) -> bool {
+    let known = v1::Annotation { from: wanted.from, by: wanted.by.clone(), ..known.clone() };
+    known == *wanted
 }
 
 impl Args {
@@ -137,65 +170,4 @@ pub fn line(annotation: &v1::Annotation, zone: &Zone) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn parse(words: &[&str]) -> Result<Args, clap::Error> {
-        Cli::try_parse_from(["annotate"].iter().chain(words)).map(|cli| cli.args)
-    }
-
-    #[test]
-    fn an_id_is_the_annotations_and_not_the_projects() {
-        let args = parse(&["Version 2.4", "--id", "v2"]).unwrap();
-        assert_eq!((args.annotation(0).id.as_str(), args.project.id.as_str()), ("v2", "default"));
-        let args = parse(&["Version 2.4", "--project", "shop"]).unwrap();
-        assert_eq!((args.annotation(2_500_000).id.as_str(), args.project.id.as_str()), ("release-2", "shop"));
-    }
-
-    #[test]
-    fn ids_are_made_of_what_an_id_may_have() {
-        assert_eq!(made_id("Black Friday", 1_769_857_200_999_999), "black-friday-1769857200");
-        assert_eq!(made_id("fête_1", -1), "f-te_1--1");
-        assert!(made_id(&"x".repeat(500), i64::MIN).len() <= 64);
-    }
-
-    #[test]
-    fn it_begins_now_unless_it_says_when() {
-        let args =
-            parse(&["Sale", "--from", "2026-11-27T00:00:00Z", "--to", "2026-11-28T00:00:00Z"]).unwrap();
-        let sale = args.annotation(5);
-        let seconds = |moment: Option<prost_types::Timestamp>| moment.map(|moment| moment.seconds);
-        assert_eq!((seconds(sale.from), seconds(sale.to)), (Some(1_795_737_600), Some(1_795_824_000)));
-        let now = parse(&["Sale"]).unwrap().annotation(7_000_000);
-        assert_eq!((seconds(now.from), seconds(now.to)), (Some(7), None));
-    }
-
-    #[test]
-    fn one_thing_is_done_at_a_time() {
-        for wrong in [&[][..], &["x", "--list"], &["x", "--delete", "v2"], &["--list", "--delete", "v2"]] {
-            assert!(parse(wrong).is_err(), "{wrong:?}");
-        }
-        assert!(parse(&["--list"]).is_ok() && parse(&["--delete", "v2"]).is_ok());
-    }
-
-    #[test]
-    fn a_line_says_when_and_what() {
-        let args = parse(&["Sale\u{1b}[1m", "--kind", "promotion", "--id", "s", "--special"]).unwrap();
-        let mut sale = args.annotation(0);
-        assert_eq!(
-            line(&sale, &Zone::named("UTC")),
-            "s  1970-01-01T00:00:00+00:00  promotion: Sale [1m (special)"
-        );
-        (sale.to, sale.special) = (Some(timestamp(60_000_000)), false);
-        let shown = "s  1970-01-01T01:00:00+01:00 to 1970-01-01T01:01:00+01:00  promotion: Sale [1m";
-        assert_eq!(line(&sale, &Zone::named("Europe/Zurich")), shown);
-    }
-}
+mod tests;

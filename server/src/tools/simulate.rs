@@ -97,10 +97,15 @@ fn line(alert: &v1::SimulatedAlert, zone: &Zone) -> String {
 
 fn total(summary: &v1::SimulationSummary) -> String {
     let v1::SimulationSummary { buckets, series, incidents, alerts, learning, .. } = summary;
+    let (incidents, alerts) = (counted(*incidents, "incident"), counted(*alerts, "message"));
     let rate = footpath_alert::number(summary.alerts_per_series_and_month);
     format!(
-        "{incidents} incidents, {alerts} messages; {rate} incidents for each of {series} series and month; {buckets} buckets, {learning} of them while it learned"
+        "{incidents}, {alerts}; {rate} incidents a month for each of {series} series; {buckets} buckets, {learning} of them while it learned"
     )
+}
+
+fn counted(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -149,12 +154,12 @@ mod tests {
         let summary = v1::SimulationSummary {
             buckets: 100,
             series: 2,
-            incidents: 3,
+            incidents: 1,
             alerts: 6,
             alerts_per_series_and_month: 1.5,
             learning: 10,
         };
-        let shown = "3 incidents, 6 messages; 1.5 incidents for each of 2 series and month; 100 buckets, 10 of them while it learned";
+        let shown = "1 incident, 6 messages; 1.5 incidents a month for each of 2 series; 100 buckets, 10 of them while it learned";
         assert_eq!(total(&summary), shown);
     }
 }
