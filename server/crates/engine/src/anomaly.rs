@@ -27,7 +27,6 @@ mod math;
 mod noise;
 mod profile;
 mod records;
-mod scale;
 mod series;
 mod told;
 mod verdict;

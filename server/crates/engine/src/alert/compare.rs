@@ -71,20 +71,25 @@ impl Trial {
         enough.then(|| words(&comparison))
     }
 
+    fn nature(&self) -> Nature {
+        match self.kind {
+            SeriesKind::Count => Nature::Count,
+            SeriesKind::Ratio => Nature::Share,
+            SeriesKind::Rate => Nature::Quotient,
+            SeriesKind::Value => Nature::Value,
+        }
+    }
+
     fn compare(&self) -> Option<Comparison> {
-        let bucket = |(start_us, value, volume): &(i64, f64, f64)| match self.kind {
-            SeriesKind::Ratio => Bucket { start_us: *start_us, above: value * volume, below: *volume },
-            SeriesKind::Count | SeriesKind::Value => {
-                Bucket { start_us: *start_us, above: *value, below: *volume }
+        let nature = self.nature();
+        let bucket = |(start_us, value, volume): &(i64, f64, f64)| match nature {
+            Nature::Share | Nature::Quotient => {
+                Bucket { start_us: *start_us, above: value * volume, below: *volume }
             }
+            Nature::Count | Nature::Value => Bucket { start_us: *start_us, above: *value, below: *volume },
         };
         let (before, after): (Vec<_>, Vec<_>) =
             (self.before.iter().map(bucket).collect(), self.after.iter().map(bucket).collect());
-        let nature = match self.kind {
-            SeriesKind::Count => Nature::Count,
-            SeriesKind::Ratio => Nature::Share,
-            SeriesKind::Value => Nature::Value,
-        };
         let wrong = if self.high { Wrong::High } else { Wrong::Low };
         compare(&Compared { nature, wrong, width_us: self.width_us, before: &before, after: &after })
     }

@@ -9,6 +9,9 @@ pub fn series_kind(metric: &MetricDefinition) -> SeriesKind {
     match &metric.measure {
         Measure::Events(term) => of_term(term),
         Measure::Ratio { numerator, denominator } if is_share(numerator, denominator) => SeriesKind::Ratio,
+        Measure::Ratio { numerator, denominator } if is_number(numerator) && is_number(denominator) => {
+            SeriesKind::Rate
+        }
         Measure::Ratio { .. } => SeriesKind::Value,
         Measure::Sessions(SessionAggregate::Count | SessionAggregate::Uniques) => SeriesKind::Count,
         Measure::Sessions(SessionAggregate::BounceRate) | Measure::Conversion { .. } => SeriesKind::Ratio,
@@ -23,14 +26,18 @@ fn of_term(term: &Term) -> SeriesKind {
     }
 }
 
+/// Whether a term is a number of things.
+fn is_number(term: &Term) -> bool {
+    matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques)
+}
+
 /// Whether the numerator counts some of what the denominator counts: only then is it a number of successes.
 fn is_share(numerator: &Term, denominator: &Term) -> bool {
-    let counts = |term: &Term| matches!(term.aggregate, Aggregate::Count | Aggregate::Uniques);
     let names = denominator.events.is_empty()
         || (!numerator.events.is_empty()
             && numerator.events.iter().all(|name| denominator.events.contains(name)));
     let filters = denominator.filters.iter().all(|filter| numerator.filters.contains(filter));
-    counts(numerator) && numerator.aggregate == denominator.aggregate && names && filters
+    is_number(numerator) && numerator.aggregate == denominator.aggregate && names && filters
 }
 
 /// What a channel of the detector is called.

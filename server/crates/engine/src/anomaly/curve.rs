@@ -54,7 +54,7 @@ impl Counted {
     fn caution(self) -> f64 {
         match self {
             Self::Buckets => 0.0,
-            Self::Episodes => 0.7,
+            Self::Episodes => 0.9,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod episode;
 mod learning;
+mod nature;
 mod pace;
 
 use super::channels::{Channels, Heard, Look};
@@ -11,12 +12,12 @@ use super::loudest::{Loudest, Voice};
 use super::math::{exp, ln};
 use super::noise::{Expected, Noise};
 use super::records::Records;
-use super::scale::Scale;
 use super::series::{Point, SeriesKind, Settings};
 use super::told::Told;
 use super::verdict::{State, Verdict};
 
 use episode::Episode;
+use nature::Nature;
 use pace::Pace;
 
 /// Buckets before which there is no error to speak of.
@@ -32,8 +33,8 @@ const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-3..=1e15;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Detector {
     pub(super) settings: Settings,
-    scale: Scale,
-    /// The first points of a series of values, until the scale is chosen.
+    nature: Nature,
+    /// The first points, of a series whose nature is told by its numbers.
     first: Vec<Point>,
     experts: Experts,
     noise: Noise,
@@ -60,13 +61,18 @@ struct Thought {
 impl Detector {
     /// A detector that knows nothing.
     pub fn new(settings: &Settings) -> Self {
+        Self::of(settings, Nature::new(settings.kind))
+    }
+
+    fn of(settings: &Settings, nature: Nature) -> Self {
         let settings = Settings { bucket_us: settings.bucket_us.max(1), ..*settings };
+        let kind = nature.kind();
         Self {
             settings,
-            scale: Scale::new(settings.kind),
+            nature,
             first: Vec::new(),
-            experts: Experts::new(settings.kind, settings.bucket_us),
-            noise: Noise::new(settings.kind),
+            experts: Experts::new(kind, settings.bucket_us),
+            noise: Noise::new(kind),
             channels: Channels::new(),
             records: Records::new(),
             loudest: Loudest::new(),
@@ -76,6 +82,11 @@ impl Detector {
             last_start_us: i64::MIN,
             verdict: Verdict::NOTHING,
         }
+    }
+
+    /// One that knows nothing but what its numbers are.
+    fn anew(&self, nature: Nature) -> Self {
+        Self { last_start_us: self.last_start_us, ..Self::of(&self.settings, nature) }
     }
 
     /// Judges a bucket, then learns from it.
@@ -94,8 +105,11 @@ impl Detector {
         }
         self.last_start_us = point.start_us;
         let point = Point { weight: weight.max(*WEIGHTS.start()).min(*WEIGHTS.end()), ..*point };
-        if !self.scale.is_chosen() {
-            return self.choose_scale(point);
+        if self.nature.is_wrong(point.value) && self.settings.kind == SeriesKind::Rate {
+            *self = self.anew(Nature::new(SeriesKind::Value));
+        }
+        if !self.nature.is_known() {
+            return self.find_nature(point);
         }
         self.verdict = self.judge(&point);
         self.verdict
@@ -109,13 +123,13 @@ impl Detector {
         }
     }
 
-    fn choose_scale(&mut self, point: Point) -> Verdict {
+    fn find_nature(&mut self, point: Point) -> Verdict {
         self.first.push(point);
-        if self.scale.choose(self.first.iter().map(|point| point.value)) {
-            for point in std::mem::take(&mut self.first) {
-                self.verdict = self.judge(&point);
-            }
-        }
+        let numbers: Vec<f64> = self.first.iter().map(|point| point.value).collect();
+        let Some(nature) = self.nature.find(&numbers) else { return self.verdict };
+        let first = std::mem::take(&mut self.first);
+        *self = self.anew(nature);
+        first.iter().for_each(|point| self.verdict = self.judge(point));
         self.verdict
     }
 
@@ -141,7 +155,7 @@ impl Detector {
 
     /// Also returns how new the bucket is, in nats.
     fn think(&mut self, point: &Point) -> (Thought, f64) {
-        let (number, weight) = (self.scale.work(point.value), point.weight);
+        let (number, weight) = (self.nature.work(point.value), point.weight);
         let forecast = self.experts.forecast(point.local_us, point.annotated, &self.noise);
         let (blend, slow) = (forecast.blend, forecast.slow);
         let expected = self.noise.expect(blend.mean, blend.behind, weight, forecast.hour);
@@ -159,12 +173,13 @@ impl Detector {
     }
 
     fn z(&self, number: f64, weight: f64, expected: &Expected) -> f64 {
-        if self.seen < FIRST { 0.0 } else { likelihood::z(self.settings.kind, number, weight, expected) }
+        if self.seen < FIRST { 0.0 } else { likelihood::z(self.nature.kind(), number, weight, expected) }
     }
 
     /// The verdict, but for what only learning tells.
     fn say(&self, thought: &Thought) -> Verdict {
-        let Settings { kind, direction, false_alerts_per_month, .. } = self.settings;
+        let Settings { direction, false_alerts_per_month, .. } = self.settings;
+        let kind = self.nature.kind();
         let voice = thought.voices[direction as usize];
         let curve = self.loudest.curve(direction);
         let p_value = exp(-curve.read(voice.nats));
@@ -178,9 +193,9 @@ impl Detector {
         let loud = curve.invert(-ln(rate));
         let end = |upward| {
             let z = self.channels.point_z(loud, upward);
-            self.scale.back(likelihood::quantile(kind, z, thought.weight, &thought.expected))
+            self.nature.back(likelihood::quantile(kind, z, thought.weight, &thought.expected))
         };
-        let expected = self.scale.back(thought.expected.mean);
+        let expected = self.nature.back(thought.expected.mean);
         Verdict {
             state,
             p_value,
@@ -194,8 +209,8 @@ impl Detector {
 
     /// Whether a state that was read could have been written.
     pub(super) fn is_sound(&self) -> bool {
-        let kind = self.settings.kind;
-        self.scale.is_sound(kind)
+        let kind = self.nature.kind();
+        self.nature.is_sound(self.settings.kind)
             && self
                 .first
                 .iter()

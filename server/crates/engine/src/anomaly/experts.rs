@@ -38,6 +38,9 @@ const OFFSET: f64 = 0.1;
 /// The gain of a slot, per period: about a fortnight and six weeks.
 const DAY_GAIN: f64 = 0.15;
 const WEEK_GAIN: f64 = 0.3;
+/// The buckets of the slow level: a day of them, within these bounds. With seven, of daily buckets a week, it followed a change before a window was filled by it.
+const SLOW: std::ops::RangeInclusive<f64> = 28.0..=2000.0;
+
 /// What the experts have learned.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Experts {
@@ -162,7 +165,7 @@ impl Experts {
     }
 
     fn slow_gain(&self) -> f64 {
-        1.0 / (DAY_US as f64 / self.bucket_us as f64).clamp(7.0, 2000.0)
+        1.0 / (DAY_US as f64 / self.bucket_us as f64).clamp(*SLOW.start(), *SLOW.end())
     }
 
     /// The blend of the experts from `first` on.

@@ -112,7 +112,7 @@ fn count(number: f64, mean: f64, dispersion: f64) -> f64 {
 pub(super) fn z(kind: SeriesKind, number: f64, n: f64, expected: &Expected) -> f64 {
     let Expected { mean, variance, dispersion } = *expected;
     match kind {
-        SeriesKind::Value => (number - mean) / variance.sqrt(),
+        SeriesKind::Rate | SeriesKind::Value => (number - mean) / variance.sqrt(),
         SeriesKind::Count => count(number, mean, dispersion),
         SeriesKind::Ratio => {
             let trials = n / (1.0 + (n - 1.0).max(0.0) * dispersion);
@@ -130,7 +130,7 @@ pub(super) fn z(kind: SeriesKind, number: f64, n: f64, expected: &Expected) -> f
 pub(super) fn quantile(kind: SeriesKind, wanted: f64, n: f64, expected: &Expected) -> f64 {
     let mean = expected.mean;
     let (least, most) = match kind {
-        SeriesKind::Value => (f64::MIN, f64::MAX),
+        SeriesKind::Rate | SeriesKind::Value => (f64::MIN, f64::MAX),
         SeriesKind::Count => (0.0, f64::MAX),
         SeriesKind::Ratio => (0.0, 1.0),
     };

@@ -67,7 +67,7 @@ impl Noise {
                 let least = (UNSEEN / (behind * self.weight.max(1.0))).min(0.5);
                 mean.clamp(least, 1.0 - least)
             }
-            SeriesKind::Value => mean,
+            SeriesKind::Rate | SeriesKind::Value => mean,
         }
     }
 
@@ -76,7 +76,7 @@ impl Noise {
         match self.kind {
             SeriesKind::Count => 1.0 / (behind * mean),
             SeriesKind::Ratio => 1.0 / (1.0 + behind * self.weight.max(1.0)),
-            SeriesKind::Value => 0.0,
+            SeriesKind::Rate | SeriesKind::Value => 0.0,
         }
     }
 
@@ -92,7 +92,7 @@ impl Noise {
                 let both = mean * (1.0 - mean);
                 (both / n, both)
             }
-            SeriesKind::Value => (0.0, 1.0),
+            SeriesKind::Rate | SeriesKind::Value => (0.0, 1.0),
         }
     }
 
@@ -125,7 +125,7 @@ impl Noise {
         match self.kind {
             SeriesKind::Count => 1.0 / level.max(1e-3),
             SeriesKind::Ratio => 1.0 / (self.weight.max(1.0) * level.min(1.0 - level)).max(1e-3),
-            SeriesKind::Value => 0.0,
+            SeriesKind::Rate | SeriesKind::Value => 0.0,
         }
     }
 
@@ -135,7 +135,7 @@ impl Noise {
         let (step, rare) = match self.kind {
             SeriesKind::Count => (1.0, expected.mean),
             SeriesKind::Ratio => (1.0 / n, n * expected.mean.min(1.0 - expected.mean)),
-            SeriesKind::Value => return 0.0,
+            SeriesKind::Rate | SeriesKind::Value => return 0.0,
         };
         (0.4 * step / expected.variance.sqrt()).min(0.9).max(super::math::exp(-rare))
     }

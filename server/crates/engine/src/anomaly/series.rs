@@ -7,6 +7,9 @@ pub enum SeriesKind {
     Count,
     /// A share of a whole, 0 to 1, whose denominator is the point's weight: beta-binomial.
     Ratio,
+    /// How many things there were for each of others, whose number is the point's weight: taken for a [`Ratio`](Self::Ratio) if none of the first
+    /// numbers is above 1, else for a [`Value`](Self::Value).
+    Rate,
     /// A percentile, an average, a sum: any number, on a logarithmic scale as far as it is large; its sample size is the point's weight.
     Value,
 }
@@ -45,7 +48,7 @@ pub struct Point {
     pub local_us: i64,
     /// The bucket's number. One that is not finite, or larger than 1e30, is a gap.
     pub value: f64,
-    /// The denominator of a ratio, the sample size of a value; counts have none. Without one, a bucket is a gap. Taken for 1e-3 at least and 1e15 at most.
+    /// The denominator of a ratio or a rate, the sample size of a value; counts have none. Without one, a bucket is a gap. Taken for 1e-3 at least and 1e15 at most.
     pub weight: f64,
     /// Whether somebody marked the day as a special one: a holiday, a promotion.
     pub annotated: bool,

@@ -73,6 +73,39 @@ fn a_level_that_stays_becomes_the_baseline() {
 }
 
 #[test]
+fn what_was_rare_and_became_usual_is_expected_as_it_is() {
+    let mut detector = Detector::new(&settings(SeriesKind::Count, DAY));
+    (0..120).for_each(|i| _ = detector.step(&point(DAY, i, f64::from(i % 40 == 3))));
+    let more = [4.0, 15.0, 11.0, 9.0, 12.0, 8.0, 14.0, 10.0, 11.0, 9.0];
+    let states: Vec<_> =
+        more.iter().zip(120..).map(|(x, i)| detector.step(&point(DAY, i, *x)).state).collect();
+    assert!(states.contains(&State::Changed), "{states:?}");
+    let verdict = detector.step(&point(DAY, 130, 10.0));
+    assert!((6.0..=15.0).contains(&verdict.expected), "{verdict:?}");
+}
+
+#[test]
+fn a_rate_of_shares_is_watched_as_a_ratio_and_one_above_as_a_value() {
+    let watch = |value: fn(i64) -> f64| {
+        let mut detector = Detector::new(&settings(SeriesKind::Rate, HOUR));
+        (0..MONTH).for_each(|i| _ = detector.step(&point(HOUR, i, value(i))));
+        detector
+    };
+    let mut shares = watch(|i| 0.98 + 0.004 * noise(i));
+    let verdict = shares.step(&point(HOUR, MONTH, 0.98));
+    assert!(verdict.state == State::Normal && verdict.high <= 1.0, "{verdict:?}");
+    assert_eq!(shares.step(&point(HOUR, MONTH + 1, 0.5)).state, State::Anomalous);
+    let mut above = watch(|i| 2.0 + 0.1 * noise(i));
+    assert!((above.step(&point(HOUR, MONTH, 2.0)).expected - 2.0).abs() < 0.1);
+    assert_eq!(above.step(&point(HOUR, MONTH + 1, 5.0)).state, State::Anomalous);
+    // It looked like a share for a month, and then was none: it is learned anew.
+    for i in 0..12 {
+        shares.step(&point(HOUR, MONTH + 2 + i, 1.5));
+    }
+    assert!(matches!(shares.step(&point(HOUR, MONTH + 20, 1.5)).state, State::Learning { .. }));
+}
+
+#[test]
 fn the_channel_says_what_it_was() {
     let mut detector = taught(MONTH);
     let high = detector.step(&point(HOUR, MONTH, 2.0 * usual(MONTH)));
@@ -270,7 +303,12 @@ fn what_breaks_an_invariant_is_refused_or_does_no_harm() {
 }
 
 fn any_kind() -> impl Strategy<Value = SeriesKind> {
-    prop_oneof![Just(SeriesKind::Count), Just(SeriesKind::Ratio), Just(SeriesKind::Value)]
+    prop_oneof![
+        Just(SeriesKind::Count),
+        Just(SeriesKind::Ratio),
+        Just(SeriesKind::Rate),
+        Just(SeriesKind::Value)
+    ]
 }
 
 proptest! {

@@ -24,12 +24,12 @@ impl Draw {
     }
 
     /// Box and Muller (1958).
-    fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         (-2.0 * self.unit().ln()).sqrt() * (TAU * self.unit()).cos()
     }
 
     /// Marsaglia and Tsang (2000).
-    fn gamma(&mut self, shape: f64) -> f64 {
+    pub fn gamma(&mut self, shape: f64) -> f64 {
         if shape < 1.0 {
             return self.gamma(shape + 1.0) * self.unit().powf(1.0 / shape);
         }
@@ -43,13 +43,13 @@ impl Draw {
         }
     }
 
-    fn beta(&mut self, a: f64, b: f64) -> f64 {
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
         let (x, y) = (self.gamma(a), self.gamma(b));
         x / (x + y)
     }
 
     /// Ahrens and Dieter (1974): the time of an event halfway tells how many are before it.
-    fn poisson(&mut self, mut mean: f64) -> f64 {
+    pub fn poisson(&mut self, mut mean: f64) -> f64 {
         let mut count = 0.0;
         while mean > 30.0 {
             let part = (mean * 7.0 / 8.0).floor();
@@ -68,7 +68,7 @@ impl Draw {
         count
     }
 
-    fn binomial(&mut self, mut trials: f64, mut p: f64) -> f64 {
+    pub fn binomial(&mut self, mut trials: f64, mut p: f64) -> f64 {
         let mut hits = 0.0;
         while trials > 40.0 {
             let a = 1.0 + (trials / 2.0).floor();
@@ -85,7 +85,7 @@ impl Draw {
         hits
     }
 
-    fn negative_binomial(&mut self, mean: f64, dispersion: f64) -> f64 {
+    pub fn negative_binomial(&mut self, mean: f64, dispersion: f64) -> f64 {
         let rate = self.gamma(1.0 / dispersion) * dispersion * mean;
         self.poisson(rate)
     }

@@ -8,8 +8,9 @@ use crate::anomaly::series::SeriesKind;
 /// Buckets after which channels begin to be counted, and then the loudest of them.
 const CHANNELS_COUNT: f64 = 16.0;
 const EPISODES_COUNT: f64 = 32.0;
-/// A series that fell to nothing keeps so much of its profile, so that it can grow again.
-const LEAST_FACTOR: f64 = 0.01;
+/// A series that fell to nothing keeps so much of its profile, so that it can grow again; one that grew has no more of it than this, for a
+/// profile that was made of a few events is none of many.
+const FACTORS: std::ops::RangeInclusive<f64> = 0.01..=4.0;
 
 impl Detector {
     /// Whether a lasting deviation became the baseline with this bucket.
@@ -24,7 +25,7 @@ impl Detector {
         let changed = self.episode.hear(odd, thought.number, slow, pace.lasting());
         self.count(thought);
         match changed {
-            Some(lasting) => self.change(lasting),
+            Some(lasting) => self.change(lasting, slow),
             None if odd => {}
             None => self.teach(thought, annotated),
         }
@@ -52,12 +53,13 @@ impl Detector {
         self.channels.teach(heard);
     }
 
-    /// What lasted is the new level: everything moves by it, of counts in proportion.
-    fn change(&mut self, Lasting { number, forecast }: Lasting) {
-        if self.settings.kind == SeriesKind::Count && forecast > 0.0 {
-            self.experts.shift((number / forecast).max(LEAST_FACTOR), 0.0);
+    /// What lasted is the new level: everything moves by it, of counts in proportion. `slow` is the slow experts' forecast of this bucket.
+    fn change(&mut self, Lasting { number, forecast }: Lasting, slow: f64) {
+        if self.nature.kind() == SeriesKind::Count && forecast > 0.0 {
+            let factor = (number / forecast).max(*FACTORS.start()).min(*FACTORS.end());
+            self.experts.shift(factor, (number - forecast * factor).max(0.0), slow);
         } else {
-            self.experts.shift(1.0, number - forecast);
+            self.experts.shift(1.0, number - forecast, slow);
         }
         self.noise.reopen();
         self.channels.calm();

@@ -105,11 +105,12 @@ impl Experts {
         }
     }
 
-    /// The series goes on at another level: everything becomes `x * factor + by`.
-    pub(in crate::anomaly) fn shift(&mut self, factor: f64, by: f64) {
-        for level in [&mut self.level, &mut self.slow_level, &mut self.trend_level] {
-            *level = *level * factor + by;
-        }
+    /// The series goes on at another level: everything becomes `x * factor + by`. The quick ones begin anew from the slow ones' forecast `slow`: what
+    /// they had learned of the last buckets before is not in the factor.
+    pub(in crate::anomaly) fn shift(&mut self, factor: f64, by: f64, slow: f64) {
+        self.level = slow * factor + by;
+        self.trend_level = self.level;
+        self.slow_level = self.slow_level * factor + by;
         self.slope = 0.0;
         self.offsets.iter_mut().for_each(|offset| offset[1] = offset[0]);
         self.day.shift(factor, by);
