@@ -22,7 +22,7 @@ fn point(kind: SeriesKind, i: i64) -> Point {
     let count = (300.0 * (1.0 + 0.5 * daily) + random as f64 / 3e5).round();
     let value = match kind {
         SeriesKind::Count | SeriesKind::Value => count,
-        SeriesKind::Ratio => 0.9 + random as f64 / 3e8,
+        SeriesKind::Ratio | SeriesKind::Rate => 0.9 + random as f64 / 3e8,
     };
     let start_us = i * BUCKET_US;
     Point { start_us, local_us: start_us, value, weight: count, annotated: false }
