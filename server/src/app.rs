@@ -333,20 +333,28 @@ async fn stdin_closed() {
 }
 
 #[cfg(test)]
+mod replay;
+
+#[cfg(test)]
 mod tests {
     use clap::{Args as _, FromArgMatches as _};
     use footpath_model::clock::ManualClock;
 
     use super::*;
 
+    /// What is usual, on any free ports.
+    pub(super) fn config(data: &Path) -> Config {
+        let command = Config::augment_args(clap::Command::new("serve").no_binary_name(true));
+        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"];
+        let args = ports.map(Into::into).into_iter().chain([data.as_os_str().to_owned()]);
+        Config::from_arg_matches(&command.get_matches_from(args)).unwrap()
+    }
+
     #[tokio::test]
     async fn a_clock_before_2020_stops_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let command = Config::augment_args(clap::Command::new("serve").no_binary_name(true));
-        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"];
-        let args = ports.map(Into::into).into_iter().chain([data.clone().into_os_string()]);
-        let config = Config::from_arg_matches(&command.get_matches_from(args)).unwrap();
+        let config = config(&data);
         for wrong in [0, EARLIEST_US - 1] {
             let error = App::open(&config, Arc::new(ManualClock::at(wrong))).err().unwrap().to_string();
             assert!(error.contains("clock") && !data.exists(), "{error}");

@@ -1,8 +1,10 @@
 //! What alerts say, as tools print it: simulated ones and those of incidents alike.
 
-use footpath_alert::number;
+use footpath_alert::{SeenNumber, number, seen_of};
 use footpath_proto::v1;
 use v1::slice_value::Kind;
+
+use super::definitions::Word;
 
 /// A text that others wrote, for one line of a terminal: what a terminal obeys, what breaks the line and what turns the direction of
 /// text (UAX #9) is a space. Values of properties come from whoever sends events.
@@ -26,19 +28,25 @@ pub fn value(value: Option<&v1::SliceValue>) -> Option<String> {
     })
 }
 
-/// A number, the band that is usual, and what spoke.
+/// A number, and the band that is usual or what was odd about it.
 pub fn seen(judgement: &v1::Judgement) -> String {
-    let v1::Judgement { number: seen, low, high, expected, channel, .. } = judgement;
-    let seen = seen.map_or_else(|| "no number".to_owned(), number);
-    let spoke = if channel.is_empty() { String::new() } else { format!(" ({})", plain(channel)) };
-    let usual = match (low.map(number), high.map(number), expected.map(number)) {
-        (Some(low), Some(high), _) => format!(", usual is {low} to {high}"),
-        (Some(low), None, _) => format!(", usual is {low} or more"),
-        (None, Some(high), _) => format!(", usual is {high} or less"),
-        (None, None, Some(expected)) => format!(", expected was {expected}"),
-        (None, None, None) => String::new(),
-    };
-    format!("{seen}{usual}{spoke}")
+    let v1::Judgement { number: value, low, high, expected, channel, .. } = judgement.clone();
+    let is_problem = judgement.finding() == v1::AlertFinding::Problem;
+    let channel = if is_problem { plain(&channel) } else { String::new() };
+    seen_of(&SeenNumber { value, expected, low, high, channel: &channel })
+}
+
+/// What moved a number: the property and its value, how, by how much, and its own number before and after.
+pub fn driver(driver: &v1::Driver) -> String {
+    let property = driver.property.as_ref().map(|one| plain(&one.property)).unwrap_or_default();
+    let value = value(driver.value.as_ref()).unwrap_or_default();
+    let share = number(driver.contribution * 100.0);
+    let shown = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), footpath_alert::number);
+    let (before, after) = (shown(driver.before), shown(driver.after));
+    format!(
+        "{property} = {value}  {}, {share} % of the change, {before} before, {after} after",
+        Word(driver.kind())
+    )
 }
 
 #[cfg(test)]
@@ -52,26 +60,5 @@ mod tests {
         assert_eq!(value(Some(&sent)).unwrap(), " ]0;x ");
         assert_eq!(value(Some(&v1::SliceValue { kind: Some(Kind::NotSet(true)) })).unwrap(), "(not set)");
         assert_eq!((value(None), value(Some(&v1::SliceValue::default()))), (None, None));
-    }
-
-    #[test]
-    fn a_number_is_shown_with_its_band() {
-        let none = v1::Judgement::default();
-        let five = v1::Judgement { number: Some(5.0), ..none.clone() };
-        let (low, high, expected) = (Some(1.0), Some(2.5), Some(3.0));
-        let spoke = String::from("flat");
-        for (judgement, text) in [
-            (none.clone(), "no number"),
-            (five.clone(), "5"),
-            (
-                v1::Judgement { low, high, expected, channel: spoke, ..five.clone() },
-                "5, usual is 1 to 2.5 (flat)",
-            ),
-            (v1::Judgement { low, expected, ..five.clone() }, "5, usual is 1 or more"),
-            (v1::Judgement { high, ..five.clone() }, "5, usual is 2.5 or less"),
-            (v1::Judgement { expected, ..five }, "5, expected was 3"),
-        ] {
-            assert_eq!(seen(&judgement), text);
-        }
     }
 }

@@ -9,7 +9,7 @@ use v1::alert_service_client::AlertServiceClient;
 use v1::simulate_alert_rule_request::Rule;
 use v1::simulate_alert_rule_response::Message;
 
-use super::alert_text::{seen, value};
+use super::alert_text::{driver, seen, value};
 use super::definitions::{AlertRule, File, Kind as _, Word};
 use super::remote::{Project, explain_for};
 use super::span::Range;
@@ -56,7 +56,10 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     while let Some(message) = stream.message().await.map_err(|status| explain_for(ROLE, &status))? {
         match message.message {
             Some(Message::Percent(percent)) => eprintln!("{percent} %"),
-            Some(Message::Alert(alert)) => println!("{}", line(&alert, &zone)),
+            Some(Message::Alert(alert)) => {
+                println!("{}", line(&alert, &zone));
+                alert.drivers.iter().for_each(|one| println!("    {}", driver(one)));
+            }
             Some(Message::Summary(summary)) => println!("{}", total(&summary)),
             None => {}
         }
@@ -144,7 +147,7 @@ mod tests {
             ..v1::SimulatedAlert::default()
         };
         let zone = Zone::named("Europe/Zurich");
-        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, usual is 2.5 or less (point)");
+        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, usual is 2.5 or less");
         (alert.value, alert.judgement) = (Some(value), None);
         assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  de ");
     }

@@ -96,6 +96,7 @@ fn too_many(id: &str) -> v1::AlertRule {
         title: "Payments".into(),
         metric_id: "payments".into(),
         condition: Some(v1::alert_rule::Condition::Threshold(threshold)),
+        delay: Some(prost_types::Duration::default()),
         owner: "ann".into(),
         runbook: "https://example.com/runbook".into(),
         ..v1::AlertRule::default()

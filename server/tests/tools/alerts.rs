@@ -19,6 +19,7 @@ events = { events = ["paid"], aggregate = "count" }
 id = "many"
 title = "Payments"
 metric = "payments"
+delay = "0s"
 threshold = { above = 2.5 }
 "#;
 

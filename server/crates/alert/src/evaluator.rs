@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_engine::alert::{AlertFold, RuleState};
+use footpath_engine::alert::{AlertFold, Beginning, RuleState};
 use footpath_engine::metric::Table;
 use footpath_model::alert::{Completeness, CountedRule, Observed, Reading, Series};
 use footpath_model::control::Control;
@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::keeper::Keeper;
 use crate::learning::{buckets_back, past};
 use crate::numbers::{Numbers, NumbersError, Seen, readings};
-use crate::plan::{Bucket, due, earlier};
+use crate::plan::{Bucket, due, earlier, explained};
 
 /// How often it is looked whether something is due, and how long numbers may take.
 #[derive(Debug, Clone, Copy)]
@@ -234,10 +234,10 @@ impl<N: Numbers> Work<N> {
     /// Says what probably moved the series of which incidents begin.
     async fn explain(&self, project: &ProjectRow, asked: &[Asked], rules: &mut [Observed]) {
         let opens = self.keeper.read(project.number, |fold| fold.would_open(rules)).unwrap_or_default();
-        for (id, series) in opens {
+        for Beginning { rule: id, series, judged } in opens {
             let Some(asked) = asked.iter().find(|one| one.rule.definition.id == id) else { continue };
             let Some(observed) = rules.iter_mut().find(|one| one.rule == id) else { continue };
-            let span = (observed.from_us, observed.to_us);
+            let span = explained(&asked.rule, &judged);
             let found = self.numbers.drivers(project, &asked.rule, &series, span);
             let drivers = timeout(self.pace.drivers, found).await.unwrap_or_default();
             if !drivers.is_empty() {

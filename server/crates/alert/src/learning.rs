@@ -1,9 +1,11 @@
 //! What a new rule learns from stored events before it judges.
 
+use footpath_engine::alert::nothing;
 use footpath_engine::metric::MetricSeries;
 use footpath_model::alert::{CountedRule, Learned, LearnedSeries, Series};
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::Control;
+use footpath_model::definition::AlertCondition;
 use footpath_store::ProjectRow;
 use std::collections::BTreeMap;
 
@@ -28,6 +30,8 @@ pub(crate) fn buckets_back(unit: CalendarUnit) -> usize {
 pub(crate) struct Past {
     /// Its buckets, in their order.
     pub buckets: Vec<Bucket>,
+    /// Whether anything at all came in each, as far as that matters.
+    pub alive: Vec<bool>,
     /// For each series and bucket the number, if there is one, and what it is made of.
     pub series: BTreeMap<Series, Vec<(Option<f64>, f64)>>,
     /// The end of the last bucket that was over, with or without numbers.
@@ -49,35 +53,45 @@ pub(crate) async fn past<N: Numbers>(
     let from_us = start_of(rule, from_us);
     let buckets = cut(rule, from_us, upto_us, usize::MAX / 4);
     let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
-        return Ok(Past { buckets: Vec::new(), series: BTreeMap::new(), upto_us: start_of(rule, upto_us) });
+        let upto_us = start_of(rule, upto_us);
+        return Ok(Past { buckets: Vec::new(), alive: Vec::new(), series: BTreeMap::new(), upto_us });
     };
     let span = (first.0, last.1);
     let read = numbers.past(project, rule, span, unit).await?;
-    Ok(laid_out(rule, buckets, &read))
+    let alive = match has_silence(rule) {
+        true => numbers.alive(project, rule, span, unit).await?,
+        false => buckets.iter().map(|bucket| bucket.0).collect(),
+    };
+    Ok(laid_out(rule, buckets, &read, &alive))
 }
 
-/// Lays numbers out by bucket; what has none has none, or 0 where that is what nothing means. Buckets before the first event of all
-/// are left out.
-fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries]) -> Past {
-    let empty = footpath_engine::alert::nothing(&rule.metric.definition);
+/// Whether it matters that nothing at all came in a bucket: where nothing is a number, or what is looked for.
+fn has_silence(rule: &CountedRule) -> bool {
+    nothing(&rule.metric.definition).is_some() || matches!(rule.definition.when, AlertCondition::NoData {})
+}
+
+/// Lays numbers out by bucket. What has none has none, or 0 where that is what nothing means and anything else happened: what never was before may
+/// happen now. Buckets before the first event of all are left out.
+fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries], alive: &[i64]) -> Past {
+    let empty = nothing(&rule.metric.definition);
+    let alive: Vec<_> = buckets.iter().map(|bucket| alive.binary_search(&bucket.0).is_ok()).collect();
+    let nothing: Vec<_> = alive.iter().map(|alive| (empty.filter(|_| *alive), 0.0)).collect();
+    let mut begins = nothing.iter().position(|(value, _)| value.is_some()).unwrap_or(buckets.len());
     let mut series = BTreeMap::new();
-    let mut begins = buckets.len();
     for one in read {
         let Some(name) = series_of(one.value.as_ref()) else { continue };
-        let mut values = vec![(empty, 0.0); buckets.len()];
-        for (start_us, measured) in &one.buckets {
+        let mut values = nothing.clone();
+        for (start_us, measured) in one.buckets.iter().filter(|(_, measured)| measured.volume() > 0) {
             if let Ok(at) = buckets.binary_search_by_key(start_us, |bucket| bucket.0) {
                 values[at] = (measured.number(), measured.volume() as f64);
-                if measured.volume() > 0 {
-                    begins = begins.min(at);
-                }
+                begins = begins.min(at);
             }
         }
         series.insert(name, values);
     }
     series.values_mut().for_each(|values| drop(values.drain(..begins)));
     let upto_us = buckets.last().map_or(0, |last| last.1);
-    Past { buckets: buckets[begins..].to_vec(), series, upto_us }
+    Past { buckets: buckets[begins..].to_vec(), alive: alive[begins..].to_vec(), series, upto_us }
 }
 
 impl Past {

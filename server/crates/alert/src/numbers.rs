@@ -56,7 +56,15 @@ pub trait Numbers: Send + Sync + 'static {
         span: (i64, i64),
         unit: CalendarUnit,
     ) -> impl Future<Output = Result<Vec<MetricSeries>, NumbersError>> + Send;
-    /// What probably moved a series in a bucket; nothing where that cannot be told in time.
+    /// The beginnings of the buckets in which a rule's environments had an event, whatever it was, in order.
+    fn alive(
+        &self,
+        project: &ProjectRow,
+        rule: &CountedRule,
+        span: (i64, i64),
+        unit: CalendarUnit,
+    ) -> impl Future<Output = Result<Vec<i64>, NumbersError>> + Send;
+    /// What probably moved a series in a span; nothing where that cannot be told in time.
     fn drivers(
         &self,
         project: &ProjectRow,

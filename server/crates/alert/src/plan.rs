@@ -1,6 +1,6 @@
 //! Which buckets of a rule are over.
 
-use footpath_engine::alert::{RuleFold, RuleState};
+use footpath_engine::alert::{Judged, RuleFold, RuleState, window};
 use footpath_model::alert::CountedRule;
 use footpath_model::calendar::{self, buckets};
 
@@ -51,6 +51,12 @@ fn local_us(rule: &CountedRule, us: i64) -> i64 {
 /// Whether a bucket ends where buckets end, and was not cut by the edge of what was asked for.
 fn is_whole(rule: &CountedRule, (_, to_us): (i64, i64)) -> bool {
     start_of(rule, to_us) == to_us
+}
+
+/// The time that a problem is made of which is found in a bucket: it, those before it that had to be problems too, and the window of the channel that speaks.
+pub(crate) fn explained(rule: &CountedRule, judged: &Judged) -> (i64, i64) {
+    let before = rule.definition.for_buckets() + window(judged.channel) - 2;
+    (judged.from_us - i64::from(before) * rule.definition.every.usual_us(), judged.to_us)
 }
 
 /// The beginning of the bucket that a moment lies in.

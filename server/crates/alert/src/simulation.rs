@@ -1,19 +1,26 @@
 //! A rule run over history, before it is switched on.
 
+use std::collections::BTreeMap;
+
 use footpath_engine::alert::{AlertFold, Finding, Transition, TransitionKind};
-use footpath_model::alert::{Completeness, CountedRule, Learned, LearnedSeries, Observed, Reading};
+use footpath_model::alert::{Completeness, CountedRule, Driver, Learned, LearnedSeries, Observed, Reading};
 use footpath_model::control::Control;
 use footpath_store::ProjectRow;
 
 use crate::learning::{Past, buckets_back, past};
 use crate::numbers::{Numbers, NumbersError};
-use crate::plan::{MOST_BUCKETS, earlier};
+use crate::plan::{MOST_BUCKETS, earlier, explained};
+
+/// Of so many incidents drivers are looked for.
+const EXPLAINED: usize = 50;
 
 /// What a simulation found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Simulated {
     /// What would have happened, in the order of time.
     pub transitions: Vec<Transition>,
+    /// What probably moved the series of incidents, by their ids; of the first 50 that begin.
+    pub drivers: BTreeMap<String, Vec<Driver>>,
     /// How many buckets were judged, of all series.
     pub buckets: u64,
     /// How many of them the rule did not know enough for.
@@ -57,8 +64,28 @@ pub async fn simulate<N: Numbers>(
     let before = past(numbers, project, rule, from_us - back_us, from_us).await?;
     percent(40);
     let judged = past(numbers, project, rule, from_us, to_us).await?;
-    percent(90);
-    Ok(run(project.number, rule, &before, &judged))
+    percent(80);
+    let mut simulated = run(project.number, rule, &before, &judged);
+    explain(numbers, asked, &mut simulated, percent).await;
+    Ok(simulated)
+}
+
+/// Says what probably moved the series of the incidents that begin.
+async fn explain<N: Numbers>(
+    numbers: &N,
+    Simulation { project, rule, .. }: Simulation<'_>,
+    simulated: &mut Simulated,
+    percent: &(dyn Fn(u32) + Sync),
+) {
+    let opened = simulated.transitions.iter().filter(|one| one.kind == TransitionKind::Opened);
+    let opened: Vec<_> = opened.take(EXPLAINED).collect();
+    for (at, one) in opened.iter().enumerate() {
+        let Some(judged) = &one.judged else { continue };
+        let span = explained(rule, judged);
+        let drivers = numbers.drivers(project, rule, &one.incident.series, span).await;
+        simulated.drivers.insert(one.incident.id.clone(), drivers);
+        percent(80 + (20 * at / opened.len()) as u32);
+    }
 }
 
 /// Shows the past to a fold of its own, then judges bucket by bucket.
@@ -73,9 +100,10 @@ fn run(project: u32, rule: &CountedRule, before: &Past, judged: &Past) -> Simula
     let mut simulated = Simulated::default();
     for at in 0..judged.buckets.len() {
         let observed = observed(&rule, judged, at);
-        simulated
-            .transitions
-            .extend(fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] }));
+        let happened = fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] });
+        // That nothing came at all is about the pipeline, and not the rule's.
+        let own = happened.into_iter().filter(|one| one.incident.rule == rule.definition.id);
+        simulated.transitions.extend(own);
         let series = fold.rules().flat_map(|rule| rule.series.values());
         let last = series.filter_map(|series| series.recent.back());
         for judged in last {
@@ -116,7 +144,7 @@ fn observed(rule: &CountedRule, past: &Past, at: usize) -> Observed {
         ..Reading::of(name.clone())
     };
     let series: Vec<_> = past.series.iter().map(reading).collect();
-    let events = series.iter().map(|one| one.volume as u64).sum::<u64>().max(1);
+    let events = u64::from(past.alive[at]);
     let complete = Completeness { events, processed_us: to_us, ..Completeness::default() };
     let (rule, version) = (rule.definition.id.clone(), rule.definition.version);
     Observed { rule, version, from_us, to_us, local_us, complete, series, drivers: Vec::new() }

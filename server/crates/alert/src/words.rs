@@ -1,6 +1,6 @@
 //! Numbers and conditions as people read them.
 
-use footpath_engine::alert::{Judged, PIPELINE, Transition, TransitionKind};
+use footpath_engine::alert::{Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
 use footpath_model::definition::{Against, AlertCondition, AlertRule, Direction};
 
 use crate::incident::Incident;
@@ -57,21 +57,78 @@ pub fn summary(incident: &Incident, transition: &Transition) -> String {
     format!("{}{of}: {seen}{worse}", incident.title)
 }
 
-/// What was seen, and what was expected instead.
 fn seen(judged: &Judged) -> String {
-    let value = judged.value.map_or_else(|| "no number".to_owned(), number);
-    match (judged.low, judged.high, judged.expected) {
-        (Some(low), Some(high), _) => format!("{value}, usual is {} to {}", number(low), number(high)),
-        (Some(low), None, _) => format!("{value}, usual is {} or more", number(low)),
-        (None, Some(high), _) => format!("{value}, usual is {} or less", number(high)),
-        (None, None, Some(expected)) => format!("{value}, expected was {}", number(expected)),
-        (None, None, None) => format!("{value}, nothing came"),
-    }
+    let is_problem = judged.finding == Finding::Problem;
+    let spoke = judged.channel.filter(|_| is_problem);
+    let nothing = if is_problem && judged.expected.is_none() { ", nothing came" } else { "" };
+    let seen = seen_of(&Seen {
+        value: judged.value,
+        expected: judged.expected,
+        low: judged.low,
+        high: judged.high,
+        channel: spoke.map(channel_name).unwrap_or_default(),
+    });
+    seen + nothing
+}
+
+/// A number that was looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen<'a> {
+    /// The number, if there is one.
+    pub value: Option<f64>,
+    /// What was expected.
+    pub expected: Option<f64>,
+    /// From here on it is usual.
+    pub low: Option<f64>,
+    /// Up to here it is usual.
+    pub high: Option<f64>,
+    /// What spoke, of problems; else empty.
+    pub channel: &'a str,
+}
+
+/// What was seen, and what was expected instead. A number inside of its band was odd in another way, which is named.
+pub fn seen_of(seen: &Seen<'_>) -> String {
+    let value = seen.value.map_or_else(|| "no number".to_owned(), number);
+    let inside = seen.value.zip(seen.low.zip(seen.high));
+    let inside = inside.is_some_and(|(value, (low, high))| (low..=high).contains(&value));
+    let usual = match (seen.low, seen.high, seen.expected) {
+        (_, _, Some(expected)) if inside && !seen.channel.is_empty() => {
+            return format!("{value}, expected was about {} ({})", number(expected), seen.channel);
+        }
+        (Some(low), Some(high), _) => format!("usual is {} to {}", number(low), number(high)),
+        (Some(low), None, _) => format!("usual is {} or more", number(low)),
+        (None, Some(high), _) => format!("usual is {} or less", number(high)),
+        (None, None, Some(expected)) => format!("expected was {}", number(expected)),
+        (None, None, None) => return value,
+    };
+    format!("{value}, {usual}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_shown_with_its_band_or_why_it_is_odd() {
+        let five = Seen { value: Some(5.0), ..Seen::default() };
+        let (low, high, expected) = (Some(1.0), Some(2.5), Some(3.0));
+        let band = Seen { low, high, expected, channel: "point", ..five };
+        for (seen, text) in [
+            (Seen::default(), "no number"),
+            (five, "5"),
+            (band, "5, usual is 1 to 2.5"),
+            (
+                Seen { high: Some(9.0), channel: "short window", ..band },
+                "5, expected was about 3 (short window)",
+            ),
+            (Seen { high: Some(9.0), channel: "", ..band }, "5, usual is 1 to 9"),
+            (Seen { low, expected, ..five }, "5, usual is 1 or more"),
+            (Seen { high, ..five }, "5, usual is 2.5 or less"),
+            (Seen { expected, ..five }, "5, expected was 3"),
+        ] {
+            assert_eq!(seen_of(&seen), text);
+        }
+    }
 
     #[test]
     fn numbers_have_three_digits() {

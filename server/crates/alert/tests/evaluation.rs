@@ -223,6 +223,17 @@ impl Numbers for World {
         Ok(self.all(rule, span, Some(unit)))
     }
 
+    async fn alive(
+        &self,
+        _project: &ProjectRow,
+        rule: &CountedRule,
+        (from_us, to_us): (i64, i64),
+        unit: CalendarUnit,
+    ) -> Result<Vec<i64>, NumbersError> {
+        let cut = buckets(from_us, to_us, unit, &rule.zone).unwrap();
+        Ok(cut.into_iter().filter(|span| self.sum(*span, None) > 0).map(|span| span.0).collect())
+    }
+
     async fn drivers(
         &self,
         _project: &ProjectRow,

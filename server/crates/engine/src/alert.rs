@@ -18,8 +18,8 @@ mod tests;
 
 pub use fold::{AlertFold, PIPELINE};
 pub use judge::{Finding, Judged};
-pub use kind::{channel_name, nothing, series_kind};
-pub use rule::{RuleFold, RuleState};
+pub use kind::{channel_name, nothing, series_kind, window};
+pub use rule::{Beginning, RuleFold, RuleState};
 use serde::{Deserialize, Serialize};
 pub use series::{Open, Phase, SeriesFold};
 

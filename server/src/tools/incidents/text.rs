@@ -1,9 +1,8 @@
 //! An incident as lines.
 
-use footpath_alert::number;
 use footpath_proto::v1;
 
-use crate::tools::alert_text::{plain, seen, value};
+use crate::tools::alert_text::{driver, plain, seen, value};
 use crate::tools::annotate;
 use crate::tools::definitions::Word;
 use crate::tools::zone::Zone;
@@ -65,18 +64,6 @@ fn complete(completeness: &v1::AlertCompleteness, zone: &Zone) -> String {
         0 => format!("to {processed}"),
         missing => format!("to {processed}, {missing} events were missing"),
     }
-}
-
-fn driver(driver: &v1::Driver) -> String {
-    let property = driver.property.as_ref().map(|one| plain(&one.property)).unwrap_or_default();
-    let value = value(driver.value.as_ref()).unwrap_or_default();
-    let share = number(driver.contribution * 100.0);
-    let shown = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), footpath_alert::number);
-    let (before, after) = (shown(driver.before), shown(driver.after));
-    format!(
-        "{property} = {value}  {}, {share} % of the change, {before} before, {after} after",
-        Word(driver.kind())
-    )
 }
 
 fn action(action: &v1::IncidentAction, zone: &Zone) -> String {

@@ -18,10 +18,12 @@ const TOP: usize = 5;
 const CANDIDATES: usize = 20;
 /// How many buckets before are usual where there are too few days of them.
 const BEFORE: i64 = 60;
-/// How many earlier days are usual, of buckets of an hour or more.
-const DAYS: i32 = 7;
+/// How many times before are usual, of buckets of an hour or more, as long as that is within seven weeks; and how many there are at least.
+const TIMES: i32 = 7;
+const LEAST_TIMES: i32 = 2;
+const DAY_US: i64 = 86_400_000_000;
 
-/// Looks for what moved a series of a rule in a bucket.
+/// Looks for what moved a series of a rule in a span of whole buckets.
 ///
 /// # Errors
 /// If stored events cannot be read.
@@ -33,8 +35,6 @@ pub async fn drivers(
     (from_us, to_us): (i64, i64),
 ) -> Result<Vec<Driver>, Status> {
     let Some(counted) = of_series(rule, series) else { return Ok(Vec::new()) };
-    let lasted = i64::from(rule.definition.for_buckets()) - 1;
-    let from_us = from_us - lasted * rule.definition.every.usual_us();
     let baseline = baseline(rule, from_us, to_us);
     let candidates = candidates(&context.catalogs.of(project.number).read(), &counted);
     let asked = QueryApi::new(std::sync::Arc::clone(context)).asked(project)?;
@@ -88,22 +88,24 @@ fn of_series(rule: &CountedRule, series: &Series) -> Option<CountedMetric> {
     Some(counted)
 }
 
-/// What is usual: the hour before a minute, the same hours of the last week, the same days of the last weeks.
+/// What is usual: the hour before minutes, the same hours of the last week, the same days of the last weeks. What lasted longer than it is
+/// until the same hours or days has its likes further back, and fewer of them.
 fn baseline(rule: &CountedRule, from_us: i64, to_us: i64) -> Vec<Span> {
     let unit = rule.definition.every;
+    let days = i32::try_from((to_us - from_us + DAY_US - 1) / DAY_US).unwrap_or(i32::MAX / TIMES);
     let step = match unit {
         CalendarUnit::Minute | CalendarUnit::Quarter => {
             let begin_us = from_us - BEFORE * unit.usual_us();
             return vec![Span { from_us: begin_us, to_us: Some(from_us) }];
         }
-        CalendarUnit::Hour => 1,
-        _ => 7,
+        CalendarUnit::Hour => days,
+        _ => (days + 6) / 7 * 7,
     };
     let earlier = |n: i32| {
         let back = |us| days_before(us, n * step, &rule.zone).ok();
         Some(Span { from_us: back(from_us)?, to_us: Some(back(to_us)?) })
     };
-    (1..=DAYS).filter_map(earlier).collect()
+    (1..=(TIMES * TIMES / step).clamp(LEAST_TIMES, TIMES)).filter_map(earlier).collect()
 }
 
 /// Properties of the metric's events that may explain something: texts and truths of which several persons had the same.

@@ -139,7 +139,8 @@ fn state(state: IncidentState) -> v1::IncidentState {
     }
 }
 
-fn driver(driver: &Driver) -> v1::Driver {
+/// What probably moved a number.
+pub fn driver(driver: &Driver) -> v1::Driver {
     let kind = match driver.kind {
         DriverKind::Volume => v1::DriverKind::Volume,
         DriverKind::Rate => v1::DriverKind::Rate,

@@ -8,6 +8,7 @@ use footpath_live::{Numbers, Shape, ViewKey};
 use footpath_model::alert::{CountedRule, Driver, Series};
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::{Control, CountedMetric};
+use footpath_model::definition::{Aggregate, Measure, Term};
 use footpath_model::range::Range;
 use footpath_model::record::Outcome;
 use footpath_query::MetricQuery;
@@ -74,9 +75,13 @@ impl AlertNumbers for LiveNumbers {
         if self.context.hub.read().borrow().position == 0 && self.context.log.durable_end() > 0 {
             return None;
         }
-        let progress = current(&self.context);
+        let (mut live, stored) = (current(&self.context), self.context.projection.progress());
+        // How many events came is read from the store, which follows the log by itself: numbers whose events it has not yet would look like a silence.
+        if stored.position < live.position {
+            live.processed_us = live.processed_us.min(stored.processed_us);
+        }
         let missing = self.context.ingest.missing(project);
-        Some(Seen { position: progress.position, processed_us: progress.processed_us, missing })
+        Some(Seen { position: live.position, processed_us: live.processed_us, missing })
     }
 
     fn events(&self, project: u32, from_us: i64, to_us: i64) -> Result<u64, NumbersError> {
@@ -119,6 +124,22 @@ impl AlertNumbers for LiveNumbers {
         let top = rule.definition.top();
         let answer = self.stored(project, rule.watched(), rule.zone.clone(), span, Some(unit), top).await?;
         Ok(answer.series)
+    }
+
+    async fn alive(
+        &self,
+        project: &ProjectRow,
+        rule: &CountedRule,
+        span: (i64, i64),
+        unit: CalendarUnit,
+    ) -> Result<Vec<i64>, NumbersError> {
+        let mut counted = rule.watched();
+        counted.definition.breakdown = None;
+        let term = Term { events: Vec::new(), filters: Vec::new(), aggregate: Aggregate::Count };
+        counted.definition.measure = Measure::Events(term);
+        let answer = self.stored(project, counted, rule.zone.clone(), span, Some(unit), 1).await?;
+        let buckets = answer.series.iter().flat_map(|series| &series.buckets);
+        Ok(buckets.filter(|(_, measured)| measured.volume() > 0).map(|(start_us, _)| *start_us).collect())
     }
 
     async fn drivers(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use footpath_alert::{Simulated, Simulation, longest_us, simulate};
-use footpath_engine::alert::Transition;
+use footpath_engine::alert::{Transition, TransitionKind};
 use footpath_model::alert::CountedRule;
 use footpath_model::range::{Range, RollingUnit};
 use footpath_proto::v1;
@@ -80,7 +80,7 @@ fn tell(sender: &Sender, done: Result<Simulated, Status>) {
     let messages: Vec<_> = match done {
         Ok(simulated) => {
             let alerts = simulated.transitions.iter().filter(|one| one.kind.is_news());
-            let alerts = alerts.map(|one| Message::Alert(alert(one)));
+            let alerts = alerts.map(|one| Message::Alert(alert(&simulated, one)));
             let summary = Message::Summary(summary(&simulated));
             alerts.chain([summary]).map(|one| Ok(message(one))).collect()
         }
@@ -95,13 +95,16 @@ fn message(message: Message) -> v1::SimulateAlertRuleResponse {
     v1::SimulateAlertRuleResponse { message: Some(message) }
 }
 
-fn alert(transition: &Transition) -> v1::SimulatedAlert {
+fn alert(simulated: &Simulated, transition: &Transition) -> v1::SimulatedAlert {
+    let begins = transition.kind == TransitionKind::Opened;
+    let drivers = simulated.drivers.get(&transition.incident.id).filter(|_| begins);
     v1::SimulatedAlert {
         kind: messages::kind(transition.kind).into(),
         incident_id: transition.incident.id.clone(),
         value: messages::value(&transition.incident.series),
         at: Some(timestamp(transition.at_us)),
         judgement: transition.judged.as_ref().map(messages::judgement),
+        drivers: drivers.into_iter().flatten().map(messages::driver).collect(),
     }
 }
 

@@ -16,12 +16,15 @@ use super::{checked, duration, duration_us, known, wrong};
 /// How many false alerts a month are acceptable where nobody says.
 const USUAL_FALSE_ALERTS: f64 = 1.0;
 
+/// How long a rule waits for what is under way where nobody says, microseconds: phones send within half a minute. What a rule learned from
+/// is complete, so a bucket that is judged too soon looks too low.
+const USUAL_DELAY_US: i64 = 60_000_000;
+
 /// A rule from the API, checked; its metric is put in by whoever knows it. `zone` is the project's.
 ///
 /// # Errors
 /// INVALID_ARGUMENT that names the field.
 pub fn rule(rule: &v1::AlertRule, version: u64, zone: &str) -> Result<CountedRule, Status> {
-    let wait = |wait: &Option<prost_types::Duration>| wait.as_ref().map_or(0, duration_us);
     let definition = AlertRule {
         id: rule.id.clone(),
         name: rule.title.clone(),
@@ -33,13 +36,13 @@ pub fn rule(rule: &v1::AlertRule, version: u64, zone: &str) -> Result<CountedRul
         environments: rule.environments.clone(),
         include_internal: rule.include_internal,
         every: crate::query::unit(rule.every)?.unwrap_or(CalendarUnit::Minute),
-        delay_us: wait(&rule.delay),
+        delay_us: rule.delay.as_ref().map_or(USUAL_DELAY_US, duration_us),
         when: condition(rule.condition.as_ref())?,
         min_volume: rule.min_volume,
         min_effect: rule.min_effect,
         min_effect_percent: rule.min_effect_percent,
         for_buckets: rule.for_buckets,
-        cooldown_us: wait(&rule.cooldown),
+        cooldown_us: rule.cooldown.as_ref().map_or(0, duration_us),
         severity: severity("severity", rule.severity)?.unwrap_or_default(),
         owner: rule.owner.clone(),
         runbook: rule.runbook.clone(),
@@ -113,7 +116,6 @@ pub fn severity_message(severity: Severity) -> v1::AlertSeverity {
 /// A rule as the API shows it.
 pub fn rule_message(rule: &CountedRule) -> v1::AlertRule {
     let definition = &rule.definition;
-    let wait = |wait_us: i64| (wait_us > 0).then(|| duration(wait_us));
     v1::AlertRule {
         id: definition.id.clone(),
         title: definition.name.clone(),
@@ -124,13 +126,13 @@ pub fn rule_message(rule: &CountedRule) -> v1::AlertRule {
         environments: definition.environments.clone(),
         include_internal: definition.include_internal,
         every: unit_message(definition.every).into(),
-        delay: wait(definition.delay_us),
+        delay: Some(duration(definition.delay_us)),
         condition: Some(condition_message(&definition.when)),
         min_volume: definition.min_volume,
         min_effect: definition.min_effect,
         min_effect_percent: definition.min_effect_percent,
         for_buckets: definition.for_buckets,
-        cooldown: wait(definition.cooldown_us),
+        cooldown: (definition.cooldown_us > 0).then(|| duration(definition.cooldown_us)),
         severity: severity_message(definition.severity).into(),
         owner: definition.owner.clone(),
         runbook: definition.runbook.clone(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use footpath_model::alert::{Annotation, IncidentAct, IncidentChange, Observed, Series};
 use footpath_model::control::Control;
 
-use super::rule::{Around, RuleFold};
+use super::rule::{Around, Beginning, RuleFold};
 use super::series::{Open, Phase, SeriesFold, said};
 use super::silence::{ACTIVE_US, Brought, Silence};
 use super::{IncidentName, Transition, TransitionKind};
@@ -234,14 +234,13 @@ impl AlertFold {
         self.rules.get_mut(rule)?.series.get_mut(series)
     }
 
-    /// The series of which an incident probably begins with these records, after all that was applied: by rule.
-    pub fn would_open(&self, observed: &[Observed]) -> Vec<(String, Series)> {
+    /// The series of which an incident probably begins with these records, after all that was applied.
+    pub fn would_open(&self, observed: &[Observed]) -> Vec<Beginning> {
         let of = |one: &Observed| {
             let special = is_special(&self.annotations, one.from_us);
             let around = Around { project: self.project, usual_missing: self.usual_missing, special };
             let rule = self.rules.get(&one.rule)?;
-            let series = rule.would_open(around, one);
-            Some(series.into_iter().map(|series| (one.rule.clone(), series)).collect::<Vec<_>>())
+            Some(rule.would_open(around, one))
         };
         observed.iter().filter_map(of).flatten().collect()
     }

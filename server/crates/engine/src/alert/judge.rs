@@ -62,11 +62,12 @@ impl Judged {
         }
     }
 
-    /// Whether this is clearly worse than what was told: at least twice as far off, and the number itself a quarter of its size away.
+    /// Whether this is clearly worse than what was told: at least twice as far off to the same side, and the number itself a quarter of its size away.
     pub fn is_clearly_worse_than(&self, told: &Self) -> bool {
         let (Some(value), Some(before)) = (self.value, told.value) else { return false };
         let size = before.abs().max(told.expected.unwrap_or_default().abs());
-        self.effect() >= 2.0 * told.effect() && (value - before).abs() >= 0.25 * size && self.effect() > 0.0
+        let farther = self.effect() >= 2.0 * told.effect() && self.effect() > 0.0;
+        farther && is_high(self) == is_high(told) && (value - before).abs() >= 0.25 * size
     }
 }
 

@@ -54,6 +54,15 @@ pub fn channel_name(channel: Channel) -> &'static str {
     }
 }
 
+/// How many buckets a problem is made of that a channel speaks of: the width of its window, else one.
+pub fn window(channel: Option<Channel>) -> u32 {
+    match channel {
+        Some(Channel::ShortWindow) => 6,
+        Some(Channel::LongWindow) => 24,
+        _ => 1,
+    }
+}
+
 /// What a bucket without events means: 0, or that there is no number.
 pub fn nothing(metric: &MetricDefinition) -> Option<f64> {
     is_zero_when_empty(metric).then_some(0.0)

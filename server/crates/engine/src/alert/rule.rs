@@ -39,6 +39,17 @@ pub struct RuleFold {
     zero_when_empty: bool,
 }
 
+/// A series of which an incident begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beginning {
+    /// The rule's id.
+    pub rule: String,
+    /// The series.
+    pub series: Series,
+    /// The bucket that it begins with.
+    pub judged: Judged,
+}
+
 /// What a rule has to know of its project to judge a bucket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around {
@@ -102,13 +113,18 @@ impl RuleFold {
     }
 
     /// The series of which an incident would begin with this record.
-    pub(super) fn would_open(&self, around: Around, observed: &Observed) -> Vec<Series> {
+    pub(super) fn would_open(&self, around: Around, observed: &Observed) -> Vec<Beginning> {
         let bucket = Bucket::new(self, around, observed);
-        let opens = |(name, fold): &(&Series, &SeriesFold)| {
+        let opens = |(series, fold): (&Series, &SeriesFold)| {
             let mut detector = fold.detector.clone();
-            fold.would_open(&bucket.rule, &bucket.judge(name, detector.as_deref_mut()))
+            let judged = bucket.judge(series, detector.as_deref_mut());
+            fold.would_open(&bucket.rule, &judged).then(|| Beginning {
+                rule: observed.rule.clone(),
+                series: series.clone(),
+                judged,
+            })
         };
-        self.series.iter().filter(opens).map(|(name, _)| name.clone()).collect()
+        self.series.iter().filter_map(opens).collect()
     }
 
     /// Takes what stored events say of the time before the rule.

@@ -155,8 +155,8 @@ impl Experts {
         if self.kind != SeriesKind::Count {
             return slot + numbers - slots;
         }
-        // Counts grow in proportion.
-        let little = 0.02 * self.slow_level + 1e-9;
+        // Counts grow in proportion, as far as means can be told apart: by no more than one event does to them.
+        let little = 0.02 * self.slow_level + OFFSET;
         slot * (numbers + little) / (slots + little)
     }
 

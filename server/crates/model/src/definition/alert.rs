@@ -14,8 +14,10 @@ pub const MAX_SERIES: u32 = 100;
 pub const MAX_FOR: u32 = 100;
 /// Most destinations of a rule.
 pub const MAX_DESTINATIONS: usize = 10;
-/// The longest delay and cooldown: a week.
-pub const MAX_WAIT_US: i64 = 7 * 86_400_000_000;
+/// The longest delay, and the longest cooldown, in days.
+pub const MAX_DELAY_DAYS: i64 = 7;
+/// See [`MAX_DELAY_DAYS`].
+pub const MAX_COOLDOWN_DAYS: i64 = 31;
 /// The most and fewest false alerts per series and month that can be asked for.
 pub const FALSE_ALERTS: (f64, f64) = (0.01, 100.0);
 /// The environment that is watched where a rule names none.
@@ -217,8 +219,11 @@ impl AlertRule {
     }
 
     fn check_waits(&self, check: &mut Checker) {
-        for (field, wait) in [("delay", self.delay_us), ("cooldown", self.cooldown_us)] {
-            check.that((0..=MAX_WAIT_US).contains(&wait), field, || "from nothing to 7 days".into());
+        let waits =
+            [("delay", self.delay_us, MAX_DELAY_DAYS), ("cooldown", self.cooldown_us, MAX_COOLDOWN_DAYS)];
+        for (field, wait, most) in waits {
+            let possible = 0..=most * 86_400_000_000;
+            check.that(possible.contains(&wait), field, || format!("from nothing to {most} days"));
         }
         check.that(self.for_buckets <= MAX_FOR, "for_buckets", || format!("at most {MAX_FOR}"));
         for (field, least) in

@@ -74,7 +74,7 @@ fn parse(options: &str) -> AlertRule {
 fn what_is_meant_anyway_can_be_spelled_out_and_is_not_exported() {
     let usual =
         "every = \"minute\"\ntop = 20\nenvironments = [\"prod\"]\nfor_buckets = 1\nseverity = \"warning\"\n";
-    let zero = "delay = \"0s\"\ncooldown = \"0m\"\n";
+    let zero = "delay = \"1m\"\ncooldown = \"0m\"\n";
     for (condition, spelled) in [
         ("anomaly = {}", "anomaly = { false_alerts_per_month = 1.0 }"),
         ("change = { up_percent = 5.0 }", "change = { against = \"week\", up_percent = 5.0 }"),
@@ -97,7 +97,8 @@ fn what_is_not_meant_anyway_is_exported() {
         "environments = [\"staging\"]",
         "for_buckets = 2",
         "severity = \"info\"",
-        "delay = \"1s\"",
+        "delay = \"0s\"",
+        "delay = \"2m\"",
         "cooldown = \"1d\"",
         "min_volume = 1",
         "min_effect = 0.5",
