@@ -1,20 +1,25 @@
 // The page's beginning and end: signs in, puts the parts of a project together, and takes them apart again.
 
+import { Alerts } from './alerts.js';
 import { Codec } from './codec.js';
 import { Corrections } from './corrections.js';
 import * as credentials from './credentials.js';
 import { Definer } from './definer.js';
 import { $, setText } from './dom.js';
 import { FirstEvent } from './first-event.js';
+import { timesIn } from './format.js';
 import { Funnels } from './funnels.js';
 import { createClient } from './grpcweb.js';
 import { Header } from './header.js';
+import { Incidents } from './incidents.js';
 import { Metrics } from './metrics.js';
 import { Outcomes } from './outcomes.js';
+import { addressOf, viewOf, wish } from './place.js';
 import { Refused } from './refused.js';
 import { Segments } from './segments.js';
 import { Tail } from './tail.js';
 import { Tiles } from './tiles.js';
+import { Views } from './views.js';
 import { Watch } from './watch.js';
 
 const RETRY_FIRST_MS = 500;
@@ -67,6 +72,7 @@ function askForToken(message) {
   header.state('signed out');
   setText($('sign-in-error'), message);
   $('board').hidden = true;
+  $('alerts').hidden = true;
   $('sign-out').hidden = true;
   $('project').hidden = true;
   $('sign-in').hidden = false;
@@ -100,9 +106,10 @@ async function open() {
   header.state('connecting');
   $('sign-in').hidden = true;
   $('sign-out').hidden = false;
+  const view = viewOf(location.hash);
+  if (view) credentials.openProject(view.project);
   const project = await chooseProject(signal);
   if (!project) return;
-  $('board').hidden = false;
   watch = new Watch(client, project.id, {
     state: (name) => header.state(name),
     watermark: (watermark, at) => header.watermark(watermark, at),
@@ -138,7 +145,30 @@ function assemble(project, signal) {
   const segments = new Segments(client, project.id);
   offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments }, signal);
   welcome(project.id, firstEvent, signal);
-  return [funnels, metrics, segments, tiles, outcomes, refused, tail];
+  return [funnels, metrics, segments, tiles, outcomes, refused, tail, ...assembleAlerts(project, { funnel: funnels, metric: metrics }, signal)];
+}
+
+/** The parts that are about alerts, and what is shown of the page. */
+function assembleAlerts(project, lists, signal) {
+  const incidents = new Incidents(client, project.id, timesIn(project.timeZone), header);
+  const alerts = new Alerts(watch, project.id, header, { changed: (one) => incidents.take(one) });
+  const views = new Views(project.id, { incidents }, {
+    board: () => chooseAgain(lists),
+    elsewhere: open,
+  });
+  signal.addEventListener('abort', () => {
+    alerts.end();
+    views.end();
+  });
+  return [alerts, incidents];
+}
+
+/** The address may name others by now. */
+function chooseAgain(lists) {
+  for (const [kind, list] of Object.entries(lists)) {
+    const id = wish(kind, list.all);
+    if (id && id !== list.chosen?.id) list.choose(id);
+  }
 }
 
 /** Who may define gets the buttons for it; what is saved is chosen. */
@@ -222,6 +252,8 @@ $('sign-in-form').addEventListener('submit', (event) => {
 $('sign-out').addEventListener('click', () => signOut(''));
 $('project').addEventListener('change', () => {
   credentials.openProject($('project').value);
+  const view = viewOf(location.hash);
+  if (view) history.replaceState(null, '', addressOf($('project').value, view.view));
   open();
 });
 for (const button of document.querySelectorAll('[data-copy]')) {

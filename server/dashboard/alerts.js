@@ -1,0 +1,69 @@
+// Alerts as they happen: one subscription feeds the badge in the header, the newest alert's toast, and whoever shows incidents.
+
+import { inOrder, isOver, kindText, severityOf, worstOf } from './alert-text.js';
+import { $, el, setText } from './dom.js';
+import { plural } from './format.js';
+import { addressOf } from './place.js';
+
+const SUBSCRIPTION = 'alerts';
+const TOAST_MS = 12_000;
+/** What happened longer ago is no news: the incidents that are open come first on every new stream. */
+const NEWS_MS = 120_000;
+/** Kinds that somebody who looks elsewhere wants to know of. */
+const TOLD = new Set(['OPENED', 'ESCALATED', 'RESOLVED', 'REOPENED'].map((kind) => `ALERT_KIND_${kind}`));
+
+export class Alerts {
+  #open = new Map();
+  #toast = 0;
+
+  /** @param {object} on `changed(incident, event)` for whatever happened to an incident */
+  constructor(watch, project, header, on) {
+    Object.assign(this, { watch, project, header, on });
+    $('incident-badge').href = addressOf(project, 'incidents');
+    $('incident-badge').hidden = false;
+    this.#draw();
+    watch.add(SUBSCRIPTION, { alerts: {} }, { alerts: (alerts) => alerts.forEach((alert) => this.#take(alert)) });
+  }
+
+  end() {
+    $('incident-badge').hidden = true;
+    this.#hush();
+  }
+
+  /** Those that are not over, the worst first. */
+  get open() {
+    return inOrder(this.#open.values());
+  }
+
+  #take({ event, incident }) {
+    if (isOver(incident)) this.#open.delete(incident.id);
+    else this.#open.set(incident.id, incident);
+    this.#draw();
+    if (TOLD.has(event.kind) && this.header.serverNow() - event.at.getTime() < NEWS_MS) this.#tell(event, incident);
+    this.on.changed(incident, event);
+  }
+
+  #draw() {
+    const open = this.open;
+    const badge = $('incident-badge');
+    badge.dataset.severity = worstOf(open);
+    setText(badge, open.length > 0 ? plural(open.length, 'open incident') : 'Incidents');
+  }
+
+  /** Says it for a while, and takes no focus. */
+  #tell(event, incident) {
+    const link = el('a', { href: addressOf(this.project, 'incidents', incident.id), textContent: incident.summary || incident.title });
+    link.addEventListener('click', () => this.#hush());
+    const close = el('button', { type: 'button', className: 'quiet', ariaLabel: 'Close', textContent: '×' });
+    close.addEventListener('click', () => this.#hush());
+    $('toast').dataset.severity = isOver(incident) ? 'over' : severityOf(incident.severity);
+    $('toast').replaceChildren(el('span', {}, el('strong', { textContent: `${kindText(event.kind)}: ` }), link), close);
+    clearTimeout(this.#toast);
+    this.#toast = setTimeout(() => this.#hush(), TOAST_MS);
+  }
+
+  #hush() {
+    clearTimeout(this.#toast);
+    $('toast').replaceChildren();
+  }
+}
