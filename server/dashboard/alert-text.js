@@ -55,12 +55,13 @@ export function lastedText({ from, resolvedAt }, now) {
   return elapsed(Math.max(0, Math.round((end - from.getTime()) / 1000)));
 }
 
-/** What was expected of a bucket: "0.02 expected; 0 to 0.05 is usual". */
+/** What was expected of a bucket: "0.02 expected; 0 to 0.05 is usual", of a bound "up to 0.2 is usual". */
 export function expectedText({ expected, low, high }, unit) {
   const text = (number) => numberText(number, unit);
   const usual = low !== undefined && high !== undefined ? `${text(low)} to ${text(high)} is usual`
     : high !== undefined ? `up to ${text(high)} is usual` : low !== undefined ? `${text(low)} or more is usual` : '';
-  return [expected === undefined ? '' : `${text(expected)} expected`, usual].filter(Boolean).join('; ');
+  const bound = expected === low || expected === high; // Said as what is usual.
+  return [expected === undefined || bound ? '' : `${text(expected)} expected`, usual].filter(Boolean).join('; ');
 }
 
 /** How complete the numbers were: "everything received before 12:03:05 is counted; 0 events are known to be missing". */

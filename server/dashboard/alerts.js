@@ -3,9 +3,11 @@
 import { inOrder, isOver, kindText, severityOf, worstOf } from './alert-text.js';
 import { $, el, setText } from './dom.js';
 import { plural } from './format.js';
-import { addressOf } from './place.js';
+import { addressOf, viewOf } from './place.js';
 
 const SUBSCRIPTION = 'alerts';
+/** The stream tells all; what ended while no stream could tell (a server with other data) is found by this. */
+const LIST_MS = 60_000;
 const TOAST_MS = 12_000;
 /** What happened longer ago is no news: the incidents that are open come first on every new stream. */
 const NEWS_MS = 120_000;
@@ -15,10 +17,12 @@ const TOLD = new Set(['OPENED', 'ESCALATED', 'RESOLVED', 'REOPENED'].map((kind) 
 export class Alerts {
   #open = new Map();
   #toast = 0;
+  /** Counts alerts: a list that was asked for before the last one came says less than it. */
+  #taken = 0;
 
   /** @param {object} on `changed(incident, event)` for whatever happened to an incident */
-  constructor(watch, project, header, on) {
-    Object.assign(this, { watch, project, header, on });
+  constructor(client, project, watch, header, on) {
+    Object.assign(this, { client, project, header, on });
     $('incident-badge').href = addressOf(project, 'incidents');
     $('incident-badge').hidden = false;
     this.#draw();
@@ -30,12 +34,25 @@ export class Alerts {
     this.#hush();
   }
 
+  get routines() {
+    return [[LIST_MS, () => this.#list(), { asks: true, whenVisible: true }]];
+  }
+
+  async #list() {
+    const taken = this.#taken;
+    const open = await this.client.list('AlertService', 'ListIncidents', 'incidents', { project: this.project, open: true });
+    if (taken !== this.#taken) return;
+    this.#open = new Map(open.map((one) => [one.id, one]));
+    this.#draw();
+  }
+
   /** Those that are not over, the worst first. */
   get open() {
     return inOrder(this.#open.values());
   }
 
   #take({ event, incident }) {
+    this.#taken += 1;
     if (isOver(incident)) this.#open.delete(incident.id);
     else this.#open.set(incident.id, incident);
     this.#draw();
@@ -52,6 +69,7 @@ export class Alerts {
 
   /** Says it for a while, and takes no focus. */
   #tell(event, incident) {
+    if (viewOf(location.hash)?.id === incident.id) return; // It is what somebody looks at.
     const link = el('a', { href: addressOf(this.project, 'incidents', incident.id), textContent: incident.summary || incident.title });
     link.addEventListener('click', () => this.#hush());
     const close = el('button', { type: 'button', className: 'quiet', ariaLabel: 'Close', textContent: '×' });

@@ -11,6 +11,7 @@ import { timesIn } from './format.js';
 import { Funnels } from './funnels.js';
 import { createClient } from './grpcweb.js';
 import { Header } from './header.js';
+import { Incident } from './incident.js';
 import { Incidents } from './incidents.js';
 import { Metrics } from './metrics.js';
 import { Outcomes } from './outcomes.js';
@@ -150,9 +151,16 @@ function assemble(project, signal) {
 
 /** The parts that are about alerts, and what is shown of the page. */
 function assembleAlerts(project, lists, signal) {
-  const incidents = new Incidents(client, project.id, timesIn(project.timeZone), header);
-  const alerts = new Alerts(watch, project.id, header, { changed: (one) => incidents.take(one) });
-  const views = new Views(project.id, { incidents }, {
+  const times = timesIn(project.timeZone);
+  const incidents = new Incidents(client, project.id, times, header);
+  const incident = new Incident(client, project, times, header, credentials.role() !== 'viewer');
+  const alerts = new Alerts(client, project.id, watch, header, {
+    changed: (one) => {
+      incidents.take(one);
+      incident.take(one);
+    },
+  });
+  const views = new Views(project.id, { incidents, incident }, {
     board: () => chooseAgain(lists),
     elsewhere: open,
   });
@@ -160,7 +168,7 @@ function assembleAlerts(project, lists, signal) {
     alerts.end();
     views.end();
   });
-  return [alerts, incidents];
+  return [alerts, incidents, incident];
 }
 
 /** The address may name others by now. */
@@ -255,6 +263,10 @@ $('project').addEventListener('change', () => {
   const view = viewOf(location.hash);
   if (view) history.replaceState(null, '', addressOf($('project').value, view.view));
   open();
+});
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault(); // The address says what is shown, not where on it somebody is.
+  $('main').focus();
 });
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', async () => {

@@ -51,14 +51,18 @@ export class Views {
     $('alerts').hidden = section === 'board';
     for (const id of SECTIONS) $(id).hidden = id !== section;
     $('to-board').href = boardAddress();
-    for (const [id, name] of [['to-incidents', 'incidents'], ['to-alert-rules', 'alert-rules']]) {
-      if (section === name) $(id).setAttribute('aria-current', 'page');
-      else $(id).removeAttribute('aria-current');
-    }
+    current($('to-incidents'), { incidents: 'page', incident: 'true' }[section]);
+    current($('to-alert-rules'), { 'alert-rules': 'page' }[section]);
   }
 
   #arrive(section) {
     scrollTo(0, 0);
     if (section !== 'board') $(section).focus({ preventScroll: true });
   }
+}
+
+/** Marks a link as leading to what is shown. */
+function current(link, how) {
+  if (how) link.setAttribute('aria-current', how);
+  else link.removeAttribute('aria-current');
 }
