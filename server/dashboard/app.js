@@ -1,5 +1,6 @@
 // The page's beginning and end: signs in, puts the parts of a project together, and takes them apart again.
 
+import { AlertRules } from './alert-rules.js';
 import { Alerts } from './alerts.js';
 import { Codec } from './codec.js';
 import { Corrections } from './corrections.js';
@@ -25,6 +26,9 @@ import { Watch } from './watch.js';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5_000;
+
+/** The buttons that make a new one, by kind. */
+const NEW = { funnel: 'new-funnel', metric: 'new-metric', segment: 'new-segment', alertRule: 'new-alert-rule' };
 
 const header = new Header();
 const client = await loadClient();
@@ -144,23 +148,23 @@ function assemble(project, signal) {
     tail.end();
   });
   const segments = new Segments(client, project.id);
-  offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments }, signal);
+  const times = timesIn(project.timeZone);
+  const rules = new AlertRules(client, project.id, { metrics: () => metrics.all, times, header });
+  offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments, alertRule: rules }, times, signal);
   welcome(project.id, firstEvent, signal);
-  return [funnels, metrics, segments, tiles, outcomes, refused, tail, ...assembleAlerts(project, { funnel: funnels, metric: metrics }, signal)];
+  return [funnels, metrics, segments, tiles, outcomes, refused, tail, ...assembleAlerts(project, { funnel: funnels, metric: metrics }, rules, times, signal)];
 }
 
 /** The parts that are about alerts, and what is shown of the page. */
-function assembleAlerts(project, lists, signal) {
-  const times = timesIn(project.timeZone);
+function assembleAlerts(project, lists, rules, times, signal) {
   const incidents = new Incidents(client, project.id, times, header);
   const incident = new Incident(client, project, times, header, credentials.role() !== 'viewer');
   const alerts = new Alerts(client, project.id, watch, header, {
     changed: (one) => {
-      incidents.take(one);
-      incident.take(one);
+      for (const part of [incidents, incident, rules]) part.take(one);
     },
   });
-  const views = new Views(project.id, { incidents, incident }, {
+  const views = new Views(project.id, { incidents, incident, 'alert-rules': rules }, {
     board: () => chooseAgain(lists),
     elsewhere: open,
   });
@@ -168,7 +172,7 @@ function assembleAlerts(project, lists, signal) {
     alerts.end();
     views.end();
   });
-  return [alerts, incidents, incident];
+  return [alerts, incidents, incident, rules];
 }
 
 /** The address may name others by now. */
@@ -180,12 +184,14 @@ function chooseAgain(lists) {
 }
 
 /** Who may define gets the buttons for it; what is saved is chosen. */
-function offerForms(project, lists, signal) {
+function offerForms(project, lists, times, signal) {
   const may = credentials.role() !== 'viewer';
-  for (const id of ['new-funnel', 'new-metric', 'new-segment', 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
+  for (const id of [...Object.values(NEW), 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
   if (!may) return;
   const definer = new Definer(client, project, {
     funnels: () => lists.funnel.all,
+    metrics: () => lists.metric.all,
+    times,
     saved: async (kind, id) => {
       await lists[kind].list();
       lists[kind].choose(id);
@@ -195,7 +201,8 @@ function offerForms(project, lists, signal) {
   });
   signal.addEventListener('abort', () => definer.end());
   lists.segment.open = (id) => definer.open('segment', id);
-  for (const kind of Object.keys(lists)) $(`new-${kind}`).addEventListener('click', () => definer.open(kind), { signal });
+  lists.alertRule.change = (id) => definer.open('alertRule', id);
+  for (const [kind, id] of Object.entries(NEW)) $(id).addEventListener('click', () => definer.open(kind), { signal });
   for (const kind of ['funnel', 'metric']) {
     $(`edit-${kind}`).addEventListener('click', () => definer.open(kind, lists[kind].chosen?.id), { signal });
   }
