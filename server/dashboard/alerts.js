@@ -76,8 +76,13 @@ export class Alerts {
     close.addEventListener('click', () => this.#hush());
     $('toast').dataset.severity = isOver(incident) ? 'over' : severityOf(incident.severity);
     $('toast').replaceChildren(el('span', {}, el('strong', { textContent: `${kindText(event.kind)}: ` }), link), close);
+    this.#later();
+  }
+
+  /** It goes by itself, but not while somebody is at it. */
+  #later() {
     clearTimeout(this.#toast);
-    this.#toast = setTimeout(() => this.#hush(), TOAST_MS);
+    this.#toast = setTimeout(() => ($('toast').matches(':hover, :focus-within') ? this.#later() : this.#hush()), TOAST_MS);
   }
 
   #hush() {
