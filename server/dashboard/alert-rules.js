@@ -101,7 +101,7 @@ export class AlertRules {
     const facts = [this.#metric(rule)?.title ?? rule.metricId, conditionText(rule, unit), everyText(rule), rule.owner && `owner ${rule.owner}`];
     return el('li', {},
       el('div', { className: 'row' }, severity, el('strong', { textContent: rule.title || rule.id }), pill, ...this.#buttons(rule, state)),
-      el('p', { className: 'facts' }, ...facts.filter(Boolean).map((text) => el('span', { textContent: text }))),
+      el('p', { className: 'facts', textContent: facts.filter(Boolean).join(' · ') }),
       ...(answer && !rule.disabled ? [el('p', { className: 'note', textContent: lastFinding(answer, unit, this.times) })] : []),
       ...this.#incidents(answer));
   }

@@ -190,7 +190,6 @@ function offerForms(project, lists, times, signal) {
   if (!may) return;
   const definer = new Definer(client, project, {
     funnels: () => lists.funnel.all,
-    metrics: () => lists.metric.all,
     times,
     saved: async (kind, id) => {
       await lists[kind].list();

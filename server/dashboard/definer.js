@@ -28,8 +28,8 @@ export class Definer {
   #idTyped = false;
 
   /**
-   * @param {object} on `saved(kind, id)` and `deleted(kind)` once the server did it; `funnels()` and `metrics()`: those
-   *   that can be measured and watched; `times`, as moments are read
+   * @param {object} on `saved(kind, id)` and `deleted(kind)` once the server did it; `funnels()`: those that can be measured;
+   *   `times`, as moments are read
    */
   constructor(client, project, on) {
     Object.assign(this, { client, project, on });
@@ -57,9 +57,11 @@ export class Definer {
   async open(kind, id = '') {
     this.#kind = kind;
     try {
-      const [answer, segments] = await Promise.all([id ? this.#call('Get', { [`${kind}Id`]: id }) : null, this.#segments()]);
+      const [answer, segments, metrics] = await Promise.all([
+        id ? this.#call('Get', { [`${kind}Id`]: id }) : null, this.#segments(), kind === 'alertRule' ? this.#all('Metrics', 'metrics') : [],
+      ]);
       if (this.#abort.signal.aborted) return;
-      this.#show(answer?.[kind] ?? null, segments);
+      this.#show(answer?.[kind] ?? null, segments, metrics);
       this.#warn(answer?.warnings ?? []);
     } catch (error) {
       this.on.failed(error);
@@ -73,13 +75,17 @@ export class Definer {
   /** Those that a form offers; a segment names no others, and a rule has the metric's. */
   async #segments() {
     if (this.#kind === 'segment' || this.#kind === 'alertRule') return [];
-    return this.client.list('DefinitionService', 'ListSegments', 'segments', { project: this.project });
+    return this.#all('Segments', 'segments');
   }
 
-  #show(known, segments) {
+  #all(name, field) {
+    return this.client.list('DefinitionService', `List${name}`, field, { project: this.project });
+  }
+
+  #show(known, segments, metrics) {
     const { Form } = KINDS[this.#kind];
     this.#form = new Form({
-      catalog: this.catalog, segments, known: known ?? undefined, funnels: this.on.funnels(), metrics: this.on.metrics(), whole: () => this.#definition,
+      catalog: this.catalog, segments, known: known ?? undefined, funnels: this.on.funnels(), metrics, whole: () => this.#definition,
       client: this.client, project: this.project, times: this.on.times,
     });
     $('definer-fields').replaceChildren(this.#form.root);

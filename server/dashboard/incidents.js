@@ -99,11 +99,10 @@ export class Incidents {
 
   #row(incident) {
     const link = el('a', { href: addressOf(this.project, 'incidents', incident.id), textContent: titleText(incident) });
-    const facts = this.#facts(incident).map((text) => el('span', { textContent: text }));
     return el('li', {},
       el('div', { className: 'row' }, severityMark(incident), link),
       el('p', { className: 'summary', textContent: incident.summary }),
-      el('p', { className: 'note facts' }, ...facts));
+      el('p', { className: 'note facts', textContent: this.#facts(incident).join(' · ') }));
   }
 
   #facts(incident) {

@@ -21,7 +21,7 @@ const numberOf = (input) => (input.value === '' ? undefined : Number(input.value
 export class RuleForm {
   /** @param {object} how `metrics`: those that can be watched; `whole()`: the rule with what the form does not know; `client`, `project`, `times` */
   constructor({ known = {}, metrics, whole, ...simulation }) {
-    this.metric = select(metrics.map((one) => [one.id, one.title]), known.metricId ?? '');
+    this.metric = select(metrics.map((one) => [one.id, one.title || one.id]), known.metricId ?? '');
     this.condition = select(CONDITIONS, CONDITIONS.find(([name]) => known[name])?.[0] ?? 'threshold');
     this.above = numberInput(known.threshold?.above);
     this.below = numberInput(known.threshold?.below);
@@ -38,7 +38,7 @@ export class RuleForm {
     this.owner = textInput(known.owner);
     this.runbook = textInput(known.runbook, { type: 'url', placeholder: 'https://' });
     this.on = checkbox('Switched on: it judges, and tells of what it finds', !known.disabled);
-    const unit = (number) => unitFor(natureOf(metrics.find((one) => one.id === this.metric.value)?.definition ?? {}).unit, { number });
+    const unit = (number) => unitFor(natureOf(metrics.find((one) => one.id === this.metric.value)?? {}).unit, { number });
     this.simulation = new Simulation({ ...simulation, unit, rule: () => ({ ...whole(), disabled: false }) });
     this.#build(metrics);
   }

@@ -67,9 +67,9 @@ test('a rule is made in the form, after a simulation', async () => {
   assert.equal(await page.inputValue('#definer-id'), 'many-payments');
   await page.click('text=Simulate');
   await until(() => text('#definer .note.bad'), (t) => t.includes('threshold'), 'what is missing is said');
-  await page.getByLabel('A problem above').fill('2.5');
-  await page.getByLabel('Owner').fill('ann');
-  await page.getByLabel('Link to what is to be done').fill('https://example.com/runbook');
+  await page.locator('#definer').getByLabel('A problem above').fill('2.5');
+  await page.locator('#definer').getByLabel('Owner').fill('ann');
+  await page.locator('#definer').getByLabel('Link to what is to be done').fill('https://example.com/runbook');
   await page.click('text=Simulate');
   await until(() => text('#definer [aria-label="Simulation"]'), (t) => /nothing|6 days/.test(t), 'the simulation ends');
   await page.click('#definer-save');
@@ -171,9 +171,9 @@ test('a rule is changed, muted and deleted; what the form does not know stays', 
   await define('UpdateAlertRule', { alertRule: { ...alertRule, cooldown: 600, minEffect: 1.5, environments: ['prod', 'staging'] } });
   await page.click('#to-alert-rules');
   await page.getByRole('button', { name: 'Change: Many payments' }).click();
-  await page.getByLabel('It is a problem if').selectOption('change');
-  await page.getByLabel('A problem if so many per cent less').fill('50');
-  await page.getByLabel('So many in a row').fill('2');
+  await page.locator('#definer').getByLabel('It is a problem if').selectOption('change');
+  await page.locator('#definer').getByLabel('A problem if so many per cent less').fill('50');
+  await page.locator('#definer').getByLabel('So many in a row').fill('2');
   await page.click('#definer-save');
   await until(() => text('#alert-rule-list .facts'), (t) => t.includes('50 % less than the same a week before · every minute, 2 in a row'), 'it is changed');
   const { alertRule: changed } = await define('GetAlertRule', { alertRuleId: 'many-payments' });
