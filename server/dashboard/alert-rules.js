@@ -10,6 +10,8 @@ import { conditionText, everyText, lastFinding, ruleState } from './rule-text.js
 
 const LIST_MS = 10_000;
 const AGAIN_MS = 500;
+/** A back-fill is soon over. */
+const FILLING_MS = 1_500;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -21,6 +23,8 @@ export class AlertRules {
   /** Whether the rules were read once. */
   #read = false;
   #again = throttled(AGAIN_MS, () => this.list());
+
+  #whileFilling = throttled(FILLING_MS, () => this.list());
 
   /** Opens the form of one, for those who may define; set by whoever has the forms. */
   change = null;
@@ -62,6 +66,7 @@ export class AlertRules {
       for (const { id } of this.#rules) this.#stands.set(id, await this.#stand(id));
       setText($('alert-rules-error'), '');
       this.#draw();
+      if (this.#rules.some(({ id, disabled }) => !disabled && this.#stands.get(id)?.state === 'DEFINITION_STATE_BACKFILLING')) this.#whileFilling();
     } catch (error) {
       this.#fail('The alert rules cannot be read', error);
     }

@@ -1,7 +1,7 @@
 // The page's beginning and end: signs in, puts the parts of a project together, and takes them apart again.
 
 import { AlertRules } from './alert-rules.js';
-import { Alerts } from './alerts.js';
+import { assembleAlerts } from './alerting.js';
 import { Codec } from './codec.js';
 import { Corrections } from './corrections.js';
 import * as credentials from './credentials.js';
@@ -12,16 +12,13 @@ import { timesIn } from './format.js';
 import { Funnels } from './funnels.js';
 import { createClient } from './grpcweb.js';
 import { Header } from './header.js';
-import { Incident } from './incident.js';
-import { Incidents } from './incidents.js';
 import { Metrics } from './metrics.js';
 import { Outcomes } from './outcomes.js';
-import { addressOf, viewOf, wish } from './place.js';
+import { addressOf, viewOf } from './place.js';
 import { Refused } from './refused.js';
 import { Segments } from './segments.js';
 import { Tail } from './tail.js';
 import { Tiles } from './tiles.js';
-import { Views } from './views.js';
 import { Watch } from './watch.js';
 
 const RETRY_FIRST_MS = 500;
@@ -152,35 +149,10 @@ function assemble(project, signal) {
   const rules = new AlertRules(client, project.id, { metrics: () => metrics.all, times, header });
   offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments, alertRule: rules }, times, signal);
   welcome(project.id, firstEvent, signal);
-  return [funnels, metrics, segments, tiles, outcomes, refused, tail, ...assembleAlerts(project, { funnel: funnels, metric: metrics }, rules, times, signal)];
-}
-
-/** The parts that are about alerts, and what is shown of the page. */
-function assembleAlerts(project, lists, rules, times, signal) {
-  const incidents = new Incidents(client, project.id, times, header);
-  const incident = new Incident(client, project, times, header, credentials.role() !== 'viewer');
-  const alerts = new Alerts(client, project.id, watch, header, {
-    changed: (one) => {
-      for (const part of [incidents, incident, rules]) part.take(one);
-    },
+  const alerting = assembleAlerts({
+    client, project, watch, header, times, rules, lists: { funnel: funnels, metric: metrics }, mayChange: credentials.role() !== 'viewer', elsewhere: open, signal,
   });
-  const views = new Views(project.id, { incidents, incident, 'alert-rules': rules }, {
-    board: () => chooseAgain(lists),
-    elsewhere: open,
-  });
-  signal.addEventListener('abort', () => {
-    alerts.end();
-    views.end();
-  });
-  return [alerts, incidents, incident, rules];
-}
-
-/** The address may name others by now. */
-function chooseAgain(lists) {
-  for (const [kind, list] of Object.entries(lists)) {
-    const id = wish(kind, list.all);
-    if (id && id !== list.chosen?.id) list.choose(id);
-  }
+  return [funnels, metrics, segments, tiles, outcomes, refused, tail, ...alerting];
 }
 
 /** Who may define gets the buttons for it; what is saved is chosen. */

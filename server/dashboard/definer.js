@@ -50,6 +50,7 @@ export class Definer {
 
   end() {
     this.#abort.abort();
+    this.#form?.end?.();
     $('definer').close();
   }
 

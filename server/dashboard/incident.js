@@ -1,7 +1,7 @@
 // One incident: reads it with its story, its series and its metric, and reads them again when something happens to it.
 
-import { IncidentActs } from './incident-acts.js';
 import { $, setText, throttled } from './dom.js';
+import { IncidentActs } from './incident-acts.js';
 import { IncidentView } from './incident-view.js';
 
 const LOOK_MS = 15_000;
@@ -15,11 +15,11 @@ export class Incident {
   #acts;
   #again = throttled(AGAIN_MS, () => this.#read());
 
-  /** @param {object} project its id and time zone; `may`: whether this role changes incidents */
+  /** @param {boolean} may whether this role changes incidents */
   constructor(client, project, times, header, may) {
-    Object.assign(this, { client, project: project.id, header });
-    this.#view = new IncidentView(project.id, times, header);
-    this.#acts = new IncidentActs(client, project.id, header, may, () => this.#again());
+    Object.assign(this, { client, project, header });
+    this.#view = new IncidentView(project, times, header);
+    this.#acts = new IncidentActs(client, project, header, may, () => this.#again());
   }
 
   get routines() {

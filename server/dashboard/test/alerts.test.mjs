@@ -154,6 +154,15 @@ test('a viewer is told who may do something', async () => {
   await leave(viewer);
 });
 
+test('a link to an incident that is opened without a sign-in leads to it after one', async () => {
+  const stranger = await openPage(browser, `${server.origin}/#/${admin.project}/incidents/${incidentId}`);
+  await until(() => stranger.isVisible('#sign-in'), Boolean, 'it asks for a token');
+  await stranger.fill('#token-input', await tokenFor('ROLE_VIEWER'));
+  await stranger.click('#sign-in-form button');
+  await until(() => text('#incident-title', stranger), (t) => t === 'Many payments', 'the incident is shown');
+  await leave(stranger);
+});
+
 test('an incident that is resolved is among the past ones, and the badge forgets it', async () => {
   await page.click('#incident-resolve');
   await until(() => fact('State'), (state) => state === 'over', 'it is over');

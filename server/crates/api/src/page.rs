@@ -19,6 +19,7 @@ const PAGE: &[(&str, &str)] = page_files![
     "style.css",
     "alert-rules.js",
     "alert-text.js",
+    "alerting.js",
     "alerts.js",
     "app.js",
     "backfill.js",
