@@ -56,7 +56,8 @@ export class Alerts {
     if (isOver(incident)) this.#open.delete(incident.id);
     else this.#open.set(incident.id, incident);
     this.#draw();
-    if (TOLD.has(event.kind) && this.header.serverNow() - event.at.getTime() < NEWS_MS) this.#tell(event, incident);
+    const since = event.kind === 'ALERT_KIND_OPENED' ? incident.openedAt : event.at;
+    if (TOLD.has(event.kind) && this.header.serverNow() - since.getTime() < NEWS_MS) this.#tell(event, incident);
     this.on.changed(incident, event);
   }
 

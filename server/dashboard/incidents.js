@@ -109,7 +109,7 @@ export class Incidents {
     const now = this.header.serverNow();
     const lasted = `${isOver(incident) ? 'lasted' : 'for'} ${lastedText(incident, now)}`;
     const muted = isMuted(incident.mutedUntil, now) ? `muted until ${this.times.moment(incident.mutedUntil)}` : '';
-    return [`since ${this.times.moment(incident.from)}`, lasted, stateText(incident), muted, incident.owner && `owner ${incident.owner}`].filter(Boolean);
+    return [`since ${this.times.moment(incident.from)}`, lasted, isOver(incident) ? '' : stateText(incident), muted, incident.owner && `owner ${incident.owner}`].filter(Boolean);
   }
 }
 
