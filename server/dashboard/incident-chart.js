@@ -3,6 +3,8 @@
 import { expectedText, findingText, isProblem } from './alert-text.js';
 import { numberText } from './measure.js';
 
+/** What stands for a rule where many series stopped at once. */
+export const PIPELINE = 'PIPELINE';
 const HOURS_3_MS = 3 * 3_600_000;
 const DAYS_2_MS = 48 * 3_600_000;
 
@@ -42,6 +44,7 @@ export function chartOf(judgements, unit, times) {
 
 /** What has to be known to read the chart of an incident; empty if nothing has. */
 export function chartNote(judgements, incident) {
+  if (incident.alertRuleId === PIPELINE) return 'Many series stopped at once, so there is no one chart of it.';
   if (judgements.length === 0) return 'Its series is not there any more.';
   const [first] = judgements;
   const ended = (incident.resolvedAt ?? incident.told?.to ?? incident.from).getTime();

@@ -4,7 +4,7 @@ import {
   completenessText, driverParts, expectedText, isMuted, isOver, kindText, lastedText, stateText, valueText,
 } from './alert-text.js';
 import { $, el, setText } from './dom.js';
-import { bucketText, chartNote, chartOf } from './incident-chart.js';
+import { bucketText, chartNote, chartOf, PIPELINE } from './incident-chart.js';
 import { severityMark, titleText } from './incidents.js';
 import { natureOf, numberText, unitFor } from './measure.js';
 import { addressOf } from './place.js';
@@ -46,7 +46,7 @@ export class IncidentView {
       ['Owner', incident.owner || 'nobody'],
       ['Nobody is told until', isMuted(mutedUntil, now) ? this.times.moment(mutedUntil) : ''],
       ['Environments', environments.join(', ')],
-      ['Rule', el('a', { href: addressOf(this.project, 'alert-rules'), textContent: incident.alertRuleId })],
+      ['Rule', incident.alertRuleId !== PIPELINE && el('a', { href: addressOf(this.project, 'alert-rules'), textContent: incident.alertRuleId })],
       ['Metric', metricId && el('a', { href: `#${new URLSearchParams({ metric: metricId })}`, textContent: metric?.title || metricId })],
       ['What is to be done', runbook && runbookNode(runbook)],
     ];

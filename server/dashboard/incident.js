@@ -2,6 +2,7 @@
 
 import { $, setText, throttled } from './dom.js';
 import { IncidentActs } from './incident-acts.js';
+import { PIPELINE } from './incident-chart.js';
 import { IncidentView } from './incident-view.js';
 
 const LOOK_MS = 15_000;
@@ -66,12 +67,14 @@ export class Incident {
 
   /** How its series stands; null once its rule is gone or where it is of many. */
   async #series({ alertRuleId, value }) {
+    if (alertRuleId === PIPELINE) return null;
     const answer = await this.#known('AlertService', 'ListAlertSeries', { alertRuleId });
     return answer?.series.find((one) => JSON.stringify(one.value) === JSON.stringify(value)) ?? null;
   }
 
   /** Its metric, which says how numbers are read; null once it is gone. */
   async #metric({ metricId }) {
+    if (!metricId) return null;
     return (await this.#known('DefinitionService', 'GetMetric', { metricId }))?.metric ?? null;
   }
 

@@ -79,6 +79,7 @@ test('a chart has its band, its gaps and its problems', () => {
   assert.match(bucketText(judgements[1], 'share', times), /: no number; the server did not run all the time;/);
   assert.equal(chart.axis(at(2).getTime()), '12:02');
   assert.match(chartNote([], { from: at(0) }), /not there any more/);
+  assert.match(chartNote([], { from: at(0), alertRuleId: 'PIPELINE' }), /^Many series/);
   assert.match(chartNote(judgements, { from: at(-90), resolvedAt: at(-60) }), /older than the buckets/);
   assert.match(chartNote(judgements, { from: at(1) }), /^Shaded/);
 });
