@@ -1,16 +1,20 @@
 // The page's beginning and end: signs in, puts the parts of a project together, and takes them apart again.
 
+import { AlertRules } from './alert-rules.js';
+import { assembleAlerts } from './alerting.js';
 import { Codec } from './codec.js';
 import { Corrections } from './corrections.js';
 import * as credentials from './credentials.js';
 import { Definer } from './definer.js';
 import { $, setText } from './dom.js';
 import { FirstEvent } from './first-event.js';
+import { timesIn } from './format.js';
 import { Funnels } from './funnels.js';
 import { createClient } from './grpcweb.js';
 import { Header } from './header.js';
 import { Metrics } from './metrics.js';
 import { Outcomes } from './outcomes.js';
+import { addressOf, viewOf } from './place.js';
 import { Refused } from './refused.js';
 import { Segments } from './segments.js';
 import { Tail } from './tail.js';
@@ -19,6 +23,9 @@ import { Watch } from './watch.js';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5_000;
+
+/** The buttons that make a new one, by kind. */
+const NEW = { funnel: 'new-funnel', metric: 'new-metric', segment: 'new-segment', alertRule: 'new-alert-rule' };
 
 const header = new Header();
 const client = await loadClient();
@@ -67,6 +74,7 @@ function askForToken(message) {
   header.state('signed out');
   setText($('sign-in-error'), message);
   $('board').hidden = true;
+  $('alerts').hidden = true;
   $('sign-out').hidden = true;
   $('project').hidden = true;
   $('sign-in').hidden = false;
@@ -100,9 +108,10 @@ async function open() {
   header.state('connecting');
   $('sign-in').hidden = true;
   $('sign-out').hidden = false;
+  const view = viewOf(location.hash);
+  if (view) credentials.openProject(view.project);
   const project = await chooseProject(signal);
   if (!project) return;
-  $('board').hidden = false;
   watch = new Watch(client, project.id, {
     state: (name) => header.state(name),
     watermark: (watermark, at) => header.watermark(watermark, at),
@@ -136,18 +145,24 @@ function assemble(project, signal) {
     tail.end();
   });
   const segments = new Segments(client, project.id);
-  offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments }, signal);
+  const times = timesIn(project.timeZone);
+  const rules = new AlertRules(client, project.id, { metrics: () => metrics.all, times, header });
+  offerForms(project.id, { funnel: funnels, metric: metrics, segment: segments, alertRule: rules }, times, signal);
   welcome(project.id, firstEvent, signal);
-  return [funnels, metrics, segments, tiles, outcomes, refused, tail];
+  const alerting = assembleAlerts({
+    client, project, watch, header, times, rules, lists: { funnel: funnels, metric: metrics }, mayChange: credentials.role() !== 'viewer', elsewhere: open, signal,
+  });
+  return [funnels, metrics, segments, tiles, outcomes, refused, tail, ...alerting];
 }
 
 /** Who may define gets the buttons for it; what is saved is chosen. */
-function offerForms(project, lists, signal) {
+function offerForms(project, lists, times, signal) {
   const may = credentials.role() !== 'viewer';
-  for (const id of ['new-funnel', 'new-metric', 'new-segment', 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
+  for (const id of [...Object.values(NEW), 'edit-funnel', 'edit-metric']) $(id).hidden = !may;
   if (!may) return;
   const definer = new Definer(client, project, {
     funnels: () => lists.funnel.all,
+    times,
     saved: async (kind, id) => {
       await lists[kind].list();
       lists[kind].choose(id);
@@ -157,7 +172,8 @@ function offerForms(project, lists, signal) {
   });
   signal.addEventListener('abort', () => definer.end());
   lists.segment.open = (id) => definer.open('segment', id);
-  for (const kind of Object.keys(lists)) $(`new-${kind}`).addEventListener('click', () => definer.open(kind), { signal });
+  lists.alertRule.change = (id) => definer.open('alertRule', id);
+  for (const [kind, id] of Object.entries(NEW)) $(id).addEventListener('click', () => definer.open(kind), { signal });
   for (const kind of ['funnel', 'metric']) {
     $(`edit-${kind}`).addEventListener('click', () => definer.open(kind, lists[kind].chosen?.id), { signal });
   }
@@ -222,7 +238,13 @@ $('sign-in-form').addEventListener('submit', (event) => {
 $('sign-out').addEventListener('click', () => signOut(''));
 $('project').addEventListener('change', () => {
   credentials.openProject($('project').value);
+  const view = viewOf(location.hash);
+  if (view) history.replaceState(null, '', addressOf($('project').value, view.view));
   open();
+});
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault(); // The address says what is shown, not where on it somebody is.
+  $('main').focus();
 });
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', async () => {

@@ -1,4 +1,4 @@
-// The dialog that makes, changes and deletes funnels, metrics and segments. The server judges; what it says stands at the field it is about.
+// The dialog that makes, changes and deletes funnels, metrics, segments and alert rules. The server judges; what it says stands at the field it is about.
 
 import { Catalog } from './catalog.js';
 import { idOf, problemsOf } from './definition.js';
@@ -7,15 +7,17 @@ import { showAt } from './fields.js';
 import { FunnelForm } from './funnel-form.js';
 import { MetricForm } from './metric-form.js';
 import { warningOf } from './picker.js';
+import { RuleForm } from './rule-form.js';
 import { SegmentForm } from './segment-form.js';
 
 const KINDS = {
   funnel: { name: 'Funnel', Form: FunnelForm },
   metric: { name: 'Metric', Form: MetricForm },
   segment: { name: 'Segment', Form: SegmentForm },
+  alertRule: { name: 'AlertRule', text: 'alert rule', Form: RuleForm },
 };
 /** Reasons that are about a field without naming it. */
-const FIELDS = { funnel_exists: 'id', metric_exists: 'id', segment_exists: 'id' };
+const FIELDS = { funnel_exists: 'id', metric_exists: 'id', segment_exists: 'id', alert_rule_exists: 'id' };
 
 export class Definer {
   #abort = new AbortController();
@@ -25,7 +27,10 @@ export class Definer {
   #form = null;
   #idTyped = false;
 
-  /** @param {object} on `saved(kind, id)` and `deleted(kind)` once the server did it; `funnels()`: those that can be measured */
+  /**
+   * @param {object} on `saved(kind, id)` and `deleted(kind)` once the server did it; `funnels()`: those that can be measured;
+   *   `times`, as moments are read
+   */
   constructor(client, project, on) {
     Object.assign(this, { client, project, on });
     this.catalog = new Catalog(client, project);
@@ -35,6 +40,7 @@ export class Definer {
       this.#save();
     });
     listen('definer-close', 'click', () => $('definer').close());
+    listen('definer', 'close', () => this.#form?.end?.());
     listen('definer-name', 'input', () => { if (!this.#known && !this.#idTyped) $('definer-id').value = idOf($('definer-name').value); });
     listen('definer-id', 'input', () => { this.#idTyped = $('definer-id').value !== ''; });
     listen('definer-delete', 'click', () => this.#sure(true));
@@ -44,6 +50,7 @@ export class Definer {
 
   end() {
     this.#abort.abort();
+    this.#form?.end?.();
     $('definer').close();
   }
 
@@ -51,9 +58,11 @@ export class Definer {
   async open(kind, id = '') {
     this.#kind = kind;
     try {
-      const [answer, segments] = await Promise.all([id ? this.#call('Get', { [`${kind}Id`]: id }) : null, this.#segments()]);
+      const [answer, segments, metrics] = await Promise.all([
+        id ? this.#call('Get', { [`${kind}Id`]: id }) : null, this.#segments(), kind === 'alertRule' ? this.#all('Metrics', 'metrics') : [],
+      ]);
       if (this.#abort.signal.aborted) return;
-      this.#show(answer?.[kind] ?? null, segments);
+      this.#show(answer?.[kind] ?? null, segments, metrics);
       this.#warn(answer?.warnings ?? []);
     } catch (error) {
       this.on.failed(error);
@@ -64,15 +73,22 @@ export class Definer {
     return this.client.unary('DefinitionService', `${verb}${KINDS[this.#kind].name}`, { project: this.project, ...request });
   }
 
-  /** Those that a form offers; a segment names no others. */
+  /** Those that a form offers; a segment names no others, and a rule has the metric's. */
   async #segments() {
-    if (this.#kind === 'segment') return [];
-    return this.client.list('DefinitionService', 'ListSegments', 'segments', { project: this.project });
+    if (this.#kind === 'segment' || this.#kind === 'alertRule') return [];
+    return this.#all('Segments', 'segments');
   }
 
-  #show(known, segments) {
+  #all(name, field) {
+    return this.client.list('DefinitionService', `List${name}`, field, { project: this.project });
+  }
+
+  #show(known, segments, metrics) {
     const { Form } = KINDS[this.#kind];
-    this.#form = new Form({ catalog: this.catalog, segments, known: known ?? undefined, funnels: this.on.funnels() });
+    this.#form = new Form({
+      catalog: this.catalog, segments, known: known ?? undefined, funnels: this.on.funnels(), metrics, whole: () => this.#definition,
+      client: this.client, project: this.project, times: this.on.times,
+    });
     $('definer-fields').replaceChildren(this.#form.root);
     $('definer-name').value = known?.title ?? '';
     $('definer-id').value = known?.id ?? '';
@@ -86,7 +102,7 @@ export class Definer {
   /** What stands in the form is this definition now. */
   #is(known) {
     this.#known = known;
-    setText($('definer-title'), known ? `Change ${known.title || known.id}` : `New ${this.#kind}`);
+    setText($('definer-title'), known ? `Change ${known.title || known.id}` : `New ${KINDS[this.#kind].text ?? this.#kind}`);
     $('definer-id').readOnly = Boolean(known);
     $('definer-delete').hidden = !known;
     this.#sure(false);
@@ -102,13 +118,17 @@ export class Definer {
     for (const id of ['definer-save', 'definer-delete', 'definer-delete-sure']) $(id).disabled = busy;
   }
 
+  /** What stands in the form, and what it does not know of the definition that is changed. */
+  get #definition() {
+    return { ...this.#known, title: $('definer-name').value.trim(), id: $('definer-id').value.trim(), ...this.#form.message };
+  }
+
   async #save() {
     this.#clear();
     this.#form.paths();
     this.#busy(true);
-    const definition = { ...this.#known, title: $('definer-name').value.trim(), id: $('definer-id').value.trim(), ...this.#form.message };
     try {
-      const answer = await this.#call(this.#known ? 'Update' : 'Create', { [this.#kind]: definition });
+      const answer = await this.#call(this.#known ? 'Update' : 'Create', { [this.#kind]: this.#definition });
       const saved = answer[this.#kind];
       this.on.saved(this.#kind, saved.id).catch(() => {}); // The lists look again by themselves.
       this.#is(saved);

@@ -20,6 +20,18 @@ export const plural = (n, one, many = `${one}s`) => `${integer(n)} ${Number(n) =
 /** Local wall-clock time, hh:mm:ss. */
 export const clockTime = (date) => date.toTimeString().slice(0, 8);
 
+/** How moments are read in a time zone, each with `format(ms)`, and `moment(date)`: "Sat 28 Nov, 08:03:42". */
+export function timesIn(zone) {
+  const formats = (options) => new Intl.DateTimeFormat('en-GB', { ...options, timeZone: zone || 'UTC', hourCycle: 'h23' });
+  const clock = { hour: '2-digit', minute: '2-digit' };
+  const day = { weekday: 'short', day: 'numeric', month: 'short' };
+  const seconds = formats({ ...day, ...clock, second: '2-digit' });
+  return {
+    clock: formats(clock), day: formats({ day: 'numeric', month: 'short' }), dayAndClock: formats({ ...day, ...clock }),
+    wholeDay: formats({ ...day, year: 'numeric' }), moment: (date) => seconds.format(date.getTime()),
+  };
+}
+
 /** A short span of time: "3.4 ms", "120 ms", "2.5 s", "4 min". */
 export function span(ms) {
   if (ms < 10) return `${Math.max(0, ms).toFixed(1)} ms`;

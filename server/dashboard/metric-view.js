@@ -3,7 +3,7 @@
 import { drawBackfill } from './backfill.js';
 import { causeOf } from './causes.js';
 import { $, el, restart, setText } from './dom.js';
-import { percent, signed } from './format.js';
+import { percent, signed, timesIn } from './format.js';
 import { approximateText, chartsOf, measureText, samplesText, tracksOf, valueTexts } from './measure.js';
 import { columns } from './metric.js';
 import { COLOURS, SeriesChart } from './series-chart.js';
@@ -19,14 +19,9 @@ export class MetricView {
 
   /** @param {string} zone the project's time zone, which its days are cut in */
   constructor(zone) {
-    const formats = (options) => new Intl.DateTimeFormat('en-GB', { ...options, timeZone: zone || 'UTC', hourCycle: 'h23' });
-    const clock = formats({ hour: '2-digit', minute: '2-digit' });
-    const day = formats({ day: 'numeric', month: 'short' });
-    const dayAndClock = formats({ weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
-    const wholeDay = formats({ weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' });
     $('metric-chart-of').replaceChildren();
     this.zone = zone || 'UTC';
-    this.times = { clock, day, dayAndClock, wholeDay };
+    this.times = timesIn(zone);
   }
 
   /** Shows another metric, or the same one anew or in another way. */

@@ -26,6 +26,7 @@ export function bounds(lines, stacked) {
 
 export class SeriesChart {
   #svg = svg('svg', { class: 'series', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
+  #band = svg('path', { class: 'band', d: '' });
   #marks = svg('path', { class: 'corrected-column', d: '' });
   #cursor = svg('path', { class: 'cursor', d: '' });
   #zero = svg('path', { class: 'zero', d: '' });
@@ -54,32 +55,35 @@ export class SeriesChart {
   }
 
   /**
-   * @param {object} shown `starts`: the columns' beginnings; `lines`: {name, colour, values}, one value a column, null where there is
+   * @param {object} shown `starts`: the columns' beginnings; `lines`: {name, colour, values, dashed}, one value a column, null where there is
    *   none; `columns`: whether they are drawn as columns, one upon the other; `corrected`: beginnings of marked columns; `text(n)`,
    *   `time(ms)`, `axis(ms)`: as they are read; `counts`: whether
-   *   fractions mean nothing; `label`: the whole in words
+   *   fractions mean nothing; `label`: the whole in words; and if wanted `band`: what is usual, {lows, highs}, one value a column, null
+   *   where it is open; `words(i)`: what a column is read as
    */
   draw(shown) {
     this.#shown = shown;
-    const { starts, lines, columns, corrected } = shown;
-    const { low, high } = bounds(lines, columns);
+    const { starts, lines, columns, corrected, band } = shown;
+    const { low, high } = bounds(band ? [...lines, { values: band.lows }, { values: band.highs }] : lines, columns);
     const x = (i) => (i * WIDTH) / Math.max(starts.length, 1);
     const y = (v) => ((high - v) * HEIGHT) / (high - low || 1);
     while (this.#paths.length < lines.length) this.#paths.push(svg('path'));
     this.#paths.length = lines.length;
-    this.#svg.replaceChildren(this.#marks, ...this.#paths, this.#zero, this.#cursor);
+    this.#svg.replaceChildren(this.#marks, this.#band, ...this.#paths, this.#zero, this.#cursor);
     const base = new Array(starts.length).fill(0);
     lines.forEach((line, i) => setAttributes(this.#paths[i], columns
       ? { class: `column-fill colour-${line.colour}`, d: columnsPath(line.values, base, x, y) }
-      : { class: `line-stroke colour-${line.colour}`, d: linePath(line.values, (k) => x(k + 0.5), y) }));
+      : { class: `line-stroke colour-${line.colour}${line.dashed ? ' dashed' : ''}`, d: linePath(line.values, (k) => x(k + 0.5), y) }));
+    setAttributes(this.#band, { d: band ? bandPath(band, x, (v) => y(v ?? low), (v) => y(v ?? high)) : '' });
     setAttributes(this.#zero, { d: `M0 ${y(0)}H${WIDTH}` });
     setAttributes(this.#marks, { d: starts.map((at, i) => (corrected.has(at) ? rect(x(i), x(i + 1), 0, HEIGHT) : '')).join('') });
     // Half an event is none.
     const label = (value) => (shown.counts && !Number.isInteger(value) ? '' : shown.text(value));
     [high, (high + low) / 2, low].forEach((value, i) => setText(this.#scale[i], label(value)));
     this.#times.forEach((node, i) => {
-      const at = starts[Math.round((i * (starts.length - 1)) / (LABELS - 1))];
-      setText(node, at === undefined ? '' : shown.axis(at));
+      const column = (k) => Math.round((k * (starts.length - 1)) / (LABELS - 1));
+      const at = starts[column(i)];
+      setText(node, at === undefined || (i > 0 && column(i) === column(i - 1)) ? '' : shown.axis(at));
     });
     this.area.setAttribute('aria-label', shown.label);
     this.#read();
@@ -108,11 +112,15 @@ export class SeriesChart {
   }
 
   #read() {
-    const { starts, lines, text, time } = this.#shown ?? { starts: [] };
+    const { starts, lines, text, time, words } = this.#shown ?? { starts: [] };
     const at = this.#at ?? starts.length - 1;
     if (starts[at] === undefined) return;
     const left = ((at + 0.5) * WIDTH) / starts.length;
     setAttributes(this.#cursor, { d: this.#at === null ? '' : `M${left} 0V${HEIGHT}` });
+    if (words) {
+      setText(this.#readout, words(at));
+      return;
+    }
     const said = lines.filter((line) => line.values[at] !== null && (lines.length === 1 || line.values[at] !== 0));
     const parts = said.map((line) => `${line.name ? `${line.name} ` : ''}${text(line.values[at])}`);
     setText(this.#readout, `${time(starts[at])}: ${parts.join(', ') || 'none'}`);
@@ -131,6 +139,11 @@ function columnsPath(values, base, x, y) {
     const [top, bottom] = [y(Math.max(from, base[i])), y(Math.min(from, base[i]))];
     return rect(x(i) + gap, x(i + 1) - gap, Math.min(top, bottom - 1.5), bottom);
   }).join('');
+}
+
+/** What is usual, column by column; where nothing is said of it there is none. */
+function bandPath({ lows, highs }, x, bottom, top) {
+  return lows.map((low, i) => (low === null && highs[i] === null ? '' : rect(x(i), x(i + 1), top(highs[i]), bottom(low)))).join('');
 }
 
 /** A line that breaks where nothing is known; a value that stands alone is a short stroke. */

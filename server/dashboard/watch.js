@@ -21,6 +21,7 @@ const NUMBERS = {
  * @property {(message: object) => void} [snapshot]
  * @property {(message: object) => void} [delta]
  * @property {(events: object[]) => void} [events]
+ * @property {(alerts: object[]) => void} [alerts]
  * @property {(gap: {reason: string, count: number, ms?: number}) => void} [gap]
  * @property {(ended: {reason: string, message: string}) => void} [ended]
  */
@@ -172,12 +173,13 @@ export class Watch {
   }
 
   #receive(message) {
-    const { started, heartbeat, events, gap, ended, ending } = message;
+    const { started, heartbeat, events, alerts, gap, ended, ending } = message;
     if (started) {
       this.#watchId = started.watchId;
       this.#change();
     } else if (heartbeat) this.#on.watermark(heartbeat.watermark, heartbeat.at);
     else if (events) this.#with(events, (entry) => entry.handler.events?.(events.events));
+    else if (alerts) this.#with(alerts, (entry) => entry.handler.alerts?.(alerts.alerts));
     else if (gap) this.#with(gap, (entry) => entry.handler.gap?.(gap));
     else if (ended) this.#end(ended);
     else if (ending) this.#on.ending(ending);

@@ -1,0 +1,84 @@
+// What alerts say, in words. Pure.
+
+import { elapsed, percent, plural } from './format.js';
+import { numberText, sliceName } from './measure.js';
+
+const STATES = { OPEN: 'open', ACKNOWLEDGED: 'acknowledged', RESOLVED: 'over' };
+const KINDS = {
+  OPENED: 'It began', ESCALATED: 'It became clearly worse', ACKNOWLEDGED: 'Acknowledged', RESOLVED: 'It is over', REOPENED: 'It fell back',
+  COMMENTED: 'Remark', MUTED: 'Muted', ASSIGNED: 'Assigned', ACTED: 'Something was done', COMPARED: 'Before and after',
+};
+const FINDINGS = {
+  FINE: 'fine', PROBLEM: 'a problem', LEARNING: 'still learning', TOO_LITTLE: 'too little to be judged', LATE: 'events are on their way',
+  MISSING: 'no event of the project came', DOWN: 'the server did not run all the time', CHANGED: 'the level changed for good',
+};
+const DRIVERS = { VOLUME: 'more or less of it', RATE: 'its own number changed', MIX: 'its share of all changed' };
+
+const short = (name = '', prefix) => String(name).replace(prefix, '');
+
+/** "critical", "warning" or "info"; what is not said is a warning. */
+export function severityOf(severity) {
+  const name = short(severity, 'ALERT_SEVERITY_').toLowerCase();
+  return ['critical', 'info'].includes(name) ? name : 'warning';
+}
+
+const WORST = ['critical', 'warning', 'info'];
+
+/** The worst severity of some incidents; empty for none. */
+export const worstOf = (incidents) => WORST.find((name) => incidents.some((one) => severityOf(one.severity) === name)) ?? '';
+
+export const isOver = (incident) => incident.state === 'INCIDENT_STATE_RESOLVED';
+
+/** Open ones first, the worst before the others, the newest before the older. */
+export function inOrder(incidents) {
+  const rank = (one) => (isOver(one) ? WORST.length : WORST.indexOf(severityOf(one.severity)));
+  return [...incidents].sort((a, b) => rank(a) - rank(b) || b.openedAt - a.openedAt);
+}
+
+export const stateText = (incident) => STATES[short(incident.state, 'INCIDENT_STATE_')] ?? 'unknown';
+
+/** Whether nobody is told at `now`, in ms. */
+export const isMuted = (until, now) => Boolean(until) && until.getTime() > now;
+
+export const kindText = (kind) => KINDS[short(kind, 'ALERT_KIND_')] ?? 'Something happened';
+
+export const findingText = (finding) => FINDINGS[short(finding, 'ALERT_FINDING_')] ?? '';
+
+export const isProblem = (judgement) => judgement?.finding === 'ALERT_FINDING_PROBLEM';
+
+/** Which value of the breakdown it is about; empty without one. */
+export const valueText = (value) => (value ? sliceName(value).name : '');
+
+/** How long an incident lasted or has lasted, in words. */
+export function lastedText({ from, resolvedAt }, now) {
+  const end = resolvedAt ? resolvedAt.getTime() : now;
+  return elapsed(Math.max(0, Math.round((end - from.getTime()) / 1000)));
+}
+
+/** What was expected of a bucket: "0.02 expected; 0 to 0.05 is usual", of a bound "up to 0.2 is usual". */
+export function expectedText({ expected, low, high }, unit) {
+  const text = (number) => numberText(number, unit);
+  const usual = low !== undefined && high !== undefined ? `${text(low)} to ${text(high)} is usual`
+    : high !== undefined ? `up to ${text(high)} is usual` : low !== undefined ? `${text(low)} or more is usual` : '';
+  const bound = expected === low || expected === high; // Said as what is usual.
+  return [expected === undefined || bound ? '' : `${text(expected)} expected`, usual].filter(Boolean).join('; ');
+}
+
+/** How complete the numbers were: "everything received before 12:03:05 is counted; 0 events are known to be missing". */
+export function completenessText(completeness, time) {
+  if (!completeness?.processed) return '';
+  const { processed, expected } = completeness;
+  const missing = `${plural(expected, 'event')} ${Number(expected) === 1 ? 'is' : 'are'} known to be missing`;
+  return `Everything received before ${time(processed)} is counted; ${missing}.`;
+}
+
+/** What a value of a property has to do with it: its name, its share of the change, how it moved, and its numbers. */
+export function driverParts({ property, value, kind, contribution, before, after }, unit) {
+  const number = (n) => (n === undefined ? '–' : numberText(n, unit));
+  return {
+    name: `${property?.property ?? ''} = ${valueText(value)}`,
+    share: percent(contribution, 1),
+    how: DRIVERS[short(kind, 'DRIVER_KIND_')] ?? '',
+    numbers: before === undefined && after === undefined ? '' : `${number(before)} → ${number(after)}`,
+  };
+}
