@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use footpath_engine::SliceValue;
 use footpath_engine::metric::MetricSeries;
 use footpath_model::control::{CountedFunnel, CountedMetric};
-use footpath_query::FunnelSlice;
 use footpath_store::ProjectRow;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, timeout_at};
@@ -90,9 +90,18 @@ pub struct Funnel {
     /// Who reached each step, without a breakdown or over all of its values.
     pub reached: Vec<u64>,
     /// The same by value, with a breakdown.
-    pub slices: Vec<FunnelSlice>,
+    pub slices: Vec<FunnelValue>,
     /// Whether values are among the others that have a name.
     pub cut: bool,
+}
+
+/// A funnel's numbers of one value of its breakdown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunnelValue {
+    /// Which value.
+    pub value: SliceValue,
+    /// Who reached each step.
+    pub reached: Vec<u64>,
 }
 
 /// Why nothing can be shown now.
@@ -139,26 +148,39 @@ impl SeriesNumbers {
     }
 
     async fn metrics(&self, chosen: &Chosen, processed_us: i64, deadline: Instant) -> Vec<Shown<Metric>> {
-        let asked = chosen.metrics.iter().map(async |(project, counted)| {
-            let span = metric_span(counted, processed_us);
-            let numbers = answered(deadline, self.metric(project, counted, span)).await;
-            let CountedMetric { definition, .. } = counted;
-            let breakdown = definition.breakdown.as_ref().map(|by| by.property.clone());
-            Shown { project: project.id.clone(), id: definition.id.clone(), breakdown, numbers }
-        });
-        stream::iter(asked).buffered(AT_A_TIME).collect().await
+        let shown = |(project, counted): &(Arc<ProjectRow>, CountedMetric), numbers| Shown {
+            project: project.id.clone(),
+            id: counted.definition.id.clone(),
+            breakdown: counted.definition.breakdown.as_ref().map(|by| by.property.clone()),
+            numbers,
+        };
+        let ask = |(project, counted): &(Arc<ProjectRow>, CountedMetric)| {
+            let asked = self.metric(Arc::clone(project), counted.clone(), metric_span(counted, processed_us));
+            answered(deadline, asked)
+        };
+        let numbers = in_turn(chosen.metrics.iter().map(ask).collect()).await;
+        chosen.metrics.iter().zip(numbers).map(|(one, numbers)| shown(one, numbers)).collect()
     }
 
     async fn funnels(&self, chosen: &Chosen, processed_us: i64, deadline: Instant) -> Vec<Shown<Funnel>> {
-        let asked = chosen.funnels.iter().map(async |(project, counted)| {
-            let span = funnel_span(counted, processed_us);
-            let numbers = answered(deadline, self.funnel(project, counted, span)).await;
-            let CountedFunnel { definition, .. } = counted;
-            let breakdown = definition.breakdown.as_ref().map(|one| one.by.property.clone());
-            Shown { project: project.id.clone(), id: definition.id.clone(), breakdown, numbers }
-        });
-        stream::iter(asked).buffered(AT_A_TIME).collect().await
+        let shown = |(project, counted): &(Arc<ProjectRow>, CountedFunnel), numbers| Shown {
+            project: project.id.clone(),
+            id: counted.definition.id.clone(),
+            breakdown: counted.definition.breakdown.as_ref().map(|one| one.by.property.clone()),
+            numbers,
+        };
+        let ask = |(project, counted): &(Arc<ProjectRow>, CountedFunnel)| {
+            let asked = self.funnel(Arc::clone(project), counted.clone(), funnel_span(counted, processed_us));
+            answered(deadline, asked)
+        };
+        let numbers = in_turn(chosen.funnels.iter().map(ask).collect()).await;
+        chosen.funnels.iter().zip(numbers).map(|(one, numbers)| shown(one, numbers)).collect()
     }
+}
+
+/// Asks a few at a time; answers come in the order of the questions.
+async fn in_turn<T>(asked: Vec<impl Future<Output = T>>) -> Vec<T> {
+    stream::iter(asked).buffered(AT_A_TIME).collect().await
 }
 
 /// An answer that came in time.

@@ -1,5 +1,7 @@
 //! One question for each definition.
 
+use std::sync::Arc;
+
 use footpath_alert::NumbersError;
 use footpath_engine::SliceValue;
 use footpath_model::alert::CountedRule;
@@ -12,17 +14,17 @@ use footpath_model::range::Range;
 use footpath_query::FunnelQuery;
 use footpath_store::ProjectRow;
 
-use super::{Funnel, Metric, SeriesNumbers, Span, TOP, Unit};
+use super::{Funnel, FunnelValue, Metric, SeriesNumbers, Span, TOP, Unit};
 
 impl SeriesNumbers {
     /// Counts a metric over a span.
     pub(super) async fn metric(
         &self,
-        project: &ProjectRow,
-        counted: &CountedMetric,
+        project: Arc<ProjectRow>,
+        counted: CountedMetric,
         span: Span,
     ) -> Result<Metric, NumbersError> {
-        let table = self.numbers.at_once(project, &watching(counted), span, TOP).await?;
+        let table = self.numbers.at_once(&project, &watching(&counted), span, TOP).await?;
         let series = table.rows.unwrap_or_else(|| vec![table.total]);
         let others = series.iter().any(|one| one.value == Some(SliceValue::Other));
         Ok(Metric {
@@ -38,18 +40,20 @@ impl SeriesNumbers {
     /// definition's own range, so that stored events are asked.
     pub(super) async fn funnel(
         &self,
-        project: &ProjectRow,
-        counted: &CountedFunnel,
+        project: Arc<ProjectRow>,
+        counted: CountedFunnel,
         (from_us, to_us): Span,
     ) -> Result<Funnel, NumbersError> {
-        let mut counted = narrowed(counted);
+        let mut counted = narrowed(&counted);
         counted.range = Range::Fixed { from_us, to_us };
-        let answer = self.numbers.asked(project, move |source| {
+        let answer = self.numbers.asked(&project, move |source| {
             footpath_query::funnel(source, &FunnelQuery { top: TOP, ..FunnelQuery::new(&counted) })
         });
         let answer = answer.await?;
         let cut = answer.slices.iter().any(|slice| slice.value == SliceValue::Other);
-        Ok(Funnel { to_us, reached: answer.reached, slices: answer.slices, cut })
+        let slices = answer.slices.into_iter();
+        let slices = slices.map(|slice| FunnelValue { value: slice.value, reached: slice.reached });
+        Ok(Funnel { to_us, reached: answer.reached, slices: slices.collect(), cut })
     }
 }
 
