@@ -1,7 +1,7 @@
 //! Metrics and funnels as Prometheus reads them.
 
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use footpath_proto::v1;
 use tonic::transport::Channel;
@@ -112,12 +112,16 @@ async fn send_all(shop: &Shop) {
     let minutes = [-1, 0, 1].map(|n| minute + n * MINUTE + 30);
     let hours = [-1, 0].map(|n| hour + n * HOUR + HOUR / 2);
     let payments = |at| [paid("gold", 5, at), paid("gold", 7, at), paid("a\"b\\c\nd", 1, at)];
-    let opened = |at| [event("open", "b", at), event("order", "b", at + 1), event("open", "c", at)];
-    let events =
-        || minutes.into_iter().flat_map(payments).chain(hours.into_iter().flat_map(opened)).collect();
-    shop.send(&shop.server.key, events()).await;
-    for elsewhere in [v1::Environment::Staging, v1::Environment::Dev] {
-        shop.send(&shop.key(elsewhere).await, events()).await;
+    for (environment, key) in [
+        ("prod", shop.server.key.clone()),
+        ("staging", shop.key(v1::Environment::Staging).await),
+        ("dev", shop.key(v1::Environment::Dev).await),
+    ] {
+        // Other persons in each, or they would count once.
+        let (b, c) = (format!("{environment} b"), format!("{environment} c"));
+        let opened = |at| [event("open", &b, at), event("order", &b, at + 1), event("open", &c, at)];
+        let all = minutes.into_iter().flat_map(payments).chain(hours.into_iter().flat_map(opened));
+        shop.send(&key, all.collect()).await;
     }
 }
 
@@ -191,8 +195,10 @@ async fn production_is_shown_in_its_newest_whole_buckets() {
     let unknown = |name| page.number("footpath_series_unknown", &[("selected", name)]);
     assert_eq!(["default", "default/none", "nowhere"].map(unknown), [Some(0.0), Some(1.0), Some(1.0)]);
     watch(&shop, "payments").await;
-    for _ in 0..5 {
+    // While the live path begins to follow it, and when it does.
+    for _ in 0..20 {
         check_metrics(&shop.page());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
