@@ -1,4 +1,4 @@
-//! The admin port: /livez, /readyz, /metrics and gRPC health, in plain text, for the machine's own eyes.
+//! The admin port: /livez, /readyz, /metrics, /series and gRPC health, in plain text, for the machine's own eyes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +15,10 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::readings::Readings;
+use crate::series::Series;
+
+/// The type of what Prometheus reads (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How often gRPC health follows readiness.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -120,15 +124,22 @@ pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     readings: Arc<Readings>,
+    series: Series,
     health: HealthReporter,
 ) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(readings));
     let registry = Arc::new(registry);
+    let series = Arc::new(series);
+    let answer = move || {
+        let series = Arc::clone(&series);
+        async move { series.answer().await }
+    };
     let http = Router::new()
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(async move || ready(&readiness)))
-        .route("/metrics", get(async move || metrics(&registry)));
+        .route("/metrics", get(async move || metrics(&registry)))
+        .route("/series", get(answer));
     let health =
         tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(health));
     let mut routes = tonic::service::Routes::new(health);
@@ -145,14 +156,20 @@ fn ready(readiness: &Readiness) -> Response {
 }
 
 fn metrics(registry: &Registry) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
-        Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
+    match open_metrics(registry) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// What is registered, as text.
+///
+/// # Errors
+/// If a collector cannot write what it has.
+pub fn open_metrics(registry: &Registry) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry)?;
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use footpath_api::body::BodyLayer;
 use footpath_api::budget::Budgets;
 use footpath_api::cursor::Cursors;
 use footpath_api::layer::AccessLayer;
+use footpath_api::series::SeriesNumbers;
 use footpath_api::web::WebLayer;
 use footpath_api::{Context, routes};
 use footpath_live::Progress;
@@ -34,6 +35,7 @@ use crate::config::Config;
 use crate::listener;
 use crate::pipeline::Pipeline;
 use crate::readings::{Consumer, Readings};
+use crate::series::Series;
 use crate::telemetry::{Telemetry, TraceLayer};
 
 /// How long open calls and streams may take to end after the stop signal. Orchestrators kill after 10 s at the
@@ -146,7 +148,8 @@ impl App {
         let health = admin::health_reporter().await;
         let readiness = Readiness::new(Arc::clone(&context));
         tokio::spawn(readiness.clone().report(health.clone()));
-        let admin = tokio::spawn(admin::serve(admin_listener, readiness, readings, health.clone()));
+        let series = selected(&context, config);
+        let admin = tokio::spawn(admin::serve(admin_listener, readiness, readings, series, health.clone()));
         let serving = tonic::transport::Server::builder()
             .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -179,6 +182,12 @@ impl App {
         admin.abort(); // Last: until here it says "draining".
         Ok(())
     }
+}
+
+/// What /series shows.
+fn selected(context: &Arc<Context>, config: &Config) -> Series {
+    let selected = Some(config.series.clone()).filter(|selected| !selected.is_empty());
+    Series::new(selected.map(|selected| SeriesNumbers::new(Arc::clone(context), selected)))
 }
 
 /// Waits for the stop signal, tells everybody, and returns when the time to end is over.

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
+use footpath_api::series::Selection;
 use footpath_history::schema::{Promoted, check_promoted};
 use footpath_ingest::limits::Limits;
 use footpath_notify::{MailSecurity, MailServer, Secret};
@@ -30,9 +31,12 @@ pub struct Config {
     /// Address of gRPC, gRPC-Web, POST /v1/ingest and the page.
     #[arg(long, env = "FOOTPATH_LISTEN", default_value = "127.0.0.1:7400", value_parser = address)]
     pub listen: SocketAddr,
-    /// Address of /livez, /readyz, /metrics and gRPC health, in plain text and without access control: keep it on loopback.
+    /// Address of /livez, /readyz, /metrics, /series and gRPC health, in plain text and without access control: keep it on loopback.
     #[arg(long, env = "FOOTPATH_ADMIN_LISTEN", default_value = "127.0.0.1:7401", value_parser = address)]
     pub admin_listen: SocketAddr,
+    /// Metrics and funnels whose numbers /series shows to Prometheus, and to whoever else reaches admin-listen: project/id of a metric or funnel, or project for all that it has, separated by commas; unset, there is none.
+    #[arg(long, env = "FOOTPATH_SERIES", value_delimiter = ',')]
+    pub series: Vec<Selection>,
     /// Where people open the page, as links in alerts say it; unset, the address of listen.
     #[arg(long, env = "FOOTPATH_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
@@ -447,6 +451,7 @@ mod tests {
             ("otlp-endpoint = \"collector\"", "http://127.0.0.1:4317"),
             ("promote = \"total:gold\"", "kinds are string"),
             ("tls-cert = \"cert.pem\"", "--tls-key"),
+            ("series = \"shop/\"", "write project, or project/id"),
             ("data = \"\"", "an empty text is no value"),
         ] {
             let error = format!("{:#}", serve(line, &[]).unwrap_err());

@@ -11,6 +11,7 @@ mod listener;
 mod pipeline;
 mod projector;
 mod readings;
+mod series;
 mod telemetry;
 mod tools;
 

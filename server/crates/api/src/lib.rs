@@ -25,6 +25,7 @@ mod raw;
 pub mod recount;
 mod routes;
 pub mod rows;
+pub mod series;
 mod settings;
 pub mod status;
 mod tail;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use footpath_alert::{Numbers as AlertNumbers, NumbersError, Seen};
 use footpath_engine::metric::{MetricSeries, Table};
-use footpath_live::{Numbers, Shape, ViewKey};
+use footpath_live::{Numbers, Progress, Shape, ViewKey};
 use footpath_model::alert::{CountedRule, Driver, Series};
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::{Control, CountedMetric};
 use footpath_model::definition::{Aggregate, Measure, Term};
 use footpath_model::range::Range;
 use footpath_model::record::Outcome;
-use footpath_query::MetricQuery;
+use footpath_query::{MetricQuery, QueryError, Source};
 use footpath_store::ProjectRow;
 use tonic::Status;
 
@@ -43,9 +43,7 @@ impl LiveNumbers {
         unit: Option<CalendarUnit>,
         top: usize,
     ) -> Result<footpath_query::MetricAnswer, NumbersError> {
-        let api = QueryApi::new(Arc::clone(&self.context));
-        let asked = api.asked(project).map_err(failed)?;
-        let answer = asked.answer(move |source| {
+        let answer = self.asked(project, move |source| {
             let range = &Range::Fixed { from_us, to_us };
             let (counted, zone) = (&counted, zone.as_str());
             footpath_query::metric(
@@ -53,7 +51,68 @@ impl LiveNumbers {
                 &MetricQuery { counted, range, zone, unit, compare_previous: false, top },
             )
         });
-        answer.await.map_err(failed)
+        answer.await
+    }
+
+    /// Something from stored events.
+    pub(crate) async fn asked<T: Send + 'static>(
+        &self,
+        project: &ProjectRow,
+        ask: impl FnOnce(&Source<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, NumbersError> {
+        let asked = QueryApi::new(Arc::clone(&self.context)).asked(project).map_err(failed)?;
+        asked.answer(ask).await.map_err(failed)
+    }
+
+    /// What the live path has of a rule's metric over a span.
+    async fn live(
+        &self,
+        project: &ProjectRow,
+        key: ViewKey,
+        zone: String,
+        (from_us, to_us): (i64, i64),
+        top: usize,
+    ) -> Result<Table, NumbersError> {
+        let range = Range::Fixed { from_us, to_us };
+        let shape = Shape { metric: None, range, zone, unit: None, top };
+        let answered = self.context.hub.ask(project.number, key, shape).await;
+        match answered.map(|shown| shown.numbers) {
+            Ok(Numbers::Metric(numbers)) => Ok(numbers.table),
+            _ => Err(NumbersError("the live path has no numbers yet".into())),
+        }
+    }
+
+    /// What a rule watches over a span, whether or not there is such a rule: from the live path if one that watches the same is
+    /// followed there, else from stored events.
+    pub(crate) async fn at_once(
+        &self,
+        project: &ProjectRow,
+        rule: &CountedRule,
+        span: (i64, i64),
+        top: usize,
+    ) -> Result<Table, NumbersError> {
+        let zone = rule.zone.clone();
+        let key = footpath_live::watched(rule).map(|watched| ViewKey::Metric(watched.definition.id));
+        let is_live = |key: &ViewKey| {
+            let standing = self.context.hub.standing(project.number, key);
+            standing.is_some_and(|standing| standing.live)
+        };
+        match key.filter(is_live) {
+            Some(key) => self.live(project, key, zone, span, top).await,
+            None => table(self.stored(project, rule.watched(), zone, span, None, top).await?),
+        }
+    }
+
+    /// Up to when everything that was acknowledged is counted, microseconds since 1970; `None` before the live path has its state.
+    pub(crate) fn processed_us(&self) -> Option<i64> {
+        self.progress().map(|progress| progress.processed_us)
+    }
+
+    /// Before the worker has its state there are no numbers.
+    fn progress(&self) -> Option<Progress> {
+        let is_reading = self.context.hub.read().borrow().position == 0;
+        let is_behind = is_reading && self.context.log.durable_end() > 0;
+        (!is_behind).then(|| current(&self.context))
     }
 }
 
@@ -71,11 +130,7 @@ impl AlertNumbers for LiveNumbers {
     }
 
     fn seen(&self, project: u32) -> Option<Seen> {
-        // Before the worker has its state there are no numbers.
-        if self.context.hub.read().borrow().position == 0 && self.context.log.durable_end() > 0 {
-            return None;
-        }
-        let (mut live, stored) = (current(&self.context), self.context.projection.progress());
+        let (mut live, stored) = (self.progress()?, self.context.projection.progress());
         // How many events came is read from the store, which follows the log by itself: numbers whose events it has not yet would look like a silence.
         if stored.position < live.position {
             live.processed_us = live.processed_us.min(stored.processed_us);
@@ -97,21 +152,13 @@ impl AlertNumbers for LiveNumbers {
         &self,
         project: &ProjectRow,
         rule: &CountedRule,
-        (from_us, to_us): (i64, i64),
+        span: (i64, i64),
     ) -> Result<Table, NumbersError> {
         let zone = rule.zone.clone();
         let Some(watched) = footpath_live::watched(rule) else {
-            let answer = self.stored(project, rule.watched(), zone, (from_us, to_us), None, TOP).await?;
-            return table(answer);
+            return table(self.stored(project, rule.watched(), zone, span, None, TOP).await?);
         };
-        let range = Range::Fixed { from_us, to_us };
-        let shape = Shape { metric: None, range, zone, unit: None, top: TOP };
-        let key = ViewKey::Metric(watched.definition.id);
-        let answered = self.context.hub.ask(project.number, key, shape).await;
-        match answered.map(|shown| shown.numbers) {
-            Ok(Numbers::Metric(numbers)) => Ok(numbers.table),
-            _ => Err(NumbersError("the live path has no numbers yet".into())),
-        }
+        self.live(project, ViewKey::Metric(watched.definition.id), zone, span, TOP).await
     }
 
     async fn past(
