@@ -1,6 +1,6 @@
 // What an alert rule would have sent over the last days: asked of the server before the rule is switched on.
 
-import { kindText, valueText } from './alert-text.js';
+import { driverParts, kindText, valueText } from './alert-text.js';
 import { el, setText } from './dom.js';
 import { button } from './fields.js';
 import { plural } from './format.js';
@@ -89,12 +89,15 @@ export class Simulation {
     this.#list.replaceChildren(...alerts.reverse().map((alert) => this.#item(alert)));
   }
 
-  #item({ kind, value, at, judgement }) {
+  #item({ kind, value, at, judgement, drivers = [] }) {
     const name = valueText(value);
+    const unit = this.unit(judgement?.number ?? 0);
+    const behind = drivers.map((driver) => driverParts(driver, unit)).map((driver) => `${driver.name} (${driver.share})`);
     return el('li', {},
       el('time', { textContent: this.times.dayAndClock.format(at) }),
       el('span', {}, el('strong', { textContent: kindText(kind) }), name ? ` ${name}` : ''),
-      el('small', { textContent: judgement ? bucketText(judgement, this.unit(judgement.number ?? 0), this.times) : '' }));
+      el('small', { textContent: judgement ? bucketText(judgement, unit, this.times) : '' }),
+      behind.length > 0 ? el('small', { textContent: `Likely behind it: ${behind.join(', ')}` }) : '');
   }
 
   #fail(error) {
