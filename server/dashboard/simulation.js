@@ -26,7 +26,7 @@ export function summaryText({ buckets, series, incidents, alerts, alertsPerSerie
   if (Number(alerts) === 0) return `${over}: it would have sent nothing.${learned}`;
   const seen = (Number(buckets) / series) * (BUCKET_DAYS[every.replace('METRIC_BUCKET_UNIT_', '')] ?? BUCKET_DAYS.MINUTE);
   const rate = numberText(Number(alertsPerSeriesAndMonth.toFixed(1)), 'number');
-  const month = seen >= 1 ? `; ${rate} messages a month for each series` : '';
+  const month = seen >= 1 ? `; ${rate} incidents a month for each series` : '';
   return `${over}: ${plural(incidents, 'incident')}, ${plural(alerts, 'message')}${month}.${learned}`;
 }
 

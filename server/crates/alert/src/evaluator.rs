@@ -27,7 +27,7 @@ pub struct Pace {
     pub every: Duration,
     /// Numbers that take longer are asked for again later.
     pub numbers: Duration,
-    /// Drivers that take longer are left out.
+    /// Drivers of all incidents that begin at once; those that take longer are left out.
     pub drivers: Duration,
 }
 
@@ -231,15 +231,25 @@ impl<N: Numbers> Work<N> {
         overlap_us as f64 > DOWN_SHARE * (to_us - from_us) as f64
     }
 
-    /// Says what probably moved the series of which incidents begin.
+    /// Says what probably moved the series of which incidents begin, as far as that is known in time: an alert does not wait for more.
     async fn explain(&self, project: &ProjectRow, asked: &[Asked], rules: &mut [Observed]) {
         let opens = self.keeper.read(project.number, |fold| fold.would_open(rules)).unwrap_or_default();
+        // In time or not: what was found is in the records.
+        let _ = timeout(self.pace.drivers, self.find_drivers(project, asked, rules, opens)).await;
+    }
+
+    async fn find_drivers(
+        &self,
+        project: &ProjectRow,
+        asked: &[Asked],
+        rules: &mut [Observed],
+        opens: Vec<Beginning>,
+    ) {
         for Beginning { rule: id, series, judged } in opens {
             let Some(asked) = asked.iter().find(|one| one.rule.definition.id == id) else { continue };
             let Some(observed) = rules.iter_mut().find(|one| one.rule == id) else { continue };
             let span = explained(&asked.rule, &judged);
-            let found = self.numbers.drivers(project, &asked.rule, &series, span);
-            let drivers = timeout(self.pace.drivers, found).await.unwrap_or_default();
+            let drivers = self.numbers.drivers(project, &asked.rule, &series, span).await;
             if !drivers.is_empty() {
                 observed.drivers.push((series, drivers));
             }

@@ -154,7 +154,7 @@ impl Incident {
     pub fn take(&mut self, transition: &Transition, reason: Reason) {
         let said = || transition.text.clone().unwrap_or_default();
         let by = || transition.by.clone().unwrap_or_default();
-        self.changed_us = transition.at_us;
+        self.changed_us = self.changed_us.max(transition.at_us);
         match transition.kind {
             TransitionKind::Opened | TransitionKind::Reopened | TransitionKind::Escalated => {
                 self.tell(transition, reason);
@@ -185,7 +185,7 @@ impl Incident {
     fn tell(&mut self, transition: &Transition, reason: Reason) {
         if transition.kind == TransitionKind::Reopened {
             self.state = IncidentState::Open;
-            self.resolved_us = None;
+            (self.resolved_us, self.muted_until_us) = (None, 0);
         }
         self.told.clone_from(&transition.judged);
         self.complete = reason.complete;

@@ -66,7 +66,9 @@ impl Keeper {
     /// # Errors
     /// If the store fails.
     pub fn open(store: Arc<dyn Store>, outgoing: Arc<dyn Outgoing>) -> Result<Self> {
-        let keeper = Self { store, outgoing, projects: RwLock::default(), news: watch::Sender::new(0) };
+        // Whoever watches without a cursor begins here, and not with all that ever happened.
+        let begins = store.alerts_position()?.map_or(0, |last| last + 1);
+        let keeper = Self { store, outgoing, projects: RwLock::default(), news: watch::Sender::new(begins) };
         for project in keeper.store.projects()? {
             let kept = keeper.restored(&project.id, project.number)?;
             keeper.projects.write().insert(project.number, Arc::new(Mutex::new(kept)));
@@ -76,8 +78,15 @@ impl Keeper {
 
     fn restored(&self, id: &str, number: u32) -> Result<Kept> {
         let image = self.store.alert_image(number)?;
+        let had_one = image.is_some();
         let decoded =
             image.and_then(|(position, image)| Some((position, AlertFold::decode(number, &image)?)));
+        if had_one && decoded.is_none() {
+            tracing::error!(
+                project = id,
+                "the image of the project's alert rules cannot be read: apply the rules again"
+            );
+        }
         let (next, fold) = decoded.unwrap_or_else(|| (0, AlertFold::new(number)));
         let mut kept = Kept { fold, next, records: 0, broken: false };
         loop {
@@ -162,7 +171,7 @@ impl Keeper {
             let id = &transition.incident.id;
             let known = match incidents.remove(id) {
                 Some(known) => Some(known),
-                None => self.incident(row.project, id)?,
+                None => self.known(row.project, id)?,
             };
             let mut incident = known.unwrap_or_else(|| Incident::begin(fold, transition));
             incident.take(transition, reason(control, transition));
@@ -185,6 +194,17 @@ impl Keeper {
             incidents.into_values().map(|one| incident_row(row.project, &one)).collect::<Result<_>>()?;
         changes.incidents.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(changes)
+    }
+
+    /// An incident; one that cannot be read is begun anew, so that it holds up no other.
+    fn known(&self, project: u32, id: &str) -> Result<Option<Incident>> {
+        self.incident(project, id).or_else(|error| match error {
+            StoreError::Corrupt(what) => {
+                tracing::error!(%what, "an incident is begun anew");
+                Ok(None)
+            }
+            other => Err(other),
+        })
     }
 
     /// The messages about a transition; so many of the same record come `before`.

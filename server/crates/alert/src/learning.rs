@@ -95,6 +95,12 @@ fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries], ali
 }
 
 impl Past {
+    /// The number of a series in the bucket that begins at a moment.
+    pub(crate) fn at(&self, series: &Series, from_us: i64) -> Option<f64> {
+        let at = self.buckets.binary_search_by_key(&from_us, |bucket| bucket.0).ok()?;
+        self.series.get(series)?[at].0
+    }
+
     /// As records, in order; the last one says so.
     pub(crate) fn records(&self, rule: &CountedRule) -> Vec<Control> {
         let at_once = (NUMBERS / self.series.len().max(1)).max(1);

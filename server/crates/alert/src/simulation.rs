@@ -99,7 +99,7 @@ fn run(project: u32, rule: &CountedRule, before: &Past, judged: &Past) -> Simula
     fold.apply(0, &Control::Learned(Box::new(learned(&rule, before))));
     let mut simulated = Simulated::default();
     for at in 0..judged.buckets.len() {
-        let observed = observed(&rule, judged, at);
+        let observed = observed(&rule, before, judged, at);
         let happened = fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] });
         // That nothing came at all is about the pipeline, and not the rule's.
         let own = happened.into_iter().filter(|one| one.incident.rule == rule.definition.id);
@@ -132,15 +132,18 @@ fn learned(rule: &CountedRule, past: &Past) -> Learned {
 }
 
 /// Bucket `at` as the evaluator would have seen it, had nothing come late.
-fn observed(rule: &CountedRule, past: &Past, at: usize) -> Observed {
+fn observed(rule: &CountedRule, before: &Past, past: &Past, at: usize) -> Observed {
     let (from_us, to_us, local_us) = past.buckets[at];
     let base = crate::evaluator::days_against(&rule.definition.when)
         .map(|days| earlier(rule, past.buckets[at], days).0);
-    let base = base.and_then(|from_us| past.buckets.binary_search_by_key(&from_us, |bucket| bucket.0).ok());
+    let base_of = |series: &footpath_model::alert::Series| {
+        let from_us = base?;
+        past.at(series, from_us).or_else(|| before.at(series, from_us))
+    };
     let reading = |(name, values): (&footpath_model::alert::Series, &Vec<(Option<f64>, f64)>)| Reading {
         value: values[at].0,
         volume: values[at].1,
-        base: base.and_then(|base| values[base].0),
+        base: base_of(name),
         ..Reading::of(name.clone())
     };
     let series: Vec<_> = past.series.iter().map(reading).collect();

@@ -45,10 +45,13 @@ impl AlertApi {
             fold.annotations(i64::MIN, i64::MAX).into_iter().rev().cloned().collect()
         };
         let all = self.context.alerts.read(project.number, read).unwrap_or_default();
-        let begin = all.iter().position(|one| one.id == after).map_or(0, |last| last + 1);
-        let mut rows: Vec<_> = all.into_iter().skip(begin).take(size + 1).collect();
-        let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |one| &one.id);
-        let annotations = rows.iter().map(messages::annotation).collect();
+        // The newest first; the last one shown may be gone by now.
+        let after = after.split_once('.').and_then(|(from_us, id)| Some((from_us.parse::<i64>().ok()?, id)));
+        let is_shown = |one: &&Annotation| after.is_some_and(|after| (one.from_us, one.id.as_str()) >= after);
+        let rest = all.iter().skip_while(is_shown).take(size + 1);
+        let mut rows: Vec<_> = rest.map(|one| (format!("{}.{}", one.from_us, one.id), one)).collect();
+        let next_page_token = self.context.cursors.cut_page(&scope, &mut rows, size, |(name, _)| name);
+        let annotations = rows.iter().map(|(_, one)| messages::annotation(one)).collect();
         Ok(Response::new(v1::ListAnnotationsResponse { annotations, next_page_token }))
     }
 

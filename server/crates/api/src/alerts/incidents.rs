@@ -56,7 +56,7 @@ impl AlertApi {
     ) -> Result<Response<v1::ChangeIncidentResponse>, Status> {
         let _turn = self.context.turn.lock().await;
         let known = self.required(project, &request.incident_id)?;
-        let act = self.act(request.change)?;
+        let act = self.act(request.change, &known)?;
         let only_open =
             matches!(act, IncidentAct::Acknowledge {} | IncidentAct::Resolve {} | IncidentAct::Mute { .. });
         if only_open && known.resolved_us.is_some() {
@@ -78,7 +78,7 @@ impl AlertApi {
         Ok(Response::new(v1::ChangeIncidentResponse { incident }))
     }
 
-    fn act(&self, change: Option<Change>) -> Result<IncidentAct, Status> {
+    fn act(&self, change: Option<Change>, known: &Incident) -> Result<IncidentAct, Status> {
         let now_us = self.context.clock.now_us();
         Ok(match change {
             None => {
@@ -92,11 +92,13 @@ impl AlertApi {
                 let until_us = micros(&until);
                 IncidentAct::Mute { until_us: if until_us > now_us { until_us } else { 0 } }
             }
+            Some(Change::Owner(owner)) if owner.is_empty() => IncidentAct::Assign { owner },
             Some(Change::Owner(owner)) => IncidentAct::Assign { owner: said("owner", owner)? },
             Some(Change::Action(action)) => {
                 let at_us = action.at.as_ref().map_or(now_us, micros);
-                if at_us > now_us {
-                    return Err(invalid("incident_change_invalid", "action.at: not in the future"));
+                if at_us > now_us || at_us < known.from_us.saturating_sub(WEEK_US) {
+                    let what = "action.at: not in the future, and at most a week before the incident began";
+                    return Err(invalid("incident_change_invalid", what));
                 }
                 IncidentAct::Action { text: said("action.text", action.text)?, at_us }
             }
@@ -108,6 +110,9 @@ impl AlertApi {
         known.ok_or_else(|| not_found("incident_unknown", "no such incident; ListIncidents names them"))
     }
 }
+
+/// A week, in microseconds: so long before an incident something may have been done against it.
+const WEEK_US: i64 = 7 * 86_400_000_000;
 
 /// A text that somebody said.
 fn said(field: &str, text: String) -> Result<String, Status> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Finding, Judged};
+use super::judge::{Finding, Judged, is_high};
 use crate::anomaly::SeriesKind;
 use crate::comparison::{Bucket, Compared, Comparison, Effect, Nature, Wrong, compare};
 
@@ -36,7 +36,7 @@ impl Trial {
         let known = || recent.iter().filter(|judged| judged.to_us <= acted_us);
         let bad: Vec<_> = known().filter(|judged| judged.finding == Finding::Problem).collect();
         let last = bad.last().copied().or(recent.back());
-        let high = last.is_some_and(|judged| judged.value > judged.expected);
+        let high = last.is_some_and(is_high);
         let width_us = last.map_or(1, |judged| (judged.to_us - judged.from_us).max(1));
         let before = if bad.len() >= LEAST { bad } else { known().collect() };
         let mut trial = Self {
@@ -61,7 +61,11 @@ impl Trial {
             return None;
         }
         self.after.extend(numbers(newest));
-        let comparison = self.compare()?;
+        let Some(comparison) = self.compare() else {
+            // There is nothing to compare with, and there never will be.
+            self.told = self.after.len() >= TOLD_AT;
+            return None;
+        };
         let is_clear = comparison.low.signum() == comparison.high.signum()
             && comparison.effect == Effect::Difference
             || comparison.effect == Effect::Ratio && (comparison.low > 1.0 || comparison.high < 1.0);

@@ -103,19 +103,23 @@ impl AlertFold {
             self.rules.insert(id, RuleFold::new(counted));
             return Vec::new();
         };
-        let mut transitions = Vec::new();
-        let new = match old.goes_on(&counted) {
-            true => old.with(counted),
-            false => {
-                let ended = old.series.into_values().filter_map(|mut series| series.resolve(at_us, None));
-                transitions.extend(ended.map(|one| because("the rule counts something else now", one)));
-                let mut new = RuleFold::new(counted);
-                new.muted_until_us = old.muted_until_us;
-                new
-            }
-        };
+        let (disabled, goes_on, muted_until_us) =
+            (counted.definition.disabled, old.goes_on(&counted), old.muted_until_us);
+        let mut new = old.with(counted);
+        let mut ended = Vec::new();
+        if disabled || !goes_on {
+            self.silence.stopped.retain(|(of, _)| *of != id);
+            let why =
+                if goes_on { "the rule was switched off" } else { "the rule counts something else now" };
+            let over = new.series.values_mut().filter_map(|series| series.resolve(at_us, None));
+            ended = over.map(|one| because(why, one)).collect();
+        }
+        if !goes_on {
+            new = RuleFold::new(new.counted);
+            new.muted_until_us = muted_until_us;
+        }
         self.rules.insert(id, new);
-        transitions
+        ended
     }
 
     fn delete(&mut self, at_us: i64, id: &str) -> Vec<Transition> {

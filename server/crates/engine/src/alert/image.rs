@@ -112,10 +112,13 @@ fn rule_of(image: RuleImage) -> Option<(String, RuleFold)> {
     for one in image.series {
         let detector = match (&one.detector, rule.settings()) {
             (Some(bytes), Some(settings)) => {
-                Some(Box::new(Detector::decode(&settings, &mut bytes.as_slice()).ok()?))
+                Detector::decode(&settings, &mut bytes.as_slice()).ok().map(Box::new)
             }
             _ => None,
         };
+        // One of another version of the program: the rule reads its past again.
+        rule.learned &= detector.is_some() || one.detector.is_none();
+        let detector = detector.or_else(|| rule.detector());
         let SeriesImage { name, phase, recent, over, trial, last_seen_us, .. } = one;
         rule.series.insert(name, SeriesFold { detector, phase, recent, over, trial, last_seen_us });
     }

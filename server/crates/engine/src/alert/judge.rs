@@ -168,7 +168,8 @@ fn anomaly(judged: &mut Judged, verdict: &Verdict) -> Finding {
     }
 }
 
-fn is_high(judged: &Judged) -> bool {
+/// Whether the number is above what was expected.
+pub(super) fn is_high(judged: &Judged) -> bool {
     judged.value.zip(judged.expected).is_some_and(|(value, expected)| value > expected)
 }
 

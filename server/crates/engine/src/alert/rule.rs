@@ -265,9 +265,13 @@ fn verdict(
     point: Option<Point>,
     known: Option<Finding>,
 ) -> Option<Verdict> {
-    let point = point.filter(|_| known.is_none());
-    if point.is_none() {
-        detector.gap(start_us, local_us);
+    let late = known == Some(Finding::Late);
+    let point = point.filter(|_| known.is_none() || late);
+    if let Some(point) = point.filter(|_| !late) {
+        return Some(detector.step(&point));
     }
-    point.map(|point| detector.step(&point))
+    // What is late is looked at, for it may be too high already, and forgotten.
+    let seen = point.map(|point| detector.clone().step(&point));
+    detector.gap(start_us, local_us);
+    seen
 }

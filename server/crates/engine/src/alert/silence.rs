@@ -73,21 +73,22 @@ impl Silence {
         };
         self.open = Some(Box::new(open));
         let text = Some(format!("{} series stopped at once", stops.len()));
+        let quiet = stops.iter().all(|one| one.quiet);
         Some(Transition {
             judged: Some(judged),
             text,
-            ..said(name, TransitionKind::Opened, first.at_us, false)
+            ..said(name, TransitionKind::Opened, first.at_us, quiet)
         })
     }
 
-    /// It is over when half of what stopped has something again; what has not then is an incident of its own.
+    /// It is over when half of what stopped has something again, or nobody watches any of it; what has not then is an incident of its own.
     fn ends(&mut self, back: &BTreeSet<(String, Series)>, at_us: i64) -> Vec<Transition> {
         if self.open.is_none() {
             return Vec::new();
         }
         let stopped = self.stopped.len();
         let again = self.stopped.intersection(back).count();
-        if 2 * again < stopped.max(1) {
+        if 2 * again < stopped {
             return Vec::new();
         }
         self.close(at_us).into_iter().collect()

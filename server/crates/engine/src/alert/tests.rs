@@ -1,10 +1,12 @@
 use footpath_model::alert::{
-    Completeness, CountedRule, IncidentAct, IncidentChange, Observed, Reading, Series,
+    Annotation, Completeness, CountedRule, IncidentAct, IncidentChange, Learned, LearnedSeries, Observed,
+    Reading, Series,
 };
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::{Control, CountedMetric};
 use footpath_model::definition::{
-    Against, Aggregate, AlertCondition, AlertRule, Filter, Measure, MetricDefinition, Severity, Term,
+    Against, Aggregate, AlertCondition, AlertRule, Direction, Filter, Measure, MetricDefinition, Severity,
+    Term,
 };
 
 use super::*;
@@ -451,4 +453,79 @@ fn an_action_that_changed_nothing_is_told_so() {
     assert_eq!(told.len(), 1, "{told:?}");
     let text = told[0].text.clone().unwrap();
     assert!(text.starts_with("no clear change") && text.contains("30 buckets after"), "{text}");
+}
+
+#[test]
+fn a_day_that_somebody_marked_is_compared_with_marked_days() {
+    const DAY: i64 = 1440 * MINUTE;
+    let sales = |day: &i64| day % 10 == 9;
+    let number = |day: i64| 100.0 + (day * 7 % 11) as f64 + if sales(&day) { 200.0 } else { 0.0 };
+    let expected = |marked: bool| {
+        let anomaly = AlertCondition::Anomaly { direction: Direction::Both, false_alerts: 0.5 };
+        let mut rule = rule("r", anomaly);
+        rule.definition.every = CalendarUnit::Day;
+        let mut fold = AlertFold::new(7);
+        for day in (0..130).filter(sales).filter(|_| marked) {
+            let (from_us, to_us) = (day * DAY, (day + 1) * DAY - 1);
+            let id = format!("sale-{day}");
+            let (text, kind, by) = ("sale".into(), String::new(), "ann".into());
+            let note = Annotation { id, text, kind, from_us, to_us, by, special: true };
+            fold.apply(0, &Control::Annotate(Box::new(note)));
+        }
+        fold.apply(0, &Control::PutRule(Box::new(rule)));
+        let bucket = |day: i64| (day * DAY, (day + 1) * DAY, day * DAY);
+        let values = (0..120).map(|day| (Some(number(day)), number(day))).collect();
+        fold.apply(
+            0,
+            &Control::Learned(Box::new(Learned {
+                rule: "r".into(),
+                version: 1,
+                buckets: (0..120).map(bucket).collect(),
+                series: vec![LearnedSeries { series: Series::Whole, values }],
+                upto_us: 120 * DAY,
+                last: true,
+            })),
+        );
+        for day in 120..130 {
+            let (from_us, to_us, local_us) = bucket(day);
+            let complete = Completeness { events: 100, ..Completeness::default() };
+            let series = vec![reading(Series::Whole, number(day))];
+            let (rule, version, drivers) = ("r".into(), 1, Vec::new());
+            let rules = vec![Observed { rule, version, from_us, to_us, local_us, complete, series, drivers }];
+            fold.apply(to_us, &Control::Observed { rules });
+        }
+        fold.rule("r").unwrap().series[&Series::Whole].recent.back().unwrap().expected.unwrap()
+    };
+    let (marked, unmarked) = (expected(true), expected(false));
+    assert!((marked / number(129) - 1.0).abs() < 0.25 && unmarked < 0.6 * number(129), "{marked} {unmarked}");
+}
+
+#[test]
+fn a_rule_that_is_switched_off_has_no_incident_and_holds_no_pipeline_up() {
+    let mut world = World::new([rule("r", above(10.0))]);
+    assert_eq!(world.value("r", 11.0), [TransitionKind::Opened]);
+    let mut off = rule("r", above(10.0));
+    (off.definition.disabled, off.definition.version) = (true, 2);
+    let told = world.fold.apply(0, &Control::PutRule(Box::new(off)));
+    assert_eq!((told.len(), told[0].kind), (1, TransitionKind::Resolved));
+    assert!(told[0].text.as_deref().unwrap().contains("switched off") && world.fold.open().is_empty());
+}
+
+#[test]
+fn what_is_late_and_too_high_already_is_an_anomaly_and_teaches_nothing() {
+    let anomaly = AlertCondition::Anomaly { direction: Direction::Both, false_alerts: 1.0 };
+    let mut world = World::new([rule("r", anomaly)]);
+    for i in 0..8 * 1440 + 10_i64 {
+        world.minute += 1;
+        let number = 100.0 + (i * 7 % 11) as f64;
+        let observed = world.observed("r", vec![reading(Series::Whole, number)]);
+        world.fold.apply(observed.to_us, &Control::Observed { rules: vec![observed] });
+    }
+    world.complete.missing = 50;
+    assert_eq!(world.value("r", 20.0), []);
+    assert_eq!(world.value("r", 900.0), [TransitionKind::Opened]);
+    let expected =
+        |fold: &AlertFold| fold.rule("r").unwrap().series[&Series::Whole].recent.back().unwrap().expected;
+    let told = expected(&world.fold).unwrap();
+    assert!((told - 105.0).abs() < 15.0, "{told}");
 }
