@@ -40,6 +40,7 @@ export class Incidents {
       this.#known = new Map([...page.incidents, ...open].map((one) => [one.id, one]));
       this.#next = page.nextPageToken;
     } catch (error) {
+      if (round !== this.#round) return;
       this.#fail(error);
     }
     $('incidents-busy').hidden = true;
@@ -62,14 +63,16 @@ export class Incidents {
   }
 
   async #more() {
+    const round = this.#round;
     $('incidents-more').disabled = true;
     try {
       const page = await this.#page(this.#next);
+      if (round !== this.#round) return;
       for (const one of page.incidents) if (!this.#known.has(one.id)) this.#known.set(one.id, one);
       this.#next = page.nextPageToken;
       this.#draw();
     } catch (error) {
-      this.#fail(error);
+      if (round === this.#round) this.#fail(error);
     } finally {
       $('incidents-more').disabled = false;
     }

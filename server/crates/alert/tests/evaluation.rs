@@ -285,6 +285,10 @@ async fn a_restart_and_a_replay_tell_nobody_twice_and_come_to_the_same() {
     let (told, sent) = (world.told(), world.store.pending_deliveries(1, "ops", 9).unwrap());
     assert_eq!(told, [(5, TransitionKind::Opened)]);
     let again = World::on(Arc::clone(&world.store));
+    assert!(
+        *again.keeper.news().borrow() >= *world.keeper.news().borrow(),
+        "who watches now is not told of the past"
+    );
     // The projector shows the newest records again after a crash.
     for row in world.records.lock().iter() {
         again.keeper.take("p", row).unwrap();
