@@ -43,7 +43,7 @@ impl Messages {
             incident: incident.id.clone(),
             rule: incident.rule.clone(),
             title: incident.title.clone(),
-            series: incident.series.label().map(str::to_owned),
+            series: incident.series.label().map(|value| format!("{} = {value}", incident.by)),
             severity: severity(incident.severity),
             summary: summary(transition, incident),
             condition: incident.condition.clone(),

@@ -158,7 +158,7 @@ impl Args {
 fn made_id(kind: &str, from_us: i64) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
     let kind: String = kind.chars().take(40).map(letter).collect();
-    format!("{kind}-{}", from_us.div_euclid(1_000_000))
+    format!("{kind}-{from_us}")
 }
 
 /// One line: id, beginning and end, kind, text.

@@ -82,6 +82,9 @@ pub struct Incident {
     pub muted_until_us: i64,
     /// The ids of the destinations that are told.
     pub destinations: Vec<String>,
+    /// The property whose value the series is; empty without one.
+    #[serde(default)]
+    pub by: String,
     /// Of the pipeline's: the series that stopped, with their rules.
     pub stopped: Vec<(String, Series)>,
 }
@@ -123,6 +126,7 @@ impl Incident {
             actions: Vec::new(),
             muted_until_us: 0,
             destinations: Vec::new(),
+            by: String::new(),
             stopped: Vec::new(),
         };
         incident.take_rule(fold);
@@ -144,6 +148,8 @@ impl Incident {
         self.title.clone_from(title);
         self.metric.clone_from(&definition.metric);
         self.environments = definition.environments();
+        let by = rule.watched().definition.breakdown;
+        self.by = by.map(|by| by.property).unwrap_or_default();
         self.condition = crate::words::condition(definition);
         self.owner.clone_from(&definition.owner);
         self.runbook.clone_from(&definition.runbook);

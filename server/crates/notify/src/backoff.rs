@@ -14,6 +14,9 @@ pub struct Backoff {
     pub give_up: Duration,
 }
 
+/// A young delivery never waits longer.
+const SHORT: Duration = Duration::from_secs(30);
+
 impl Default for Backoff {
     /// 1 s, 15 min, 24 h.
     fn default() -> Self {
@@ -35,9 +38,17 @@ impl Backoff {
         Duration::from_micros(u64::try_from(share).unwrap_or(u64::MAX))
     }
 
-    /// The pause with what the receiver asked for: at least that, as far as it is not longer than the longest pause.
-    pub fn pause_asked(&self, failures: u32, random: u64, asked: Option<Duration>) -> Duration {
-        self.pause(failures, random).max(asked.unwrap_or_default().min(self.most))
+    /// The pause of a delivery of this age with what the receiver asked for: at least that, as far as it is not longer than the longest
+    /// pause. By itself it is no longer than half a minute or a quarter of the age: who was away for a minute does not wait for five.
+    pub fn pause_asked(
+        &self,
+        failures: u32,
+        random: u64,
+        age: Duration,
+        asked: Option<Duration>,
+    ) -> Duration {
+        let own = self.pause(failures, random).min((age / 4).max(SHORT));
+        own.max(asked.unwrap_or_default().min(self.most))
     }
 }
 
@@ -60,9 +71,11 @@ mod tests {
     #[test]
     fn what_the_receiver_asks_for_is_heard_within_bounds() {
         let backoff = Backoff::default();
-        assert_eq!(backoff.pause_asked(1, 0, Some(30 * SECOND)), 30 * SECOND);
-        assert_eq!(backoff.pause_asked(1, 0, Some(Duration::MAX)), 900 * SECOND);
-        assert!(backoff.pause_asked(9, u64::MAX, Some(SECOND)) > 200 * SECOND);
+        assert_eq!(backoff.pause_asked(1, 0, SECOND, Some(30 * SECOND)), 30 * SECOND);
+        assert_eq!(backoff.pause_asked(1, 0, SECOND, Some(Duration::MAX)), 900 * SECOND);
+        assert!(backoff.pause_asked(9, u64::MAX, 3_600 * SECOND, Some(SECOND)) > 200 * SECOND);
+        assert_eq!(backoff.pause_asked(9, u64::MAX, 60 * SECOND, None), 30 * SECOND);
+        assert_eq!(backoff.pause_asked(9, u64::MAX, 400 * SECOND, None), 100 * SECOND);
     }
 
     proptest! {

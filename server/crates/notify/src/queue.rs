@@ -114,8 +114,10 @@ impl Queue {
     fn again(&self, row: &Delivery, outcome: &Outcome) -> Next {
         let backoff = &self.shared.backoff;
         let failures = row.attempt_count.saturating_add(1);
-        let pause = backoff.pause_asked(failures, (self.shared.random)(), outcome.retry_after);
-        let at_us = self.shared.clock.now_us().saturating_add(micros(pause));
+        let now_us = self.shared.clock.now_us();
+        let age = Duration::from_micros(now_us.saturating_sub(row.created_us).max(0).unsigned_abs());
+        let pause = backoff.pause_asked(failures, (self.shared.random)(), age, outcome.retry_after);
+        let at_us = now_us.saturating_add(micros(pause));
         let too_old_us = row.created_us.saturating_add(micros(backoff.give_up));
         if at_us > too_old_us { Next::Failed } else { Next::Again(at_us) }
     }

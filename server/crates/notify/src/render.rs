@@ -62,9 +62,10 @@ pub fn render(
             post(url.expose().to_owned(), &pagerduty::event(routing_key.expose(), &notice))
         }
         DestinationKind::Email { to, server } => {
-            let server = server.as_ref().or(relay).ok_or(
-                "the server has no mail relay: configure one, or give the destination its own server",
-            )?;
+            let server = server
+                .as_ref()
+                .or(relay)
+                .ok_or("the server has no mail relay: its settings `smtp` and `smtp-from` name one")?;
             return mail::message(to, &server.from, &notice).map(|mail| Message::Mail(Box::new(mail)));
         }
     };

@@ -119,6 +119,12 @@ impl AlertApi {
         let notice = self.test(project);
         let outcome = self.context.deliverer.send_now(&known.destination, &notice).await;
         let delivered = outcome.verdict == Verdict::Delivered;
+        if delivered {
+            // It is there again: what waits for it is tried at once.
+            let put = self.context.deliverer.put(&project.id, known.destination.clone());
+            let _ =
+                put.inspect_err(|error| tracing::warn!(%error, destination = id, "its queue was not woken"));
+        }
         Ok(Response::new(v1::SendTestAlertResponse { delivered, outcome: outcome.words }))
     }
 

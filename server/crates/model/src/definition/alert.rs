@@ -201,7 +201,7 @@ impl AlertRule {
             self.every,
             CalendarUnit::Minute | CalendarUnit::Quarter | CalendarUnit::Hour | CalendarUnit::Day
         );
-        check.that(every, "every", || "minute, quarter hour, hour or day".into());
+        check.that(every, "every", || "minute, quarter_hour, hour or day".into());
         self.check_waits(&mut check);
         self.when.check(&mut check);
         self.check_telling(&mut check);
@@ -252,6 +252,10 @@ impl AlertCondition {
         match self {
             Self::Threshold { above, below } => {
                 check.that(above.is_some() || below.is_some(), "threshold", || "name above or below".into());
+                let apart = above.zip(*below).is_none_or(|(above, below)| below < above);
+                check.that(apart, "threshold.below", || {
+                    "lower than above: every number would be a problem".into()
+                });
                 for (field, bound) in [("threshold.above", above), ("threshold.below", below)] {
                     check.that(bound.is_none_or(f64::is_finite), field, || "a finite number".into());
                 }
