@@ -92,7 +92,8 @@ fn an_outage_and_a_kill_lose_nothing() {
     assert!(corrected(&told), "{all}");
     let (before, after) = failures_around_the_outage(&told);
     assert!(before == Some(0) && after > Some(0), "{all}");
-    assert!(told.contains("31106 events acknowledged, 31106 of them new"), "{all}");
+    // How many of them are new depends on whether the kill took an answer on its way: then its batch is known already.
+    assert!(told.contains("history: 31106 events acknowledged"), "{all}");
 }
 
 #[test]

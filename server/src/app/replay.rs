@@ -32,7 +32,8 @@ fn set(name: &str) -> PathBuf {
 
 /// The shop's events as lines of JSON, by day of the year.
 fn events() -> BTreeMap<i64, String> {
-    let packed = std::fs::File::open(set("ecom.csv.gz")).unwrap();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/ecom.csv.gz");
+    let packed = std::fs::File::open(demo).unwrap();
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
     let mut days: BTreeMap<i64, String> = BTreeMap::new();
