@@ -19,7 +19,10 @@ fn an_id_is_the_annotations_and_not_the_projects() {
     let args = parse(&["Version 2.4", "--id", "v2"]).unwrap();
     assert_eq!((args.annotation(0).id.as_str(), args.project.id.as_str()), ("v2", "default"));
     let args = parse(&["Version 2.4", "--project", "shop"]).unwrap();
-    assert_eq!((args.annotation(2_500_000).id.as_str(), args.project.id.as_str()), ("release-2500000", "shop"));
+    assert_eq!(
+        (args.annotation(2_500_000).id.as_str(), args.project.id.as_str()),
+        ("release-2500000", "shop")
+    );
 }
 
 #[test]
