@@ -169,7 +169,7 @@ fn line(transition: &Transition) -> String {
     format!("{} {}{value}", day.strftime("%Y-%m-%d"), transition.incident.rule)
 }
 
-/// Its three incidents are alerted on their last day of four, on the second day with phones in the checkout, and on the first day; and nothing else is.
+/// Its three incidents are alerted on their last day of four, on the third day with phones in the checkout, and on the first day; and nothing else is.
 const ALERTED: [&str; 5] = [
     "2024-03-03 support",
     "2024-04-14 checkout mobile",

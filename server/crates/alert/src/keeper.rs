@@ -84,7 +84,7 @@ impl Keeper {
         if had_one && decoded.is_none() {
             tracing::error!(
                 project = id,
-                "the image of the project's alert rules cannot be read: apply the rules again"
+                "the image of the project's alert rules cannot be read: a rule judges again once it is changed"
             );
         }
         let (next, fold) = decoded.unwrap_or_else(|| (0, AlertFold::new(number)));
