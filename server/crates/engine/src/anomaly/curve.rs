@@ -112,18 +112,30 @@ impl Curve {
         let lowest = self.counted.lowest_tail();
         let often = |level: &usize| self.reached[*level] >= TAIL_BEGINS;
         let tail = (lowest + 1..LEVELS - 1).rev().find(often).unwrap_or(lowest);
+        let mode = self.mode(tail);
         let mut most = 0.0_f32;
-        for level in (0..=tail).rev() {
-            // Of episodes fewer can begin at a lower level; but whoever reaches a level reaches those below.
+        for level in (mode..=tail).rev() {
             most = most.max(self.reached[level]);
             let count = f64::from(most) + PRIOR * self.counted.nominal(level);
             self.fitted[level] = -ln((count / (f64::from(self.buckets) + PRIOR)).min(1.0)) as f32;
+        }
+        for level in 0..mode {
+            self.fitted[level] = self.fitted[mode] * level as f32 / mode as f32;
         }
         self.slope = self.tail_slope(tail) as f32;
         for level in tail + 1..LEVELS {
             self.fitted[level] = self.fitted[level - 1] + self.slope;
         }
         self.ceiling = (self.invert(ln(50.0 + 2.0 * f64::from(self.buckets))) + CLIMB) as f32;
+    }
+
+    /// The level up to `tail` that is reached most often. Of buckets it is the lowest. Of episodes fewer begin below, where
+    /// nearly every bucket belongs to one: such levels are no rarer than every bucket, or what is asked to be told often would be one
+    /// alert without end.
+    fn mode(&self, tail: usize) -> usize {
+        (0..=tail)
+            .rev()
+            .fold(tail, |mode, level| if self.reached[level] > self.reached[mode] { level } else { mode })
     }
 
     /// The tail's slope beyond a level: the most likely one if the number of levels that are passed is geometric.
@@ -219,6 +231,19 @@ mod tests {
         curve.record(-1.0, 1e9);
         (0..64).for_each(|_| curve.record(-1.0, 0.0));
         assert!(curve.read(9.0) > before - 0.6);
+    }
+
+    #[test]
+    fn what_nearly_every_bucket_reaches_is_not_rare() {
+        let mut curve = Curve::new(Counted::Episodes);
+        let mut previous = 0.0;
+        for i in 0..6400 {
+            let level = if i % 8 == 0 { 5.5 } else { 3.5 };
+            curve.record(previous, level);
+            previous = level;
+        }
+        assert!((exp(-curve.read(5.0)) * 8.0 - 1.0).abs() < 0.1);
+        assert!(exp(-curve.read(3.5)) > 0.2, "one episode of it began, and it is never left");
     }
 
     #[test]
