@@ -18,6 +18,8 @@ const TAIL_BEGINS: f32 = 40.0;
 const STEEPEST: f64 = 1.25;
 /// After so many buckets what was seen counts half.
 const MOST_BUCKETS: f32 = 20_000.0;
+/// Up to so many buckets a series is young.
+const YOUNG: f64 = 2000.0;
 /// Counts are looked at again after so many buckets.
 const REFIT: u8 = 32;
 /// What is recorded may be so many levels rarer than what was seen: a wild number lengthens the tail step by step, not at once.
@@ -50,11 +52,12 @@ impl Counted {
         }
     }
 
-    /// By how many standard errors a slope is taken flatter than it looks: rates are convex in it, so that errors would make too many alerts.
-    fn caution(self) -> f64 {
+    /// By how many standard errors a slope is taken flatter than it looks after so many buckets. Rates are convex in it, so that errors would make
+    /// too many alerts; and of a young series the means and scatters that made the levels are not well known either.
+    fn caution(self, buckets: f64) -> f64 {
         match self {
             Self::Buckets => 0.0,
-            Self::Episodes => 0.9,
+            Self::Episodes => 0.9 * (YOUNG / buckets.max(YOUNG)).sqrt(),
         }
     }
 }
@@ -146,7 +149,7 @@ impl Curve {
         let passed = beyond + PRIOR_TAIL * nominal / (1.0 - nominal);
         let tried = beyond + at + PRIOR_TAIL / (1.0 - nominal);
         let slope = (-ln(passed / tried)).clamp(0.05, STEEPEST);
-        slope * (1.0 - self.counted.caution() / (at + PRIOR_TAIL).sqrt())
+        slope * (1.0 - self.counted.caution(f64::from(self.buckets)) / (at + PRIOR_TAIL).sqrt())
     }
 
     /// Minus the logarithm of how often a level is reached.
