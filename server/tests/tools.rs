@@ -3,6 +3,8 @@
 
 #[path = "tools/alerts.rs"]
 mod alerts;
+#[path = "tools/apply.rs"]
+mod apply;
 mod support;
 
 use std::io::{BufRead as _, BufReader};

@@ -10,8 +10,8 @@ use v1::simulate_alert_rule_request::Rule;
 use v1::simulate_alert_rule_response::Message;
 
 use super::alert_text::{driver, seen, value};
-use super::definitions::{AlertRule, File, Kind as _, Word};
-use super::remote::{Project, explain_for};
+use super::definitions::{AlertRule, File, Kind as _, Word, places};
+use super::remote::{Project, explain, explain_for};
 use super::span::Range;
 use super::zone::Zone;
 
@@ -72,21 +72,28 @@ impl Args {
         let Some(file) = &self.file else {
             return Ok(Rule::AlertRuleId(self.rule.clone().unwrap_or_default()));
         };
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let rules = File::parse(&text).with_context(|| file.display().to_string())?.alert_rules;
-        let chosen = chosen_of(&rules, self.rule.as_deref()).with_context(|| file.display().to_string())?;
-        Ok(Rule::AlertRule(chosen.message()?))
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+        let rules = File::parse(&text).with_context(|| name.clone())?.alert_rules;
+        let chosen = chosen_of(&rules, self.rule.as_deref()).with_context(|| name.clone())?;
+        let place = || match places(&name, &text, "alert_rule").get(chosen) {
+            Some(place) => format!("{place}: alert_rule {:?}", rules[chosen].id),
+            None => name.clone(),
+        };
+        let message = rules[chosen].message().with_context(place)?;
+        AlertRule::meaning(&message, "UTC").map_err(|status| explain(&status)).with_context(place)?;
+        Ok(Rule::AlertRule(message))
     }
 }
 
-/// The rule of this id; without one, the only rule.
-fn chosen_of<'a>(rules: &'a [AlertRule], id: Option<&str>) -> anyhow::Result<&'a AlertRule> {
+/// The place of the rule of this id; without one, of the only rule.
+fn chosen_of(rules: &[AlertRule], id: Option<&str>) -> anyhow::Result<usize> {
     match (id, rules) {
         (Some(id), _) => {
-            rules.iter().find(|rule| rule.id == id).with_context(|| format!("there is no alert rule {id:?}"))
+            let found = rules.iter().position(|rule| rule.id == id);
+            found.with_context(|| format!("there is no alert rule {id:?}"))
         }
-        (None, [only]) => Ok(only),
+        (None, [_]) => Ok(0),
         (None, _) => bail!("there are {} alert rules: name one", rules.len()),
     }
 }
@@ -119,7 +126,7 @@ mod tests {
 
     fn chosen(text: &str, id: Option<&str>) -> Result<String, String> {
         let rules = File::parse(text).unwrap().alert_rules;
-        chosen_of(&rules, id).map(|rule| rule.id.clone()).map_err(|error| error.to_string())
+        chosen_of(&rules, id).map(|at| rules[at].id.clone()).map_err(|error| error.to_string())
     }
 
     #[test]
