@@ -17,7 +17,7 @@ const START = Date.UTC(2026, 10, 28, 12, 0);
 const at = (minute) => new Date(START + minute * MINUTE);
 const times = timesIn('UTC');
 const judged = (minute, number, over = {}) => ({
-  from: at(minute), to: at(minute + 1), finding: 'ALERT_FINDING_FINE', number, volume: 10, expected: 0.1, low: 0, high: 0.2, channel: '', ...over,
+  from: at(minute), to: at(minute + 1), finding: 'ALERT_FINDING_FINE', number, volume: 10, expected: 0.1, low: 0, high: 0.2, pValue: 0.5, channel: '', ...over,
 });
 const incident = (id, severity, state, minute) => ({
   id, severity: `ALERT_SEVERITY_${severity}`, state: `INCIDENT_STATE_${state}`, from: at(minute), openedAt: at(minute + 1),
@@ -45,10 +45,16 @@ test('incidents in words; what a newer server says is no error', () => {
   assert.deepEqual([at(1), at(-1), undefined].map((until) => isMuted(until, START)), [true, false, false]);
 });
 
-test('what was expected is said once', () => {
-  assert.equal(expectedText({ expected: 0.1, low: 0, high: 0.2 }, 'share'), '10.0 % expected; 0.0 % to 20.0 % is usual');
-  assert.equal(expectedText({ expected: 0.2, high: 0.2 }, 'share'), 'up to 20.0 % is usual');
-  assert.equal(expectedText({ expected: 5, low: 5 }, 'number'), '5 or more is usual');
+test('what was expected is said once, and usual is only what was learned', () => {
+  const learned = { expected: 0.1, low: 0, high: 0.2, pValue: 0.01 };
+  assert.equal(expectedText(learned, 'share'), '10.0 % expected; 0.0 % to 20.0 % is usual');
+  assert.equal(expectedText({ ...learned, low: undefined }, 'share'), '10.0 % expected; up to 20.0 % is usual');
+  assert.equal(expectedText({ expected: 0.2, high: 0.2 }, 'share'), 'allowed is at most 20.0 %');
+  assert.equal(expectedText({ expected: 5, low: 5 }, 'number'), 'allowed is at least 5');
+  assert.equal(expectedText({ expected: 9, low: 5, high: 9 }, 'number'), 'allowed is 5 to 9');
+  assert.equal(expectedText({ expected: 4, high: 9 }, 'number'), 'compared with 4; allowed is less than 9');
+  assert.equal(expectedText({ expected: 4, low: 3 }, 'number'), 'compared with 4; allowed is more than 3');
+  assert.equal(expectedText({ expected: 4, low: 3, high: 9 }, 'number'), 'compared with 4; allowed is between 3 and 9');
   assert.equal(expectedText({ expected: 5 }, 'number'), '5 expected');
   assert.equal(expectedText({}, 'number'), '');
 });

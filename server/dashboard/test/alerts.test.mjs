@@ -88,7 +88,7 @@ test('an incident appears by itself: badge, toast without focus, and the list', 
   assert.equal(await board.getAttribute('#incident-badge', 'data-severity'), 'warning');
   await until(() => text('#toast', board), (t) => t.includes('It began: Many payments: 5'), 'a toast tells of it');
   assert.equal(await focused(), focus, 'the focus stays where it was');
-  await until(() => texts('#open-incidents .summary'), (all) => all.length === 1 && all[0].includes('usual is 2.5 or less'), 'the open list has it');
+  await until(() => texts('#open-incidents .summary'), (all) => all.length === 1 && all[0].includes('allowed is at most 2.5'), 'the open list has it');
   await board.click('#toast a');
   await until(() => text('#incident-title', board), (t) => t === 'Many payments', 'the toast leads to it');
   [, incidentId] = board.url().match(/#\/default\/incidents\/([0-9a-f]{16})$/);

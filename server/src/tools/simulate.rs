@@ -154,7 +154,7 @@ mod tests {
             ..v1::SimulatedAlert::default()
         };
         let zone = Zone::named("Europe/Zurich");
-        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, usual is 2.5 or less");
+        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, allowed is at most 2.5");
         (alert.value, alert.judgement) = (Some(value), None);
         assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  de ");
     }

@@ -133,7 +133,7 @@ async fn an_incident_is_told_once_over_a_kill_and_ends() {
     assert_eq!(kinds(&opened), [v1::AlertKind::Opened]);
     let incident = opened.alerts[0].incident.clone().unwrap();
     assert_eq!(incident.told.as_ref().unwrap().number, Some(5.0));
-    assert_eq!(incident.summary, "Payments: 5, usual is 2.5 or less");
+    assert_eq!(incident.summary, "Payments: 5, allowed is at most 2.5");
     assert_eq!((incident.owner.as_str(), incident.environments), ("ann", vec!["prod".to_owned()]));
     assert!(incident.link.ends_with(&format!("/#/default/incidents/{}", incident.id)), "{}", incident.link);
     let acknowledged = v1::change_incident_request::Change::Acknowledge(v1::AcknowledgeIncident {});
@@ -349,7 +349,7 @@ async fn destinations_are_told_signed_and_every_delivery_is_recorded() {
     let told: serde_json::Value = serde_json::from_str(&body).unwrap();
     let text = told.to_string();
     for expected in
-        ["Payments: 5, usual is 2.5 or less", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"]
+        ["Payments: 5, allowed is at most 2.5", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"]
     {
         assert!(text.contains(expected), "{expected} in {text}");
     }

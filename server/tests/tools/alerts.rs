@@ -90,7 +90,7 @@ fn an_incident_is_seen_looked_after_and_ended() {
     world.send(folder.path(), 5);
     let line = world.opened();
     assert!(line.contains("  open ") && line.contains("  warning "), "{line}");
-    assert!(line.ends_with("  Payments: 5, usual is 2.5 or less"), "{line}");
+    assert!(line.ends_with("  Payments: 5, allowed is at most 2.5"), "{line}");
     let id = line.split(' ').next().unwrap();
     changes(&world, id);
     let story = world.tool(&["incidents", id]);
@@ -132,7 +132,7 @@ fn simulated(world: &World, rules: &str) {
         let told = world.tool(rule);
         let mut lines = told.lines();
         let first = lines.next().unwrap();
-        assert!(first.ends_with("  opened  5, usual is 2.5 or less"), "{told}");
+        assert!(first.ends_with("  opened  5, allowed is at most 2.5"), "{told}");
         assert!(lines.last().unwrap().starts_with("1 incident, "), "{told}");
     }
     let told = world.refused(&world.analyst, &["simulate", "none"]);

@@ -37,7 +37,9 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     (
         "[[alert_rule]]\nid = \"x\"\nmetric = \"payments\"\ndestinations = [\"ops\"]\nno_data = {}\n",
-        &["rules.toml:1: alert_rule \"x\": destinations[0]: there is no destination \"ops\"; `footpath destinations`"],
+        &[
+            "rules.toml:1: alert_rule \"x\": destinations[0]: there is no destination \"ops\"; `footpath destinations`",
+        ],
     ),
     (
         "[[alert_rule]]\nid = \"x\"\nmetric = \"payments\"\nno_data = {}\nwhere = [{ segment = \"nobody\" }]\n",

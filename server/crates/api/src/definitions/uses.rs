@@ -266,15 +266,15 @@ pub fn resolve<K: Kind>(known: &Known<'_>, mut definition: K) -> Result<K, Statu
 fn resolve_segments<K: Kind>(known: &Known<'_>, definition: &mut K) -> Result<(), Status> {
     let mut wrong = None;
     definition.filters(&mut |filter| {
-        filter.each_segment(&mut |named: &mut InSegment| {
-            match known.find::<SegmentDefinition>(&named.segment) {
+        filter.each_segment(
+            &mut |named: &mut InSegment| match known.find::<SegmentDefinition>(&named.segment) {
                 Ok(Some(segment)) => named.means = Some(Box::new(segment.filter)),
                 Ok(None) => {
                     wrong = Some(known.missing::<SegmentDefinition>("", &named.segment, "ListSegments"));
                 }
                 Err(status) => wrong = Some(status),
-            }
-        });
+            },
+        );
     });
     wrong.map_or(Ok(()), Err)
 }
