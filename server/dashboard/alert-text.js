@@ -42,6 +42,12 @@ export const isMuted = (until, now) => Boolean(until) && until.getTime() > now;
 
 export const kindText = (kind) => KINDS[short(kind, 'ALERT_KIND_')] ?? 'Something happened';
 
+/** What happened to an incident, with the end of a mute as `moment` writes it. */
+export function happenedText({ kind, mutedUntil }, moment) {
+  if (kind !== 'ALERT_KIND_MUTED') return kindText(kind);
+  return mutedUntil ? `Muted until ${moment(mutedUntil)}` : 'No longer muted';
+}
+
 export const findingText = (finding) => FINDINGS[short(finding, 'ALERT_FINDING_')] ?? '';
 
 export const isProblem = (judgement) => judgement?.finding === 'ALERT_FINDING_PROBLEM';

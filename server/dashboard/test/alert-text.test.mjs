@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  completenessText, driverParts, expectedText, inOrder, isMuted, kindText, lastedText, severityOf, stateText, valueText, worstOf,
+  completenessText, driverParts, expectedText, happenedText, inOrder, isMuted, kindText, lastedText, severityOf, stateText, valueText, worstOf,
 } from '../alert-text.js';
 import { timesIn } from '../format.js';
 import { bucketText, chartNote, chartOf } from '../incident-chart.js';
@@ -41,6 +41,9 @@ test('incidents in words; what a newer server says is no error', () => {
   assert.equal(lastedText({ from: at(0), resolvedAt: at(65) }, at(900).getTime()), '1 h 5 min');
   assert.equal(kindText('ALERT_KIND_ESCALATED'), 'It became clearly worse');
   assert.equal(kindText(77), 'Something happened');
+  assert.equal(happenedText({ kind: 'ALERT_KIND_MUTED', mutedUntil: at(3) }, times.moment), 'Muted until Sat 28 Nov, 12:03:00');
+  assert.equal(happenedText({ kind: 'ALERT_KIND_MUTED' }, times.moment), 'No longer muted');
+  assert.equal(happenedText({ kind: 'ALERT_KIND_OPENED' }, times.moment), 'It began');
   assert.deepEqual([{ value: '<b>' }, { notSet: true }, undefined].map(valueText), ['<b>', 'not set', '']);
   assert.deepEqual([at(1), at(-1), undefined].map((until) => isMuted(until, START)), [true, false, false]);
 });

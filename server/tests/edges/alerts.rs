@@ -234,6 +234,27 @@ async fn rules_name_metrics_that_are_there_and_metrics_stay_while_rules_name_the
 }
 
 #[tokio::test]
+async fn a_rule_is_muted_for_31_days_at_most() {
+    let data = tempfile::tempdir().unwrap();
+    let world = World::open(data.path()).await;
+    world.define().await;
+    let mute = |days: u64| {
+        let until = std::time::SystemTime::now() + Duration::from_secs(days * 86_400);
+        let request = v1::MuteAlertRuleRequest {
+            project: PROJECT.into(),
+            alert_rule_id: "many".into(),
+            until: Some(until.into()),
+        };
+        let mut alerts = world.alerts();
+        let request = with(&world.admin, request);
+        async move { alerts.mute_alert_rule(request).await }
+    };
+    mute(31).await.unwrap();
+    let refused = mute(32).await.unwrap_err();
+    assert!(reason(&refused) == "mute_too_long" && refused.message().contains("31 days"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn annotations_come_and_go() {
     let data = tempfile::tempdir().unwrap();
     let world = World::open(data.path()).await;

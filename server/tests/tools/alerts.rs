@@ -118,9 +118,15 @@ fn changes(world: &World, id: &str) {
     {
         world.tool(&[&["incidents", id][..], &change].concat());
     }
-    assert!(world.tool(&["incidents", id]).contains("  muted until   "));
+    let muted = world.tool(&["incidents", id]);
+    let (_, until) = muted.split_once("  muted until   ").unwrap();
+    let until = until.lines().next().unwrap();
+    assert!(muted.contains(&format!("  muted until {until} by ")), "{muted}");
     world.tool(&["incidents", id, "--mute", "0s"]);
-    assert!(!world.tool(&["incidents", id]).contains("  muted until   "));
+    let unmuted = world.tool(&["incidents", id]);
+    assert!(!unmuted.contains("  muted until   ") && unmuted.contains("  unmuted by "), "{unmuted}");
+    let told = world.refused(&world.analyst, &["incidents", id, "--mute", "32d"]);
+    assert!(told.contains("31 days at most"), "{told}");
     assert!(world.tool(&["incidents", id, "--resolve"]).starts_with(&format!("{id}  resolved  ")));
     assert!(world.refused(&world.analyst, &["incidents", id, "--acknowledge"]).contains("is over"));
     assert!(!world.tool(&["incidents", "--open"]).contains(id) && world.tool(&["incidents"]).contains(id));

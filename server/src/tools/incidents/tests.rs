@@ -80,7 +80,8 @@ fn judgement() -> v1::Judgement {
 
 fn event(kind: v1::AlertKind, by: &str, text: &str, judgement: Option<v1::Judgement>) -> v1::IncidentEvent {
     let (by, text) = (by.to_owned(), text.to_owned());
-    v1::IncidentEvent { kind: kind.into(), at: Some(timestamp(HOUR_US)), judgement, by, text }
+    let (kind, at) = (kind.into(), Some(timestamp(HOUR_US)));
+    v1::IncidentEvent { kind, at, judgement, by, text, muted_until: None }
 }
 
 #[test]
@@ -138,6 +139,11 @@ fn a_story_has_drivers_annotations_actions_and_events() {
         event(v1::AlertKind::Opened, "", "", Some(judgement())),
         event(v1::AlertKind::Commented, "ann", "looks\nodd", None),
         event(v1::AlertKind::Acknowledged, "ben", "", None),
+        v1::IncidentEvent {
+            muted_until: Some(timestamp(3 * HOUR_US)),
+            ..event(v1::AlertKind::Muted, "ben", "", None)
+        },
+        event(v1::AlertKind::Muted, "ann", "", None),
     ];
     let story = text::story(&full, &events, &Zone::named("UTC"));
     let (_, sections) = story.split_once("Likely").unwrap();
@@ -151,6 +157,8 @@ Events:
   1970-01-01T01:00:00+00:00  opened: 5, allowed is at most 2.5
   1970-01-01T01:00:00+00:00  commented by ann: looks odd
   1970-01-01T01:00:00+00:00  acknowledged by ben
+  1970-01-01T01:00:00+00:00  muted until 1970-01-01T03:00:00+00:00 by ben
+  1970-01-01T01:00:00+00:00  unmuted by ann
 ";
     assert_eq!(sections, shown);
 }
