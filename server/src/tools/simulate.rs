@@ -105,13 +105,25 @@ fn line(alert: &v1::SimulatedAlert, zone: &Zone) -> String {
     format!("{}  {}{value}{seen}", zone.show(alert.at.as_ref()), Word(alert.kind()))
 }
 
+/// The last line: how many there were in how long, and how many a month that is where so little says anything of one.
 fn total(summary: &v1::SimulationSummary) -> String {
     let v1::SimulationSummary { buckets, series, incidents, alerts, learning, .. } = summary;
     let (incidents, alerts) = (counted(*incidents, "incident"), counted(*alerts, "message"));
-    let rate = footpath_alert::number(summary.alerts_per_series_and_month);
+    let rate = summary.alerts_per_series_and_month.map_or_else(String::new, |rate| {
+        format!("; {} incidents a month for each of {series} series", footpath_alert::number(rate))
+    });
+    let span = lasted(summary.span.as_ref().map_or(0, |span| span.seconds));
     format!(
-        "{incidents}, {alerts}; {rate} incidents a month for each of {series} series; {buckets} buckets, {learning} of them while it learned"
+        "{incidents}, {alerts} in {span}{rate}; {buckets} buckets of {series} series, {learning} of them while it learned"
     )
+}
+
+/// How long it was, in words: days, or hours of less than two days, or minutes.
+fn lasted(seconds: i64) -> String {
+    const UNITS: [(i64, &str, i64); 2] = [(86_400, "days", 172_800), (3_600, "hours", 7_200)];
+    let fits = UNITS.iter().find(|(_, _, least)| seconds >= *least);
+    let (unit, word) = fits.map_or((60, "minutes"), |(unit, word, _)| (*unit, *word));
+    format!("{} {word}", footpath_alert::number(seconds as f64 / unit as f64))
 }
 
 fn counted(count: u32, what: &str) -> String {
@@ -166,10 +178,30 @@ mod tests {
             series: 2,
             incidents: 1,
             alerts: 6,
-            alerts_per_series_and_month: 1.5,
+            alerts_per_series_and_month: Some(1.5),
             learning: 10,
+            span: Some(prost_types::Duration { seconds: 10 * 86_400, nanos: 0 }),
         };
-        let shown = "1 incident, 6 messages; 1.5 incidents a month for each of 2 series; 100 buckets, 10 of them while it learned";
+        let shown = "1 incident, 6 messages in 10 days; 1.5 incidents a month for each of 2 series; 100 buckets of 2 series, 10 of them while it learned";
         assert_eq!(total(&summary), shown);
+        let span = Some(prost_types::Duration { seconds: 420, nanos: 0 });
+        let short = v1::SimulationSummary { alerts_per_series_and_month: None, span, ..summary };
+        assert_eq!(
+            total(&short),
+            "1 incident, 6 messages in 7 minutes; 100 buckets of 2 series, 10 of them while it learned"
+        );
+    }
+
+    #[test]
+    fn how_long_it_was_is_said_in_the_unit_that_fits() {
+        for (seconds, words) in [
+            (0, "0 minutes"),
+            (90, "1.5 minutes"),
+            (7_200, "2 hours"),
+            (90_000, "25 hours"),
+            (518_400, "6 days"),
+        ] {
+            assert_eq!(lasted(seconds), words);
+        }
     }
 }
