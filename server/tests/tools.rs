@@ -5,6 +5,8 @@
 mod alerts;
 #[path = "tools/apply.rs"]
 mod apply;
+#[path = "tools/destinations.rs"]
+mod destinations;
 mod support;
 
 use std::io::{BufRead as _, BufReader};
