@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import {
   completenessText, driverParts, expectedText, happenedText, inOrder, isMuted, kindText, lastedText, severityOf, stateText, valueText, worstOf,
 } from '../alert-text.js';
+import { destinationText } from '../destinations-field.js';
 import { timesIn } from '../format.js';
 import { bucketText, chartNote, chartOf } from '../incident-chart.js';
 import { addressOf, viewOf } from '../place.js';
@@ -60,6 +61,14 @@ test('what was expected is said once, and usual is only what was learned', () =>
   assert.equal(expectedText({ expected: 4, low: 3, high: 9 }, 'number'), 'compared with 4; allowed is between 3 and 9');
   assert.equal(expectedText({ expected: 5 }, 'number'), '5 expected');
   assert.equal(expectedText({}, 'number'), '');
+});
+
+test('a destination is named with what it is', () => {
+  const of = (over) => destinationText({ id: 'ops', title: '', minSeverity: 'ALERT_SEVERITY_INFO', ...over });
+  assert.equal(of({ webhook: { shape: 'WEBHOOK_SHAPE_SLACK' } }), 'ops, Slack');
+  assert.equal(of({ title: 'Ops', webhook: { shape: 'WEBHOOK_SHAPE_JSON' }, minSeverity: 'ALERT_SEVERITY_WARNING' }), 'Ops, webhook, from warning on');
+  assert.equal(of({ pagerDuty: {} }), 'ops, PagerDuty');
+  assert.equal(of({ somethingNew: {} }), 'ops'); // Of a newer server.
 });
 
 test('completeness names the moment and what is missing', () => {

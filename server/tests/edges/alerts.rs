@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use footpath_model::clock::{Clock as _, SystemClock};
 use footpath_proto::v1;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -238,12 +239,12 @@ async fn a_rule_is_muted_for_31_days_at_most() {
     let data = tempfile::tempdir().unwrap();
     let world = World::open(data.path()).await;
     world.define().await;
-    let mute = |days: u64| {
-        let until = std::time::SystemTime::now() + Duration::from_secs(days * 86_400);
+    let mute = |days: i64| {
+        let until_us = SystemClock.now_us() + days * 86_400_000_000;
         let request = v1::MuteAlertRuleRequest {
             project: PROJECT.into(),
             alert_rule_id: "many".into(),
-            until: Some(until.into()),
+            until: Some(footpath_api::convert::timestamp(until_us)),
         };
         let mut alerts = world.alerts();
         let request = with(&world.admin, request);
