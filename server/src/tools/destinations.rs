@@ -10,6 +10,7 @@ use v1::alert_service_client::AlertServiceClient;
 use super::remote::{Project, SignedChannel, explain_for};
 
 mod add;
+mod kind;
 mod text;
 
 /// Lists where alerts are sent, without what is secret; tries, adds or deletes a destination.

@@ -3,7 +3,7 @@
 use footpath_proto::v1;
 use v1::destination::Kind;
 
-use super::add::KindName;
+use super::kind::KindName;
 use crate::tools::alert_text::plain;
 use crate::tools::definitions::Word;
 
