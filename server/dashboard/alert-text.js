@@ -42,6 +42,12 @@ export const isMuted = (until, now) => Boolean(until) && until.getTime() > now;
 
 export const kindText = (kind) => KINDS[short(kind, 'ALERT_KIND_')] ?? 'Something happened';
 
+/** What happened to an incident, with the end of a mute as `moment` writes it. */
+export function happenedText({ kind, mutedUntil }, moment) {
+  if (kind !== 'ALERT_KIND_MUTED') return kindText(kind);
+  return mutedUntil ? `Muted until ${moment(mutedUntil)}` : 'No longer muted';
+}
+
 export const findingText = (finding) => FINDINGS[short(finding, 'ALERT_FINDING_')] ?? '';
 
 export const isProblem = (judgement) => judgement?.finding === 'ALERT_FINDING_PROBLEM';
@@ -55,13 +61,33 @@ export function lastedText({ from, resolvedAt }, now) {
   return elapsed(Math.max(0, Math.round((end - from.getTime()) / 1000)));
 }
 
-/** What was expected of a bucket: "0.02 expected; 0 to 0.05 is usual", of a bound "up to 0.2 is usual". */
-export function expectedText({ expected, low, high }, unit) {
-  const text = (number) => numberText(number, unit);
-  const usual = low !== undefined && high !== undefined ? `${text(low)} to ${text(high)} is usual`
-    : high !== undefined ? `up to ${text(high)} is usual` : low !== undefined ? `${text(low)} or more is usual` : '';
-  const bound = expected === low || expected === high; // Said as what is usual.
-  return [expected === undefined || bound ? '' : `${text(expected)} expected`, usual].filter(Boolean).join('; ');
+/** A span that may be open to one side, in words: `both` joins its ends; empty without any. */
+function spanText(low, high, { both, least, most }) {
+  if (low !== undefined && high !== undefined) return both(low, high);
+  return low !== undefined ? least(low) : high !== undefined ? most(high) : '';
+}
+
+const USUAL = { both: (low, high) => `${low} to ${high} is usual`, least: (low) => `${low} or more is usual`, most: (high) => `up to ${high} is usual` };
+const ALLOWED = {
+  both: (low, high) => `allowed is ${low} to ${high}`, least: (low) => `allowed is at least ${low}`, most: (high) => `allowed is at most ${high}`,
+};
+/** A bound that follows from an earlier number is crossed as soon as it is reached. */
+const CHANGED = {
+  both: (low, high) => `allowed is between ${low} and ${high}`, least: (low) => `allowed is more than ${low}`, most: (high) => `allowed is less than ${high}`,
+};
+
+/**
+ * What was expected of a bucket: "0.02 expected; 0 to 0.05 is usual". Only what was learned is usual, and has a probability; of a bound that
+ * somebody set it is "allowed is at most 0.2", of a change "compared with 0.1; allowed is less than 0.2".
+ */
+export function expectedText({ expected, low, high, pValue }, unit) {
+  const text = (number) => (number === undefined ? undefined : numberText(number, unit));
+  const span = (words) => spanText(text(low), text(high), words);
+  const joined = (parts) => parts.filter(Boolean).join('; ');
+  if (pValue !== undefined) return joined([`${text(expected)} expected`, span(USUAL)]);
+  if (expected === undefined || expected === low || expected === high) return span(ALLOWED);
+  const bounds = span(CHANGED);
+  return joined([bounds ? `compared with ${text(expected)}` : `${text(expected)} expected`, bounds]);
 }
 
 /** How complete the numbers were: "everything received before 12:03:05 is counted; 0 events are known to be missing". */

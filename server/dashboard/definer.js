@@ -58,11 +58,9 @@ export class Definer {
   async open(kind, id = '') {
     this.#kind = kind;
     try {
-      const [answer, segments, metrics] = await Promise.all([
-        id ? this.#call('Get', { [`${kind}Id`]: id }) : null, this.#segments(), kind === 'alertRule' ? this.#all('Metrics', 'metrics') : [],
-      ]);
+      const [answer, segments, ...lists] = await Promise.all([id ? this.#call('Get', { [`${kind}Id`]: id }) : null, this.#segments(), ...this.#ofRules()]);
       if (this.#abort.signal.aborted) return;
-      this.#show(answer?.[kind] ?? null, segments, metrics);
+      this.#show(answer?.[kind] ?? null, segments, lists);
       this.#warn(answer?.warnings ?? []);
     } catch (error) {
       this.on.failed(error);
@@ -79,14 +77,19 @@ export class Definer {
     return this.#all('Segments', 'segments');
   }
 
-  #all(name, field) {
-    return this.client.list('DefinitionService', `List${name}`, field, { project: this.project });
+  /** What a rule can watch, and who can be told. */
+  #ofRules() {
+    return this.#kind === 'alertRule' ? [this.#all('Metrics', 'metrics'), this.#all('Destinations', 'destinations', 'AlertService')] : [];
   }
 
-  #show(known, segments, metrics) {
+  #all(name, field, service = 'DefinitionService') {
+    return this.client.list(service, `List${name}`, field, { project: this.project });
+  }
+
+  #show(known, segments, [metrics = [], destinations = []]) {
     const { Form } = KINDS[this.#kind];
     this.#form = new Form({
-      catalog: this.catalog, segments, known: known ?? undefined, funnels: this.on.funnels(), metrics, whole: () => this.#definition,
+      catalog: this.catalog, segments, known: known ?? undefined, funnels: this.on.funnels(), metrics, destinations, whole: () => this.#definition,
       client: this.client, project: this.project, times: this.on.times,
     });
     $('definer-fields').replaceChildren(this.#form.root);

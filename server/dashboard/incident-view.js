@@ -1,7 +1,7 @@
 // Draws one incident: what it is, its chart, what may be behind it, what was done, and its story.
 
 import {
-  completenessText, driverParts, expectedText, isMuted, isOver, kindText, lastedText, stateText, valueText,
+  completenessText, driverParts, expectedText, happenedText, isMuted, isOver, lastedText, stateText, valueText,
 } from './alert-text.js';
 import { $, el, setText } from './dom.js';
 import { bucketText, chartNote, chartOf, PIPELINE } from './incident-chart.js';
@@ -89,9 +89,10 @@ export class IncidentView {
       el('p', { className: 'note', textContent: [this.times.moment(at), by && `by ${by}`].filter(Boolean).join(', ') }));
   }
 
-  #event({ kind, at, judgement, by, text }, unit) {
+  #event(event, unit) {
+    const { at, judgement, by, text } = event;
     const seen = judgement ? bucketText(judgement, unit, this.times) : '';
-    return entry(this.times.moment(at), kindText(kind), text, [by && `by ${by}`, seen].filter(Boolean).join(', '));
+    return entry(this.times.moment(at), happenedText(event, this.times.moment), text, [by && `by ${by}`, seen].filter(Boolean).join(', '));
   }
 }
 

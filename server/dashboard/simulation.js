@@ -3,7 +3,7 @@
 import { driverParts, kindText, valueText } from './alert-text.js';
 import { el, setText } from './dom.js';
 import { button } from './fields.js';
-import { plural } from './format.js';
+import { elapsed, plural } from './format.js';
 import { bucketText } from './incident-chart.js';
 import { numberText } from './measure.js';
 
@@ -15,18 +15,15 @@ const NAMED = 100;
 /** The server needs an id; a rule that has none yet is not kept. */
 const NAMELESS = 'simulated';
 
-/** How long a bucket is, in days. */
-const BUCKET_DAYS = { MINUTE: 1 / 1440, QUARTER_HOUR: 1 / 96, HOUR: 1 / 24, DAY: 1 };
-
-/** What a simulation of a rule found, in words. What was seen of less than a day says nothing of a month. */
-export function summaryText({ buckets, series, incidents, alerts, alertsPerSeriesAndMonth, learning }, days, every) {
-  const over = `The last ${days} days, ${plural(buckets, 'bucket')} of ${plural(series, 'series', 'series')}`;
+/** What a simulation of a rule found, in words. A rate is said only where the server tells one: a few hours say nothing of a month. */
+export function summaryText({ buckets, series, incidents, alerts, alertsPerSeriesAndMonth, learning, span }, days) {
   if (Number(buckets) === 0) return `In the last ${days} days there was nothing to judge.`;
+  const part = span < 0.99 * days * 86_400 ? `${elapsed(span)} of history in the last ${days} days` : `The last ${days} days`;
+  const over = `${part}, ${plural(buckets, 'bucket')} of ${plural(series, 'series', 'series')}`;
   const learned = Number(learning) > 0 ? ` In ${plural(learning, 'bucket')} it did not know enough yet.` : '';
   if (Number(alerts) === 0) return `${over}: it would have sent nothing.${learned}`;
-  const seen = (Number(buckets) / series) * (BUCKET_DAYS[every.replace('METRIC_BUCKET_UNIT_', '')] ?? BUCKET_DAYS.MINUTE);
-  const rate = numberText(Number(alertsPerSeriesAndMonth.toFixed(1)), 'number');
-  const month = seen >= 1 ? `; ${rate} incidents a month for each series` : '';
+  const rate = alertsPerSeriesAndMonth;
+  const month = rate === undefined ? '' : `; ${numberText(Number(rate.toFixed(1)), 'number')} incidents a month for each series`;
   return `${over}: ${plural(incidents, 'incident')}, ${plural(alerts, 'message')}${month}.${learned}`;
 }
 
@@ -69,7 +66,7 @@ export class Simulation {
     setText(this.#note, 'is running …');
     try {
       await this.client.stream('AlertService', 'SimulateAlertRule', request, (message) => this.#take(message, found), abort.signal);
-      if (abort === this.#abort) this.#show(found, days, rule.every);
+      if (abort === this.#abort) this.#show(found, days);
     } catch (error) {
       if (abort === this.#abort) this.#fail(error);
     } finally {
@@ -83,8 +80,8 @@ export class Simulation {
     if (summary) found.summary = summary;
   }
 
-  #show({ alerts, summary }, days, every) {
-    setText(this.#note, summary ? summaryText(summary, days, every) : 'The server said nothing of what it found.');
+  #show({ alerts, summary }, days) {
+    setText(this.#note, summary ? summaryText(summary, days) : 'The server said nothing of what it found.');
     this.#list.hidden = alerts.length === 0;
     this.#list.replaceChildren(...alerts.reverse().map((alert) => this.#item(alert)));
   }

@@ -3,6 +3,10 @@
 
 #[path = "tools/alerts.rs"]
 mod alerts;
+#[path = "tools/apply.rs"]
+mod apply;
+#[path = "tools/destinations.rs"]
+mod destinations;
 mod support;
 
 use std::io::{BufRead as _, BufReader};

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  completenessText, driverParts, expectedText, inOrder, isMuted, kindText, lastedText, severityOf, stateText, valueText, worstOf,
+  completenessText, driverParts, expectedText, happenedText, inOrder, isMuted, kindText, lastedText, severityOf, stateText, valueText, worstOf,
 } from '../alert-text.js';
+import { destinationText } from '../destinations-field.js';
 import { timesIn } from '../format.js';
 import { bucketText, chartNote, chartOf } from '../incident-chart.js';
 import { addressOf, viewOf } from '../place.js';
@@ -17,7 +18,7 @@ const START = Date.UTC(2026, 10, 28, 12, 0);
 const at = (minute) => new Date(START + minute * MINUTE);
 const times = timesIn('UTC');
 const judged = (minute, number, over = {}) => ({
-  from: at(minute), to: at(minute + 1), finding: 'ALERT_FINDING_FINE', number, volume: 10, expected: 0.1, low: 0, high: 0.2, channel: '', ...over,
+  from: at(minute), to: at(minute + 1), finding: 'ALERT_FINDING_FINE', number, volume: 10, expected: 0.1, low: 0, high: 0.2, pValue: 0.5, channel: '', ...over,
 });
 const incident = (id, severity, state, minute) => ({
   id, severity: `ALERT_SEVERITY_${severity}`, state: `INCIDENT_STATE_${state}`, from: at(minute), openedAt: at(minute + 1),
@@ -41,16 +42,33 @@ test('incidents in words; what a newer server says is no error', () => {
   assert.equal(lastedText({ from: at(0), resolvedAt: at(65) }, at(900).getTime()), '1 h 5 min');
   assert.equal(kindText('ALERT_KIND_ESCALATED'), 'It became clearly worse');
   assert.equal(kindText(77), 'Something happened');
+  assert.equal(happenedText({ kind: 'ALERT_KIND_MUTED', mutedUntil: at(3) }, times.moment), 'Muted until Sat 28 Nov, 12:03:00');
+  assert.equal(happenedText({ kind: 'ALERT_KIND_MUTED' }, times.moment), 'No longer muted');
+  assert.equal(happenedText({ kind: 'ALERT_KIND_OPENED' }, times.moment), 'It began');
   assert.deepEqual([{ value: '<b>' }, { notSet: true }, undefined].map(valueText), ['<b>', 'not set', '']);
   assert.deepEqual([at(1), at(-1), undefined].map((until) => isMuted(until, START)), [true, false, false]);
 });
 
-test('what was expected is said once', () => {
-  assert.equal(expectedText({ expected: 0.1, low: 0, high: 0.2 }, 'share'), '10.0 % expected; 0.0 % to 20.0 % is usual');
-  assert.equal(expectedText({ expected: 0.2, high: 0.2 }, 'share'), 'up to 20.0 % is usual');
-  assert.equal(expectedText({ expected: 5, low: 5 }, 'number'), '5 or more is usual');
+test('what was expected is said once, and usual is only what was learned', () => {
+  const learned = { expected: 0.1, low: 0, high: 0.2, pValue: 0.01 };
+  assert.equal(expectedText(learned, 'share'), '10.0 % expected; 0.0 % to 20.0 % is usual');
+  assert.equal(expectedText({ ...learned, low: undefined }, 'share'), '10.0 % expected; up to 20.0 % is usual');
+  assert.equal(expectedText({ expected: 0.2, high: 0.2 }, 'share'), 'allowed is at most 20.0 %');
+  assert.equal(expectedText({ expected: 5, low: 5 }, 'number'), 'allowed is at least 5');
+  assert.equal(expectedText({ expected: 9, low: 5, high: 9 }, 'number'), 'allowed is 5 to 9');
+  assert.equal(expectedText({ expected: 4, high: 9 }, 'number'), 'compared with 4; allowed is less than 9');
+  assert.equal(expectedText({ expected: 4, low: 3 }, 'number'), 'compared with 4; allowed is more than 3');
+  assert.equal(expectedText({ expected: 4, low: 3, high: 9 }, 'number'), 'compared with 4; allowed is between 3 and 9');
   assert.equal(expectedText({ expected: 5 }, 'number'), '5 expected');
   assert.equal(expectedText({}, 'number'), '');
+});
+
+test('a destination is named with what it is', () => {
+  const of = (over) => destinationText({ id: 'ops', title: '', minSeverity: 'ALERT_SEVERITY_INFO', ...over });
+  assert.equal(of({ webhook: { shape: 'WEBHOOK_SHAPE_SLACK' } }), 'ops, Slack');
+  assert.equal(of({ title: 'Ops', webhook: { shape: 'WEBHOOK_SHAPE_JSON' }, minSeverity: 'ALERT_SEVERITY_WARNING' }), 'Ops, webhook, from warning on');
+  assert.equal(of({ pagerDuty: {} }), 'ops, PagerDuty');
+  assert.equal(of({ somethingNew: {} }), 'ops'); // Of a newer server.
 });
 
 test('completeness names the moment and what is missing', () => {
@@ -113,10 +131,11 @@ test('how a rule stands, and what it found last', () => {
 });
 
 test('a simulation says no more than was seen', () => {
-  const summary = { buckets: 8640, series: 1, incidents: 3, alerts: 5, alertsPerSeriesAndMonth: 25.04, learning: 200 };
-  const said = (over, every = 'METRIC_BUCKET_UNIT_MINUTE') => summaryText({ ...summary, ...over }, 6, every);
+  const summary = { buckets: 8640, series: 1, incidents: 3, alerts: 5, alertsPerSeriesAndMonth: 25.04, learning: 200, span: 6 * 86_400 };
+  const said = (over) => summaryText({ ...summary, ...over }, 6);
   assert.equal(said({}), 'The last 6 days, 8,640 buckets of 1 series: 3 incidents, 5 messages; 25 incidents a month for each series. In 200 buckets it did not know enough yet.');
-  assert.equal(said({ buckets: 9, learning: 0, incidents: 1, alerts: 1 }), 'The last 6 days, 9 buckets of 1 series: 1 incident, 1 message.');
+  const short = { buckets: 9, learning: 0, incidents: 1, alerts: 1, span: 540, alertsPerSeriesAndMonth: undefined };
+  assert.equal(said(short), '9 min of history in the last 6 days, 9 buckets of 1 series: 1 incident, 1 message.');
   assert.equal(said({ alerts: 0, learning: 0 }), 'The last 6 days, 8,640 buckets of 1 series: it would have sent nothing.');
   assert.equal(said({ buckets: 0 }), 'In the last 6 days there was nothing to judge.');
 });

@@ -88,7 +88,7 @@ test('an incident appears by itself: badge, toast without focus, and the list', 
   assert.equal(await board.getAttribute('#incident-badge', 'data-severity'), 'warning');
   await until(() => text('#toast', board), (t) => t.includes('It began: Many payments: 5'), 'a toast tells of it');
   assert.equal(await focused(), focus, 'the focus stays where it was');
-  await until(() => texts('#open-incidents .summary'), (all) => all.length === 1 && all[0].includes('usual is 2.5 or less'), 'the open list has it');
+  await until(() => texts('#open-incidents .summary'), (all) => all.length === 1 && all[0].includes('allowed is at most 2.5'), 'the open list has it');
   await board.click('#toast a');
   await until(() => text('#incident-title', board), (t) => t === 'Many payments', 'the toast leads to it');
   [, incidentId] = board.url().match(/#\/default\/incidents\/([0-9a-f]{16})$/);
@@ -105,7 +105,7 @@ test('one incident: what was seen, how complete it was, its chart and its story'
   assert.equal(await fact('Metric'), `Payments ${HOSTILE}`);
   assert.equal(await page.getAttribute('#incident-facts a[target]', 'href'), 'https://example.com/runbook');
   assert.match(await text('#incident-complete'), /^Everything received before .* is counted; 0 events are known to be missing\.$/);
-  assert.match(await text('#incident-told'), /5; up to 2\.5 is usual/);
+  assert.match(await text('#incident-told'), /5; allowed is at most 2\.5/);
   await page.focus('#incident-chart [role="img"]');
   await page.keyboard.press('Home');
   assert.match(await text('#incident-readout'), /: (5|0|no number); /);
@@ -139,8 +139,10 @@ test('remarks, owner, mute and what was done stand in its story, as text', async
   await until(() => fact('Owner'), (owner) => owner === 'bob', 'bob looks after it');
   await page.click('#incident-mute-hour');
   await until(() => page.isVisible('#incident-unmute'), Boolean, 'it is muted');
+  await until(() => texts('#incident-story strong'), (all) => all.some((t) => /^Muted until \w{3} \d+ \w{3}, [\d:]{8}$/.test(t)), 'its story says until when');
   await page.click('#incident-unmute');
   await until(() => page.isVisible('#incident-mute-day'), Boolean, 'and not any more');
+  await until(() => texts('#incident-story strong'), (all) => all.includes('No longer muted'), 'which it says as well');
   assert.equal(await page.locator('#alerts img').count(), 0);
 });
 
@@ -194,6 +196,61 @@ test('a rule is changed, muted and deleted; what the form does not know stays', 
   await page.click('#definer-delete-sure');
   await until(() => page.isVisible('#no-alert-rules'), Boolean, 'it is gone');
 });
+
+test('who is told, for which values, and when stands in the form', async () => {
+  const rule = page.locator('#definer');
+  await page.click('#new-alert-rule');
+  await page.waitForSelector('#definer[open]');
+  assert.match(await rule.getByRole('group', { name: 'Who is told' }).textContent(), /none yet.*footpath destinations add/);
+  await page.click('#definer-close');
+  const email = { to: ['ann@example.com'] };
+  await alertService('CreateDestination', { destination: { id: 'ann', title: `Ann ${HOSTILE}`, email, minSeverity: 'ALERT_SEVERITY_CRITICAL' } });
+  await alertService('CreateDestination', { destination: { id: 'ben', email: { to: ['ben@example.com'] } } });
+  await page.click('#new-alert-rule');
+  await page.waitForSelector('#definer[open]');
+  await page.fill('#definer-name', 'By plan');
+  await rule.getByLabel('A problem above').fill('9');
+  await rule.getByLabel(`Ann ${HOSTILE}, email, from critical on`).check();
+  await rule.locator('summary', { hasText: 'Advanced' }).click();
+  const waits = rule.locator('[data-path="delay"]');
+  assert.deepEqual([await waits.locator('input').inputValue(), await waits.locator('select').inputValue()], ['1', 'min']);
+  await waits.locator('input').fill('2');
+  await rule.locator('[data-path="cooldown"] input').fill('32');
+  await rule.locator('[data-path="cooldown"] select').selectOption('d');
+  await rule.getByRole('combobox', { name: 'Each value of', exact: true }).fill('plan');
+  await rule.getByLabel('So many values').fill('5');
+  await rule.getByRole('button', { name: 'Simulate' }).click();
+  await until(() => rule.locator('[aria-label="Simulation"]').textContent(), (t) => t.includes('cooldown'), 'what is wrong is said before it is saved');
+  await page.click('#definer-save');
+  await until(() => texts('#definer [data-path="cooldown"] .problem'), (all) => all.length === 1 && all[0].includes('31 days'), 'and at its field');
+  await rule.locator('[data-path="cooldown"] input').fill('3');
+  await page.click('#definer-save');
+  await until(() => define('GetAlertRule', { alertRuleId: 'by-plan' }).catch(() => null), Boolean, 'it is saved');
+  const { alertRule } = await define('GetAlertRule', { alertRuleId: 'by-plan' });
+  assert.deepEqual([alertRule.destinations, alertRule.delay, alertRule.cooldown, alertRule.top], [['ann'], 120, 3 * 86_400, 5]);
+  assert.equal(alertRule.breakdown.property, 'plan');
+  if (await page.isVisible('#definer[open]')) await page.click('#definer-close'); // The property was never seen, which it says.
+  await changedAgain(rule);
+});
+
+/** The same rule again: what was chosen is chosen, and can be taken back. */
+async function changedAgain(rule) {
+  await page.getByRole('button', { name: 'Change: By plan' }).click();
+  await page.waitForSelector('#definer[open]');
+  assert.equal(await rule.locator('details').evaluate((node) => node.open), true);
+  await rule.getByLabel(/^Ann/).uncheck();
+  await rule.getByLabel('ben, email').check();
+  await rule.getByRole('combobox', { name: 'Each value of', exact: true }).fill('');
+  await rule.locator('[data-path="cooldown"] input').fill('');
+  await page.click('#definer-save');
+  const saved = async () => (await define('GetAlertRule', { alertRuleId: 'by-plan' })).alertRule;
+  const changed = await until(saved, ({ version }) => Number(version) > 1, 'it is changed');
+  assert.deepEqual([changed.destinations, changed.breakdown, changed.top, changed.cooldown, changed.delay], [['ben'], undefined, 0, undefined, 120]);
+  await page.getByRole('button', { name: 'Change: By plan' }).click();
+  await page.click('#definer-delete');
+  await page.click('#definer-delete-sure');
+  await until(() => page.isVisible('#no-alert-rules'), Boolean, 'it is gone');
+}
 
 test('a narrow screen scrolls in one direction only, light and dark', async () => {
   for (const colorScheme of ['light', 'dark']) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use footpath_alert::{Incident, Outgoing, Told};
+use footpath_alert::{Incident, Outgoing, Told, happened, subject};
 use footpath_engine::alert::{Finding, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Driver, Series};
 use footpath_model::id::EventId;
@@ -46,6 +46,7 @@ impl Messages {
             series: incident.series.label().map(|value| format!("{} = {value}", incident.by)),
             severity: severity(incident.severity),
             summary: summary(transition, incident),
+            what: what(transition, incident),
             condition: incident.condition.clone(),
             value: judged.and_then(|one| one.value),
             expected: judged.and_then(|one| one.expected),
@@ -120,17 +121,26 @@ fn severity(severity: footpath_model::definition::Severity) -> Severity {
 }
 
 fn summary(transition: &Transition, incident: &Incident) -> String {
-    let by = || transition.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let of = incident.series.label().map(|value| format!(" ({value})")).unwrap_or_default();
     match transition.kind {
-        TransitionKind::Acknowledged => format!("{}{of}: acknowledged{}", incident.title, by()),
+        TransitionKind::Acknowledged | TransitionKind::Resolved => {
+            format!("{}: {}", subject(incident), what(transition, incident))
+        }
+        _ => incident.summary.clone(),
+    }
+}
+
+/// What happened, without what it happened to.
+fn what(transition: &Transition, incident: &Incident) -> String {
+    let by = || transition.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+    match transition.kind {
+        TransitionKind::Acknowledged => format!("acknowledged{}", by()),
         TransitionKind::Resolved => {
             let why = transition.text.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
             let now = transition.judged.as_ref().and_then(|one| one.value);
             let now = now.map(|now| format!(", now {}", footpath_alert::number(now))).unwrap_or_default();
-            format!("{}{of}: over{}{why}{now}", incident.title, by())
+            format!("over{}{why}{now}", by())
         }
-        _ => incident.summary.clone(),
+        _ => happened(incident, transition),
     }
 }
 

@@ -28,12 +28,12 @@ pub fn value(value: Option<&v1::SliceValue>) -> Option<String> {
     })
 }
 
-/// A number, and the band that is usual or what was odd about it.
+/// A number, and what is usual or allowed, or what was odd about it.
 pub fn seen(judgement: &v1::Judgement) -> String {
-    let v1::Judgement { number: value, low, high, expected, channel, .. } = judgement.clone();
+    let v1::Judgement { number: value, low, high, expected, p_value, channel, .. } = judgement.clone();
     let is_problem = judgement.finding() == v1::AlertFinding::Problem;
     let channel = if is_problem { plain(&channel) } else { String::new() };
-    seen_of(&SeenNumber { value, expected, low, high, channel: &channel })
+    seen_of(&SeenNumber { value, expected, low, high, learned: p_value.is_some(), channel: &channel })
 }
 
 /// What moved a number: the property and its value, how, by how much, and its own number before and after.

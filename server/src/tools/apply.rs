@@ -1,16 +1,19 @@
 //! `footpath apply`: makes a project's definitions what the files say.
 
 use std::collections::HashMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use footpath_proto::v1;
 use tonic::Status;
 
-use super::definitions::{Client, File, Kind, list, time_zone};
-use super::remote::{Project, explain, explain_for};
+use super::definitions::{Client, Kind, list, time_zone};
+use super::remote::{Project, explain_for};
+
+mod wanted;
+
+use wanted::{Placed, Wanted};
 
 /// Makes a project's segments, funnels, metrics and alert rules what the files say: creates what is missing, changes what differs.
 ///
@@ -24,7 +27,7 @@ pub struct Args {
     /// A file with definitions, or - for standard input; repeat it for several.
     #[arg(short, long = "file", required = true, num_args = 1.., value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Says what would change, and changes nothing.
+    /// Says what would change, refuses what would be refused, and changes nothing.
     #[arg(long)]
     dry_run: bool,
     /// Deletes the project's segments, funnels, metrics and alert rules that no file names.
@@ -61,12 +64,13 @@ struct Target<'a> {
 /// Applies the files.
 ///
 /// # Errors
-/// If a file cannot be read (then nothing was changed), or the server refuses a step (the ones before it stand).
+/// If a file cannot be read or the server would refuse a step (then nothing was changed), or a step fails all the same (the ones before it stand).
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let wanted = read(&args.files)?;
+    let wanted = Wanted::read(&args.files)?;
     let channel = args.project.connect(ROLE).await?;
     let zone = time_zone(channel.clone(), &args.project, ROLE).await?;
     let mut target = Target { client: Client::new(channel), args, zone };
+    target.check(&wanted).await?;
     let segments = target.plan(&wanted.segments).await?;
     let funnels = target.plan(&wanted.funnels).await?;
     let metrics = target.plan(&wanted.metrics).await?;
@@ -83,53 +87,12 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(files: &[PathBuf]) -> anyhow::Result<File> {
-    let mut all = File::default();
-    for file in files {
-        let one = text(file)?;
-        let one = File::parse(&one).with_context(|| file.display().to_string())?;
-        add(&mut all.segments, one.segments, file)?;
-        add(&mut all.funnels, one.funnels, file)?;
-        add(&mut all.metrics, one.metrics, file)?;
-        add(&mut all.alert_rules, one.alert_rules, file)?;
-    }
-    Ok(all)
-}
-
-/// Adds a file's definitions of a kind to those of the files before it.
-fn add<K: Kind>(all: &mut Vec<K>, more: Vec<K>, file: &Path) -> anyhow::Result<()> {
-    for one in more {
-        let named = || format!("{}: the {} {:?}", file.display(), K::NAME, one.id());
-        if all.iter().any(|known| known.id() == one.id()) {
-            bail!("{} is defined twice", named());
-        }
-        check(&one).with_context(named)?;
-        all.push(one);
-    }
-    Ok(())
-}
-
-/// What the server will check, before the first definition is changed.
-fn check<K: Kind>(definition: &K) -> anyhow::Result<()> {
-    K::meaning(&definition.message()?, "UTC").map_err(|status| explain(&status))?;
-    Ok(())
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    if file.as_os_str() != "-" {
-        return std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-    Ok(text)
-}
-
 /// What has to be done about a kind; `zone` is the project's.
-fn plan<K: Kind>(wanted: &[K], known: Vec<K::Message>, zone: &str) -> anyhow::Result<Plan<K>> {
+fn plan<K: Kind>(wanted: &[Placed<K>], known: Vec<K::Message>, zone: &str) -> anyhow::Result<Plan<K>> {
     let named = known.into_iter().map(|message| (K::id_of(&message).to_owned(), message));
     let mut known: HashMap<String, K::Message> = named.collect();
     let mut puts = Vec::new();
-    for definition in wanted {
+    for Placed { definition, .. } in wanted {
         let message = definition.message()?;
         puts.push(match known.remove(definition.id()) {
             None => Step::Create(message),
@@ -151,7 +114,15 @@ fn is_same<K: Kind>(wanted: &K::Message, current: &K::Message, zone: &str) -> bo
 }
 
 impl Target<'_> {
-    async fn plan<K: Kind>(&mut self, wanted: &[K]) -> anyhow::Result<Plan<K>> {
+    /// Refuses what the server would refuse, counting what the files define together.
+    async fn check(&mut self, wanted: &Wanted) -> anyhow::Result<()> {
+        let request = wanted.request(&self.args.project.id, self.args.prune)?;
+        let checked = self.client.check_definitions(request).await;
+        let problems = checked.map_err(|status| explain_for(ROLE, &status))?.into_inner().problems;
+        wanted.refuse(&problems)
+    }
+
+    async fn plan<K: Kind>(&mut self, wanted: &[Placed<K>]) -> anyhow::Result<Plan<K>> {
         let known = list::<K>(&mut self.client, &self.args.project.id, ROLE).await?;
         let mut plan = plan(wanted, known, &self.zone)?;
         if !self.args.prune {

@@ -31,6 +31,7 @@ mod filter;
 mod funnel;
 mod kind;
 mod metric;
+mod place;
 mod rule;
 mod tidy;
 mod word;
@@ -38,6 +39,7 @@ mod word;
 pub use funnel::Funnel;
 pub use kind::{Client, Kind};
 pub use metric::{Metric, Segment};
+pub use place::{Place, places};
 pub use rule::AlertRule;
 pub use word::Word;
 

@@ -4,6 +4,8 @@ pub mod alert_text;
 pub mod annotate;
 pub mod apply;
 pub mod definitions;
+pub mod deliveries;
+pub mod destinations;
 pub mod export;
 pub mod incidents;
 pub mod link;

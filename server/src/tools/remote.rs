@@ -156,6 +156,9 @@ pub fn explain(status: &Status) -> anyhow::Error {
         }
         "funnel_unknown" => anyhow!("no such funnel; `footpath export` shows those there are"),
         "alert_rule_unknown" => anyhow!("no such alert rule; `footpath export` shows those there are"),
+        "destination_unknown" => {
+            anyhow!("no such destination; `footpath destinations` lists those there are")
+        }
         "incident_unknown" => anyhow!("no such incident; `footpath incidents` lists those there are"),
         "annotation_unknown" => {
             anyhow!("no such annotation; `footpath annotate --list` shows those there are")
@@ -170,8 +173,18 @@ pub fn explain(status: &Status) -> anyhow::Error {
             status.code(),
             status.message()
         ),
-        _ => anyhow!("{}", status.message()),
+        _ => anyhow!("{}", in_commands(status.message())),
     }
+}
+
+/// A message of the server for whoever types commands: it names calls of the API, which are none.
+pub fn in_commands(message: &str) -> String {
+    let exported = ["ListSegments", "ListFunnels", "ListMetrics", "ListAlertRules"];
+    let exported = exported.map(|call| (call, "`footpath export` shows those there are"));
+    let listed = ("ListDestinations", "`footpath destinations` lists those there are");
+    exported.into_iter().chain([listed]).fold(message.to_owned(), |message, (call, command)| {
+        message.replace(&format!("{call} names them"), command)
+    })
 }
 
 /// As [`explain`], for a call that needs a token of this role.

@@ -10,8 +10,8 @@ use v1::simulate_alert_rule_request::Rule;
 use v1::simulate_alert_rule_response::Message;
 
 use super::alert_text::{driver, seen, value};
-use super::definitions::{AlertRule, File, Kind as _, Word};
-use super::remote::{Project, explain_for};
+use super::definitions::{AlertRule, File, Kind as _, Word, places};
+use super::remote::{Project, explain, explain_for};
 use super::span::Range;
 use super::zone::Zone;
 
@@ -72,21 +72,28 @@ impl Args {
         let Some(file) = &self.file else {
             return Ok(Rule::AlertRuleId(self.rule.clone().unwrap_or_default()));
         };
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let rules = File::parse(&text).with_context(|| file.display().to_string())?.alert_rules;
-        let chosen = chosen_of(&rules, self.rule.as_deref()).with_context(|| file.display().to_string())?;
-        Ok(Rule::AlertRule(chosen.message()?))
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+        let rules = File::parse(&text).with_context(|| name.clone())?.alert_rules;
+        let chosen = chosen_of(&rules, self.rule.as_deref()).with_context(|| name.clone())?;
+        let place = || match places(&name, &text, "alert_rule").get(chosen) {
+            Some(place) => format!("{place}: alert_rule {:?}", rules[chosen].id),
+            None => name.clone(),
+        };
+        let message = rules[chosen].message().with_context(place)?;
+        AlertRule::meaning(&message, "UTC").map_err(|status| explain(&status)).with_context(place)?;
+        Ok(Rule::AlertRule(message))
     }
 }
 
-/// The rule of this id; without one, the only rule.
-fn chosen_of<'a>(rules: &'a [AlertRule], id: Option<&str>) -> anyhow::Result<&'a AlertRule> {
+/// The place of the rule of this id; without one, of the only rule.
+fn chosen_of(rules: &[AlertRule], id: Option<&str>) -> anyhow::Result<usize> {
     match (id, rules) {
         (Some(id), _) => {
-            rules.iter().find(|rule| rule.id == id).with_context(|| format!("there is no alert rule {id:?}"))
+            let found = rules.iter().position(|rule| rule.id == id);
+            found.with_context(|| format!("there is no alert rule {id:?}"))
         }
-        (None, [only]) => Ok(only),
+        (None, [_]) => Ok(0),
         (None, _) => bail!("there are {} alert rules: name one", rules.len()),
     }
 }
@@ -98,13 +105,25 @@ fn line(alert: &v1::SimulatedAlert, zone: &Zone) -> String {
     format!("{}  {}{value}{seen}", zone.show(alert.at.as_ref()), Word(alert.kind()))
 }
 
+/// The last line: how many there were in how long, and how many a month that is where so little says anything of one.
 fn total(summary: &v1::SimulationSummary) -> String {
     let v1::SimulationSummary { buckets, series, incidents, alerts, learning, .. } = summary;
     let (incidents, alerts) = (counted(*incidents, "incident"), counted(*alerts, "message"));
-    let rate = footpath_alert::number(summary.alerts_per_series_and_month);
+    let rate = summary.alerts_per_series_and_month.map_or_else(String::new, |rate| {
+        format!("; {} incidents a month for each of {series} series", footpath_alert::number(rate))
+    });
+    let span = lasted(summary.span.as_ref().map_or(0, |span| span.seconds));
     format!(
-        "{incidents}, {alerts}; {rate} incidents a month for each of {series} series; {buckets} buckets, {learning} of them while it learned"
+        "{incidents}, {alerts} in {span}{rate}; {buckets} buckets of {series} series, {learning} of them while it learned"
     )
+}
+
+/// How long it was, in words: days, or hours of less than two days, or minutes.
+fn lasted(seconds: i64) -> String {
+    const UNITS: [(i64, &str, i64); 2] = [(86_400, "days", 172_800), (3_600, "hours", 7_200)];
+    let fits = UNITS.iter().find(|(_, _, least)| seconds >= *least);
+    let (unit, word) = fits.map_or((60, "minutes"), |(unit, word, _)| (*unit, *word));
+    format!("{} {word}", footpath_alert::number(seconds as f64 / unit as f64))
 }
 
 fn counted(count: u32, what: &str) -> String {
@@ -119,7 +138,7 @@ mod tests {
 
     fn chosen(text: &str, id: Option<&str>) -> Result<String, String> {
         let rules = File::parse(text).unwrap().alert_rules;
-        chosen_of(&rules, id).map(|rule| rule.id.clone()).map_err(|error| error.to_string())
+        chosen_of(&rules, id).map(|at| rules[at].id.clone()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -147,7 +166,7 @@ mod tests {
             ..v1::SimulatedAlert::default()
         };
         let zone = Zone::named("Europe/Zurich");
-        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, usual is 2.5 or less");
+        assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  5, allowed is at most 2.5");
         (alert.value, alert.judgement) = (Some(value), None);
         assert_eq!(line(&alert, &zone), "1970-01-01T01:00:00+01:00  opened  de ");
     }
@@ -159,10 +178,30 @@ mod tests {
             series: 2,
             incidents: 1,
             alerts: 6,
-            alerts_per_series_and_month: 1.5,
+            alerts_per_series_and_month: Some(1.5),
             learning: 10,
+            span: Some(prost_types::Duration { seconds: 10 * 86_400, nanos: 0 }),
         };
-        let shown = "1 incident, 6 messages; 1.5 incidents a month for each of 2 series; 100 buckets, 10 of them while it learned";
+        let shown = "1 incident, 6 messages in 10 days; 1.5 incidents a month for each of 2 series; 100 buckets of 2 series, 10 of them while it learned";
         assert_eq!(total(&summary), shown);
+        let span = Some(prost_types::Duration { seconds: 420, nanos: 0 });
+        let short = v1::SimulationSummary { alerts_per_series_and_month: None, span, ..summary };
+        assert_eq!(
+            total(&short),
+            "1 incident, 6 messages in 7 minutes; 100 buckets of 2 series, 10 of them while it learned"
+        );
+    }
+
+    #[test]
+    fn how_long_it_was_is_said_in_the_unit_that_fits() {
+        for (seconds, words) in [
+            (0, "0 minutes"),
+            (90, "1.5 minutes"),
+            (7_200, "2 hours"),
+            (90_000, "25 hours"),
+            (518_400, "6 days"),
+        ] {
+            assert_eq!(lasted(seconds), words);
+        }
     }
 }

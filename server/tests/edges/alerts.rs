@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use footpath_model::clock::{Clock as _, SystemClock};
 use footpath_proto::v1;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -133,7 +134,7 @@ async fn an_incident_is_told_once_over_a_kill_and_ends() {
     assert_eq!(kinds(&opened), [v1::AlertKind::Opened]);
     let incident = opened.alerts[0].incident.clone().unwrap();
     assert_eq!(incident.told.as_ref().unwrap().number, Some(5.0));
-    assert_eq!(incident.summary, "Payments: 5, usual is 2.5 or less");
+    assert_eq!(incident.summary, "Payments: 5, allowed is at most 2.5");
     assert_eq!((incident.owner.as_str(), incident.environments), ("ann", vec!["prod".to_owned()]));
     assert!(incident.link.ends_with(&format!("/#/default/incidents/{}", incident.id)), "{}", incident.link);
     let acknowledged = v1::change_incident_request::Change::Acknowledge(v1::AcknowledgeIncident {});
@@ -231,6 +232,27 @@ async fn rules_name_metrics_that_are_there_and_metrics_stay_while_rules_name_the
     let request = v1::GetAlertRuleRequest { project: PROJECT.into(), alert_rule_id: "many".into() };
     let rule = world.definitions().get_alert_rule(with(&world.admin, request)).await.unwrap().into_inner();
     assert_eq!(rule.alert_rule.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn a_rule_is_muted_for_31_days_at_most() {
+    let data = tempfile::tempdir().unwrap();
+    let world = World::open(data.path()).await;
+    world.define().await;
+    let mute = |days: i64| {
+        let until_us = SystemClock.now_us() + days * 86_400_000_000;
+        let request = v1::MuteAlertRuleRequest {
+            project: PROJECT.into(),
+            alert_rule_id: "many".into(),
+            until: Some(footpath_api::convert::timestamp(until_us)),
+        };
+        let mut alerts = world.alerts();
+        let request = with(&world.admin, request);
+        async move { alerts.mute_alert_rule(request).await }
+    };
+    mute(31).await.unwrap();
+    let refused = mute(32).await.unwrap_err();
+    assert!(reason(&refused) == "mute_too_long" && refused.message().contains("31 days"), "{refused:?}");
 }
 
 #[tokio::test]
@@ -349,7 +371,7 @@ async fn destinations_are_told_signed_and_every_delivery_is_recorded() {
     let told: serde_json::Value = serde_json::from_str(&body).unwrap();
     let text = told.to_string();
     for expected in
-        ["Payments: 5, usual is 2.5 or less", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"]
+        ["Payments: 5, allowed is at most 2.5", "\"prod\"", "/#/default/incidents/", "above 2.5", "ann"]
     {
         assert!(text.contains(expected), "{expected} in {text}");
     }

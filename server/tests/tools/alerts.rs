@@ -90,7 +90,7 @@ fn an_incident_is_seen_looked_after_and_ended() {
     world.send(folder.path(), 5);
     let line = world.opened();
     assert!(line.contains("  open ") && line.contains("  warning "), "{line}");
-    assert!(line.ends_with("  Payments: 5, usual is 2.5 or less"), "{line}");
+    assert!(line.ends_with("  Payments: 5, allowed is at most 2.5"), "{line}");
     let id = line.split(' ').next().unwrap();
     changes(&world, id);
     let story = world.tool(&["incidents", id]);
@@ -118,9 +118,15 @@ fn changes(world: &World, id: &str) {
     {
         world.tool(&[&["incidents", id][..], &change].concat());
     }
-    assert!(world.tool(&["incidents", id]).contains("  muted until   "));
+    let muted = world.tool(&["incidents", id]);
+    let (_, until) = muted.split_once("  muted until   ").unwrap();
+    let until = until.lines().next().unwrap();
+    assert!(muted.contains(&format!("  muted until {until} by ")), "{muted}");
     world.tool(&["incidents", id, "--mute", "0s"]);
-    assert!(!world.tool(&["incidents", id]).contains("  muted until   "));
+    let unmuted = world.tool(&["incidents", id]);
+    assert!(!unmuted.contains("  muted until   ") && unmuted.contains("  unmuted by "), "{unmuted}");
+    let told = world.refused(&world.analyst, &["incidents", id, "--mute", "32d"]);
+    assert!(told.contains("31 days at most"), "{told}");
     assert!(world.tool(&["incidents", id, "--resolve"]).starts_with(&format!("{id}  resolved  ")));
     assert!(world.refused(&world.analyst, &["incidents", id, "--acknowledge"]).contains("is over"));
     assert!(!world.tool(&["incidents", "--open"]).contains(id) && world.tool(&["incidents"]).contains(id));
@@ -132,7 +138,7 @@ fn simulated(world: &World, rules: &str) {
         let told = world.tool(rule);
         let mut lines = told.lines();
         let first = lines.next().unwrap();
-        assert!(first.ends_with("  opened  5, usual is 2.5 or less"), "{told}");
+        assert!(first.ends_with("  opened  5, allowed is at most 2.5"), "{told}");
         assert!(lines.last().unwrap().starts_with("1 incident, "), "{told}");
     }
     let told = world.refused(&world.analyst, &["simulate", "none"]);

@@ -20,4 +20,4 @@ pub use incident::{AROUND_US, ActionTaken, Incident, IncidentState};
 pub use keeper::{Keeper, Outgoing, Told};
 pub use numbers::{Numbers, NumbersError, Seen};
 pub use simulation::{Simulated, Simulation, longest_us, simulate};
-pub use words::{Seen as SeenNumber, number, seen_of, summary};
+pub use words::{Seen as SeenNumber, happened, number, seen_of, subject, summary};

@@ -14,6 +14,12 @@ use crate::plan::{MOST_BUCKETS, earlier, explained};
 /// Of so many incidents drivers are looked for.
 const EXPLAINED: usize = 50;
 
+const DAY_US: i64 = 86_400_000_000;
+/// A month, as rates are told: 30 days.
+const MONTH_US: i64 = 30 * DAY_US;
+/// A rate is told of three days or more. Of less it would be multiplied by more than ten: one incident of an hour would be hundreds a month.
+const LEAST_US: i64 = 3 * DAY_US;
+
 /// What a simulation found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Simulated {
@@ -164,10 +170,45 @@ impl Simulated {
         self.transitions.iter().filter(|one| one.kind.is_news()).count()
     }
 
-    /// Incidents for each series and month of 30 days.
-    pub fn per_series_and_month(&self) -> f64 {
-        const MONTH_US: f64 = 30.0 * 86_400e6;
-        let months = self.span_us as f64 / MONTH_US * self.series as f64;
-        if months > 0.0 { self.incidents() as f64 / months } else { 0.0 }
+    /// How many incidents a month of 30 days that is, for each series; nothing where too little was judged.
+    pub fn per_series_and_month(&self) -> Option<f64> {
+        let months = self.span_us as f64 / MONTH_US as f64 * self.series as f64;
+        let is_enough = self.span_us >= LEAST_US && months > 0.0;
+        is_enough.then(|| self.incidents() as f64 / months)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use footpath_engine::alert::IncidentName;
+    use footpath_model::alert::Series;
+    use footpath_model::definition::Severity;
+
+    use super::*;
+
+    fn opened() -> Transition {
+        let (id, rule, series, severity) = ("i".into(), "r".into(), Series::Whole, Severity::Warning);
+        Transition {
+            incident: IncidentName { id, rule, series, from_us: 0, severity },
+            kind: TransitionKind::Opened,
+            at_us: 0,
+            judged: None,
+            by: None,
+            text: None,
+            quiet: false,
+        }
+    }
+
+    #[test]
+    fn minutes_say_nothing_of_a_month() {
+        let rate = |span_us, series| {
+            let transitions = vec![opened(); 2];
+            Simulated { transitions, span_us, series, ..Simulated::default() }.per_series_and_month()
+        };
+        assert_eq!(rate(600_000_000, 1), None);
+        assert_eq!(rate(LEAST_US - 1, 1), None);
+        assert_eq!(rate(LEAST_US, 1), Some(20.0));
+        assert_eq!(rate(MONTH_US, 4), Some(0.5));
+        assert_eq!((rate(0, 1), rate(MONTH_US, 0)), (None, None));
     }
 }

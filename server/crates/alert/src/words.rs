@@ -48,13 +48,24 @@ pub fn condition(rule: &AlertRule) -> String {
 
 /// An incident in one line, after something was told.
 pub fn summary(incident: &Incident, transition: &Transition) -> String {
+    let what = happened(incident, transition);
+    if incident.rule == PIPELINE { what } else { format!("{}: {what}", subject(incident)) }
+}
+
+/// What an incident is about: its title and the value of the breakdown.
+pub fn subject(incident: &Incident) -> String {
+    let of = incident.series.label().map(|value| format!(" ({value})")).unwrap_or_default();
+    format!("{}{of}", incident.title)
+}
+
+/// What was told, without what it is about.
+pub fn happened(incident: &Incident, transition: &Transition) -> String {
     if incident.rule == PIPELINE {
         return transition.text.clone().unwrap_or_else(|| incident.condition.clone());
     }
-    let of = incident.series.label().map(|value| format!(" ({value})")).unwrap_or_default();
     let worse = if transition.kind == TransitionKind::Escalated { ", worse than before" } else { "" };
     let seen = transition.judged.as_ref().map(seen).unwrap_or_default();
-    format!("{}{of}: {seen}{worse}", incident.title)
+    format!("{seen}{worse}")
 }
 
 fn seen(judged: &Judged) -> String {
@@ -66,6 +77,7 @@ fn seen(judged: &Judged) -> String {
         expected: judged.expected,
         low: judged.low,
         high: judged.high,
+        learned: judged.is_learned(),
         channel: spoke.map(channel_name).unwrap_or_default(),
     });
     seen + nothing
@@ -78,17 +90,22 @@ pub struct Seen<'a> {
     pub value: Option<f64>,
     /// What was expected.
     pub expected: Option<f64>,
-    /// From here on it is usual.
+    /// From here on it is usual, or allowed.
     pub low: Option<f64>,
-    /// Up to here it is usual.
+    /// Up to here it is usual, or allowed.
     pub high: Option<f64>,
+    /// The band is what the past lets expect; else it is a bound that somebody set.
+    pub learned: bool,
     /// What spoke, of problems; else empty.
     pub channel: &'a str,
 }
 
-/// What was seen, and what was expected instead. A number inside of its band was odd in another way, which is named.
+/// What was seen, and what was expected or allowed instead. A number inside of its usual band was odd in another way, which is named.
 pub fn seen_of(seen: &Seen<'_>) -> String {
     let value = seen.value.map_or_else(|| "no number".to_owned(), number);
+    if !seen.learned {
+        return bounded(seen, &value);
+    }
     let inside = seen.value.zip(seen.low.zip(seen.high));
     let inside = inside.is_some_and(|(value, (low, high))| (low..=high).contains(&value));
     let usual = match (seen.low, seen.high, seen.expected) {
@@ -104,6 +121,25 @@ pub fn seen_of(seen: &Seen<'_>) -> String {
     format!("{value}, {usual}")
 }
 
+/// A number with the bound that was set for it, and with the number it was compared with if the bound follows from one.
+fn bounded(seen: &Seen<'_>, value: &str) -> String {
+    let compared = seen.expected.filter(|expected| ![seen.low, seen.high].contains(&Some(*expected)));
+    let allowed = match (seen.low, seen.high, compared.is_some()) {
+        (Some(low), Some(high), false) => format!("{} to {}", number(low), number(high)),
+        (Some(low), None, false) => format!("at least {}", number(low)),
+        (None, Some(high), false) => format!("at most {}", number(high)),
+        (Some(low), Some(high), true) => format!("between {} and {}", number(low), number(high)),
+        (Some(low), None, true) => format!("more than {}", number(low)),
+        (None, Some(high), true) => format!("less than {}", number(high)),
+        (None, None, _) => {
+            return compared
+                .map_or_else(|| value.to_owned(), |one| format!("{value}, expected was {}", number(one)));
+        }
+    };
+    let against = compared.map(|one| format!(" against {}", number(one))).unwrap_or_default();
+    format!("{value}{against}, allowed is {allowed}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +148,7 @@ mod tests {
     fn a_number_is_shown_with_its_band_or_why_it_is_odd() {
         let five = Seen { value: Some(5.0), ..Seen::default() };
         let (low, high, expected) = (Some(1.0), Some(2.5), Some(3.0));
-        let band = Seen { low, high, expected, channel: "point", ..five };
+        let band = Seen { low, high, expected, learned: true, channel: "point", ..five };
         for (seen, text) in [
             (Seen::default(), "no number"),
             (five, "5"),
@@ -122,9 +158,26 @@ mod tests {
                 "5, expected was about 3 (short window)",
             ),
             (Seen { high: Some(9.0), channel: "", ..band }, "5, usual is 1 to 9"),
-            (Seen { low, expected, ..five }, "5, usual is 1 or more"),
-            (Seen { high, ..five }, "5, usual is 2.5 or less"),
-            (Seen { expected, ..five }, "5, expected was 3"),
+            (Seen { high: None, ..band }, "5, usual is 1 or more"),
+            (Seen { low: None, ..band }, "5, usual is 2.5 or less"),
+            (Seen { low: None, high: None, ..band }, "5, expected was 3"),
+        ] {
+            assert_eq!(seen_of(&seen), text);
+        }
+    }
+
+    #[test]
+    fn a_bound_that_somebody_set_is_not_what_is_usual() {
+        let five = Seen { value: Some(5.0), ..Seen::default() };
+        let (low, high) = (Some(1.0), Some(2.5));
+        for (seen, text) in [
+            (Seen { high, expected: high, ..five }, "5, allowed is at most 2.5"),
+            (Seen { low, expected: low, ..five }, "5, allowed is at least 1"),
+            (Seen { low, high, expected: high, ..five }, "5, allowed is 1 to 2.5"),
+            (Seen { high, expected: Some(2.0), ..five }, "5 against 2, allowed is less than 2.5"),
+            (Seen { low, expected: Some(2.0), ..five }, "5 against 2, allowed is more than 1"),
+            (Seen { low, high, expected: Some(2.0), ..five }, "5 against 2, allowed is between 1 and 2.5"),
+            (Seen { expected: Some(3.0), ..five }, "5, expected was 3"),
         ] {
             assert_eq!(seen_of(&seen), text);
         }

@@ -267,7 +267,7 @@ async fn every_bucket_is_judged_once_and_an_incident_comes_and_goes() {
     let incident = &world.store.incidents(1, false, None, 9).unwrap()[0];
     let incident = world.keeper.incident(1, &incident.id).unwrap().unwrap();
     assert_eq!(incident.drivers[0].value, Series::Value("ios".into()));
-    assert_eq!(incident.summary, "Payments: 1, usual is 10 or more");
+    assert_eq!(incident.summary, "Payments: 1, allowed is at least 10");
     assert_eq!((incident.owner.as_str(), incident.resolved_us), ("ann", Some(START + 7 * MINUTE)));
     let sent = world.store.pending_deliveries(1, "ops", 9).unwrap();
     let words: Vec<_> = sent.iter().map(|row| row.json.rsplit(' ').next().unwrap().to_owned()).collect();

@@ -79,6 +79,8 @@ pub const TABLE: &[(&str, Need)] = &[
     ("/footpath.v1.DefinitionService/ListAlertRules", Need::Token(Role::Viewer)),
     ("/footpath.v1.DefinitionService/UpdateAlertRule", Need::Token(Role::Analyst)),
     ("/footpath.v1.DefinitionService/DeleteAlertRule", Need::Token(Role::Analyst)),
+    // Changes nothing, but whoever may not change anything would be told that all is well.
+    ("/footpath.v1.DefinitionService/CheckDefinitions", Need::Token(Role::Analyst)),
     ("/footpath.v1.AlertService/SimulateAlertRule", Need::Token(Role::Analyst)),
     ("/footpath.v1.AlertService/ListAlertSeries", Need::Token(Role::Viewer)),
     ("/footpath.v1.AlertService/MuteAlertRule", Need::Token(Role::Analyst)),

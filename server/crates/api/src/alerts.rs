@@ -20,6 +20,7 @@ mod destinations;
 mod drivers;
 mod incidents;
 mod messages;
+mod mute;
 pub mod numbers;
 mod series;
 mod simulate;
@@ -83,7 +84,7 @@ impl v1::alert_service_server::AlertService for AlertApi {
         let by = by(&self.context.caller(&request));
         let v1::MuteAlertRuleRequest { alert_rule_id: id, until, .. } = request.into_inner();
         crate::definitions::required::<CountedRule>(&self.context, &project.id, &id)?;
-        let until_us = until.as_ref().map_or(0, crate::convert::micros);
+        let until_us = mute::until_us(self.context.clock.now_us(), until.as_ref())?;
         self.record(&project, Control::MuteRule { id, until_us, by }).await?;
         Ok(Response::new(v1::MuteAlertRuleResponse {}))
     }

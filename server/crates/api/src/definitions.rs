@@ -1,6 +1,5 @@
 //! DefinitionService: a change is a control record in the log; the projection makes it a row.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use footpath_live::{Followed, Standing};
@@ -13,15 +12,21 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
 use crate::cursor::Scope;
-use crate::status::{invalid, store, with_reason};
+use crate::status::{internal, store, with_reason};
 
+mod changes;
+mod check;
+mod followers;
 mod kinds;
+mod known;
 mod uses;
 mod warnings;
 
+use changes::{Decided, used_by};
+pub use followers::together;
 pub use kinds::Kind;
 use kinds::read_row;
-use uses::{Uses, all, resolve, uses_segment};
+use known::Known;
 
 /// The service.
 #[derive(Clone)]
@@ -46,28 +51,10 @@ impl DefinitionApi {
         project: &ProjectRow,
         message: K::Message,
     ) -> Result<Shown<K::Message>, Status> {
-        let asked = K::read(&message, 1, &project.time_zone)?;
         let _turn = self.context.turn.lock().await;
-        let wanted = resolve(&self.context, &project.id, asked)?;
-        if let Some(known) = find::<K>(&self.context, &project.id, wanted.id())? {
-            if known.clone().with_version(1) == wanted {
-                return self.shown(project, &known);
-            }
-            return Err(K::exists());
-        }
-        self.has_room::<K>(&project.id)?;
-        self.context.record(project, &wanted.clone().put()).await?;
-        self.shown(project, &wanted)
-    }
-
-    /// Whether a project may have one more.
-    fn has_room<K: Kind>(&self, project: &str) -> Result<(), Status> {
-        let known = self.context.store.definitions(project, K::KIND, None, K::MOST).map_err(store)?;
-        if known.len() < K::MOST {
-            return Ok(());
-        }
-        let what = format!("a project has at most {} of the kind {}; delete one first", K::MOST, K::NAME);
-        Err(invalid("too_many_definitions", &what))
+        let known = Known::stored(&self.context, &project.id);
+        let decided = changes::create::<K>(&known, &message, &project.time_zone)?;
+        self.written(project, decided).await
     }
 
     async fn update<K: Kind>(
@@ -77,33 +64,32 @@ impl DefinitionApi {
         mask: Option<prost_types::FieldMask>,
     ) -> Result<Shown<K::Message>, Status> {
         let _turn = self.context.turn.lock().await;
+        let known = Known::stored(&self.context, &project.id);
         let (id, etag) = K::name_of(&message);
-        let known = required::<K>(&self.context, &project.id, id)?;
-        if !etag.is_empty() && etag != known.version().to_string() {
+        let there = known.required::<K>(id)?;
+        if !etag.is_empty() && etag != there.version().to_string() {
             let what = format!("the {} was changed meanwhile; read it again and repeat your change", K::NAME);
             return Err(with_reason(Code::Aborted, "etag_mismatch", &what, None));
         }
-        let merged = merge::<K>(known.message(), message, mask)?;
-        let asked = K::read(&merged, known.version() + 1, &project.time_zone)?;
-        let wanted = resolve(&self.context, &project.id, asked)?;
-        if wanted.clone().with_version(known.version()) == known {
-            return self.shown(project, &known); // Nothing changes, so nothing is folded again.
+        let decided = changes::update::<K>(&known, message, mask, &project.time_zone)?;
+        self.written(project, decided).await
+    }
+
+    async fn written<K: Kind>(
+        &self,
+        project: &ProjectRow,
+        decided: Decided<K>,
+    ) -> Result<Shown<K::Message>, Status> {
+        if let Some(record) = &decided.record {
+            self.context.record(project, record).await?;
         }
-        let mut changes = vec![wanted.clone().put()];
-        changes.extend(followers(&self.context, &project.id, &changes[0])?);
-        self.context.record(project, &together(changes)).await?;
-        self.shown(project, &wanted)
+        self.shown(project, &decided.definition)
     }
 
     async fn delete<K: Kind>(&self, project: &ProjectRow, id: String) -> Result<(), Status> {
         let _turn = self.context.turn.lock().await;
-        required::<K>(&self.context, &project.id, &id)?;
-        let used = self.used_by::<K>(&project.id, &id)?;
-        if !used.is_empty() {
-            let what = format!("{} is used by {}; change them first", id, used.join(", "));
-            return Err(with_reason(Code::FailedPrecondition, "definition_in_use", &what, None));
-        }
-        self.context.record(project, &K::delete(id)).await
+        let record = changes::delete::<K>(&Known::stored(&self.context, &project.id), &id)?;
+        self.context.record(project, &record).await
     }
 
     fn list<K: Kind>(
@@ -125,36 +111,6 @@ impl DefinitionApi {
     fn shown<K: Kind>(&self, project: &ProjectRow, known: &K) -> Result<Shown<K::Message>, Status> {
         let warnings = warnings::of(&self.context, project, &known.names())?;
         Ok(Shown { message: known.message(), warnings })
-    }
-
-    /// What uses a definition, by kind and id.
-    fn used_by<K: Kind>(&self, project: &str, id: &str) -> Result<Vec<String>, Status> {
-        let metrics = || all::<CountedMetric>(&self.context, project);
-        let rules = || all::<CountedRule>(&self.context, project);
-        let name = |kind: &str, id: &str| format!("{kind}/{id}");
-        Ok(match K::NAME {
-            SegmentDefinition::NAME => {
-                let funnels = all::<CountedFunnel>(&self.context, project)?;
-                let funnels = funnels.iter().filter(|one| uses_segment(*one, id));
-                let funnels: Vec<_> = funnels.map(|one| name("funnel", one.id())).collect();
-                let metrics = metrics()?;
-                let metrics = metrics.iter().filter(|one| uses_segment(*one, id));
-                let rules = rules()?;
-                let rules = rules.iter().filter(|one| uses_segment(*one, id));
-                let rules = rules.map(|one| name("alert_rule", one.id()));
-                funnels.into_iter().chain(metrics.map(|one| name("metric", one.id()))).chain(rules).collect()
-            }
-            CountedMetric::NAME => {
-                let rules = rules()?;
-                let of = rules.iter().filter(|one| one.definition.metric == id);
-                of.map(|one| name("alert_rule", one.id())).collect()
-            }
-            CountedFunnel::NAME => {
-                let of = |one: &CountedMetric| one.funnel.as_ref().is_some_and(|funnel| funnel.id() == id);
-                metrics()?.iter().filter(|one| of(one)).map(|one| name("metric", one.id())).collect()
-            }
-            _ => Vec::new(),
-        })
     }
 
     /// Whether the live path counts a definition, and how far it is.
@@ -185,81 +141,6 @@ fn percent_of(standing: &Standing, version: u64) -> u32 {
     }
 }
 
-/// A metric asks for a step of a funnel that is about to lose it.
-fn in_use(funnel: &str, metric: &CountedMetric) -> Status {
-    let what =
-        format!("{funnel} would lose a step that metric/{} is made of; change that first", metric.id());
-    with_reason(Code::FailedPrecondition, "definition_in_use", &what, None)
-}
-
-/// The records of whatever changes along with one: definitions that use it are written again, one version on.
-///
-/// # Errors
-/// FAILED_PRECONDITION if one of them asks for what would be gone; INTERNAL if the store fails.
-fn followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
-    let mut changes = direct_followers(context, project, change)?;
-    changes.extend(rules_of(context, project, change, &changes)?);
-    Ok(changes)
-}
-
-/// The records of rules that watch one of the metrics which are changed.
-fn rules_of(
-    context: &Context,
-    project: &str,
-    change: &Control,
-    changes: &[Control],
-) -> Result<Vec<Control>, Status> {
-    let metrics = [change].into_iter().chain(changes).filter_map(|change| match change {
-        Control::PutMetric(metric) => Some((metric.id(), metric)),
-        _ => None,
-    });
-    let metrics: HashMap<_, _> = metrics.collect();
-    let rewritten = changes.iter().filter_map(|change| match change {
-        Control::PutRule(rule) => Some(rule.id()),
-        _ => None,
-    });
-    let rewritten: Vec<_> = rewritten.collect();
-    let mut records = Vec::new();
-    for mut rule in all::<CountedRule>(context, project)? {
-        let Some(metric) = metrics.get(rule.definition.metric.as_str()) else { continue };
-        if rewritten.contains(&rule.id()) {
-            continue;
-        }
-        rule.metric = (***metric).clone();
-        rule.metric_fits()?;
-        let version = rule.version() + 1;
-        records.push(rule.with_version(version).put());
-    }
-    Ok(records)
-}
-
-fn direct_followers(context: &Context, project: &str, change: &Control) -> Result<Vec<Control>, Status> {
-    match change {
-        Control::PutSegment(segment) => rewritten(context, project, &|definition| {
-            definition.filters(&mut |filter| {
-                filter.each_segment(&mut |one| {
-                    if one.segment == segment.id {
-                        one.means = Some(Box::new(segment.filter.clone()));
-                    }
-                });
-            });
-        }),
-        Control::PutFunnel(funnel) => {
-            let metrics = all::<CountedMetric>(context, project)?.into_iter();
-            let using = metrics.filter(|one| one.funnel.as_ref().is_some_and(|own| own.id() == funnel.id()));
-            using
-                .map(|mut metric| {
-                    metric.funnel = Some(funnel.clone());
-                    metric.step_is_there().map_err(|_| in_use(funnel.id(), &metric))?;
-                    let version = metric.version() + 1;
-                    Ok(metric.with_version(version).put())
-                })
-                .collect()
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
 /// The records of all definitions that the project's settings make others of.
 ///
 /// # Errors
@@ -269,59 +150,7 @@ pub fn resettled(
     project: &str,
     settings: &ProjectSettings,
 ) -> Result<Vec<Control>, Status> {
-    rewritten(context, project, &|definition| definition.set(settings))
-}
-
-/// The records of all definitions that `change` makes others of, one version on.
-///
-/// # Errors
-/// INTERNAL if the store fails.
-fn rewritten(
-    context: &Context,
-    project: &str,
-    change: &dyn Fn(&mut dyn Uses),
-) -> Result<Vec<Control>, Status> {
-    fn again<K: Kind>(known: K, change: &dyn Fn(&mut K)) -> Option<K> {
-        let mut changed = known.clone();
-        change(&mut changed);
-        let version = known.version() + 1;
-        (changed != known).then(|| changed.with_version(version))
-    }
-    let mut changes = Vec::new();
-    let (mut funnels, mut metrics) = (HashMap::new(), HashMap::new());
-    for known in all::<CountedFunnel>(context, project)? {
-        if let Some(changed) = again(known, &|funnel| change(funnel)) {
-            funnels.insert(changed.id().to_owned(), changed.clone());
-            changes.push(changed.put());
-        }
-    }
-    for known in all::<CountedMetric>(context, project)? {
-        let changed = again(known, &|metric| {
-            change(metric);
-            let newer = metric.funnel.as_ref().and_then(|own| funnels.get(own.id()));
-            metric.funnel = newer.cloned().map(Box::new).or(metric.funnel.take());
-        });
-        metrics.extend(changed.as_ref().map(|one| (one.id().to_owned(), one.clone())));
-        changes.extend(changed.map(Kind::put));
-    }
-    for known in all::<CountedRule>(context, project)? {
-        let changed = again(known, &|rule| {
-            change(rule);
-            if let Some(newer) = metrics.get(&rule.definition.metric) {
-                rule.metric = newer.clone();
-            }
-        });
-        changes.extend(changed.map(Kind::put));
-    }
-    Ok(changes)
-}
-
-/// Several changes as one record.
-pub fn together(mut changes: Vec<Control>) -> Control {
-    if changes.len() == 1 {
-        return changes.remove(0);
-    }
-    Control::Several { changes }
+    followers::resettled(&Known::stored(context, project), settings)
 }
 
 /// A definition.
@@ -329,8 +158,7 @@ pub fn together(mut changes: Vec<Control>) -> Control {
 /// # Errors
 /// If the store fails.
 pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Option<K>, Status> {
-    let row = context.store.definition(project, K::KIND, id).map_err(store)?;
-    row.map(|row| read_row(&row)).transpose()
+    Known::stored(context, project).find(id)
 }
 
 /// All definitions of a kind in a project.
@@ -338,7 +166,7 @@ pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Optio
 /// # Errors
 /// INTERNAL if the store fails.
 pub fn all_of<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Status> {
-    all(context, project)
+    Known::stored(context, project).all()
 }
 
 /// A definition, or NOT_FOUND.
@@ -346,7 +174,7 @@ pub fn all_of<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Statu
 /// # Errors
 /// NOT_FOUND with what to do.
 pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K, Status> {
-    find(context, project, id)?.ok_or_else(K::unknown)
+    Known::stored(context, project).required(id)
 }
 
 /// Puts in what segments, settings and funnels say, for a definition that is only asked for once.
@@ -354,23 +182,7 @@ pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K
 /// # Errors
 /// INVALID_ARGUMENT where something that is named does not exist.
 pub fn resolved<K: Kind>(context: &Context, project: &str, definition: K) -> Result<K, Status> {
-    resolve(context, project, definition)
-}
-
-fn merge<K: Kind>(
-    mut known: K::Message,
-    wanted: K::Message,
-    mask: Option<prost_types::FieldMask>,
-) -> Result<K::Message, Status> {
-    let paths = mask.map(|m| m.paths).filter(|p| !p.is_empty());
-    let Some(paths) = paths else { return Ok(wanted) };
-    for path in paths {
-        if !K::take(&mut known, &wanted, &path) {
-            let what = format!("update_mask: {path:?} is no field of a {} that can be changed", K::NAME);
-            return Err(invalid("update_mask_invalid", &what));
-        }
-    }
-    Ok(known)
+    uses::resolve(&Known::stored(context, project), definition)
 }
 
 #[tonic::async_trait]
@@ -534,7 +346,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let known = required::<SegmentDefinition>(&self.context, &project.id, &request.get_ref().segment_id)?;
-        let used_by = self.used_by::<SegmentDefinition>(&project.id, known.id())?;
+        let used_by = used_by::<SegmentDefinition>(&Known::stored(&self.context, &project.id), known.id())?;
         let Shown { message, warnings } = self.shown(&project, &known)?;
         Ok(Response::new(v1::GetSegmentResponse { segment: Some(message), warnings, used_by }))
     }
@@ -588,5 +400,16 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         self.delete::<CountedRule>(&project, request.into_inner().alert_rule_id).await?;
         Ok(Response::new(v1::DeleteAlertRuleResponse {}))
+    }
+    async fn check_definitions(
+        &self,
+        request: Request<v1::CheckDefinitionsRequest>,
+    ) -> Result<Response<v1::CheckDefinitionsResponse>, Status> {
+        let project = self.context.allowed(&request, &request.get_ref().project)?;
+        let (context, asked) = (Arc::clone(&self.context), request.into_inner());
+        // Hundreds of definitions, each looked at with all that use it, take longer than a call may hold up others.
+        let checked = tokio::task::spawn_blocking(move || check::check(&context, &project, &asked)).await;
+        let problems = checked.map_err(|error| internal(&error.to_string()))??;
+        Ok(Response::new(v1::CheckDefinitionsResponse { problems }))
     }
 }

@@ -31,6 +31,7 @@ const PAGE: &[(&str, &str)] = page_files![
     "credentials.js",
     "definer.js",
     "definition.js",
+    "destinations-field.js",
     "dom.js",
     "fields.js",
     "first-event.js",

@@ -13,7 +13,8 @@ mod metric;
 mod segment;
 
 pub use alert::{
-    Against, AlertCondition, AlertRule, Direction, FALSE_ALERTS, MAX_TEXT_BYTES, PROD, Severity, fits,
+    Against, AlertCondition, AlertRule, Direction, FALSE_ALERTS, MAX_COOLDOWN_DAYS, MAX_TEXT_BYTES, PROD,
+    Severity, fits,
 };
 pub use check::is_id;
 pub(crate) use check::{Checker, regex};

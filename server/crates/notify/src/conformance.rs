@@ -36,6 +36,7 @@ pub fn notice(project: &str, id: &str, incident: &str) -> Notice {
         series: None,
         severity: Severity::Warning,
         summary: "Checkout rate fell".into(),
+        what: "fell".into(),
         condition: "below the band for 10 min".into(),
         value: Some(1.5),
         expected: Some(3.0),

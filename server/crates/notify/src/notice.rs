@@ -151,17 +151,20 @@ pub struct Notice {
     pub series: Option<String>,
     /// How bad it is.
     pub severity: Severity,
-    /// What happened, in one line.
+    /// What happened, in one line that says all by itself.
     pub summary: String,
+    /// The same without the rule's name and the series, for below a title that says both; empty in what an earlier version stored.
+    #[serde(default)]
+    pub what: String,
     /// The rule's condition in words.
     pub condition: String,
     /// The number; none where there is no data.
     pub value: Option<f64>,
     /// What was expected.
     pub expected: Option<f64>,
-    /// The lower edge of the band.
+    /// The lower edge of what is usual, or allowed.
     pub low: Option<f64>,
-    /// The upper edge of the band.
+    /// The upper edge of what is usual, or allowed.
     pub high: Option<f64>,
     /// The number's unit, such as `%` or `EUR`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,7 +192,8 @@ pub struct Notice {
     pub opened_us: i64,
     /// When this happened.
     pub at_us: i64,
-    /// How likely the number is by chance.
+    /// How likely the number is by chance; only of what its past does not let expect, so that without it `low` and `high` are bounds that
+    /// somebody set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_value: Option<f64>,
     /// The release channel or app version it is about.
@@ -215,6 +219,7 @@ impl Notice {
             title: text::name(&self.title),
             series: optional(&self.series),
             summary: text::sentence(&self.summary),
+            what: text::sentence(if self.what.is_empty() { &self.summary } else { &self.what }),
             condition: text::sentence(&self.condition),
             unit: self.unit.as_deref().map(text::unit).filter(|unit| !unit.is_empty()),
             drivers: self.drivers.iter().take(MOST_LISTED).map(Driver::fit).collect(),

@@ -1,6 +1,7 @@
 //! Notices in the receivers' shapes: pure functions, held to golden files.
 
 mod alertmanager;
+mod expected;
 mod json;
 mod mail;
 mod pagerduty;

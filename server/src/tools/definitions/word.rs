@@ -29,6 +29,7 @@ words!(
     AlertSeverity,
     BreakdownAttribution,
     ConditionOperator,
+    DeliveryState,
     DriverKind,
     ExclusionEffect,
     FunnelCounting,
@@ -65,6 +66,16 @@ impl<E: Words> Word<E> {
         self.0.name().trim_start_matches(prefix).to_ascii_lowercase()
     }
 
+    /// The word of a name, as in a file.
+    ///
+    /// # Errors
+    /// In words, with those that are allowed.
+    pub fn named(text: &str) -> Result<Self, String> {
+        let allowed = || Self::all().map(|word| format!("{:?}", word.text())).collect::<Vec<_>>().join(", ");
+        let found = Self::all().find(|word| word.text() == text);
+        found.ok_or_else(|| format!("{text:?} is not known here; allowed are {}", allowed()))
+    }
+
     fn all() -> impl Iterator<Item = Self> {
         (1..).map_while(|number| E::try_from(number).ok()).map(Self)
     }
@@ -84,12 +95,7 @@ impl<E: Words> Serialize for Word<E> {
 
 impl<'de, E: Words> Deserialize<'de> for Word<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if let Some(word) = Self::all().find(|word| word.text() == text) {
-            return Ok(word);
-        }
-        let allowed: Vec<_> = Self::all().map(|word| format!("{:?}", word.text())).collect();
-        Err(D::Error::custom(format!("{text:?} is not known here; allowed are {}", allowed.join(", "))))
+        Self::named(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

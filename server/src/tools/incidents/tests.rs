@@ -61,7 +61,7 @@ fn incident() -> v1::Incident {
         environments: vec!["prod".into(), "staging".into()],
         severity: v1::AlertSeverity::Critical.into(),
         state: v1::IncidentState::Open.into(),
-        summary: "Payments (de): 5, usual is 2.5 or less\nx".into(),
+        summary: "Payments (de): 5, allowed is at most 2.5\nx".into(),
         from: Some(timestamp(HOUR_US)),
         opened_at: Some(timestamp(HOUR_US + 60_000_000)),
         told: Some(judgement()),
@@ -80,13 +80,14 @@ fn judgement() -> v1::Judgement {
 
 fn event(kind: v1::AlertKind, by: &str, text: &str, judgement: Option<v1::Judgement>) -> v1::IncidentEvent {
     let (by, text) = (by.to_owned(), text.to_owned());
-    v1::IncidentEvent { kind: kind.into(), at: Some(timestamp(HOUR_US)), judgement, by, text }
+    let (kind, at) = (kind.into(), Some(timestamp(HOUR_US)));
+    v1::IncidentEvent { kind, at, judgement, by, text, muted_until: None }
 }
 
 #[test]
 fn an_incident_is_one_line() {
     let line = text::line(&incident(), &Zone::named("Europe/Zurich"));
-    let shown = "00000000000003f0  open          critical  1970-01-01T02:00:00+01:00  Payments (de): 5, usual is 2.5 or less x";
+    let shown = "00000000000003f0  open          critical  1970-01-01T02:00:00+01:00  Payments (de): 5, allowed is at most 2.5 x";
     assert_eq!(line, shown);
 }
 
@@ -94,13 +95,13 @@ fn an_incident_is_one_line() {
 fn an_incident_without_a_story_has_no_empty_sections() {
     let story = text::story(&incident(), &[], &Zone::named("UTC"));
     let shown = "\
-00000000000003f0  open          critical  1970-01-01T01:00:00+00:00  Payments (de): 5, usual is 2.5 or less x
+00000000000003f0  open          critical  1970-01-01T01:00:00+00:00  Payments (de): 5, allowed is at most 2.5 x
   rule          failed
   metric        payments
   value         de [2J
   environments  prod, staging
   told first    1970-01-01T01:01:00+00:00
-  told last     5, usual is 2.5 or less
+  told last     5, allowed is at most 2.5
   complete      to 1970-01-01T01:00:00+00:00, 3 events were missing
 ";
     assert_eq!(story, shown);
@@ -138,6 +139,11 @@ fn a_story_has_drivers_annotations_actions_and_events() {
         event(v1::AlertKind::Opened, "", "", Some(judgement())),
         event(v1::AlertKind::Commented, "ann", "looks\nodd", None),
         event(v1::AlertKind::Acknowledged, "ben", "", None),
+        v1::IncidentEvent {
+            muted_until: Some(timestamp(3 * HOUR_US)),
+            ..event(v1::AlertKind::Muted, "ben", "", None)
+        },
+        event(v1::AlertKind::Muted, "ann", "", None),
     ];
     let story = text::story(&full, &events, &Zone::named("UTC"));
     let (_, sections) = story.split_once("Likely").unwrap();
@@ -148,9 +154,11 @@ Around its beginning:
 Actions:
   1970-01-01T01:00:00+00:00 by ann: rolled back; 40 % less
 Events:
-  1970-01-01T01:00:00+00:00  opened: 5, usual is 2.5 or less
+  1970-01-01T01:00:00+00:00  opened: 5, allowed is at most 2.5
   1970-01-01T01:00:00+00:00  commented by ann: looks odd
   1970-01-01T01:00:00+00:00  acknowledged by ben
+  1970-01-01T01:00:00+00:00  muted until 1970-01-01T03:00:00+00:00 by ben
+  1970-01-01T01:00:00+00:00  unmuted by ann
 ";
     assert_eq!(sections, shown);
 }

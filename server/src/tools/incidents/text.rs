@@ -76,7 +76,17 @@ fn event(event: &v1::IncidentEvent, zone: &Zone) -> String {
     let what = [event.judgement.as_ref().map(seen).unwrap_or_default(), plain(&event.text)];
     let what: Vec<_> = what.into_iter().filter(|text| !text.is_empty()).collect();
     let what = if what.is_empty() { String::new() } else { format!(": {}", what.join("; ")) };
-    format!("{}  {}{}{what}", zone.show(event.at.as_ref()), Word(event.kind()), person(&event.by))
+    let kind = match (event.kind(), &event.muted_until) {
+        (v1::AlertKind::Muted, None) => "unmuted".to_owned(),
+        (kind, _) => Word(kind).to_string(),
+    };
+    let until = event.muted_until.as_ref().map(|until| format!(" until {}", zone.show(Some(until))));
+    format!(
+        "{}  {kind}{}{}{what}",
+        zone.show(event.at.as_ref()),
+        until.unwrap_or_default(),
+        person(&event.by)
+    )
 }
 
 /// Who it was; nothing where nobody was.

@@ -142,6 +142,7 @@ impl AlertApi {
             series: None,
             severity: footpath_notify::Severity::Info,
             summary: format!("A test of the project {}: alerts reach this destination.", project.title),
+            what: "Alerts reach this destination.".into(),
             condition: "somebody asked for it".into(),
             value: None,
             expected: None,

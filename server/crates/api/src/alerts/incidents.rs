@@ -9,7 +9,7 @@ use footpath_store::{IncidentRow, ProjectRow};
 use tonic::{Code, Response, Status};
 use v1::change_incident_request::Change;
 
-use super::{AlertApi, messages};
+use super::{AlertApi, messages, mute};
 use crate::convert::micros;
 use crate::cursor::{Kind, Scope};
 use crate::status::{internal, invalid, not_found, store, with_reason};
@@ -89,8 +89,7 @@ impl AlertApi {
             Some(Change::Resolve(_)) => IncidentAct::Resolve {},
             Some(Change::Comment(text)) => IncidentAct::Comment { text: said("comment", text)? },
             Some(Change::MuteUntil(until)) => {
-                let until_us = micros(&until);
-                IncidentAct::Mute { until_us: if until_us > now_us { until_us } else { 0 } }
+                IncidentAct::Mute { until_us: mute::until_us(now_us, Some(&until))? }
             }
             Some(Change::Owner(owner)) if owner.is_empty() => IncidentAct::Assign { owner },
             Some(Change::Owner(owner)) => IncidentAct::Assign { owner: said("owner", owner)? },

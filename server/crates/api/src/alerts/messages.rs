@@ -67,13 +67,15 @@ fn finding(finding: Finding) -> v1::AlertFinding {
 
 /// Something that happened to an incident.
 pub fn event(transition: &Transition) -> v1::IncidentEvent {
-    let is_number = transition.kind == TransitionKind::Muted;
+    let mute = transition.text.as_ref().filter(|_| transition.kind == TransitionKind::Muted);
+    let until_us = mute.and_then(|until| until.parse().ok()).filter(|us: &i64| *us > 0);
     v1::IncidentEvent {
         kind: kind(transition.kind).into(),
         at: Some(timestamp(transition.at_us)),
         judgement: transition.judged.as_ref().map(judgement),
         by: transition.by.clone().unwrap_or_default(),
-        text: transition.text.clone().filter(|_| !is_number).unwrap_or_default(),
+        text: transition.text.clone().filter(|_| mute.is_none()).unwrap_or_default(),
+        muted_until: until_us.map(timestamp),
     }
 }
 

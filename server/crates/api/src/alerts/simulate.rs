@@ -16,7 +16,7 @@ use v1::simulate_alert_rule_response::Message;
 
 use super::numbers::LiveNumbers;
 use super::{AlertApi, Simulating, messages};
-use crate::convert::timestamp;
+use crate::convert::{duration, timestamp};
 use crate::status::{invalid, unavailable};
 
 impl AlertApi {
@@ -116,5 +116,6 @@ fn summary(simulated: &Simulated) -> v1::SimulationSummary {
         alerts: simulated.alerts() as u32,
         alerts_per_series_and_month: simulated.per_series_and_month(),
         learning: simulated.learning,
+        span: Some(duration(simulated.span_us)),
     }
 }

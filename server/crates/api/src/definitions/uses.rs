@@ -8,9 +8,9 @@ use footpath_model::definition::{
 };
 use tonic::Status;
 
-use super::kinds::{Kind, read_row};
-use crate::context::Context;
-use crate::status::{invalid, store};
+use super::kinds::Kind;
+use super::known::Known;
+use crate::status::invalid;
 
 /// What a definition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,48 +238,23 @@ pub fn uses_segment<K: Kind>(definition: &K, id: &str) -> bool {
 ///
 /// # Errors
 /// INVALID_ARGUMENT where something that is named does not exist.
-pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> Result<K, Status> {
-    let mut unknown = None;
-    let mut failed = None;
-    definition.filters(&mut |filter| {
-        filter.each_segment(&mut |named: &mut InSegment| match super::find::<SegmentDefinition>(
-            context,
-            project,
-            &named.segment,
-        ) {
-            Ok(Some(segment)) => named.means = Some(Box::new(segment.filter)),
-            Ok(None) => unknown = Some(named.segment.clone()),
-            Err(status) => failed = Some(status),
-        });
-    });
-    if let Some(status) = failed {
-        return Err(status);
-    }
-    if let Some(segment) = unknown {
-        let what = format!("there is no segment {segment:?}; ListSegments names them");
-        return Err(invalid("definition_invalid", &what));
-    }
-    definition.set(&crate::settings::of(context, project)?);
+pub fn resolve<K: Kind>(known: &Known<'_>, mut definition: K) -> Result<K, Status> {
+    resolve_segments(known, &mut definition)?;
+    definition.set(&known.settings()?);
     if let Some((id, place)) = definition.funnel() {
-        let known = super::find::<CountedFunnel>(context, project, &id)?;
-        let missing = || {
-            let what = format!("conversion.funnel_id: there is no funnel {id:?}; ListFunnels names them");
-            invalid("definition_invalid", &what)
-        };
-        *place = Some(Box::new(known.ok_or_else(missing)?));
+        let funnel = known.find::<CountedFunnel>(&id)?;
+        let missing = || known.missing::<CountedFunnel>("conversion.funnel_id: ", &id, "ListFunnels");
+        *place = Some(Box::new(funnel.ok_or_else(missing)?));
         definition.step_is_there()?;
     }
     if let Some((id, place)) = definition.metric() {
-        let known = super::find::<CountedMetric>(context, project, &id)?;
-        let missing = || {
-            let what = format!("metric_id: there is no metric {id:?}; ListMetrics names them");
-            invalid("definition_invalid", &what)
-        };
-        *place = known.ok_or_else(missing)?;
+        let metric = known.find::<CountedMetric>(&id)?;
+        let missing = || known.missing::<CountedMetric>("metric_id: ", &id, "ListMetrics");
+        *place = metric.ok_or_else(missing)?;
         definition.metric_fits()?;
     }
     for (i, id) in definition.destinations().iter().enumerate() {
-        if context.store.destination(project, id).map_err(store)?.is_none() {
+        if !known.has_destination(id)? {
             let what =
                 format!("destinations[{i}]: there is no destination {id:?}; ListDestinations names them");
             return Err(invalid("definition_invalid", &what));
@@ -288,11 +263,18 @@ pub fn resolve<K: Kind>(context: &Context, project: &str, mut definition: K) -> 
     Ok(definition)
 }
 
-/// All definitions of a kind in a project.
-///
-/// # Errors
-/// INTERNAL if the store fails.
-pub fn all<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Status> {
-    let rows = context.store.definitions(project, K::KIND, None, usize::MAX).map_err(store)?;
-    rows.iter().map(read_row).collect()
+fn resolve_segments<K: Kind>(known: &Known<'_>, definition: &mut K) -> Result<(), Status> {
+    let mut wrong = None;
+    definition.filters(&mut |filter| {
+        filter.each_segment(
+            &mut |named: &mut InSegment| match known.find::<SegmentDefinition>(&named.segment) {
+                Ok(Some(segment)) => named.means = Some(Box::new(segment.filter)),
+                Ok(None) => {
+                    wrong = Some(known.missing::<SegmentDefinition>("", &named.segment, "ListSegments"));
+                }
+                Err(status) => wrong = Some(status),
+            },
+        );
+    });
+    wrong.map_or(Ok(()), Err)
 }

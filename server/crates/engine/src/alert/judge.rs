@@ -43,9 +43,9 @@ pub struct Judged {
     pub volume: f64,
     /// What was expected: the baseline, the number compared with, or the bound that was crossed.
     pub expected: Option<f64>,
-    /// From here on it is usual.
+    /// From here on it is usual, or allowed.
     pub low: Option<f64>,
-    /// Up to here it is usual.
+    /// Up to here it is usual, or allowed.
     pub high: Option<f64>,
     /// Of anomalies: how likely such a bucket is when nothing is wrong.
     pub p_value: Option<f64>,
@@ -54,6 +54,11 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// Whether the band is what the past lets expect; else it is a bound that somebody set.
+    pub fn is_learned(&self) -> bool {
+        self.p_value.is_some()
+    }
+
     /// How far the number is from what was expected; without a number, or of what was expected, 0.
     pub fn effect(&self) -> f64 {
         match (self.value, self.expected) {

@@ -7,6 +7,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use sha2::{Digest as _, Sha256};
 
+use super::expected::expected;
 use super::slack::{data, moved};
 use crate::text::{name, number_or_dash, time};
 use crate::{Notice, NoticeKind};
@@ -82,13 +83,12 @@ fn first_line(notice: &Notice) -> String {
 /// What both forms say, line by line; lines without a value are left out.
 fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
     let unit = notice.unit.as_deref();
-    let [value, expected, low, high] =
-        [notice.value, notice.expected, notice.low, notice.high].map(|value| number_or_dash(value, unit));
-    let facts = [
+    let seen = [
         ("Condition", notice.condition.clone()),
         ("Series", notice.series.clone().unwrap_or_default()),
-        ("Value", value),
-        ("Expected", format!("{expected} ({low} to {high})")),
+        ("Value", number_or_dash(notice.value, unit)),
+    ];
+    let around = [
         ("By chance", notice.p_value.map(|p| number_or_dash(Some(p), None)).unwrap_or_default()),
         ("Window", format!("{} to {}", time(notice.window.from_us), time(notice.window.to_us))),
         ("Data", data(notice)),
@@ -98,7 +98,8 @@ fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
         ("Opened", time(notice.opened_us)),
         ("Incident", notice.incident.clone()),
     ];
-    facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    let facts = seen.into_iter().chain(expected(notice)).chain(around);
+    facts.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Drivers and annotations, each with its lines.

@@ -50,7 +50,7 @@ fn links(notice: &Notice) -> Vec<Value> {
 
 fn payload(notice: &Notice) -> Value {
     json!({
-        "summary": one_line(&format!("{}: {}", notice.subject(), notice.summary), SUMMARY),
+        "summary": one_line(&format!("{}: {}", notice.subject(), notice.what), SUMMARY),
         "source": format!("{}/{}", notice.project, notice.environment),
         "severity": notice.severity.word(),
         "timestamp": time(notice.at_us),

@@ -1,8 +1,13 @@
 //! A message for Slack: <https://docs.slack.dev/reference/block-kit/blocks>, escaped after
 //! <https://docs.slack.dev/messaging/formatting-message-text>.
+//!
+//! `&`, `<` and `>` are what makes links and mentions, so texts have them as entities. Without `verbatim` Slack would still turn what looks like
+//! an address, a channel or a person into a link or a mention
+//! (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>). The same holds for `link_names` and unfurling of the whole message.
 
 use serde_json::{Value, json};
 
+use super::expected::expected;
 use crate::text::{number_or_dash, one_line, time};
 use crate::{CompletenessState, Driver, Notice, NoticeKind, Severity};
 
@@ -16,7 +21,8 @@ const PART: usize = 1_000;
 const LINK: usize = 1_400;
 
 pub(super) fn body(notice: &Notice) -> Value {
-    json!({ "text": fit(&format!("{}: {}", headline(notice), notice.summary), PART), "blocks": blocks(notice) })
+    let text = fit(&format!("{}: {}", headline(notice), notice.what), PART);
+    json!({ "text": text, "link_names": false, "unfurl_links": false, "unfurl_media": false, "blocks": blocks(notice) })
 }
 
 fn blocks(notice: &Notice) -> Vec<Value> {
@@ -55,34 +61,38 @@ fn header(notice: &Notice) -> Value {
 }
 
 fn lead(notice: &Notice) -> Value {
-    section(&format!("*{}*\n{}", fit(&notice.summary, PART), fit(&notice.condition, PART)))
+    section(&format!("*{}*\n{}", fit(&notice.what, PART), fit(&notice.condition, PART)))
 }
 
 /// Links that fit; nothing for none.
 fn links(notice: &Notice) -> Option<Value> {
-    let links = [("Open in Footpath", escaped(&notice.link)), ("Runbook", escaped(&notice.runbook))];
+    let links = [("Open in Footpath", linked(&notice.link)), ("Runbook", linked(&notice.runbook))];
     let fitting = links.iter().filter(|(_, url)| !url.is_empty() && url.len() <= LINK);
     let links: Vec<_> = fitting.map(|(name, url)| format!("<{url}|{name}>")).collect();
     (!links.is_empty()).then(|| section(&links.join("  ·  ")))
 }
 
 fn section(markdown: &str) -> Value {
-    json!({ "type": "section", "text": { "type": "mrkdwn", "text": markdown } })
+    json!({ "type": "section", "text": mrkdwn(markdown) })
+}
+
+/// Marked up as it stands, and nothing made of what its words look like.
+fn mrkdwn(markdown: &str) -> Value {
+    json!({ "type": "mrkdwn", "text": markdown, "verbatim": true })
 }
 
 fn fields(notice: &Notice) -> Value {
     let unit = notice.unit.as_deref();
-    let band = format!("{} to {}", number_or_dash(notice.low, unit), number_or_dash(notice.high, unit));
-    let fields = [
-        ("Value", number_or_dash(notice.value, unit)),
-        ("Expected", format!("{} ({band})", number_or_dash(notice.expected, unit))),
+    let around = [
         ("Window", format!("{} to {}", time(notice.window.from_us), time(notice.window.to_us))),
         ("Data", data(notice)),
         ("Project", format!("{} / {}", notice.project, notice.environment)),
         ("Owner", if notice.owner.is_empty() { "nobody".to_owned() } else { notice.owner.clone() }),
     ];
-    let field = |(name, value): &(&str, String)| json!({ "type": "mrkdwn", "text": format!("*{name}*\n{}", fit(value, PART)) });
-    json!({ "type": "section", "fields": fields.iter().map(field).collect::<Vec<_>>() })
+    let fields =
+        [("Value", number_or_dash(notice.value, unit))].into_iter().chain(expected(notice)).chain(around);
+    let field = |(name, value): (&str, String)| mrkdwn(&format!("*{name}*\n{}", fit(&value, PART)));
+    json!({ "type": "section", "fields": fields.map(field).collect::<Vec<_>>() })
 }
 
 /// How complete the number is, in words; email says the same.
@@ -124,12 +134,35 @@ fn context(notice: &Notice) -> Value {
         notice.incident,
         time(notice.at_us)
     ));
-    json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": text }] })
+    json!({ "type": "context", "elements": [mrkdwn(&text)] })
 }
 
 /// The three characters that Slack gives a meaning. Without them no mention, channel or link can be made.
-fn escaped(text: &str) -> String {
+fn entities(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A text that means nothing but itself. The word joiner (U+2060) is not seen.
+fn escaped(text: &str) -> String {
+    entities(&calling_nobody(text, "@\u{2060}"))
+}
+
+fn linked(url: &str) -> String {
+    entities(&calling_nobody(url, "%40"))
+}
+
+/// A text in which no word calls everybody, by something else in place of its `@`: Mattermost and Rocket.Chat, which take the same messages, read
+/// mentions out of plain text.
+fn calling_nobody(text: &str, at: &str) -> String {
+    const CALLS: [&str; 5] = ["channel", "here", "everyone", "all", "group"];
+    let mut parts = text.split('@');
+    let mut quiet = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let lower = part.chars().take(10).collect::<String>().to_lowercase();
+        let calls = CALLS.iter().any(|call| lower.starts_with(call));
+        quiet.extend([if calls { at } else { "@" }, part]);
+    }
+    quiet
 }
 
 /// Escaped and at most so many characters, cut between characters and not within an escape.

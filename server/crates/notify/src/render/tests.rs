@@ -116,6 +116,25 @@ fn the_page_for_readers_shows_what_is_sent() {
     }
 }
 
+/// How often a message for Slack says something: in its text, which stands alone in notifications, and in its blocks.
+fn said_to_slack(notice: &Notice, what: &str) -> (usize, usize) {
+    let Message::Http(request) = rendered(kinds().remove(1).1, notice) else { panic!("no request") };
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let count = |value: &Value| value.to_string().matches(what).count();
+    (count(&body["text"]), count(&body["blocks"]))
+}
+
+#[test]
+fn slack_is_told_the_title_and_the_series_once() {
+    let notice = golden_notice();
+    assert_eq!(said_to_slack(&notice, &notice.title), (1, 1));
+    assert_eq!(said_to_slack(&notice, "DE"), (1, 1));
+    assert_eq!(said_to_slack(&notice, &notice.what), (1, 1));
+    // What an earlier version stored says all of it.
+    let stored = Notice { what: String::new(), ..golden_notice() };
+    assert_eq!(said_to_slack(&stored, &stored.summary), (1, 1));
+}
+
 #[test]
 fn kinds_become_the_receivers_actions() {
     let key = |kind| {

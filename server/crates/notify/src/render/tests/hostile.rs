@@ -25,6 +25,7 @@ fn hostile(text: &str) -> Notice {
         title: own(),
         series: Some(own()),
         summary: own(),
+        what: own(),
         condition: own(),
         unit: Some(own()),
         drivers: vec![driver; 50],
@@ -61,11 +62,27 @@ fn assert_slack_takes(body: &Value) {
             _ => assert!(length(&block["elements"][0]) <= 3_000),
         }
     }
+    assert_marked_up_verbatim(body);
     let mut texts = Vec::new();
     strings(body, &mut texts);
     for text in texts {
+        for call in ["@channel", "@here", "@everyone", "@all", "@group"] {
+            assert!(!text.to_lowercase().contains(call), "{text}");
+        }
         let markup = text.match_indices('<').all(|(at, _)| text[at..].starts_with("<https://a.example/"));
         assert!(markup, "{text}");
+    }
+}
+
+/// What is marked up says that nothing else is to be made of it.
+fn assert_marked_up_verbatim(value: &Value) {
+    if value["type"] == "mrkdwn" {
+        assert_eq!(value["verbatim"], true, "{value}");
+    }
+    match value {
+        Value::Array(values) => values.iter().for_each(assert_marked_up_verbatim),
+        Value::Object(fields) => fields.values().for_each(assert_marked_up_verbatim),
+        _ => {}
     }
 }
 
@@ -115,6 +132,7 @@ fn hostile_texts_break_no_shape() {
     let texts = [
         "",
         "\r\nBcc: everybody@example.com\r\n\r\nbody",
+        "@channel @HERE x@everyone @@all @group #general https://evil.example",
         "<!channel> <https://evil.example|bank> </td><script>alert(1)</script> & * _ ~ `",
         "\u{202e}txet desrever\u{2066}\u{0}\u{7}",
         "\"}],\"routing_key\":\"x\" \\u0000 \u{2028}",

@@ -1,0 +1,164 @@
+//! A destination that is added. What is secret comes from a file or from standard input: command lines are seen by others, and kept.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use footpath_proto::v1;
+use v1::destination::Kind;
+
+use super::kind::KindName;
+use super::{CHANGES, Client};
+use crate::tools::definitions::Word;
+use crate::tools::remote::{Project, explain_for};
+
+/// Adds a destination. Needs role admin.
+///
+/// What is secret is the first line of standard input, or of --secret-file: the URL of a webhook, of Slack or of an
+/// Alertmanager, the routing key of PagerDuty. Email has no secret.
+///
+/// A webhook's requests are signed; the secret for that is made by the server and printed, once.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Its id, 1 to 64 of a-z, 0-9, "-", "_"; rules name it.
+    id: String,
+    /// What it is.
+    #[arg(long, value_enum)]
+    kind: KindName,
+    /// For people.
+    #[arg(long, default_value = "")]
+    title: String,
+    /// Less severe alerts are not sent there: info, warning or critical.
+    #[arg(long, default_value = "info", value_name = "SEVERITY", value_parser = severity)]
+    min_severity: v1::AlertSeverity,
+    /// Addresses, for email; repeat it for several.
+    #[arg(long, value_name = "ADDRESS")]
+    to: Vec<String>,
+    /// PagerDuty's address, where it is not that of its American region.
+    #[arg(long, value_name = "URL")]
+    events_url: Option<String>,
+    /// A file with what is secret; left out, or -, standard input.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// A file with a secret of your own that a webhook's requests are signed with: whsec_ and base64.
+    #[arg(long, value_name = "FILE")]
+    signing_secret_file: Option<PathBuf>,
+    /// Changes the destination that has this id, instead of adding one.
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    project: Project,
+}
+
+fn severity(word: &str) -> Result<v1::AlertSeverity, String> {
+    Word::named(word).map(|Word(severity)| severity)
+}
+
+/// Adds or changes it.
+///
+/// # Errors
+/// If an option does not fit the kind, the secret cannot be read, or the server does not take it.
+pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.check()?;
+    let secret = args.kind.secret().map(|what| secret(what, args.secret_file.as_deref())).transpose()?;
+    let signing =
+        args.signing_secret_file.as_deref().map(|file| secret_line("signing secret", file)).transpose()?;
+    let destination = args.destination(secret.unwrap_or_default(), signing.unwrap_or_default());
+    let mut client = Client::new(args.project.connect(CHANGES).await?);
+    let (project, destination) = (args.project.id.clone(), Some(destination));
+    if args.replace {
+        let request = v1::UpdateDestinationRequest { project, destination, update_mask: None };
+        client.update_destination(request).await.map_err(|status| explain_for(CHANGES, &status))?;
+        println!("updated destination {}", args.id);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let request = v1::CreateDestinationRequest { project, destination };
+    let created = client.create_destination(request).await;
+    let created = created.map_err(|status| explain_for(CHANGES, &status))?.into_inner().destination;
+    println!("created destination {}", args.id);
+    if let Some(secret) = created.as_ref().and_then(made) {
+        println!("signing secret, shown once: {secret}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The secret that the server made. Slack looks at no signature, so nobody has to keep it.
+fn made(created: &v1::Destination) -> Option<&str> {
+    let Some(Kind::Webhook(hook)) = &created.kind else { return None };
+    Some(hook.secret.as_str()).filter(|secret| !secret.is_empty() && hook.shape() != v1::WebhookShape::Slack)
+}
+
+impl Args {
+    /// Whether the options fit the kind.
+    fn check(&self) -> anyhow::Result<()> {
+        let is_webhook =
+            matches!(self.kind, KindName::Webhook | KindName::Slack | KindName::AlertmanagerWebhook);
+        ensure!(self.kind != KindName::Email || !self.to.is_empty(), "for email, name addresses with --to");
+        ensure!(self.kind == KindName::Email || self.to.is_empty(), "--to is for email only");
+        ensure!(
+            self.kind == KindName::PagerDuty || self.events_url.is_none(),
+            "--events-url is for pager_duty only"
+        );
+        ensure!(
+            is_webhook || self.signing_secret_file.is_none(),
+            "--signing-secret-file is for webhooks only"
+        );
+        ensure!(self.kind.secret().is_some() || self.secret_file.is_none(), "email has no secret");
+        Ok(())
+    }
+
+    fn destination(&self, secret: String, signing: String) -> v1::Destination {
+        let kind = match self.kind {
+            KindName::Webhook | KindName::Slack | KindName::AlertmanagerWebhook => {
+                Kind::Webhook(v1::WebhookDestination {
+                    url: secret,
+                    secret: signing,
+                    shape: self.kind.shape().into(),
+                })
+            }
+            KindName::Alertmanager => Kind::Alertmanager(v1::AlertmanagerDestination { url: secret }),
+            KindName::PagerDuty => Kind::PagerDuty(v1::PagerDutyDestination {
+                routing_key: secret,
+                url: self.events_url.clone().unwrap_or_default(),
+            }),
+            KindName::Email => Kind::Email(v1::EmailDestination { to: self.to.clone() }),
+        };
+        v1::Destination {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            kind: Some(kind),
+            min_severity: self.min_severity.into(),
+            ..v1::Destination::default()
+        }
+    }
+}
+
+/// What is secret, from a file or from standard input.
+fn secret(what: &str, file: Option<&Path>) -> anyhow::Result<String> {
+    if let Some(file) = file.filter(|file| file.as_os_str() != "-") {
+        return secret_line(what, file);
+    }
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        eprintln!("the {what}:");
+    }
+    let mut line = String::new();
+    input.lock().read_line(&mut line).context("cannot read standard input")?;
+    first_line(what, "standard input", &line)
+}
+
+fn secret_line(what: &str, file: &Path) -> anyhow::Result<String> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    first_line(what, &name, &text)
+}
+
+/// Says nothing of what is there: it may be another secret.
+fn first_line(what: &str, from: &str, text: &str) -> anyhow::Result<String> {
+    match text.lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => bail!("the first line of {from} must be the {what}"),
+    }
+}

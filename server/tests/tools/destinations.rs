@@ -1,0 +1,221 @@
+//! destinations and deliveries: added, tried, changed and deleted from a terminal, and never a secret on one.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::support::{footpath, run};
+use super::{Server, file, serve, serve_with, token};
+
+/// Longer than a delivery takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A receiver of webhooks that answers with this status: its URL, and the bodies that it got.
+fn receiver(status: &'static str) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hooks/key", listener.local_addr().unwrap());
+    let (sender, bodies) = channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let body = answer(&mut socket.unwrap(), status);
+            if sender.send(body).is_err() {
+                return;
+            }
+        }
+    });
+    (url, bodies)
+}
+
+fn answer(socket: &mut TcpStream, status: &str) -> String {
+    let (mut bytes, mut page) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = socket.read(&mut page).unwrap();
+        bytes.extend_from_slice(&page[..read]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.trim().parse().unwrap() {
+                write!(socket, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .unwrap();
+                return body.to_owned();
+            }
+        }
+        assert!(read > 0, "the request was cut");
+    }
+}
+
+struct World {
+    server: Server,
+    admin: String,
+    analyst: String,
+}
+
+impl World {
+    fn open(data: &std::path::Path) -> Self {
+        drop(serve(data));
+        let (admin, analyst) = (token(data, "admin"), token(data, "analyst"));
+        let server = serve_with(data, &["--alert-http=true", "--alert-allow=127.0.0.0/8"]);
+        Self { server, admin, analyst }
+    }
+
+    fn with(&self, token: &str, args: &[&str], input: &str) -> (String, bool, String) {
+        let mut command = footpath();
+        command.args(args).args(["--url", &self.server.url, "--token", token]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()); // It may not want any.
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        (out.clone(), output.status.success(), format!("{out}{err}"))
+    }
+
+    fn admin(&self, args: &[&str], input: &str) -> String {
+        let (told, good, all) = self.with(&self.admin, args, input);
+        assert!(good, "{args:?}: {all}");
+        told
+    }
+
+    fn refused(&self, token: &str, args: &[&str], input: &str) -> String {
+        let (_, good, all) = self.with(token, args, input);
+        assert!(!good, "{args:?}: {all}");
+        all
+    }
+}
+
+#[test]
+fn a_destination_is_added_tried_changed_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(&folder.path().join("data"));
+    let (url, bodies) = receiver("200 OK");
+    let add = ["destinations", "add", "ops", "--kind", "webhook", "--title", "Operations"];
+    let told = world.refused(&world.analyst, &add, &url);
+    assert!(told.contains("footpath token --role admin"), "{told}");
+    let told = world.refused(&world.admin, &add, "\n");
+    assert!(told.contains("the first line of standard input must be the URL"), "{told}");
+    let told = world.admin(&add, &format!("{url}\n"));
+    assert!(told.starts_with("created destination ops\nsigning secret, shown once: whsec_"), "{told}");
+    let listed = world.admin(&["destinations"], "");
+    let shown = url.replace("/hooks/key", "/...");
+    assert_eq!(listed, format!("ops  webhook               info      {shown}  Operations\n"));
+    let told = world.admin(&["destinations", "test", "ops"], "");
+    assert!(told.starts_with("ops: delivered: "), "{told}");
+    assert!(bodies.recv_timeout(PATIENCE).unwrap().contains("\"alert.test\""));
+    change(&world, folder.path());
+    world.admin(&["destinations", "delete", "ops"], "");
+    assert_eq!(world.admin(&["destinations"], ""), "");
+    for of_none in [&["destinations", "test", "ops"][..], &["destinations", "delete", "ops"]] {
+        let told = world.refused(&world.admin, of_none, "");
+        assert!(told.contains("no such destination; `footpath destinations`"), "{told}");
+    }
+}
+
+/// Another URL under the same id, from a file.
+fn change(world: &World, folder: &std::path::Path) {
+    let (url, bodies) = receiver("404 Not Found");
+    let secret = file(folder, "url.txt", &format!("{url}\n"));
+    let change = ["destinations", "add", "ops", "--kind", "slack", "--secret-file", &secret];
+    let told = world.refused(&world.admin, &change, "");
+    assert!(told.contains("update it or choose another id"), "{told}");
+    let told = world.admin(&[&change[..], &["--replace", "--min-severity", "critical"]].concat(), "");
+    assert_eq!(told, "updated destination ops\n");
+    let listed = world.admin(&["destinations"], "");
+    assert!(listed.starts_with("ops  slack                 critical  http://127.0.0.1:"), "{listed}");
+    let told = world.refused(&world.analyst, &["destinations", "test", "ops"], "");
+    assert!(told.starts_with("ops: not delivered: ") && told.contains("404"), "{told}");
+    assert!(bodies.recv_timeout(PATIENCE).unwrap().contains("\"verbatim\":true"));
+}
+
+#[test]
+fn every_kind_is_taken_with_what_fits_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(&folder.path().join("data"));
+    let add = |id: &str, more: &[&str], input: &str| {
+        world.with(&world.admin, &[&["destinations", "add", id, "--kind"][..], more].concat(), input)
+    };
+    let key = "0123456789abcdef0123456789abcdef";
+    let url = "https://hooks.example.com/services/T0/B0/key";
+    let own = file(folder.path(), "own.txt", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    for (id, more, input) in [
+        ("a", &["webhook", "--signing-secret-file", &own][..], url),
+        ("b", &["slack"], url),
+        ("c", &["alertmanager_webhook"], url),
+        ("d", &["alertmanager"], url),
+        ("e", &["pager_duty", "--events-url", "https://events.eu.pagerduty.com/v2/enqueue"], key),
+        ("f", &["email", "--to", "a@example.com", "--to", "b@example.com"], ""),
+    ] {
+        let (told, good, all) = add(id, more, input);
+        let shown_secret = told.contains("whsec_");
+        assert!(good && told.starts_with("created destination ") && shown_secret == (id == "c"), "{all}");
+    }
+    let listed = world.admin(&["destinations"], "");
+    assert_eq!(listed.lines().count(), 6);
+    for secret in [key, "services", "whsec_"] {
+        assert!(!listed.contains(secret), "{listed}");
+    }
+    for (more, what) in [
+        (&["email"][..], "--to"),
+        (&["slack", "--to", "a@example.com"], "email only"),
+        (&["slack", "--events-url", "https://x"], "pager_duty only"),
+        (&["email", "--to", "a@example.com", "--secret-file", &own], "no secret"),
+        (&["alertmanager", "--signing-secret-file", &own], "webhooks only"),
+        (&["webhook", "--secret-file", "/nowhere"], "cannot read /nowhere"),
+    ] {
+        let (_, good, all) = add("x", more, url);
+        assert!(!good && all.contains(what), "{more:?}: {all}");
+    }
+    let (_, good, all) = add("x", &["pager_duty"], "short");
+    assert!(!good && all.contains("routing_key") && !all.contains("short"), "{all}");
+}
+
+const RULE: &str = r#"
+[[metric]]
+id = "payments"
+events = { events = ["paid"], aggregate = "count" }
+
+[[alert_rule]]
+id = "many"
+metric = "payments"
+delay = "0s"
+destinations = ["ops"]
+threshold = { above = 0.5 }
+"#;
+
+#[test]
+fn deliveries_say_what_became_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let key = serve(&data).key.clone().unwrap();
+    let world = World::open(&data);
+    let (url, _bodies) = receiver("404 Not Found");
+    world.admin(&["destinations", "add", "ops", "--kind", "webhook"], &url);
+    let rule = file(folder.path(), "rule.toml", RULE);
+    world.admin(&["apply", "-f", &rule], "");
+    let told = world.refused(&world.admin, &["destinations", "delete", "ops"], "");
+    assert!(told.contains("alert_rule/many"), "{told}");
+    assert_eq!(world.admin(&["deliveries"], ""), "");
+    let events = file(folder.path(), "paid.ndjson", "{\"name\":\"paid\",\"userId\":\"u\"}\n");
+    let (_, good, all) = run(footpath().args(["send", &events, "--url", &world.server.url, "--key", &key]));
+    assert!(good, "{all}");
+    let failed = settled(&world);
+    assert!(failed.contains("  failed     ops  opened        ") && failed.contains("  1 try: "), "{failed}");
+    assert!(failed.contains("404"), "{failed}");
+    assert_eq!(world.admin(&["deliveries", "--undelivered", "--destination", "ops"], ""), failed);
+    assert_eq!(world.admin(&["deliveries", "--destination", "other"], ""), "");
+    assert_eq!(world.admin(&["deliveries", "--incident", "0000000000000000"], ""), "");
+}
+
+/// The first delivery, once it is settled: a bucket is a minute, then it takes as long as anything does on a busy machine.
+fn settled(world: &World) -> String {
+    for _ in 0..360 {
+        let listed = world.admin(&["deliveries"], "");
+        if listed.contains("  failed  ") {
+            return listed;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    panic!("nothing was delivered")
+}
