@@ -136,3 +136,38 @@ fn is_candidate(property: &PropertySeen<'_>) -> bool {
     let says = |(kind, _): &(ValueType, u64)| matches!(kind, ValueType::String | ValueType::Bool);
     property.types.iter().any(says) && !property.samples.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(breakdown: &str, series: &Series) -> Option<String> {
+        let rule = r#"{"definition":{"id":"r","metric":"m","every":"minute","when":{"no_data":{}},
+            "filter":{"property":"plan","op":"in","values":["pro"]}BREAKDOWN},
+            "metric":{"definition":{"id":"m","version":1,"measure":{"ratio":{
+            "numerator":{"events":["paid"],"aggregate":"count"},
+            "denominator":{"events":["seen"],"aggregate":"count"}}}}},"zone":"UTC"}"#;
+        let rule = rule.replace("BREAKDOWN", breakdown);
+        serde_json::to_string(&of_series(&serde_json::from_str(&rule).unwrap(), series)?).ok()
+    }
+
+    #[test]
+    fn a_series_is_a_filter_beside_the_rules_own() {
+        let with = |more: &str| {
+            let filters = format!(r#"[{{"property":"plan","op":"in","values":["pro"]}}{more}]"#);
+            let term = |name| format!(r#"{{"events":["{name}"],"filters":{filters},"aggregate":"count"}}"#);
+            let (numerator, denominator) = (term("paid"), term("seen"));
+            let ratio = format!(r#"{{"ratio":{{"numerator":{numerator},"denominator":{denominator}}}}}"#);
+            let prod = r#"{"property":"environment","scope":"context","op":"in","values":["prod"]}"#;
+            format!(
+                r#"{{"definition":{{"id":"m","name":"","version":1,"measure":{ratio}}},"internal":{{"any":[{{"not":{prod}}}]}}}}"#
+            )
+        };
+        let is_at = r#",{"property":"country","op":"in","values":["AT"]}"#;
+        let is_nowhere = r#",{"property":"country","op":"is_not_set","values":[]}"#;
+        let by_country = r#","breakdown":{"property":"country"}"#;
+        assert_eq!(asked("", &Series::Whole), Some(with("")));
+        assert_eq!(asked(by_country, &Series::Value("AT".into())), Some(with(is_at)));
+        assert_eq!(asked(by_country, &Series::NotSet), Some(with(is_nowhere)));
+    }
+}

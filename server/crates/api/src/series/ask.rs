@@ -114,3 +114,27 @@ fn narrowed(funnel: &CountedFunnel) -> CountedFunnel {
     let watched = watching(&conversion).watched();
     watched.funnel.map_or_else(|| funnel.clone(), |narrowed| *narrowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use footpath_model::definition::{FunnelDefinition, Step};
+
+    use super::*;
+
+    #[test]
+    fn a_funnel_is_of_production_and_without_internal_traffic() {
+        let step = |name: &str| Step { events: vec![name.into()], ..Step::default() };
+        let steps = vec![step("seen"), step("paid")];
+        let (id, include_internal) = ("f".into(), true);
+        let definition = FunnelDefinition { id, steps, include_internal, ..FunnelDefinition::default() };
+        let internal =
+            serde_json::from_str(r#"{"property":"email","op":"contains","values":["@x"]}"#).unwrap();
+        let funnel = CountedFunnel::new(definition, Range::Today, "UTC".into());
+        let funnel = CountedFunnel { internal: Some(internal), ..funnel };
+        let shown = narrowed(&funnel);
+        let left_out = r#"{"any":[{"property":"email","op":"contains","values":["@x"]},{"not":{"property":"environment","scope":"context","op":"in","values":["prod"]}}]}"#;
+        assert_eq!(serde_json::to_string(&shown.internal).unwrap(), left_out);
+        let definition = FunnelDefinition { include_internal: false, ..funnel.definition.clone() };
+        assert_eq!(shown, CountedFunnel { definition, internal: shown.internal.clone(), ..funnel });
+    }
+}
