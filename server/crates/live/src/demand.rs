@@ -61,13 +61,14 @@ pub fn is_of_events(filter: &Filter) -> bool {
     PropertyRead::of([filter], []).is_empty()
 }
 
-/// What the live path counts for a rule: the same for all rules that watch the same, under a name made of what that is. `None` if it
-/// does not follow it event by event; queries answer it.
+/// What the live path counts for a rule; `None` for one that is switched off, or if it does not follow it event by event.
 pub fn watched(rule: &CountedRule) -> Option<CountedMetric> {
-    if rule.definition.disabled {
-        return None;
-    }
-    let mut metric = rule.watched();
+    if rule.definition.disabled { None } else { by_content(rule.watched()) }
+}
+
+/// A metric as the live path counts it for rules: the same for all that count the same, under a name made of what that is. `None` if
+/// it does not follow it event by event; queries answer it.
+pub fn by_content(mut metric: CountedMetric) -> Option<CountedMetric> {
     metric.definition.id.clear();
     metric.definition.name.clear();
     metric.definition.version = 0;

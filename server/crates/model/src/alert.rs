@@ -6,10 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::CountedMetric;
-use crate::definition::{
-    AlertRule, Checker, Condition, Filter, InvalidDefinition, MAX_TEXT_BYTES, Measure, Op, PropertyRef,
-    Scope, Severity,
-};
+use crate::definition::{AlertRule, Checker, InvalidDefinition, MAX_TEXT_BYTES, PropertyRef, Severity};
 
 /// A rule as it stands after a change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,40 +23,14 @@ impl CountedRule {
     /// What is counted for the rule: its metric, narrowed by its filter, its environments and its breakdown.
     pub fn watched(&self) -> CountedMetric {
         let rule = &self.definition;
-        let mut watched = self.metric.clone();
-        let elsewhere = Filter::not(in_environments(rule.environments()));
-        let internal = watched.internal.take().filter(|_| !rule.include_internal);
-        let left_out = internal.into_iter().chain([elsewhere]).collect();
-        watched.internal = Some(Filter::any(left_out));
-        watched.definition.include_internal = false;
-        if let Some(funnel) = &mut watched.funnel {
-            funnel.internal.clone_from(&watched.internal);
-            funnel.definition.include_internal = false;
-        }
+        let mut watched = self.metric.clone().within(rule.environments(), rule.include_internal);
         if let Some(by) = &rule.breakdown {
             watched.definition.breakdown = Some(by.clone());
         }
         if let Some(filter) = &rule.filter {
-            narrow(&mut watched.definition.measure, filter);
+            watched.narrow(filter); // Where it cannot be, the rule was refused.
         }
         watched
-    }
-}
-
-/// Events of these environments.
-fn in_environments(values: Vec<String>) -> Filter {
-    let (property, scope, op) = ("environment".into(), Scope::Context, Op::In);
-    Condition { property, scope, op, values, as_of: Default::default() }.into()
-}
-
-fn narrow(measure: &mut Measure, filter: &Filter) {
-    match measure {
-        Measure::Events(term) => term.filters.push(filter.clone()),
-        Measure::Ratio { numerator, denominator } => {
-            numerator.filters.push(filter.clone());
-            denominator.filters.push(filter.clone());
-        }
-        Measure::Sessions(_) | Measure::Conversion { .. } => {}
     }
 }
 

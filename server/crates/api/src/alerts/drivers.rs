@@ -4,7 +4,7 @@ use footpath_engine::catalog::{Catalog, Owner, PropertySeen, ValueType};
 use footpath_model::alert::{CountedRule, Driver, DriverKind, Series};
 use footpath_model::calendar::{CalendarUnit, days_before};
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::{Condition, Filter, Measure, Op, PropertyRef, Scope, Term};
+use footpath_model::definition::{Condition, Op, PropertyRef, Scope};
 use footpath_query::{Dimensions, DriversQuery, Kind, SliceValue, Span};
 use footpath_store::ProjectRow;
 use tonic::Status;
@@ -76,16 +76,7 @@ fn of_series(rule: &CountedRule, series: &Series) -> Option<CountedMetric> {
         Series::NotSet => (Op::IsNotSet, Vec::new()),
     };
     let PropertyRef { property, scope, as_of } = by;
-    let filter = Filter::from(Condition { property, scope, as_of, op, values });
-    match &mut counted.definition.measure {
-        Measure::Events(term) => term.filters.push(filter),
-        Measure::Ratio { numerator, denominator } => {
-            numerator.filters.push(filter.clone());
-            denominator.filters.push(filter);
-        }
-        Measure::Sessions(_) | Measure::Conversion { .. } => return None,
-    }
-    Some(counted)
+    counted.narrow(&Condition { property, scope, as_of, op, values }.into()).then_some(counted)
 }
 
 /// What is usual: the hour before minutes, the same hours of the last week, the same days of the last weeks. What lasted longer than it is
@@ -110,12 +101,9 @@ fn baseline(rule: &CountedRule, from_us: i64, to_us: i64) -> Vec<Span> {
 
 /// Properties of the metric's events that may explain something: texts and truths of which several persons had the same.
 fn candidates(catalog: &Catalog, counted: &CountedMetric) -> Vec<PropertyRef> {
-    let terms: Vec<&Term> = match &counted.definition.measure {
-        Measure::Events(term) => vec![term],
-        Measure::Ratio { numerator, denominator } => vec![denominator, numerator],
-        Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
-    };
-    let names = terms.iter().flat_map(|term| &term.events).map(String::as_str);
+    let terms = counted.definition.measure.terms();
+    // Of a ratio the denominator first.
+    let names = terms.iter().rev().flat_map(|term| &term.events).map(String::as_str);
     let mut names: Vec<_> = names.collect();
     if names.is_empty() {
         names = catalog.names().map(|(name, _)| name).take(CANDIDATES).collect();

@@ -82,24 +82,22 @@ impl LiveNumbers {
         }
     }
 
-    /// What a rule watches over a span, whether or not there is such a rule: from the live path if one that watches the same is
-    /// followed there, else from stored events.
+    /// A metric over a span: from the live path if it is followed there because a rule watches the same, else from stored events.
     pub(crate) async fn at_once(
         &self,
         project: &ProjectRow,
-        rule: &CountedRule,
+        counted: CountedMetric,
         span: (i64, i64),
         top: usize,
     ) -> Result<Table, NumbersError> {
-        let zone = rule.zone.clone();
-        let key = footpath_live::watched(rule).map(|watched| ViewKey::Metric(watched.definition.id));
+        let key = footpath_live::by_content(counted.clone()).map(|view| ViewKey::Metric(view.definition.id));
         let is_live = |key: &ViewKey| {
             let standing = self.context.hub.standing(project.number, key);
             standing.is_some_and(|standing| standing.live)
         };
         match key.filter(is_live) {
-            Some(key) => self.live(project, key, zone, span, top).await,
-            None => table(self.stored(project, rule.watched(), zone, span, None, top).await?),
+            Some(key) => self.live(project, key, String::new(), span, top).await,
+            None => table(self.stored(project, counted, String::new(), span, None, top).await?),
         }
     }
 
