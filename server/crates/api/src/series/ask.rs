@@ -1,45 +1,76 @@
-//! One question for each definition.
-
-use std::sync::Arc;
+//! What each kind of definition is asked.
 
 use footpath_alert::NumbersError;
 use footpath_engine::SliceValue;
 use footpath_model::control::{CountedFunnel, CountedMetric};
-use footpath_model::definition::{Measure, PROD, SessionAggregate};
+use footpath_model::definition::{Measure, PROD, PropertyRef, SessionAggregate};
 use footpath_model::range::Range;
 use footpath_query::FunnelQuery;
 use footpath_store::ProjectRow;
 
-use super::{Funnel, FunnelValue, Metric, SeriesNumbers, Span, TOP, Unit};
+use super::span::{funnel_span, metric_span};
+use super::{Funnel, FunnelValue, Metric, TOP, Unit};
+use crate::alerts::numbers::{Absent, Asked, LiveNumbers};
+use crate::definitions::Kind;
 
-impl SeriesNumbers {
-    /// Counts a metric over a span.
-    pub(super) async fn metric(
-        &self,
-        project: Arc<ProjectRow>,
-        counted: CountedMetric,
-        span: Span,
+/// A kind of definition that has numbers.
+pub(super) trait Counts: Kind {
+    type Numbers;
+
+    /// The property of its breakdown.
+    fn breakdown(&self) -> Option<&PropertyRef>;
+
+    /// Counts its newest span that is over at `processed_us`.
+    fn count(
+        self,
+        numbers: &LiveNumbers,
+        project: &ProjectRow,
+        processed_us: i64,
+    ) -> impl Future<Output = Result<Self::Numbers, NumbersError>> + Send;
+}
+
+impl Counts for CountedMetric {
+    type Numbers = Metric;
+
+    fn breakdown(&self) -> Option<&PropertyRef> {
+        self.definition.breakdown.as_ref()
+    }
+
+    async fn count(
+        self,
+        numbers: &LiveNumbers,
+        project: &ProjectRow,
+        processed_us: i64,
     ) -> Result<Metric, NumbersError> {
-        let unit = unit(&counted.definition.measure);
-        let percentiles = counted.definition.percentiles().to_vec();
-        let counted = counted.within(watched(), false);
-        let table = self.numbers.at_once(&project, counted, span, TOP).await?;
+        let span = metric_span(&self, processed_us);
+        let unit = unit(&self.definition.measure);
+        let percentiles = self.definition.percentiles().to_vec();
+        let asked = Asked { counted: self.within(watched(), false), zone: String::new(), span, top: TOP };
+        let table = numbers.over(project, asked, Absent::Stored).await?;
         let series = table.rows.unwrap_or_else(|| vec![table.total]);
         let others = series.iter().any(|one| one.value == Some(SliceValue::Other));
         Ok(Metric { to_us: span.1, unit, percentiles, series, cut: table.overflow || others })
     }
+}
 
-    /// Counts who entered a funnel in a span, and how far they have come by now. Live funnels count every environment over the
-    /// definition's own range, so that stored events are asked.
-    pub(super) async fn funnel(
-        &self,
-        project: Arc<ProjectRow>,
-        counted: CountedFunnel,
-        (from_us, to_us): Span,
+impl Counts for CountedFunnel {
+    type Numbers = Funnel;
+
+    fn breakdown(&self) -> Option<&PropertyRef> {
+        self.definition.breakdown.as_ref().map(|breakdown| &breakdown.by)
+    }
+
+    /// Counts who entered in the span, and how far they have come by now. Live funnels count every environment over the definition's
+    /// own range, so that stored events are asked.
+    async fn count(
+        self,
+        numbers: &LiveNumbers,
+        project: &ProjectRow,
+        processed_us: i64,
     ) -> Result<Funnel, NumbersError> {
-        let mut counted = counted.within(watched(), false);
-        counted.range = Range::Fixed { from_us, to_us };
-        let answer = self.numbers.asked(&project, move |source| {
+        let (from_us, to_us) = funnel_span(&self, processed_us);
+        let counted = Self { range: Range::Fixed { from_us, to_us }, ..self.within(watched(), false) };
+        let answer = numbers.asked(project, move |source| {
             footpath_query::funnel(source, &FunnelQuery { top: TOP, ..FunnelQuery::new(&counted) })
         });
         let answer = answer.await?;
