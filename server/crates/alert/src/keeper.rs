@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use footpath_engine::alert::{AlertFold, Transition, TransitionKind};
+use footpath_engine::alert::{AlertFold, Beginning, Transition, TransitionKind};
 use footpath_model::alert::{Observed, Series};
 use footpath_model::control::Control;
 use footpath_store::{
@@ -242,6 +242,12 @@ impl Keeper {
         let kept = self.projects.read().get(&project).map(Arc::clone)?;
         let kept = kept.lock();
         Some(read(&kept.fold))
+    }
+
+    /// The series of which an incident probably begins with these records, which are about to be written.
+    pub fn look_ahead(&self, project: u32, observed: &[Observed]) -> Vec<Beginning> {
+        let kept = self.projects.read().get(&project).map(Arc::clone);
+        kept.map(|kept| kept.lock().fold.look_ahead(observed)).unwrap_or_default()
     }
 
     /// How many incidents are open, in all projects.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use footpath_model::alert::{Annotation, IncidentAct, IncidentChange, Observed, Series};
 use footpath_model::control::Control;
 
-use super::rule::{Around, Beginning, RuleFold};
+use super::bucket::Around;
+use super::rule::{Beginning, RuleFold};
 use super::series::{Open, Phase, SeriesFold, said};
 use super::silence::{ACTIVE_US, Brought, Silence};
 use super::{IncidentName, Transition, TransitionKind};
@@ -134,8 +135,7 @@ impl AlertFold {
         let active = self.rules.values().map(|rule| rule.active_since(at_us - ACTIVE_US)).sum();
         let mut transitions = Vec::new();
         for one in observed {
-            let special = is_special(&self.annotations, one.from_us);
-            let around = Around { project: self.project, usual_missing: self.usual_missing, special };
+            let around = self.around(one);
             if let Some(rule) = self.rules.get_mut(&one.rule) {
                 transitions.extend(rule.observe(around, one));
             }
@@ -238,15 +238,22 @@ impl AlertFold {
         self.rules.get_mut(rule)?.series.get_mut(series)
     }
 
-    /// The series of which an incident probably begins with these records, after all that was applied.
-    pub fn would_open(&self, observed: &[Observed]) -> Vec<Beginning> {
-        let of = |one: &Observed| {
-            let special = is_special(&self.annotations, one.from_us);
-            let around = Around { project: self.project, usual_missing: self.usual_missing, special };
-            let rule = self.rules.get(&one.rule)?;
-            Some(rule.would_open(around, one))
-        };
-        observed.iter().filter_map(of).flatten().collect()
+    /// The series of which an incident probably begins with these records, after all that was applied. What was judged for it is not
+    /// judged again when they come.
+    pub fn look_ahead(&mut self, observed: &[Observed]) -> Vec<Beginning> {
+        let mut begin = Vec::new();
+        for one in observed {
+            let around = self.around(one);
+            if let Some(rule) = self.rules.get_mut(&one.rule) {
+                begin.extend(rule.look_ahead(around, one));
+            }
+        }
+        begin
+    }
+
+    fn around(&self, observed: &Observed) -> Around {
+        let special = is_special(&self.annotations, observed.from_us);
+        Around { project: self.project, usual_missing: self.usual_missing, special }
     }
 
     /// All open incidents.

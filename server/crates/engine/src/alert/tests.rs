@@ -11,6 +11,8 @@ use footpath_model::definition::{
 
 use super::*;
 
+mod ahead;
+
 const MINUTE: i64 = 60_000_000;
 
 fn count() -> CountedMetric {
@@ -410,15 +412,18 @@ fn what_will_open_is_known_before() {
     let mut lasting = rule("r", above(10.0));
     lasting.definition.for_buckets = 2;
     let mut world = World::new([lasting]);
-    let bad = |world: &World| vec![world.observed("r", vec![reading(Series::Whole, 11.0)])];
+    let look_ahead = |world: &mut World| {
+        let bad = world.observed("r", vec![reading(Series::Whole, 11.0)]);
+        world.fold.look_ahead(&[bad])
+    };
     world.value("r", 5.0);
-    assert_eq!(world.fold.would_open(&bad(&world)), []);
+    assert_eq!(look_ahead(&mut world), []);
     world.value("r", 11.0);
-    let begins = world.fold.would_open(&bad(&world));
+    let begins = look_ahead(&mut world);
     assert_eq!((begins.len(), begins[0].rule.as_str(), &begins[0].series), (1, "r", &Series::Whole));
     assert_eq!(begins[0].judged.value, Some(11.0));
     world.value("r", 11.0);
-    assert_eq!(world.fold.would_open(&bad(&world)), [], "it is open");
+    assert_eq!(look_ahead(&mut world), [], "it is open");
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Detector {
         }
         // What is not a number compares to nothing.
         if !(point.value.abs() <= LARGEST && weight > 0.0) {
-            self.gap(point.start_us, point.local_us);
+            self.gap(point.start_us);
             return self.verdict;
         }
         self.last_start_us = point.start_us;
@@ -116,7 +116,7 @@ impl Detector {
     }
 
     /// A bucket whose number is not known: late, or missing. It teaches nothing, but its neighbours are not neighbours of each other.
-    pub fn gap(&mut self, start_us: i64, _local_us: i64) {
+    pub fn gap(&mut self, start_us: i64) {
         if start_us > self.last_start_us {
             self.last_start_us = start_us;
             self.channels.gap();

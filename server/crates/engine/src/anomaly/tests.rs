@@ -179,7 +179,7 @@ fn what_is_no_bucket_is_no_lesson() {
     for (i, value) in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().enumerate() {
         assert_eq!(detector.step(&point(HOUR, MONTH + i as i64, value)), last, "{value} is a gap");
     }
-    detector.gap((MONTH + 3) * HOUR, (MONTH + 3) * HOUR);
+    detector.gap((MONTH + 3) * HOUR);
     let after = detector.step(&point(HOUR, MONTH + 4, usual(MONTH + 4)));
     assert_eq!(after.state, State::Normal);
 }
