@@ -1,6 +1,6 @@
 //! An incident as it is kept: everything that is shown of it, and how what happens changes it.
 
-use footpath_engine::alert::{AlertFold, Judged, PIPELINE, Transition, TransitionKind};
+use footpath_engine::alert::{AlertFold, IncidentName, Judged, Open, PIPELINE, Transition, TransitionKind};
 use footpath_model::alert::{Annotation, Completeness, Driver, Series};
 use footpath_model::definition::Severity;
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,26 @@ impl Incident {
                 self.actions.last_mut().into_iter().for_each(|action| action.comparison = said());
             }
         }
+    }
+
+    /// As its rule knows it, while it goes on.
+    pub(crate) fn open(&self) -> Option<Open> {
+        if self.state == IncidentState::Resolved {
+            return None;
+        }
+        Some(Open {
+            name: IncidentName {
+                id: self.id.clone(),
+                rule: self.rule.clone(),
+                series: self.series.clone(),
+                from_us: self.from_us,
+                severity: self.severity,
+            },
+            told: self.told.clone()?,
+            fine: 0,
+            acknowledged: self.state == IncidentState::Acknowledged,
+            muted_until_us: self.muted_until_us,
+        })
     }
 
     fn tell(&mut self, transition: &Transition, reason: Reason) {

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use crate::incident::{Incident, Reason};
 
-/// Records that are read at a time when the state is built again.
-const PAGE: usize = 1_000;
+mod restore;
+
 /// After so many records of a project its state is stored as an image, and the records are forgotten.
 const IMAGE_EVERY: u64 = 500;
 
@@ -74,31 +74,6 @@ impl Keeper {
             keeper.projects.write().insert(project.number, Arc::new(Mutex::new(kept)));
         }
         Ok(keeper)
-    }
-
-    fn restored(&self, id: &str, number: u32) -> Result<Kept> {
-        let image = self.store.alert_image(number)?;
-        let had_one = image.is_some();
-        let decoded =
-            image.and_then(|(position, image)| Some((position, AlertFold::decode(number, &image)?)));
-        if had_one && decoded.is_none() {
-            tracing::error!(
-                project = id,
-                "the image of the project's alert rules cannot be read: a rule judges again once it is changed"
-            );
-        }
-        let (next, fold) = decoded.unwrap_or_else(|| (0, AlertFold::new(number)));
-        let mut kept = Kept { fold, next, records: 0, broken: false };
-        loop {
-            let rows = self.store.alert_records(number, kept.next, PAGE)?;
-            let last = rows.len() < PAGE;
-            for row in &rows {
-                self.apply(id, &mut kept, row)?;
-            }
-            if last {
-                return Ok(kept);
-            }
-        }
     }
 
     /// Takes a record; one that was taken before changes nothing. `project` is its id.

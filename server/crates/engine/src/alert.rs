@@ -5,6 +5,7 @@
 //! many series stop at once: that is one incident of the pipeline, not many of series. Nothing here reads a clock; the same records
 //! give the same [`Transition`]s, in the same order.
 
+mod anew;
 mod bucket;
 mod compare;
 mod fold;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use footpath_model::alert::{Annotation, IncidentAct, IncidentChange, Observed, Series};
+use footpath_model::alert::{Annotation, CountedRule, IncidentAct, IncidentChange, Observed, Series};
 use footpath_model::control::Control;
 
 use super::bucket::Around;
@@ -98,7 +98,7 @@ impl AlertFold {
     }
 
     /// A changed rule goes on where it counts the same; else what was learned means nothing any more.
-    fn put(&mut self, at_us: i64, counted: footpath_model::alert::CountedRule) -> Vec<Transition> {
+    pub(super) fn put(&mut self, at_us: i64, counted: CountedRule) -> Vec<Transition> {
         let id = counted.definition.id.clone();
         let Some(old) = self.rules.remove(&id) else {
             self.rules.insert(id, RuleFold::new(counted));

@@ -12,6 +12,7 @@ use footpath_model::definition::{
 use super::*;
 
 mod ahead;
+mod anew;
 
 const MINUTE: i64 = 60_000_000;
 
