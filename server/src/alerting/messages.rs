@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use footpath_alert::{Incident, Outgoing, Told};
-use footpath_engine::alert::{Finding, Transition, TransitionKind, channel_name};
+use footpath_engine::alert::{Detail, Finding, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Driver, Series};
 use footpath_model::id::EventId;
 use footpath_notify::{
@@ -125,7 +125,8 @@ fn summary(transition: &Transition, incident: &Incident) -> String {
     match transition.kind {
         TransitionKind::Acknowledged => format!("{}{of}: acknowledged{}", incident.title, by()),
         TransitionKind::Resolved => {
-            let why = transition.text.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+            let why = transition.detail.as_ref().and_then(Detail::words);
+            let why = why.map(|why| format!(", {why}")).unwrap_or_default();
             let now = transition.judged.as_ref().and_then(|one| one.value);
             let now = now.map(|now| format!(", now {}", footpath_alert::number(now))).unwrap_or_default();
             format!("{}{of}: over{}{why}{now}", incident.title, by())

@@ -1,6 +1,6 @@
 //! Numbers and conditions as people read them.
 
-use footpath_engine::alert::{Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
+use footpath_engine::alert::{Detail, Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
 use footpath_model::definition::{Against, AlertCondition, AlertRule, Direction};
 
 use crate::incident::Incident;
@@ -49,7 +49,8 @@ pub fn condition(rule: &AlertRule) -> String {
 /// An incident in one line, after something was told.
 pub fn summary(incident: &Incident, transition: &Transition) -> String {
     if incident.rule == PIPELINE {
-        return transition.text.clone().unwrap_or_else(|| incident.condition.clone());
+        let words = transition.detail.as_ref().and_then(Detail::words);
+        return words.unwrap_or_else(|| incident.condition.clone());
     }
     let of = incident.series.label().map(|value| format!(" ({value})")).unwrap_or_default();
     let worse = if transition.kind == TransitionKind::Escalated { ", worse than before" } else { "" };

@@ -1,7 +1,7 @@
 //! Alerts as the API shows them.
 
 use footpath_alert::{AROUND_US, Incident, IncidentState, Told};
-use footpath_engine::alert::{Finding, Judged, Transition, TransitionKind, channel_name};
+use footpath_engine::alert::{Detail, Finding, Judged, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Annotation, Driver, DriverKind, Series};
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
@@ -67,13 +67,12 @@ fn finding(finding: Finding) -> v1::AlertFinding {
 
 /// Something that happened to an incident.
 pub fn event(transition: &Transition) -> v1::IncidentEvent {
-    let is_number = transition.kind == TransitionKind::Muted;
     v1::IncidentEvent {
         kind: kind(transition.kind).into(),
         at: Some(timestamp(transition.at_us)),
         judgement: transition.judged.as_ref().map(judgement),
         by: transition.by.clone().unwrap_or_default(),
-        text: transition.text.clone().filter(|_| !is_number).unwrap_or_default(),
+        text: transition.detail.as_ref().and_then(Detail::words).unwrap_or_default(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::bucket::Around;
 use super::rule::{Beginning, RuleFold};
 use super::series::{Open, Phase, SeriesFold, said};
 use super::silence::{ACTIVE_US, Brought, Silence};
-use super::{IncidentName, Transition, TransitionKind};
+use super::{Detail, IncidentName, Transition, TransitionKind};
 
 /// What takes the place of a rule's id in incidents of the pipeline. No rule can have it: ids are lower case.
 pub const PIPELINE: &str = "PIPELINE";
@@ -187,9 +187,9 @@ impl AlertFold {
         };
         let open = self.open_mut(rule, series).filter(|open| open.name.id == *incident);
         let quiet = open.as_ref().is_some_and(|open| open.is_muted(at_us));
-        let told = |kind, text: Option<&str>| {
+        let told = |kind, detail| {
             let said = said(name, kind, at_us, quiet);
-            Some(Transition { by: Some(by.clone()), text: text.map(str::to_owned), ..said })
+            Some(Transition { by: Some(by.clone()), detail, ..said })
         };
         match act {
             IncidentAct::Acknowledge {} => {
@@ -203,17 +203,21 @@ impl AlertFold {
             }
             IncidentAct::Mute { until_us } => {
                 open?.muted_until_us = *until_us;
-                told(TransitionKind::Muted, Some(&until_us.to_string()))
+                told(TransitionKind::Muted, Some(Detail::MutedUntil(*until_us)))
             }
-            IncidentAct::Comment { text } => told(TransitionKind::Commented, Some(text)),
-            IncidentAct::Assign { owner } => told(TransitionKind::Assigned, Some(owner)),
+            IncidentAct::Comment { text } => {
+                told(TransitionKind::Commented, Some(Detail::Comment(text.clone())))
+            }
+            IncidentAct::Assign { owner } => {
+                told(TransitionKind::Assigned, Some(Detail::Owner(owner.clone())))
+            }
             IncidentAct::Action { text, at_us: acted_us } => {
                 if let Some(rule) = self.rules.get_mut(rule) {
                     let kind = rule.kind();
                     let series = rule.series.get_mut(series).into_iter();
                     series.for_each(|series| series.act(incident, *acted_us, kind));
                 }
-                let told = told(TransitionKind::Acted, Some(text));
+                let told = told(TransitionKind::Acted, Some(Detail::Action(text.clone())));
                 told.map(|told| Transition { at_us: *acted_us, ..told })
             }
         }
@@ -265,7 +269,7 @@ impl AlertFold {
 }
 
 fn because(why: &str, transition: Transition) -> Transition {
-    Transition { text: Some(why.to_owned()), ..transition }
+    Transition { detail: Some(Detail::Why(why.to_owned())), ..transition }
 }
 
 fn is_special(annotations: &BTreeMap<String, Annotation>, us: i64) -> bool {
