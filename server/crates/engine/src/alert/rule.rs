@@ -172,7 +172,8 @@ impl RuleFold {
         let mut new = Self { counted, ahead: None, ..self };
         if let Some(settings) = new.settings() {
             for series in new.series.values_mut() {
-                series.detector = series.detector.take().and_then(|detector| under(*detector, &settings));
+                // One that cannot go on is not needed: the rule counts something else.
+                series.detector.take_if(|detector| !detector.retune(&settings));
             }
         }
         new
@@ -212,11 +213,4 @@ impl RuleFold {
     pub(super) fn active_since(&self, since_us: i64) -> usize {
         self.series.values().filter(|fold| fold.last_seen_us > since_us).count()
     }
-}
-
-/// The same detector under another rate or direction.
-fn under(detector: Detector, settings: &Settings) -> Option<Box<Detector>> {
-    let mut bytes = Vec::new();
-    detector.encode(&mut bytes);
-    Detector::decode(settings, &mut bytes.as_slice()).ok().map(Box::new)
 }
