@@ -6,9 +6,7 @@ use footpath_alert::{Incident, Outgoing, Told};
 use footpath_engine::alert::{Detail, Finding, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Driver, Series};
 use footpath_model::id::EventId;
-use footpath_notify::{
-    Completeness, CompletenessState, Delivery, Destination, Notice, NoticeKind, Severity, Window,
-};
+use footpath_notify::{Completeness, CompletenessState, Delivery, Destination, Notice, NoticeKind, Window};
 use footpath_store::Store;
 use sha2::{Digest as _, Sha256};
 
@@ -44,7 +42,7 @@ impl Messages {
             rule: incident.rule.clone(),
             title: incident.title.clone(),
             series: incident.series.label().map(|value| format!("{} = {value}", incident.by)),
-            severity: severity(incident.severity),
+            severity: incident.severity,
             summary: summary(transition, incident),
             condition: incident.condition.clone(),
             value: judged.and_then(|one| one.value),
@@ -109,14 +107,6 @@ fn kind(kind: TransitionKind) -> Option<NoticeKind> {
         | TransitionKind::Acted
         | TransitionKind::Compared => return None,
     })
-}
-
-fn severity(severity: footpath_model::definition::Severity) -> Severity {
-    match severity {
-        footpath_model::definition::Severity::Info => Severity::Info,
-        footpath_model::definition::Severity::Warning => Severity::Warning,
-        footpath_model::definition::Severity::Critical => Severity::Critical,
-    }
 }
 
 fn summary(transition: &Transition, incident: &Incident) -> String {
