@@ -4,7 +4,7 @@ use footpath_engine::alert::AlertFold;
 use footpath_model::alert::CountedRule;
 use footpath_store::{DefinitionKind, DefinitionRow, Result};
 
-use super::{Keeper, Kept, read};
+use super::{Keeper, Kept};
 
 /// Records that are read at a time.
 const PAGE: usize = 1_000;
@@ -41,7 +41,7 @@ impl Keeper {
         let rows = self.store.definitions(id, DefinitionKind::Rule, None, usize::MAX)?;
         let mut fold = AlertFold::anew(number, image, rows.iter().filter_map(rule));
         for row in self.store.incidents(number, true, None, usize::MAX)? {
-            match read(&row) {
+            match self.read_row(&row) {
                 Ok(incident) => {
                     let open = incident.open();
                     open.into_iter().for_each(|open| fold.go_on(open, incident.stopped.clone()));

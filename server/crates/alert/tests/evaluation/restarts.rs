@@ -7,7 +7,10 @@ use footpath_alert::IncidentState;
 use footpath_engine::alert::TransitionKind;
 use footpath_model::alert::{Annotation, Series};
 use footpath_model::control::Control;
-use footpath_store::{AlertStore as _, DefinitionKind, DefinitionRow, DefinitionStore as _};
+use footpath_store::{
+    AlertChanges, AlertStore as _, DefinitionKind, DefinitionRow, DefinitionStore as _, IncidentRow,
+    StoreError,
+};
 
 use crate::world::{MINUTE, START, World, below, rule};
 
@@ -72,4 +75,28 @@ async fn without_its_image_a_project_judges_again_by_what_is_defined() {
     let incidents = again.store.incidents(1, false, None, 9).unwrap();
     let incident = again.keeper.incident(1, &incidents[0].id).unwrap().unwrap();
     assert_eq!((incidents.len(), incident.state), (1, IncidentState::Resolved));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_whose_row_cannot_be_read_is_what_was_told_of_it_last() {
+    let world = World::new();
+    (0..9).for_each(|minute| world.count(minute, "ios", if minute == 4 { 1 } else { 20 }));
+    world.write(&Control::PutRule(Box::new(rule("r", below(10.0)))));
+    world.until(5).await;
+    let row = world.store.incidents(1, true, None, 9).unwrap().remove(0);
+    let before = world.keeper.read_row(&row).unwrap();
+    let broken = IncidentRow { json: "{}".into(), ..row };
+    let changes = AlertChanges { incidents: vec![broken.clone()], ..AlertChanges::default() };
+    let position = std::mem::replace(&mut *world.position.lock(), 1_000);
+    assert!(world.store.apply_alerts(&changes, position).unwrap());
+    assert_eq!(world.keeper.incident(1, &broken.id).unwrap(), Some(before.clone()));
+    assert_eq!(world.keeper.unreadable(), 1);
+    world.until(8).await;
+    assert_eq!(world.told(), [(5, TransitionKind::Opened), (6, TransitionKind::Resolved)]);
+    let after = world.keeper.incident(1, &broken.id).unwrap().unwrap();
+    let (opened_us, drivers) = (before.opened_us, before.drivers);
+    assert_eq!((after.state, after.opened_us, after.drivers), (IncidentState::Resolved, opened_us, drivers));
+
+    let gone = IncidentRow { id: "gone".into(), ..broken };
+    assert!(matches!(world.keeper.read_row(&gone), Err(StoreError::Corrupt(_))));
 }
