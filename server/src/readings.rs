@@ -225,6 +225,11 @@ impl Readings {
                 "Incidents of alert rules that are open, over all projects",
                 open,
             ),
+            counter_of(
+                "footpath_incidents_unreadable",
+                "Times that a stored incident could not be read; the log names it",
+                self.context.alerts.unreadable(),
+            ),
             by_kind("footpath_alert_attempts", "Attempts to send an alert, by kind of destination", |one| {
                 one.attempts
             }),

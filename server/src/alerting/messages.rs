@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use footpath_alert::{Incident, Outgoing, Told, happened, subject};
-use footpath_engine::alert::{Finding, Transition, TransitionKind, channel_name};
+use footpath_engine::alert::{Detail, Finding, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Driver, Series};
 use footpath_model::id::EventId;
-use footpath_notify::{
-    Completeness, CompletenessState, Delivery, Destination, Notice, NoticeKind, Severity, Window,
-};
+use footpath_notify::{Completeness, CompletenessState, Delivery, Destination, Notice, NoticeKind, Window};
 use footpath_store::Store;
 use sha2::{Digest as _, Sha256};
 
@@ -44,7 +42,7 @@ impl Messages {
             rule: incident.rule.clone(),
             title: incident.title.clone(),
             series: incident.series.label().map(|value| format!("{} = {value}", incident.by)),
-            severity: severity(incident.severity),
+            severity: incident.severity,
             summary: summary(transition, incident),
             what: what(transition, incident),
             condition: incident.condition.clone(),
@@ -112,14 +110,6 @@ fn kind(kind: TransitionKind) -> Option<NoticeKind> {
     })
 }
 
-fn severity(severity: footpath_model::definition::Severity) -> Severity {
-    match severity {
-        footpath_model::definition::Severity::Info => Severity::Info,
-        footpath_model::definition::Severity::Warning => Severity::Warning,
-        footpath_model::definition::Severity::Critical => Severity::Critical,
-    }
-}
-
 fn summary(transition: &Transition, incident: &Incident) -> String {
     match transition.kind {
         TransitionKind::Acknowledged | TransitionKind::Resolved => {
@@ -135,7 +125,8 @@ fn what(transition: &Transition, incident: &Incident) -> String {
     match transition.kind {
         TransitionKind::Acknowledged => format!("acknowledged{}", by()),
         TransitionKind::Resolved => {
-            let why = transition.text.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+            let why = transition.detail.as_ref().and_then(Detail::words);
+            let why = why.map(|why| format!(", {why}")).unwrap_or_default();
             let now = transition.judged.as_ref().and_then(|one| one.value);
             let now = now.map(|now| format!(", now {}", footpath_alert::number(now))).unwrap_or_default();
             format!("over{}{why}{now}", by())

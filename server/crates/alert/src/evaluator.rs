@@ -4,21 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use footpath_engine::alert::{AlertFold, Beginning, RuleState};
-use footpath_engine::metric::Table;
-use footpath_model::alert::{Completeness, CountedRule, Observed, Reading, Series};
+use footpath_engine::alert::{AlertFold, RuleState};
+use footpath_model::alert::{CountedRule, Observed};
 use footpath_model::control::Control;
-use footpath_model::definition::{Against, AlertCondition};
 use footpath_store::ProjectRow;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::keeper::Keeper;
 use crate::learning::{buckets_back, past};
-use crate::numbers::{Numbers, NumbersError, Seen, readings};
-use crate::plan::{Bucket, due, earlier, explained};
+use crate::numbers::{Numbers, NumbersError, Seen};
+use crate::plan::{Bucket, due};
+
+mod explain;
+mod observe;
+
+pub(crate) use observe::days_against;
 
 /// How often it is looked whether something is due, and how long numbers may take.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +40,6 @@ impl Default for Pace {
         Self { every, numbers, drivers: Duration::from_secs(5) }
     }
 }
-
-/// A share of a bucket that the server may have been down, so that it still says something.
-const DOWN_SHARE: f64 = 0.25;
 
 /// What a rule is to be asked, and what becomes of it.
 struct Asked {
@@ -189,92 +189,5 @@ impl<N: Numbers> Work<N> {
         rules.sort_by_key(|one: &Observed| one.to_us);
         self.explain(project, &asked, &mut rules).await;
         self.numbers.record(project, Control::Observed { rules }).await
-    }
-
-    async fn observe(
-        &self,
-        project: &ProjectRow,
-        seen: Seen,
-        asked: &Asked,
-    ) -> Result<Observed, NumbersError> {
-        let Asked { rule, bucket } = asked;
-        let (from_us, to_us, local_us) = *bucket;
-        let events = self.numbers.events(project.number, from_us, to_us)?;
-        let mut series = readings(&self.table(project, rule, (from_us, to_us)).await?);
-        if let Some(days) = days_against(&rule.definition.when) {
-            let before = self.table(project, rule, earlier(rule, *bucket, days)).await?;
-            compare_with(&mut series, &readings(&before));
-        }
-        let complete = Completeness {
-            position: seen.position,
-            processed_us: seen.processed_us,
-            missing: seen.missing,
-            events,
-            down: self.was_down(from_us, to_us),
-        };
-        let (rule, version) = (rule.definition.id.clone(), rule.definition.version);
-        Ok(Observed { rule, version, from_us, to_us, local_us, complete, series, drivers: Vec::new() })
-    }
-
-    async fn table(
-        &self,
-        project: &ProjectRow,
-        rule: &CountedRule,
-        span: (i64, i64),
-    ) -> Result<Table, NumbersError> {
-        let late = |_| NumbersError("the numbers take too long".into());
-        timeout(self.pace.numbers, self.numbers.table(project, rule, span)).await.map_err(late)?
-    }
-
-    fn was_down(&self, from_us: i64, to_us: i64) -> bool {
-        let overlap_us = to_us.min(self.down.1) - from_us.max(self.down.0);
-        overlap_us as f64 > DOWN_SHARE * (to_us - from_us) as f64
-    }
-
-    /// Says what probably moved the series of which incidents begin, as far as that is known in time: an alert does not wait for more.
-    async fn explain(&self, project: &ProjectRow, asked: &[Asked], rules: &mut [Observed]) {
-        let opens = self.keeper.read(project.number, |fold| fold.would_open(rules)).unwrap_or_default();
-        // In time or not: what was found is in the records.
-        let _ = timeout(self.pace.drivers, self.find_drivers(project, asked, rules, opens)).await;
-    }
-
-    async fn find_drivers(
-        &self,
-        project: &ProjectRow,
-        asked: &[Asked],
-        rules: &mut [Observed],
-        opens: Vec<Beginning>,
-    ) {
-        for Beginning { rule: id, series, judged } in opens {
-            let Some(asked) = asked.iter().find(|one| one.rule.definition.id == id) else { continue };
-            let Some(observed) = rules.iter_mut().find(|one| one.rule == id) else { continue };
-            let span = explained(&asked.rule, &judged);
-            let drivers = self.numbers.drivers(project, &asked.rule, &series, span).await;
-            if !drivers.is_empty() {
-                observed.drivers.push((series, drivers));
-            }
-        }
-    }
-}
-
-/// How many days earlier the bucket is that a change is told against, or the one before; of other conditions none.
-pub(crate) fn days_against(when: &AlertCondition) -> Option<Option<i32>> {
-    let AlertCondition::Change { against, .. } = when else { return None };
-    Some(match against {
-        Against::Previous => None,
-        Against::Day => Some(1),
-        Against::Week => Some(7),
-    })
-}
-
-/// Puts beside each reading what it is compared with; a series that only the earlier bucket has is there with nothing.
-fn compare_with(series: &mut Vec<Reading>, before: &[Reading]) {
-    for earlier in before {
-        match series.iter_mut().find(|one| one.series == earlier.series) {
-            Some(reading) => reading.base = earlier.value,
-            None => {
-                series.push(Reading { base: earlier.value, ..Reading::of(Series::clone(&earlier.series)) })
-            }
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! An incident as it is kept: everything that is shown of it, and how what happens changes it.
 
-use footpath_engine::alert::{AlertFold, Judged, PIPELINE, Transition, TransitionKind};
+use footpath_engine::alert::{
+    AlertFold, Detail, IncidentName, Judged, Open, PIPELINE, Transition, TransitionKind,
+};
 use footpath_model::alert::{Annotation, Completeness, Driver, Series};
 use footpath_model::definition::Severity;
 use serde::{Deserialize, Serialize};
@@ -158,8 +160,6 @@ impl Incident {
 
     /// Takes what happened.
     pub fn take(&mut self, transition: &Transition, reason: Reason) {
-        let said = || transition.text.clone().unwrap_or_default();
-        let by = || transition.by.clone().unwrap_or_default();
         self.changed_us = self.changed_us.max(transition.at_us);
         match transition.kind {
             TransitionKind::Opened | TransitionKind::Reopened | TransitionKind::Escalated => {
@@ -168,24 +168,59 @@ impl Incident {
             TransitionKind::Acknowledged => {
                 self.state = IncidentState::Acknowledged;
                 if self.owner.is_empty() {
-                    self.owner = by();
+                    self.owner = transition.by.clone().unwrap_or_default();
                 }
             }
             TransitionKind::Resolved => {
                 self.state = IncidentState::Resolved;
                 self.resolved_us = Some(transition.at_us);
             }
-            TransitionKind::Commented => {}
-            TransitionKind::Muted => self.muted_until_us = said().parse().unwrap_or_default(),
-            TransitionKind::Assigned => self.owner = said(),
-            TransitionKind::Acted => {
-                let (text, at_us) = (said(), transition.at_us);
-                self.actions.push(ActionTaken { text, at_us, by: by(), comparison: String::new() });
-            }
-            TransitionKind::Compared => {
-                self.actions.last_mut().into_iter().for_each(|action| action.comparison = said());
+            TransitionKind::Commented
+            | TransitionKind::Muted
+            | TransitionKind::Assigned
+            | TransitionKind::Acted
+            | TransitionKind::Compared => {}
+        }
+        if let Some(detail) = &transition.detail {
+            self.take_detail(transition, detail);
+        }
+    }
+
+    fn take_detail(&mut self, transition: &Transition, detail: &Detail) {
+        match detail {
+            Detail::Why(_) | Detail::Stopped(_) | Detail::Comment(_) => {}
+            Detail::MutedUntil(until_us) => self.muted_until_us = *until_us,
+            Detail::Owner(owner) => self.owner.clone_from(owner),
+            Detail::Action(text) => self.actions.push(ActionTaken {
+                text: text.clone(),
+                at_us: transition.at_us,
+                by: transition.by.clone().unwrap_or_default(),
+                comparison: String::new(),
+            }),
+            Detail::Comparison(words) => {
+                self.actions.last_mut().into_iter().for_each(|action| action.comparison.clone_from(words));
             }
         }
+    }
+
+    /// As its rule knows it, while it goes on.
+    pub(crate) fn open(&self) -> Option<Open> {
+        if self.state == IncidentState::Resolved {
+            return None;
+        }
+        Some(Open {
+            name: IncidentName {
+                id: self.id.clone(),
+                rule: self.rule.clone(),
+                series: self.series.clone(),
+                from_us: self.from_us,
+                severity: self.severity,
+            },
+            told: self.told.clone()?,
+            fine: 0,
+            acknowledged: self.state == IncidentState::Acknowledged,
+            muted_until_us: self.muted_until_us,
+        })
     }
 
     fn tell(&mut self, transition: &Transition, reason: Reason) {
@@ -221,4 +256,45 @@ fn destinations_of(fold: &AlertFold, stopped: &[(String, Series)]) -> Vec<String
     all.sort();
     all.dedup();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a store: they are read again by whatever comes after this program.
+    #[test]
+    fn what_people_do_is_kept_and_changes_the_incident() {
+        let name = IncidentName {
+            id: "i".into(),
+            rule: "r".into(),
+            series: Series::Whole,
+            from_us: 0,
+            severity: Severity::Warning,
+        };
+        let done = |kind, json: &str| Transition {
+            incident: name.clone(),
+            kind,
+            at_us: 5,
+            judged: None,
+            by: Some("ann".into()),
+            detail: serde_json::from_str(json).unwrap(),
+            quiet: false,
+        };
+        let mut incident = Incident::begin(&AlertFold::new(1), &done(TransitionKind::Opened, "null"));
+        for (kind, json) in [
+            (TransitionKind::Commented, r#"{"comment":"hm"}"#),
+            (TransitionKind::Muted, r#"{"muted_until":7}"#),
+            (TransitionKind::Assigned, r#"{"owner":"bob"}"#),
+            (TransitionKind::Acted, r#"{"action":"rolled back"}"#),
+            (TransitionKind::Compared, r#"{"comparison":"better"}"#),
+        ] {
+            let transition = done(kind, json);
+            assert_eq!(serde_json::to_string(&transition.detail).unwrap(), json);
+            incident.take(&transition, Reason::default());
+        }
+        assert_eq!((incident.muted_until_us, incident.owner.as_str()), (7, "bob"));
+        let (text, by, comparison) = ("rolled back".into(), "ann".into(), "better".into());
+        assert_eq!(incident.actions, [ActionTaken { text, at_us: 5, by, comparison }]);
+    }
 }

@@ -2,26 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use footpath_engine::alert::{AlertFold, Transition, TransitionKind};
-use footpath_model::alert::{Observed, Series};
+use footpath_engine::alert::{AlertFold, Beginning, Transition};
+use footpath_model::alert::Observed;
 use footpath_model::control::Control;
-use footpath_store::{
-    AlertChanges, AlertRecordRow, DeliveryRow, IncidentRow, Result, Store, StoreError, TransitionRow,
-};
+use footpath_store::{AlertRecordRow, Result, Store};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::incident::{Incident, Reason};
+use crate::incident::Incident;
 
-/// Records that are read at a time when the state is built again.
-const PAGE: usize = 1_000;
+mod changes;
+mod incidents;
+mod restore;
+
 /// After so many records of a project its state is stored as an image, and the records are forgotten.
 const IMAGE_EVERY: u64 = 500;
 
-/// More messages than one record can be the reason of: each rule has at most a hundred series and ten destinations.
-const MOST_MESSAGES: u64 = 1 << 20;
 /// Incidents that have been over for so long, and messages that are so old, are forgotten, microseconds: 400 days.
 const KEPT_US: i64 = 400 * 86_400_000_000;
 
@@ -58,6 +57,8 @@ pub struct Keeper {
     outgoing: Arc<dyn Outgoing>,
     projects: RwLock<HashMap<u32, Arc<Mutex<Kept>>>>,
     news: watch::Sender<u64>,
+    /// How often a stored incident could not be read.
+    unreadable: AtomicU64,
 }
 
 impl Keeper {
@@ -68,37 +69,13 @@ impl Keeper {
     pub fn open(store: Arc<dyn Store>, outgoing: Arc<dyn Outgoing>) -> Result<Self> {
         // Whoever watches without a cursor begins here, and not with all that ever happened.
         let begins = store.alerts_position()?.map_or(0, |last| last + 1);
-        let keeper = Self { store, outgoing, projects: RwLock::default(), news: watch::Sender::new(begins) };
+        let (projects, news, unreadable) = (RwLock::default(), watch::Sender::new(begins), AtomicU64::new(0));
+        let keeper = Self { store, outgoing, projects, news, unreadable };
         for project in keeper.store.projects()? {
             let kept = keeper.restored(&project.id, project.number)?;
             keeper.projects.write().insert(project.number, Arc::new(Mutex::new(kept)));
         }
         Ok(keeper)
-    }
-
-    fn restored(&self, id: &str, number: u32) -> Result<Kept> {
-        let image = self.store.alert_image(number)?;
-        let had_one = image.is_some();
-        let decoded =
-            image.and_then(|(position, image)| Some((position, AlertFold::decode(number, &image)?)));
-        if had_one && decoded.is_none() {
-            tracing::error!(
-                project = id,
-                "the image of the project's alert rules cannot be read: a rule judges again once it is changed"
-            );
-        }
-        let (next, fold) = decoded.unwrap_or_else(|| (0, AlertFold::new(number)));
-        let mut kept = Kept { fold, next, records: 0, broken: false };
-        loop {
-            let rows = self.store.alert_records(number, kept.next, PAGE)?;
-            let last = rows.len() < PAGE;
-            for row in &rows {
-                self.apply(id, &mut kept, row)?;
-            }
-            if last {
-                return Ok(kept);
-            }
-        }
     }
 
     /// Takes a record; one that was taken before changes nothing. `project` is its id.
@@ -156,92 +133,17 @@ impl Keeper {
         Ok(())
     }
 
-    /// What the record changes in the store.
-    fn changes(
-        &self,
-        project: &str,
-        fold: &AlertFold,
-        row: &AlertRecordRow,
-        control: &Control,
-        transitions: &[Transition],
-    ) -> Result<AlertChanges> {
-        let mut incidents: HashMap<String, Incident> = HashMap::new();
-        let mut changes = AlertChanges::default();
-        for (index, transition) in (0_u32..).zip(transitions) {
-            let id = &transition.incident.id;
-            let known = match incidents.remove(id) {
-                Some(known) => Some(known),
-                None => self.known(row.project, id)?,
-            };
-            let mut incident = known.unwrap_or_else(|| Incident::begin(fold, transition));
-            incident.take(transition, reason(control, transition));
-            let told = Told { transition: transition.clone(), incident };
-            changes.transitions.push(TransitionRow {
-                project: row.project,
-                position: row.position,
-                index,
-                at_us: transition.at_us,
-                incident: id.clone(),
-                json: json(&told)?,
-            });
-            if is_told(transition) {
-                let before = changes.deliveries.len() as u64;
-                changes.deliveries.extend(self.deliveries(project, row, (index, before), &told));
-            }
-            incidents.insert(id.clone(), told.incident);
-        }
-        changes.incidents =
-            incidents.into_values().map(|one| incident_row(row.project, &one)).collect::<Result<_>>()?;
-        changes.incidents.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(changes)
-    }
-
-    /// An incident; one that cannot be read is begun anew, so that it holds up no other.
-    fn known(&self, project: u32, id: &str) -> Result<Option<Incident>> {
-        self.incident(project, id).or_else(|error| match error {
-            StoreError::Corrupt(what) => {
-                tracing::error!(%what, "an incident is begun anew");
-                Ok(None)
-            }
-            other => Err(other),
-        })
-    }
-
-    /// The messages about a transition; so many of the same record come `before`.
-    fn deliveries(
-        &self,
-        project: &str,
-        row: &AlertRecordRow,
-        (index, before): (u32, u64),
-        told: &Told,
-    ) -> Vec<DeliveryRow> {
-        let name = format!("{}-{}-{index}", row.project, row.position);
-        let messages = self.outgoing.messages(project, &name, told).into_iter();
-        let delivery = |(n, (destination, json)): (u64, (String, String))| DeliveryRow {
-            project: row.project,
-            destination,
-            sequence: row.position.saturating_mul(MOST_MESSAGES).saturating_add(n),
-            incident: told.incident.id.clone(),
-            made_us: row.at_us,
-            pending: true,
-            json,
-        };
-        (before..MOST_MESSAGES).zip(messages).map(delivery).collect()
-    }
-
-    /// An incident as it is stored.
-    ///
-    /// # Errors
-    /// If the store fails or the row was written by something else.
-    pub fn incident(&self, project: u32, id: &str) -> Result<Option<Incident>> {
-        self.store.incident(project, id)?.map(|row| read(&row)).transpose()
-    }
-
     /// Reads what a project's rules have come to; `None` for a project without records.
     pub fn read<T>(&self, project: u32, read: impl FnOnce(&AlertFold) -> T) -> Option<T> {
         let kept = self.projects.read().get(&project).map(Arc::clone)?;
         let kept = kept.lock();
         Some(read(&kept.fold))
+    }
+
+    /// The series of which an incident probably begins with these records, which are about to be written.
+    pub fn look_ahead(&self, project: u32, observed: &[Observed]) -> Vec<Beginning> {
+        let kept = self.projects.read().get(&project).map(Arc::clone);
+        kept.map(|kept| kept.lock().fold.look_ahead(observed)).unwrap_or_default()
     }
 
     /// How many incidents are open, in all projects.
@@ -254,46 +156,4 @@ impl Keeper {
     pub fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
     }
-}
-
-/// Whether destinations are told.
-fn is_told(transition: &Transition) -> bool {
-    transition.kind.is_news() && !transition.quiet
-}
-
-/// What the record says about the bucket that was the reason.
-fn reason(control: &Control, transition: &Transition) -> Reason {
-    let Control::Observed { rules } = control else { return Reason::default() };
-    let name = &transition.incident;
-    let at = |one: &&Observed| one.to_us == transition.at_us && (one.rule == name.rule);
-    let Some(observed) = rules.iter().find(at).or(rules.last()) else { return Reason::default() };
-    let own = |(series, _): &&(Series, _)| *series == name.series;
-    let drivers = observed.drivers.iter().find(own).map(|(_, drivers)| drivers.clone());
-    let told = matches!(transition.kind, TransitionKind::Opened | TransitionKind::Reopened);
-    Reason { complete: observed.complete, drivers: drivers.filter(|_| told).unwrap_or_default() }
-}
-
-fn incident_row(project: u32, incident: &Incident) -> Result<IncidentRow> {
-    Ok(IncidentRow {
-        project,
-        id: incident.id.clone(),
-        rule: incident.rule.clone(),
-        opened_us: incident.opened_us,
-        open: incident.resolved_us.is_none(),
-        changed_us: incident.changed_us,
-        json: json(incident)?,
-    })
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
-}
-
-/// A row as an incident.
-///
-/// # Errors
-/// If it was written by something else.
-pub(crate) fn read(row: &IncidentRow) -> Result<Incident> {
-    serde_json::from_str(&row.json)
-        .map_err(|error| StoreError::Corrupt(format!("the incident {:?} cannot be read: {error}", row.id)))
 }

@@ -194,7 +194,7 @@ mod tests {
             at_us: 0,
             judged: None,
             by: None,
-            text: None,
+            detail: None,
             quiet: false,
         }
     }

@@ -1,6 +1,6 @@
 //! Numbers and conditions as people read them.
 
-use footpath_engine::alert::{Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
+use footpath_engine::alert::{Detail, Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
 use footpath_model::definition::{Against, AlertCondition, AlertRule, Direction};
 
 use crate::incident::Incident;
@@ -61,7 +61,8 @@ pub fn subject(incident: &Incident) -> String {
 /// What was told, without what it is about.
 pub fn happened(incident: &Incident, transition: &Transition) -> String {
     if incident.rule == PIPELINE {
-        return transition.text.clone().unwrap_or_else(|| incident.condition.clone());
+        let words = transition.detail.as_ref().and_then(Detail::words);
+        return words.unwrap_or_else(|| incident.condition.clone());
     }
     let worse = if transition.kind == TransitionKind::Escalated { ", worse than before" } else { "" };
     let seen = transition.judged.as_ref().map(seen).unwrap_or_default();

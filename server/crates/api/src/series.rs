@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use footpath_engine::SliceValue;
 use footpath_engine::metric::MetricSeries;
-use footpath_model::control::{CountedFunnel, CountedMetric};
 use footpath_store::ProjectRow;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, timeout_at};
@@ -19,9 +18,9 @@ mod chosen;
 mod selection;
 mod span;
 
+use ask::Counts;
 use chosen::Chosen;
 pub use selection::Selection;
-use span::{Span, funnel_span, metric_span};
 
 /// Values of a breakdown that are named, the largest first.
 pub const TOP: usize = 100;
@@ -141,46 +140,37 @@ impl SeriesNumbers {
             |project: &Arc<ProjectRow>| (project.id.clone(), self.context.ingest.missing(project.number));
         Ok(Page {
             missing: chosen.projects.iter().map(missing).collect(),
-            metrics: self.metrics(&chosen, processed_us, deadline).await,
-            funnels: self.funnels(&chosen, processed_us, deadline).await,
+            metrics: self.counted(chosen.metrics, processed_us, deadline).await,
+            funnels: self.counted(chosen.funnels, processed_us, deadline).await,
             selected: chosen.selected,
         })
     }
 
-    async fn metrics(&self, chosen: &Chosen, processed_us: i64, deadline: Instant) -> Vec<Shown<Metric>> {
-        let shown = |(project, counted): &(Arc<ProjectRow>, CountedMetric), numbers| Shown {
-            project: project.id.clone(),
-            id: counted.definition.id.clone(),
-            breakdown: counted.definition.breakdown.as_ref().map(|by| by.property.clone()),
-            numbers,
-        };
-        let ask = |(project, counted): &(Arc<ProjectRow>, CountedMetric)| {
-            let asked = self.metric(Arc::clone(project), counted.clone(), metric_span(counted, processed_us));
-            answered(deadline, asked)
-        };
-        let numbers = in_turn(chosen.metrics.iter().map(ask).collect()).await;
-        chosen.metrics.iter().zip(numbers).map(|(one, numbers)| shown(one, numbers)).collect()
+    /// Counts definitions of one kind, a few at a time; in their order.
+    async fn counted<D: Counts>(
+        &self,
+        chosen: Vec<(Arc<ProjectRow>, D)>,
+        processed_us: i64,
+        deadline: Instant,
+    ) -> Vec<Shown<D::Numbers>> {
+        let shown = |(project, definition)| self.shown(project, definition, processed_us, deadline);
+        let shown: Vec<_> = chosen.into_iter().map(shown).collect();
+        stream::iter(shown).buffered(AT_A_TIME).collect().await
     }
 
-    async fn funnels(&self, chosen: &Chosen, processed_us: i64, deadline: Instant) -> Vec<Shown<Funnel>> {
-        let shown = |(project, counted): &(Arc<ProjectRow>, CountedFunnel), numbers| Shown {
-            project: project.id.clone(),
-            id: counted.definition.id.clone(),
-            breakdown: counted.definition.breakdown.as_ref().map(|one| one.by.property.clone()),
-            numbers,
-        };
-        let ask = |(project, counted): &(Arc<ProjectRow>, CountedFunnel)| {
-            let asked = self.funnel(Arc::clone(project), counted.clone(), funnel_span(counted, processed_us));
-            answered(deadline, asked)
-        };
-        let numbers = in_turn(chosen.funnels.iter().map(ask).collect()).await;
-        chosen.funnels.iter().zip(numbers).map(|(one, numbers)| shown(one, numbers)).collect()
+    async fn shown<D: Counts>(
+        &self,
+        project: Arc<ProjectRow>,
+        definition: D,
+        processed_us: i64,
+        deadline: Instant,
+    ) -> Shown<D::Numbers> {
+        let (id, by) = (definition.id().to_owned(), definition.breakdown());
+        let breakdown = by.map(|by| by.property.clone());
+        let asked = definition.count(&self.numbers, &project, processed_us);
+        let numbers = answered(deadline, asked).await;
+        Shown { project: project.id.clone(), id, breakdown, numbers }
     }
-}
-
-/// Asks a few at a time; answers come in the order of the questions.
-async fn in_turn<T>(asked: Vec<impl Future<Output = T>>) -> Vec<T> {
-    stream::iter(asked).buffered(AT_A_TIME).collect().await
 }
 
 /// An answer that came in time.

@@ -5,6 +5,8 @@
 //! many series stop at once: that is one incident of the pipeline, not many of series. Nothing here reads a clock; the same records
 //! give the same [`Transition`]s, in the same order.
 
+mod anew;
+mod bucket;
 mod compare;
 mod fold;
 mod image;
@@ -39,10 +41,46 @@ pub struct Transition {
     pub judged: Option<Judged>,
     /// Who it was, where somebody was.
     pub by: Option<String>,
-    /// What they said, or what a comparison found in words.
-    pub text: Option<String>,
+    /// What its kind does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
     /// Nobody is to be told: the rule or the incident is muted.
     pub quiet: bool,
+}
+
+/// What the kind of a transition does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// It is over, and no number was the reason: why.
+    Why(String),
+    /// The pipeline's begins: so many series stopped at once.
+    Stopped(usize),
+    /// Somebody's remark.
+    Comment(String),
+    /// Nobody is told until then, microseconds since 1970; 0 if that ended.
+    MutedUntil(i64),
+    /// Who looks after it now.
+    Owner(String),
+    /// What was done against it.
+    Action(String),
+    /// What the comparison of the numbers before and after an action says.
+    Comparison(String),
+}
+
+impl Detail {
+    /// In words; a time has none.
+    pub fn words(&self) -> Option<String> {
+        match self {
+            Self::Why(text)
+            | Self::Comment(text)
+            | Self::Owner(text)
+            | Self::Action(text)
+            | Self::Comparison(text) => Some(text.clone()),
+            Self::Stopped(series) => Some(format!("{series} series stopped at once")),
+            Self::MutedUntil(_) => None,
+        }
+    }
 }
 
 /// Which incident, and what never changes about it.

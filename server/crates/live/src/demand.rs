@@ -61,13 +61,14 @@ pub fn is_of_events(filter: &Filter) -> bool {
     PropertyRead::of([filter], []).is_empty()
 }
 
-/// What the live path counts for a rule: the same for all rules that watch the same, under a name made of what that is. `None` if it
-/// does not follow it event by event; queries answer it.
+/// What the live path counts for a rule; `None` for one that is switched off, or if it does not follow it event by event.
 pub fn watched(rule: &CountedRule) -> Option<CountedMetric> {
-    if rule.definition.disabled {
-        return None;
-    }
-    let mut metric = rule.watched();
+    if rule.definition.disabled { None } else { by_content(rule.watched()) }
+}
+
+/// A metric as the live path counts it for rules: the same for all that count the same, under a name made of what that is. `None` if
+/// it does not follow it event by event; queries answer it.
+pub fn by_content(mut metric: CountedMetric) -> Option<CountedMetric> {
     metric.definition.id.clear();
     metric.definition.name.clear();
     metric.definition.version = 0;
@@ -165,5 +166,45 @@ impl Demand {
                 Counted::Sessions(Box::new(CountedSessions::of(&self.settings, *internal, metrics)))
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rule as the store keeps it.
+    fn rule(definition: &str, metric: &str) -> CountedRule {
+        let definition =
+            format!(r#"{{"id":"r","metric":"m","every":"minute","when":{{"no_data":{{}}}}{definition}}}"#);
+        let json = format!(r#"{{"definition":{definition},"metric":{metric},"zone":"UTC"}}"#);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    /// Views outlive the program in images, and are found again by these names.
+    #[test]
+    fn the_same_content_keeps_its_name() {
+        let count = r#"{"definition":{"id":"m","name":"Payments","version":3,
+            "measure":{"events":{"events":["paid"],"filters":[],"aggregate":"count"}}},
+            "internal":{"property":"email","op":"contains","values":["@example.com"]}}"#;
+        let ratio = r#"{"definition":{"id":"m","version":1,"measure":{"ratio":{
+            "numerator":{"events":["paid"],"aggregate":"count"},
+            "denominator":{"events":["seen"],"aggregate":"uniques"}}},
+            "breakdown":{"property":"os"},"include_internal":true}}"#;
+        let narrower = r#","filter":{"property":"plan","op":"in","values":["pro"]},
+            "breakdown":{"property":"country"},"environments":["staging","dev"]"#;
+        let internal = r#","include_internal":true"#;
+        let names = [("", count), (internal, count), (narrower, count), ("", ratio), (narrower, ratio)]
+            .map(|(definition, metric)| watched(&rule(definition, metric)).unwrap().definition.id);
+        assert_eq!(
+            names,
+            [
+                "~37b0a42fefef5df1",
+                "~5cfcbc430e7def4c",
+                "~80a5f310f8834743",
+                "~c90512c8bd117980",
+                "~35d0f2317daf1c4e"
+            ]
+        );
     }
 }

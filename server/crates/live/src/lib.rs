@@ -29,7 +29,7 @@ mod units;
 mod view;
 mod worker;
 
-pub use demand::{Followed, followed, is_of_events, watched};
+pub use demand::{Followed, by_content, followed, is_of_events, watched};
 pub use hub::{
     CAUSES, Cause, CauseTotal, FunnelNumbers, Hub, MetricNumbers, Next, Numbers, Progress, Refused,
     SESSION_CHANGES, SessionEventKind, SessionNumbers, Shown, Slice, Standing, TailFrame,

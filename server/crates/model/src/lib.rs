@@ -9,6 +9,7 @@ pub mod decimal;
 pub mod definition;
 pub mod filter;
 pub mod id;
+mod narrowed;
 pub mod props;
 pub mod range;
 pub mod record;

@@ -17,8 +17,12 @@ pub struct Destination {
     /// What it is.
     pub kind: DestinationKind,
     /// Notices below this are not for it.
-    #[serde(default)]
+    #[serde(default = "lowest")]
     pub min_severity: Severity,
+}
+
+fn lowest() -> Severity {
+    Severity::Info
 }
 
 impl Destination {
@@ -135,4 +139,16 @@ pub enum MailSecurity {
     Tls,
     /// None. From a project only to this machine, which `allow` has to open.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_that_asks_for_no_severity_is_told_everything() {
+        let json = r#"{"id":"d","title":"D","kind":{"type":"alertmanager_api","url":"http://am"}}"#;
+        let destination: Destination = serde_json::from_str(json).unwrap();
+        assert_eq!(destination.min_severity, Severity::Info);
+    }
 }

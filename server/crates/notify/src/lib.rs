@@ -7,7 +7,7 @@
 //! Destinations are written by users, so a URL may be an attempt to reach what only this server can reach. The [`Guard`] judges
 //! every address that a name resolves to, and the connection goes to exactly the address that was judged.
 //!
-//! The crate knows nothing of rules, logs, gRPC or the store.
+//! The crate knows nothing of logs, gRPC or the store, and of rules only how bad a problem can be.
 
 mod attempt;
 mod backoff;
@@ -37,9 +37,10 @@ pub use check::InvalidDestination;
 pub use counters::{Counters, Counts};
 pub use deliverer::Deliverer;
 pub use destination::{Destination, DestinationKind, MailSecurity, MailServer, PAGERDUTY_URL, WebhookShape};
+pub use footpath_model::definition::Severity;
 pub use guard::{Guard, Private};
 pub use memory::MemoryOutbox;
-pub use notice::{Completeness, CompletenessState, Driver, Notice, NoticeKind, Severity, Window};
+pub use notice::{Completeness, CompletenessState, Driver, Notice, NoticeKind, Window};
 pub use outbox::{
     Attempt, Delivery, DeliveryState, Enqueue, KEPT_ATTEMPTS, Listing, Next, Outbox, OutboxError, PAGE_MOST,
 };

@@ -1,5 +1,6 @@
 //! What is told.
 
+use footpath_model::definition::Severity;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
@@ -42,33 +43,6 @@ impl NoticeKind {
     /// Whether the message says something only to who heard of the incident before.
     pub fn needs_an_opening(self) -> bool {
         matches!(self, Self::Acknowledged | Self::Resolved)
-    }
-}
-
-/// How bad it is. Ordered: a destination asks for a least severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Good to know.
-    #[default]
-    Info,
-    /// Look at it today.
-    Warning,
-    /// Look at it now.
-    Critical,
-}
-
-impl Severity {
-    /// All of them, the lowest first.
-    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
-
-    /// The word in messages, in JSON, in PagerDuty's events and in labels.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use tonic::Status;
 use v1::destination::Kind;
 
 use crate::admin::OneTimeCodes;
+use crate::convert::severity_message;
 use crate::status::invalid;
 
 /// Stands for the part of a URL that may be a key.
@@ -76,11 +77,8 @@ fn read(
         },
         Some(Kind::Email(mail)) => DestinationKind::Email { to: mail.to.clone(), server: None },
     };
-    let min_severity = match crate::convert::severity("min_severity", message.min_severity)? {
-        None | Some(footpath_model::definition::Severity::Info) => Severity::Info,
-        Some(footpath_model::definition::Severity::Warning) => Severity::Warning,
-        Some(footpath_model::definition::Severity::Critical) => Severity::Critical,
-    };
+    let min_severity =
+        crate::convert::severity("min_severity", message.min_severity)?.unwrap_or(Severity::Info);
     if !footpath_model::definition::is_id(&message.id) {
         return Err(wrong("id: 1 to 64 of a-z, 0-9, \"-\" and \"_\""));
     }
@@ -140,16 +138,11 @@ pub fn shown(destination: &Destination, version: u64) -> v1::Destination {
         }
         DestinationKind::Email { to, .. } => Kind::Email(v1::EmailDestination { to: to.clone() }),
     };
-    let min_severity = match destination.min_severity {
-        Severity::Info => v1::AlertSeverity::Info,
-        Severity::Warning => v1::AlertSeverity::Warning,
-        Severity::Critical => v1::AlertSeverity::Critical,
-    };
     v1::Destination {
         id: destination.id.clone(),
         title: destination.title.clone(),
         kind: Some(kind),
-        min_severity: min_severity.into(),
+        min_severity: severity_message(destination.min_severity).into(),
         version,
         etag: version.to_string(),
     }

@@ -4,7 +4,7 @@ use footpath_engine::catalog::{Catalog, Owner, PropertySeen, ValueType};
 use footpath_model::alert::{CountedRule, Driver, DriverKind, Series};
 use footpath_model::calendar::{CalendarUnit, days_before};
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::{Condition, Filter, Measure, Op, PropertyRef, Scope, Term};
+use footpath_model::definition::{Condition, Op, PropertyRef, Scope};
 use footpath_query::{Dimensions, DriversQuery, Kind, SliceValue, Span};
 use footpath_store::ProjectRow;
 use tonic::Status;
@@ -76,16 +76,7 @@ fn of_series(rule: &CountedRule, series: &Series) -> Option<CountedMetric> {
         Series::NotSet => (Op::IsNotSet, Vec::new()),
     };
     let PropertyRef { property, scope, as_of } = by;
-    let filter = Filter::from(Condition { property, scope, as_of, op, values });
-    match &mut counted.definition.measure {
-        Measure::Events(term) => term.filters.push(filter),
-        Measure::Ratio { numerator, denominator } => {
-            numerator.filters.push(filter.clone());
-            denominator.filters.push(filter);
-        }
-        Measure::Sessions(_) | Measure::Conversion { .. } => return None,
-    }
-    Some(counted)
+    counted.narrow(&Condition { property, scope, as_of, op, values }.into()).then_some(counted)
 }
 
 /// What is usual: the hour before minutes, the same hours of the last week, the same days of the last weeks. What lasted longer than it is
@@ -110,12 +101,9 @@ fn baseline(rule: &CountedRule, from_us: i64, to_us: i64) -> Vec<Span> {
 
 /// Properties of the metric's events that may explain something: texts and truths of which several persons had the same.
 fn candidates(catalog: &Catalog, counted: &CountedMetric) -> Vec<PropertyRef> {
-    let terms: Vec<&Term> = match &counted.definition.measure {
-        Measure::Events(term) => vec![term],
-        Measure::Ratio { numerator, denominator } => vec![denominator, numerator],
-        Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
-    };
-    let names = terms.iter().flat_map(|term| &term.events).map(String::as_str);
+    let terms = counted.definition.measure.terms();
+    // Of a ratio the denominator first.
+    let names = terms.iter().rev().flat_map(|term| &term.events).map(String::as_str);
     let mut names: Vec<_> = names.collect();
     if names.is_empty() {
         names = catalog.names().map(|(name, _)| name).take(CANDIDATES).collect();
@@ -135,4 +123,39 @@ fn candidates(catalog: &Catalog, counted: &CountedMetric) -> Vec<PropertyRef> {
 fn is_candidate(property: &PropertySeen<'_>) -> bool {
     let says = |(kind, _): &(ValueType, u64)| matches!(kind, ValueType::String | ValueType::Bool);
     property.types.iter().any(says) && !property.samples.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(breakdown: &str, series: &Series) -> Option<String> {
+        let rule = r#"{"definition":{"id":"r","metric":"m","every":"minute","when":{"no_data":{}},
+            "filter":{"property":"plan","op":"in","values":["pro"]}BREAKDOWN},
+            "metric":{"definition":{"id":"m","version":1,"measure":{"ratio":{
+            "numerator":{"events":["paid"],"aggregate":"count"},
+            "denominator":{"events":["seen"],"aggregate":"count"}}}}},"zone":"UTC"}"#;
+        let rule = rule.replace("BREAKDOWN", breakdown);
+        serde_json::to_string(&of_series(&serde_json::from_str(&rule).unwrap(), series)?).ok()
+    }
+
+    #[test]
+    fn a_series_is_a_filter_beside_the_rules_own() {
+        let with = |more: &str| {
+            let filters = format!(r#"[{{"property":"plan","op":"in","values":["pro"]}}{more}]"#);
+            let term = |name| format!(r#"{{"events":["{name}"],"filters":{filters},"aggregate":"count"}}"#);
+            let (numerator, denominator) = (term("paid"), term("seen"));
+            let ratio = format!(r#"{{"ratio":{{"numerator":{numerator},"denominator":{denominator}}}}}"#);
+            let prod = r#"{"property":"environment","scope":"context","op":"in","values":["prod"]}"#;
+            format!(
+                r#"{{"definition":{{"id":"m","name":"","version":1,"measure":{ratio}}},"internal":{{"any":[{{"not":{prod}}}]}}}}"#
+            )
+        };
+        let is_at = r#",{"property":"country","op":"in","values":["AT"]}"#;
+        let is_nowhere = r#",{"property":"country","op":"is_not_set","values":[]}"#;
+        let by_country = r#","breakdown":{"property":"country"}"#;
+        assert_eq!(asked("", &Series::Whole), Some(with("")));
+        assert_eq!(asked(by_country, &Series::Value("AT".into())), Some(with(is_at)));
+        assert_eq!(asked(by_country, &Series::NotSet), Some(with(is_nowhere)));
+    }
 }

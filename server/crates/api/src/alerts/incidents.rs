@@ -5,14 +5,14 @@ use footpath_model::alert::{IncidentAct, IncidentChange};
 use footpath_model::control::Control;
 use footpath_model::definition::MAX_TEXT_BYTES;
 use footpath_proto::v1;
-use footpath_store::{IncidentRow, ProjectRow};
+use footpath_store::ProjectRow;
 use tonic::{Code, Response, Status};
 use v1::change_incident_request::Change;
 
 use super::{AlertApi, messages, mute};
 use crate::convert::micros;
 use crate::cursor::{Kind, Scope};
-use crate::status::{internal, invalid, not_found, store, with_reason};
+use crate::status::{invalid, not_found, store, with_reason};
 
 impl AlertApi {
     pub(super) fn incidents(
@@ -29,8 +29,9 @@ impl AlertApi {
         let mut named: Vec<_> =
             rows.into_iter().map(|row| (format!("{}.{}", row.opened_us, row.id), row)).collect();
         let next_page_token = context.cursors.cut_page(&scope, &mut named, size, |(name, _)| name);
-        let shown = |(_, row): &(String, IncidentRow)| Ok(messages::incident(context, project, &read(row)?));
-        let incidents = named.iter().map(shown).collect::<Result<_, Status>>()?;
+        // The log tells of one that cannot be read; the others are shown.
+        let read = named.iter().filter_map(|(_, row)| context.alerts.read_row(row).ok());
+        let incidents = read.map(|incident| messages::incident(context, project, &incident)).collect();
         Ok(Response::new(v1::ListIncidentsResponse { incidents, next_page_token }))
     }
 
@@ -120,9 +121,4 @@ fn said(field: &str, text: String) -> Result<String, Status> {
     }
     let what = format!("{field}: 1 to {MAX_TEXT_BYTES} bytes, not {}", text.len());
     Err(invalid("incident_change_invalid", &what))
-}
-
-fn read(row: &IncidentRow) -> Result<Incident, Status> {
-    serde_json::from_str(&row.json)
-        .map_err(|error| internal(&format!("the stored incident {:?} cannot be read: {error}", row.id)))
 }

@@ -1,7 +1,7 @@
 //! Alerts as the API shows them.
 
 use footpath_alert::{AROUND_US, Incident, IncidentState, Told};
-use footpath_engine::alert::{Finding, Judged, Transition, TransitionKind, channel_name};
+use footpath_engine::alert::{Detail, Finding, Judged, Transition, TransitionKind, channel_name};
 use footpath_model::alert::{Annotation, Driver, DriverKind, Series};
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
@@ -67,14 +67,16 @@ fn finding(finding: Finding) -> v1::AlertFinding {
 
 /// Something that happened to an incident.
 pub fn event(transition: &Transition) -> v1::IncidentEvent {
-    let mute = transition.text.as_ref().filter(|_| transition.kind == TransitionKind::Muted);
-    let until_us = mute.and_then(|until| until.parse().ok()).filter(|us: &i64| *us > 0);
+    let until_us = match transition.detail {
+        Some(Detail::MutedUntil(until_us)) => Some(until_us).filter(|us| *us > 0),
+        _ => None,
+    };
     v1::IncidentEvent {
         kind: kind(transition.kind).into(),
         at: Some(timestamp(transition.at_us)),
         judgement: transition.judged.as_ref().map(judgement),
         by: transition.by.clone().unwrap_or_default(),
-        text: transition.text.clone().filter(|_| mute.is_none()).unwrap_or_default(),
+        text: transition.detail.as_ref().and_then(Detail::words).unwrap_or_default(),
         muted_until: until_us.map(timestamp),
     }
 }

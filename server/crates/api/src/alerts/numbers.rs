@@ -11,7 +11,7 @@ use footpath_model::control::{Control, CountedMetric};
 use footpath_model::definition::{Aggregate, Measure, Term};
 use footpath_model::range::Range;
 use footpath_model::record::Outcome;
-use footpath_query::{MetricQuery, QueryError, Source};
+use footpath_query::{MetricAnswer, MetricQuery, QueryError, Source};
 use footpath_store::ProjectRow;
 use tonic::Status;
 
@@ -21,6 +21,27 @@ use crate::query::QueryApi;
 
 /// Values of a breakdown that are looked at, so that a known one that has become small is still seen.
 const TOP: usize = 1_000;
+
+/// A question about a metric.
+pub(crate) struct Asked {
+    /// What is counted.
+    pub counted: CountedMetric,
+    /// IANA name of the zone that buckets are cut in.
+    pub zone: String,
+    /// From inclusive, to exclusive; microseconds since 1970.
+    pub span: (i64, i64),
+    /// How many values of a breakdown are named.
+    pub top: usize,
+}
+
+/// What to do as long as the live path does not have a metric that it can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Wait for it: there is a rule, so that it comes.
+    Wait,
+    /// Ask stored events.
+    Stored,
+}
 
 /// Numbers of this server.
 pub struct LiveNumbers {
@@ -33,16 +54,32 @@ impl LiveNumbers {
         Self { context }
     }
 
-    /// A metric over a span from stored events, cut if a unit is named.
+    /// A metric over a span: from the live path if it is followed there because a rule watches the same, else from stored events.
+    pub(crate) async fn over(
+        &self,
+        project: &ProjectRow,
+        asked: Asked,
+        absent: Absent,
+    ) -> Result<Table, NumbersError> {
+        let view = footpath_live::by_content(asked.counted.clone());
+        let key = view.map(|view| ViewKey::Metric(view.definition.id));
+        match key.filter(|key| absent == Absent::Wait || self.is_live(project, key)) {
+            Some(key) => self.live(project, key, asked).await,
+            None => table(self.stored(project, asked, None).await?),
+        }
+    }
+
+    fn is_live(&self, project: &ProjectRow, key: &ViewKey) -> bool {
+        self.context.hub.standing(project.number, key).is_some_and(|standing| standing.live)
+    }
+
+    /// A metric from stored events, cut if a unit is named.
     async fn stored(
         &self,
         project: &ProjectRow,
-        counted: CountedMetric,
-        zone: String,
-        (from_us, to_us): (i64, i64),
+        Asked { counted, zone, span: (from_us, to_us), top }: Asked,
         unit: Option<CalendarUnit>,
-        top: usize,
-    ) -> Result<footpath_query::MetricAnswer, NumbersError> {
+    ) -> Result<MetricAnswer, NumbersError> {
         let answer = self.asked(project, move |source| {
             let range = &Range::Fixed { from_us, to_us };
             let (counted, zone) = (&counted, zone.as_str());
@@ -64,14 +101,12 @@ impl LiveNumbers {
         asked.answer(ask).await.map_err(failed)
     }
 
-    /// What the live path has of a rule's metric over a span.
+    /// A metric from the live path, once it has read what it needs for that.
     async fn live(
         &self,
         project: &ProjectRow,
         key: ViewKey,
-        zone: String,
-        (from_us, to_us): (i64, i64),
-        top: usize,
+        Asked { zone, span: (from_us, to_us), top, .. }: Asked,
     ) -> Result<Table, NumbersError> {
         let range = Range::Fixed { from_us, to_us };
         let shape = Shape { metric: None, range, zone, unit: None, top };
@@ -79,27 +114,6 @@ impl LiveNumbers {
         match answered.map(|shown| shown.numbers) {
             Ok(Numbers::Metric(numbers)) => Ok(numbers.table),
             _ => Err(NumbersError("the live path has no numbers yet".into())),
-        }
-    }
-
-    /// What a rule watches over a span, whether or not there is such a rule: from the live path if one that watches the same is
-    /// followed there, else from stored events.
-    pub(crate) async fn at_once(
-        &self,
-        project: &ProjectRow,
-        rule: &CountedRule,
-        span: (i64, i64),
-        top: usize,
-    ) -> Result<Table, NumbersError> {
-        let zone = rule.zone.clone();
-        let key = footpath_live::watched(rule).map(|watched| ViewKey::Metric(watched.definition.id));
-        let is_live = |key: &ViewKey| {
-            let standing = self.context.hub.standing(project.number, key);
-            standing.is_some_and(|standing| standing.live)
-        };
-        match key.filter(is_live) {
-            Some(key) => self.live(project, key, zone, span, top).await,
-            None => table(self.stored(project, rule.watched(), zone, span, None, top).await?),
         }
     }
 
@@ -154,11 +168,7 @@ impl AlertNumbers for LiveNumbers {
         rule: &CountedRule,
         span: (i64, i64),
     ) -> Result<Table, NumbersError> {
-        let zone = rule.zone.clone();
-        let Some(watched) = footpath_live::watched(rule) else {
-            return table(self.stored(project, rule.watched(), zone, span, None, TOP).await?);
-        };
-        self.live(project, ViewKey::Metric(watched.definition.id), zone, span, TOP).await
+        self.over(project, asked(rule, rule.watched(), span, TOP), Absent::Wait).await
     }
 
     async fn past(
@@ -168,8 +178,8 @@ impl AlertNumbers for LiveNumbers {
         span: (i64, i64),
         unit: CalendarUnit,
     ) -> Result<Vec<MetricSeries>, NumbersError> {
-        let top = rule.definition.top();
-        let answer = self.stored(project, rule.watched(), rule.zone.clone(), span, Some(unit), top).await?;
+        let asked = asked(rule, rule.watched(), span, rule.definition.top());
+        let answer = self.stored(project, asked, Some(unit)).await?;
         Ok(answer.series)
     }
 
@@ -184,7 +194,7 @@ impl AlertNumbers for LiveNumbers {
         counted.definition.breakdown = None;
         let term = Term { events: Vec::new(), filters: Vec::new(), aggregate: Aggregate::Count };
         counted.definition.measure = Measure::Events(term);
-        let answer = self.stored(project, counted, rule.zone.clone(), span, Some(unit), 1).await?;
+        let answer = self.stored(project, asked(rule, counted, span, 1), Some(unit)).await?;
         let buckets = answer.series.iter().flat_map(|series| &series.buckets);
         Ok(buckets.filter(|(_, measured)| measured.volume() > 0).map(|(start_us, _)| *start_us).collect())
     }
@@ -208,7 +218,11 @@ impl AlertNumbers for LiveNumbers {
     }
 }
 
-fn table(answer: footpath_query::MetricAnswer) -> Result<Table, NumbersError> {
+fn asked(rule: &CountedRule, counted: CountedMetric, span: (i64, i64), top: usize) -> Asked {
+    Asked { counted, zone: rule.zone.clone(), span, top }
+}
+
+fn table(answer: MetricAnswer) -> Result<Table, NumbersError> {
     let mut series = answer.series;
     let (rows, total) = match answer.total {
         Some(total) => (Some(series), Some(total)),

@@ -135,7 +135,7 @@ fn opened(open: &Open) -> Transition {
         at_us: open.told.to_us,
         judged: Some(open.told.clone()),
         by: None,
-        text: None,
+        detail: None,
         quiet: false,
     }
 }

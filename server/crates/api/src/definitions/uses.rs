@@ -116,13 +116,8 @@ impl Uses for CountedFunnel {
 
 impl Uses for CountedMetric {
     fn filters(&mut self, see: &mut dyn FnMut(&mut Filter)) {
-        match &mut self.definition.measure {
-            Measure::Events(term) => term.filters.iter_mut().for_each(see),
-            Measure::Ratio { numerator, denominator } => {
-                numerator.filters.iter_mut().chain(&mut denominator.filters).for_each(see);
-            }
-            Measure::Sessions(_) | Measure::Conversion { .. } => {}
-        }
+        let terms = self.definition.measure.terms_mut().into_iter();
+        terms.flat_map(|term| &mut term.filters).for_each(see);
     }
 
     fn set(&mut self, settings: &ProjectSettings) {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use footpath_model::alert::{Annotation, IncidentAct, IncidentChange, Observed, Series};
+use footpath_model::alert::{Annotation, CountedRule, IncidentAct, IncidentChange, Observed, Series};
 use footpath_model::control::Control;
 
-use super::rule::{Around, Beginning, RuleFold};
+use super::bucket::Around;
+use super::rule::{Beginning, RuleFold};
 use super::series::{Open, Phase, SeriesFold, said};
 use super::silence::{ACTIVE_US, Brought, Silence};
-use super::{IncidentName, Transition, TransitionKind};
+use super::{Detail, IncidentName, Transition, TransitionKind};
 
 /// What takes the place of a rule's id in incidents of the pipeline. No rule can have it: ids are lower case.
 pub const PIPELINE: &str = "PIPELINE";
@@ -97,7 +98,7 @@ impl AlertFold {
     }
 
     /// A changed rule goes on where it counts the same; else what was learned means nothing any more.
-    fn put(&mut self, at_us: i64, counted: footpath_model::alert::CountedRule) -> Vec<Transition> {
+    pub(super) fn put(&mut self, at_us: i64, counted: CountedRule) -> Vec<Transition> {
         let id = counted.definition.id.clone();
         let Some(old) = self.rules.remove(&id) else {
             self.rules.insert(id, RuleFold::new(counted));
@@ -134,8 +135,7 @@ impl AlertFold {
         let active = self.rules.values().map(|rule| rule.active_since(at_us - ACTIVE_US)).sum();
         let mut transitions = Vec::new();
         for one in observed {
-            let special = is_special(&self.annotations, one.from_us);
-            let around = Around { project: self.project, usual_missing: self.usual_missing, special };
+            let around = self.around(one);
             if let Some(rule) = self.rules.get_mut(&one.rule) {
                 transitions.extend(rule.observe(around, one));
             }
@@ -187,9 +187,9 @@ impl AlertFold {
         };
         let open = self.open_mut(rule, series).filter(|open| open.name.id == *incident);
         let quiet = open.as_ref().is_some_and(|open| open.is_muted(at_us));
-        let told = |kind, text: Option<&str>| {
+        let told = |kind, detail| {
             let said = said(name, kind, at_us, quiet);
-            Some(Transition { by: Some(by.clone()), text: text.map(str::to_owned), ..said })
+            Some(Transition { by: Some(by.clone()), detail, ..said })
         };
         match act {
             IncidentAct::Acknowledge {} => {
@@ -203,17 +203,21 @@ impl AlertFold {
             }
             IncidentAct::Mute { until_us } => {
                 open?.muted_until_us = *until_us;
-                told(TransitionKind::Muted, Some(&until_us.to_string()))
+                told(TransitionKind::Muted, Some(Detail::MutedUntil(*until_us)))
             }
-            IncidentAct::Comment { text } => told(TransitionKind::Commented, Some(text)),
-            IncidentAct::Assign { owner } => told(TransitionKind::Assigned, Some(owner)),
+            IncidentAct::Comment { text } => {
+                told(TransitionKind::Commented, Some(Detail::Comment(text.clone())))
+            }
+            IncidentAct::Assign { owner } => {
+                told(TransitionKind::Assigned, Some(Detail::Owner(owner.clone())))
+            }
             IncidentAct::Action { text, at_us: acted_us } => {
                 if let Some(rule) = self.rules.get_mut(rule) {
                     let kind = rule.kind();
                     let series = rule.series.get_mut(series).into_iter();
                     series.for_each(|series| series.act(incident, *acted_us, kind));
                 }
-                let told = told(TransitionKind::Acted, Some(text));
+                let told = told(TransitionKind::Acted, Some(Detail::Action(text.clone())));
                 told.map(|told| Transition { at_us: *acted_us, ..told })
             }
         }
@@ -238,15 +242,22 @@ impl AlertFold {
         self.rules.get_mut(rule)?.series.get_mut(series)
     }
 
-    /// The series of which an incident probably begins with these records, after all that was applied.
-    pub fn would_open(&self, observed: &[Observed]) -> Vec<Beginning> {
-        let of = |one: &Observed| {
-            let special = is_special(&self.annotations, one.from_us);
-            let around = Around { project: self.project, usual_missing: self.usual_missing, special };
-            let rule = self.rules.get(&one.rule)?;
-            Some(rule.would_open(around, one))
-        };
-        observed.iter().filter_map(of).flatten().collect()
+    /// The series of which an incident probably begins with these records, after all that was applied. What was judged for it is not
+    /// judged again when they come.
+    pub fn look_ahead(&mut self, observed: &[Observed]) -> Vec<Beginning> {
+        let mut begin = Vec::new();
+        for one in observed {
+            let around = self.around(one);
+            if let Some(rule) = self.rules.get_mut(&one.rule) {
+                begin.extend(rule.look_ahead(around, one));
+            }
+        }
+        begin
+    }
+
+    fn around(&self, observed: &Observed) -> Around {
+        let special = is_special(&self.annotations, observed.from_us);
+        Around { project: self.project, usual_missing: self.usual_missing, special }
     }
 
     /// All open incidents.
@@ -258,7 +269,7 @@ impl AlertFold {
 }
 
 fn because(why: &str, transition: Transition) -> Transition {
-    Transition { text: Some(why.to_owned()), ..transition }
+    Transition { detail: Some(Detail::Why(why.to_owned())), ..transition }
 }
 
 fn is_special(annotations: &BTreeMap<String, Annotation>, us: i64) -> bool {

@@ -16,7 +16,7 @@ use crate::anomaly::Detector;
 /// The image's version; another one is not read.
 const VERSION: u8 = 1;
 
-/// A project without its rules' series.
+/// A project. What is behind the annotations may change with the version; they stay where they are (`anew`).
 #[derive(Serialize, Deserialize)]
 struct ProjectImage {
     version: u8,

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use footpath_model::alert::{Completeness, CountedRule, Learned, Observed, Reading, Series};
+use footpath_model::alert::{CountedRule, Learned, Observed, Reading, Series};
 use footpath_model::definition::{AlertCondition, AlertRule, Direction};
 
 use super::Transition;
-use super::judge::{Finding, Judged, judge, known};
+use super::bucket::{Ahead, Around, Bucket, point, verdict};
+use super::judge::Judged;
 use super::kind::{is_zero_when_empty, series_kind};
 use super::series::SeriesFold;
-use crate::anomaly::{self, Detector, Point, SeriesKind, Settings, Verdict};
+use crate::anomaly::{self, Detector, SeriesKind, Settings};
 
 /// Whether a rule judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub struct RuleFold {
     /// Nobody is told until then, microseconds since 1970.
     pub muted_until_us: i64,
     kind: SeriesKind,
-    zero_when_empty: bool,
+    pub(super) zero_when_empty: bool,
+    ahead: Option<Ahead>,
 }
 
 /// A series of which an incident begins.
@@ -50,15 +52,6 @@ pub struct Beginning {
     pub judged: Judged,
 }
 
-/// What a rule has to know of its project to judge a bucket.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Around {
-    pub project: u32,
-    pub usual_missing: f64,
-    /// Somebody said that the day is special.
-    pub special: bool,
-}
-
 impl RuleFold {
     /// A rule that knows nothing yet.
     pub fn new(counted: CountedRule) -> Self {
@@ -70,6 +63,7 @@ impl RuleFold {
             last_us: 0,
             learned: false,
             muted_until_us: 0,
+            ahead: None,
             counted,
         }
     }
@@ -103,28 +97,41 @@ impl RuleFold {
         self.admit(observed.series.iter().map(|reading| &reading.series));
         let bucket = Bucket::new(self, around, observed);
         let muted = observed.to_us < self.muted_until_us;
+        let mut ahead = self.ahead.take();
         let mut transitions = Vec::new();
         for (name, fold) in &mut self.series {
-            let judged = bucket.judge(name, fold.detector.as_deref_mut());
+            let found = ahead.as_mut().and_then(|ahead| ahead.take(&bucket, name));
+            let judged = match found {
+                Some((judged, detector)) => {
+                    fold.detector = detector;
+                    judged
+                }
+                None => bucket.judge(name, fold.detector.as_deref_mut()),
+            };
             transitions.extend(fold.take(around.project, &bucket.rule, name, judged));
         }
         transitions.iter_mut().for_each(|one| one.quiet |= muted);
         transitions
     }
 
-    /// The series of which an incident would begin with this record.
-    pub(super) fn would_open(&self, around: Around, observed: &Observed) -> Vec<Beginning> {
+    /// The series of which an incident would begin with this record. What is found is kept for the record, which is judged next.
+    pub(super) fn look_ahead(&mut self, around: Around, observed: &Observed) -> Vec<Beginning> {
         let bucket = Bucket::new(self, around, observed);
+        let mut ahead = Ahead::new(&bucket);
         let opens = |(series, fold): (&Series, &SeriesFold)| {
-            let mut detector = fold.detector.clone();
-            let judged = bucket.judge(series, detector.as_deref_mut());
-            fold.would_open(&bucket.rule, &judged).then(|| Beginning {
+            let judged = ahead.judge(&bucket, series, fold.detector.as_deref());
+            fold.would_open(&bucket.rule, judged).then(|| Beginning {
                 rule: observed.rule.clone(),
                 series: series.clone(),
-                judged,
+                judged: judged.clone(),
             })
         };
-        self.series.iter().filter_map(opens).collect()
+        let opens = self.series.iter().filter_map(opens).collect();
+        // Of several buckets, what was found of the first one holds.
+        if self.ahead.as_ref().is_none_or(|known| !known.is_before(&bucket)) {
+            self.ahead = Some(ahead);
+        }
+        opens
     }
 
     /// Takes what stored events say of the time before the rule.
@@ -138,8 +145,7 @@ impl RuleFold {
             for ((from_us, to_us, local_us), (value, volume)) in learned.buckets.iter().zip(&one.values) {
                 let reading = Reading { value: *value, volume: *volume, ..Reading::of(one.series.clone()) };
                 let point = point(*from_us, *local_us, &reading, special(*from_us));
-                let at = (*from_us, *local_us);
-                fold.detector.as_mut().and_then(|detector| verdict(detector, at, point, None));
+                fold.detector.as_mut().and_then(|detector| verdict(detector, *from_us, point, None));
                 if *volume > 0.0 {
                     fold.last_seen_us = *to_us;
                 }
@@ -163,10 +169,11 @@ impl RuleFold {
 
     /// The same series under a changed rule.
     pub(super) fn with(self, counted: CountedRule) -> Self {
-        let mut new = Self { counted, ..self };
+        let mut new = Self { counted, ahead: None, ..self };
         if let Some(settings) = new.settings() {
             for series in new.series.values_mut() {
-                series.detector = series.detector.take().and_then(|detector| under(*detector, &settings));
+                // One that cannot go on is not needed: the rule counts something else.
+                series.detector.take_if(|detector| !detector.retune(&settings));
             }
         }
         new
@@ -202,76 +209,8 @@ impl RuleFold {
         })
     }
 
-    /// What a series has of which nothing was observed.
-    fn empty(&self, complete: &Completeness) -> Reading {
-        let zero = self.zero_when_empty && !complete.down && complete.events > 0;
-        Reading { value: zero.then_some(0.0), ..Reading::of(Series::Whole) }
-    }
-
     /// Series that had something in them since a moment.
     pub(super) fn active_since(&self, since_us: i64) -> usize {
         self.series.values().filter(|fold| fold.last_seen_us > since_us).count()
     }
-}
-
-/// A record of a rule, ready to be judged series by series.
-struct Bucket<'a> {
-    rule: AlertRule,
-    kind: SeriesKind,
-    observed: &'a Observed,
-    known: Option<Finding>,
-    empty: Reading,
-    readings: BTreeMap<&'a Series, &'a Reading>,
-    special: bool,
-}
-
-impl<'a> Bucket<'a> {
-    fn new(fold: &RuleFold, around: Around, observed: &'a Observed) -> Self {
-        Self {
-            rule: fold.rule().clone(),
-            kind: fold.kind,
-            known: known(&observed.complete, around.usual_missing),
-            empty: fold.empty(&observed.complete),
-            readings: observed.series.iter().map(|one| (&one.series, one)).collect(),
-            special: around.special,
-            observed,
-        }
-    }
-
-    fn judge(&self, series: &Series, detector: Option<&mut Detector>) -> Judged {
-        let Observed { from_us, to_us, local_us, .. } = *self.observed;
-        let reading = self.readings.get(series).copied().unwrap_or(&self.empty);
-        let point = point(from_us, local_us, reading, self.special);
-        let verdict = detector.and_then(|detector| verdict(detector, (from_us, local_us), point, self.known));
-        judge(&self.rule, self.kind, (from_us, to_us), reading, self.known, verdict.as_ref())
-    }
-}
-
-/// The same detector under another rate or direction.
-fn under(detector: Detector, settings: &Settings) -> Option<Box<Detector>> {
-    let mut bytes = Vec::new();
-    detector.encode(&mut bytes);
-    Detector::decode(settings, &mut bytes.as_slice()).ok().map(Box::new)
-}
-
-fn point(start_us: i64, local_us: i64, reading: &Reading, annotated: bool) -> Option<Point> {
-    reading.value.map(|value| Point { start_us, local_us, value, weight: reading.volume, annotated })
-}
-
-/// Shows a bucket to a detector; what is not known, or has no number, teaches nothing.
-fn verdict(
-    detector: &mut Detector,
-    (start_us, local_us): (i64, i64),
-    point: Option<Point>,
-    known: Option<Finding>,
-) -> Option<Verdict> {
-    let late = known == Some(Finding::Late);
-    let point = point.filter(|_| known.is_none() || late);
-    if let Some(point) = point.filter(|_| !late) {
-        return Some(detector.step(&point));
-    }
-    // What is late is looked at, for it may be too high already, and forgotten.
-    let seen = point.map(|point| detector.clone().step(&point));
-    detector.gap(start_us, local_us);
-    seen
 }

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::compare::Trial;
 use super::judge::{Finding, Judged};
-use super::{IncidentName, Transition, TransitionKind};
+use super::{Detail, IncidentName, Transition, TransitionKind};
 use crate::anomaly::{Detector, SeriesKind};
 
 /// How many judged buckets of a series are kept: what a chart shows, and what a comparison looks back at.
@@ -221,12 +221,12 @@ impl SeriesFold {
 
     fn compare(&mut self, judged: &Judged) -> Option<Transition> {
         let trial = self.trial.as_mut()?;
-        let text = trial.step(judged)?;
+        let words = trial.step(judged)?;
         let incident = trial.incident.clone();
         let open = self.incident().map(|open| &open.name);
         let name = open.or(self.over.as_ref().map(|over| &over.name)).filter(|name| name.id == incident)?;
         let said = said(name.clone(), TransitionKind::Compared, judged.to_us, true);
-        Some(Transition { text: Some(text), judged: Some(judged.clone()), ..said })
+        Some(Transition { detail: Some(Detail::Comparison(words)), judged: Some(judged.clone()), ..said })
     }
 }
 
@@ -257,7 +257,7 @@ impl Open {
 
 /// A transition with nothing but its name.
 pub(super) fn said(incident: IncidentName, kind: TransitionKind, at_us: i64, quiet: bool) -> Transition {
-    Transition { incident, kind, at_us, judged: None, by: None, text: None, quiet }
+    Transition { incident, kind, at_us, judged: None, by: None, detail: None, quiet }
 }
 
 /// The id of the incident that began then.

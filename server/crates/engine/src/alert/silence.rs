@@ -7,7 +7,7 @@ use footpath_model::definition::Severity;
 use serde::{Deserialize, Serialize};
 
 use super::series::{Open, incident_id, said};
-use super::{IncidentName, PIPELINE, Transition, TransitionKind};
+use super::{Detail, IncidentName, PIPELINE, Transition, TransitionKind};
 
 /// So many series at least have to stop together.
 const LEAST: usize = 3;
@@ -72,11 +72,10 @@ impl Silence {
             muted_until_us: 0,
         };
         self.open = Some(Box::new(open));
-        let text = Some(format!("{} series stopped at once", stops.len()));
         let quiet = stops.iter().all(|one| one.quiet);
         Some(Transition {
             judged: Some(judged),
-            text,
+            detail: Some(Detail::Stopped(stops.len())),
             ..said(name, TransitionKind::Opened, first.at_us, quiet)
         })
     }

@@ -25,13 +25,9 @@ impl Detector {
     pub fn decode(settings: &Settings, bytes: &mut &[u8]) -> Result<Self, BadImage> {
         let (format, rest) = bytes.split_first().ok_or(BadImage)?;
         let (mut detector, rest) = postcard::take_from_bytes::<Self>(rest).map_err(|_| BadImage)?;
-        let same =
-            (detector.settings.kind, detector.settings.bucket_us) == (settings.kind, settings.bucket_us);
-        if *format != FORMAT || !same || !detector.is_sound() {
+        if *format != FORMAT || !detector.retune(settings) || !detector.is_sound() {
             return Err(BadImage);
         }
-        detector.settings.false_alerts_per_month = settings.false_alerts_per_month;
-        detector.settings.direction = settings.direction;
         *bytes = rest;
         Ok(detector)
     }

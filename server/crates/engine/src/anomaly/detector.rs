@@ -89,6 +89,18 @@ impl Detector {
         Self { last_start_us: self.last_start_us, ..Self::of(&self.settings, nature) }
     }
 
+    /// Judges with another rate and direction from now on; what was learned stays. `false`, and nothing changed, for another kind or
+    /// width of buckets.
+    #[must_use]
+    pub fn retune(&mut self, settings: &Settings) -> bool {
+        let Settings { kind, bucket_us, false_alerts_per_month, direction } = *settings;
+        let same = (self.settings.kind, self.settings.bucket_us) == (kind, bucket_us);
+        if same {
+            self.settings = Settings { false_alerts_per_month, direction, ..self.settings };
+        }
+        same
+    }
+
     /// Judges a bucket, then learns from it.
     ///
     /// One that begins no later than the last one is ignored, and a number that is not finite or above 1e30 in size, or has no weight
@@ -100,7 +112,7 @@ impl Detector {
         }
         // What is not a number compares to nothing.
         if !(point.value.abs() <= LARGEST && weight > 0.0) {
-            self.gap(point.start_us, point.local_us);
+            self.gap(point.start_us);
             return self.verdict;
         }
         self.last_start_us = point.start_us;
@@ -116,7 +128,7 @@ impl Detector {
     }
 
     /// A bucket whose number is not known: late, or missing. It teaches nothing, but its neighbours are not neighbours of each other.
-    pub fn gap(&mut self, start_us: i64, _local_us: i64) {
+    pub fn gap(&mut self, start_us: i64) {
         if start_us > self.last_start_us {
             self.last_start_us = start_us;
             self.channels.gap();

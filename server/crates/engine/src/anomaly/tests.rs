@@ -179,7 +179,7 @@ fn what_is_no_bucket_is_no_lesson() {
     for (i, value) in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().enumerate() {
         assert_eq!(detector.step(&point(HOUR, MONTH + i as i64, value)), last, "{value} is a gap");
     }
-    detector.gap((MONTH + 3) * HOUR, (MONTH + 3) * HOUR);
+    detector.gap((MONTH + 3) * HOUR);
     let after = detector.step(&point(HOUR, MONTH + 4, usual(MONTH + 4)));
     assert_eq!(after.state, State::Normal);
 }
@@ -362,5 +362,26 @@ proptest! {
             let (a, b) = (a.step(&point(HOUR, i, hard(which, i))), b.step(&point(HOUR, i, hard(which, i))));
             prop_assert_eq!((a.score, a.expected), (b.score, b.expected));
         }
+        for another in [settings(SeriesKind::Count, HOUR), settings(SeriesKind::Value, DAY)] {
+            prop_assert!(!a.retune(&another));
+        }
+        prop_assert!(a.retune(&other));
+        for i in 600..610 {
+            let next = point(HOUR, i, hard(which, i));
+            let (a, b) = (a.step(&next), b.step(&next));
+            prop_assert_eq!((a.score, a.expected), (b.score, b.expected));
+        }
     }
+}
+
+#[test]
+fn a_retuned_detector_tells_what_it_is_asked_for_from_then_on() {
+    let mut detector = taught(3 * MONTH);
+    let drop = point(HOUR, 3 * MONTH, 0.2 * usual(3 * MONTH));
+    assert_eq!(detector.clone().step(&drop).state, State::Anomalous);
+    let settings = settings(SeriesKind::Count, HOUR);
+    assert!(detector.retune(&Settings { direction: Direction::Up, ..settings }));
+    assert_eq!(detector.clone().step(&drop).state, State::Normal);
+    assert!(detector.retune(&Settings { false_alerts_per_month: 2.0, ..settings }));
+    assert_eq!(detector.step(&drop).state, State::Anomalous);
 }

@@ -1,7 +1,7 @@
 //! The properties of persons and groups that definitions read.
 
 use footpath_model::control::{CountedFunnel, CountedMetric};
-use footpath_model::definition::{AsOf, Filter, Measure, PropertyRef, Scope};
+use footpath_model::definition::{AsOf, Filter, PropertyRef, Scope};
 
 use crate::props::Owner;
 
@@ -29,12 +29,7 @@ impl PropertyRead {
 
     /// Those of a metric of events, each once. What is made of sessions or of a funnel reads none by itself.
     pub fn of_metric(counted: &CountedMetric) -> Vec<Self> {
-        let terms = match &counted.definition.measure {
-            Measure::Events(term) => vec![term],
-            Measure::Ratio { numerator, denominator } => vec![numerator, denominator],
-            Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
-        };
-        let filters = terms.into_iter().flat_map(|term| &term.filters);
+        let filters = counted.definition.measure.terms().into_iter().flat_map(|term| &term.filters);
         Self::of(filters.chain(&counted.left_out()), &counted.definition.breakdown)
     }
 

@@ -2,7 +2,7 @@
 //! log as it grows and for stored events.
 
 use footpath_model::control::CountedMetric;
-use footpath_model::definition::{Aggregate, Filter, Measure, Term};
+use footpath_model::definition::{Aggregate, Filter, Term};
 use footpath_model::filter::{Facts, FilterError, Needs, Selector, Test};
 use footpath_model::props::property;
 use hashbrown::HashMap;
@@ -40,11 +40,7 @@ impl Terms {
     /// # Errors
     /// If a condition cannot be compiled.
     pub fn new(counted: &CountedMetric, values: Values) -> Result<Self, FilterError> {
-        let terms: Vec<&Term> = match &counted.definition.measure {
-            Measure::Events(term) => vec![term],
-            Measure::Ratio { numerator, denominator } => vec![numerator, denominator],
-            Measure::Sessions(_) | Measure::Conversion { .. } => Vec::new(),
-        };
+        let terms = counted.definition.measure.terms();
         let left_out = counted.left_out();
         let names = names(&terms);
         let compile = |term: &&Term| Compiled::new(term, left_out.as_ref(), &names);

@@ -152,7 +152,7 @@ pub enum Direction {
     Down,
 }
 
-/// How bad a problem is.
+/// How bad a problem is. Ordered: who is told may ask for a least severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -163,6 +163,20 @@ pub enum Severity {
     Warning,
     /// Somebody has to look at it now.
     Critical,
+}
+
+impl Severity {
+    /// All of them, the lowest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// The word in messages, in JSON, in PagerDuty's events and in labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 impl AlertRule {

@@ -127,6 +127,26 @@ pub enum SessionAggregate {
     AverageEvents,
 }
 
+impl Measure {
+    /// The terms that it is made of, a ratio's numerator first; sessions and conversions have none.
+    pub fn terms(&self) -> Vec<&Term> {
+        match self {
+            Self::Events(term) => vec![term],
+            Self::Ratio { numerator, denominator } => vec![numerator, denominator],
+            Self::Sessions(_) | Self::Conversion { .. } => Vec::new(),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn terms_mut(&mut self) -> Vec<&mut Term> {
+        match self {
+            Self::Events(term) => vec![term],
+            Self::Ratio { numerator, denominator } => vec![numerator, denominator],
+            Self::Sessions(_) | Self::Conversion { .. } => Vec::new(),
+        }
+    }
+}
+
 impl MetricDefinition {
     /// The percentiles that it asks for, in its order; none of other measures.
     pub fn percentiles(&self) -> &[f64] {

@@ -1,15 +1,11 @@
-//! From numbers to incidents: an evaluator over numbers that the test decides, and a keeper over a store in memory.
-
-#![allow(clippy::unwrap_used)] // A test that cannot be set up should stop here.
+//! A project whose numbers the test decides: a clock, a log that is nothing but the keeper, a store in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use footpath_alert::{
-    Evaluator, Keeper, Numbers, NumbersError, Outgoing, Pace, Seen, Simulation, Told, simulate,
-};
+use footpath_alert::{Evaluator, Keeper, Numbers, NumbersError, Outgoing, Pace, Seen, Told};
 use footpath_engine::SliceValue;
 use footpath_engine::alert::TransitionKind;
 use footpath_engine::metric::{Measured, MetricSeries, MetricValue, Table};
@@ -22,18 +18,18 @@ use footpath_model::definition::{
 use footpath_store::{AlertRecordRow, AlertStore, MemoryStore, NewProject, ProjectRow, ProjectStore as _};
 use parking_lot::Mutex;
 
-const MINUTE: i64 = 60_000_000;
+pub const MINUTE: i64 = 60_000_000;
 /// When the tests begin: a Wednesday, 2023-11-15 00:00 UTC.
-const START: i64 = 1_700_006_400_000_000;
+pub const START: i64 = 1_700_006_400_000_000;
 
 /// Events by minute and value, a clock, and a log that is nothing but the keeper.
-struct World {
-    now_us: AtomicI64,
-    counts: Mutex<BTreeMap<(i64, &'static str), u64>>,
-    store: Arc<MemoryStore>,
-    keeper: Arc<Keeper>,
-    position: Mutex<u64>,
-    records: Mutex<Vec<AlertRecordRow>>,
+pub struct World {
+    pub now_us: AtomicI64,
+    pub counts: Mutex<BTreeMap<(i64, &'static str), u64>>,
+    pub store: Arc<MemoryStore>,
+    pub keeper: Arc<Keeper>,
+    pub position: Mutex<u64>,
+    pub records: Mutex<Vec<AlertRecordRow>>,
 }
 
 /// One message for each destination.
@@ -46,11 +42,11 @@ impl Outgoing for Everybody {
     }
 }
 
-fn project() -> ProjectRow {
+pub fn project() -> ProjectRow {
     ProjectRow { id: "p".into(), number: 1, title: "P".into(), time_zone: "UTC".into(), created_at_us: 0 }
 }
 
-fn rule(id: &str, when: AlertCondition) -> CountedRule {
+pub fn rule(id: &str, when: AlertCondition) -> CountedRule {
     let term = Term { events: vec!["paid".into()], filters: Vec::new(), aggregate: Aggregate::Count };
     let definition = MetricDefinition {
         id: "m".into(),
@@ -88,12 +84,12 @@ fn rule(id: &str, when: AlertCondition) -> CountedRule {
     CountedRule { definition, metric, zone: "UTC".into() }
 }
 
-fn below(bound: f64) -> AlertCondition {
+pub fn below(bound: f64) -> AlertCondition {
     AlertCondition::Threshold { above: None, below: Some(bound) }
 }
 
 impl World {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let store = Arc::new(MemoryStore::new());
         let ProjectRow { id, title, time_zone, created_at_us, .. } = project();
         store.create_project(&NewProject { id, title, time_zone, created_at_us }).unwrap();
@@ -101,7 +97,7 @@ impl World {
     }
 
     /// As after a restart: nothing but the store is left.
-    fn on(store: Arc<MemoryStore>) -> Arc<Self> {
+    pub fn on(store: Arc<MemoryStore>) -> Arc<Self> {
         let keeper = Keeper::open(store.clone(), Arc::new(Everybody)).unwrap();
         let position = store.alerts_position().unwrap().map_or(0, |last| last + 1_000);
         Arc::new(Self {
@@ -114,11 +110,11 @@ impl World {
         })
     }
 
-    fn count(&self, minute: i64, value: &'static str, count: u64) {
+    pub fn count(&self, minute: i64, value: &'static str, count: u64) {
         self.counts.lock().insert((START + minute * MINUTE, value), count);
     }
 
-    fn write(&self, control: &Control) {
+    pub fn write(&self, control: &Control) {
         let mut position = self.position.lock();
         let row = AlertRecordRow {
             project: 1,
@@ -168,7 +164,7 @@ impl World {
     }
 
     /// Lets time go on to a minute, and whatever is due happen.
-    async fn until(self: &Arc<Self>, minute: i64) {
+    pub async fn until(self: &Arc<Self>, minute: i64) {
         let pace = Pace { every: Duration::from_millis(10), ..Pace::default() };
         let evaluator = Evaluator::start(Arc::clone(self), Arc::clone(&self.keeper), pace, (0, 0));
         while self.now_us() < START + minute * MINUTE {
@@ -178,7 +174,7 @@ impl World {
         drop(evaluator);
     }
 
-    fn told(&self) -> Vec<(i64, TransitionKind)> {
+    pub fn told(&self) -> Vec<(i64, TransitionKind)> {
         let rows = self.store.transitions(1, (0, 0), 1_000).unwrap();
         let told = rows.iter().map(|row| serde_json::from_str::<Told>(&row.json).unwrap());
         told.map(|told| ((told.transition.at_us - START) / MINUTE, told.transition.kind)).collect()
@@ -250,108 +246,4 @@ impl Numbers for World {
         self.write(&control);
         Ok(())
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_bucket_is_judged_once_and_an_incident_comes_and_goes() {
-    let world = World::new();
-    for minute in 0..10 {
-        world.count(minute, "ios", if (4..6).contains(&minute) { 1 } else { 20 });
-    }
-    world.write(&Control::PutRule(Box::new(rule("r", below(10.0)))));
-    world.until(9).await;
-    assert_eq!(world.told(), [(5, TransitionKind::Opened), (7, TransitionKind::Resolved)]);
-    let judged = world.keeper.read(1, |fold| fold.rule("r").unwrap().series[&Series::Whole].recent.clone());
-    let from: Vec<_> = judged.unwrap().iter().map(|one| (one.from_us - START) / MINUTE).collect();
-    assert_eq!(from, (0..9).collect::<Vec<_>>());
-    let incident = &world.store.incidents(1, false, None, 9).unwrap()[0];
-    let incident = world.keeper.incident(1, &incident.id).unwrap().unwrap();
-    assert_eq!(incident.drivers[0].value, Series::Value("ios".into()));
-    assert_eq!(incident.summary, "Payments: 1, allowed is at least 10");
-    assert_eq!((incident.owner.as_str(), incident.resolved_us), ("ann", Some(START + 7 * MINUTE)));
-    let sent = world.store.pending_deliveries(1, "ops", 9).unwrap();
-    let words: Vec<_> = sent.iter().map(|row| row.json.rsplit(' ').next().unwrap().to_owned()).collect();
-    assert_eq!(words, ["opened", "resolved"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_restart_and_a_replay_tell_nobody_twice_and_come_to_the_same() {
-    let world = World::new();
-    for minute in 0..20 {
-        world.count(minute, "ios", if minute >= 4 { 1 } else { 20 });
-    }
-    world.write(&Control::PutRule(Box::new(rule("r", below(10.0)))));
-    world.until(8).await;
-    let (told, sent) = (world.told(), world.store.pending_deliveries(1, "ops", 9).unwrap());
-    assert_eq!(told, [(5, TransitionKind::Opened)]);
-    let again = World::on(Arc::clone(&world.store));
-    assert!(
-        *again.keeper.news().borrow() >= *world.keeper.news().borrow(),
-        "who watches now is not told of the past"
-    );
-    // The projector shows the newest records again after a crash.
-    for row in world.records.lock().iter() {
-        again.keeper.take("p", row).unwrap();
-    }
-    assert_eq!((again.told(), again.store.pending_deliveries(1, "ops", 9).unwrap()), (told, sent));
-    let state = |world: &World| {
-        world.keeper.read(1, |fold| {
-            let rule = fold.rule("r").unwrap();
-            (rule.last_us, rule.series[&Series::Whole].recent.clone(), fold.open()[0].clone())
-        })
-    };
-    assert_eq!(state(&again), state(&world));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_rule_learns_what_was_before_it() {
-    let world = World::new();
-    for minute in -100..5 {
-        world.count(minute, "ios", 20);
-    }
-    let anomaly = AlertCondition::Anomaly { direction: Default::default(), false_alerts: 1.0 };
-    world.write(&Control::PutRule(Box::new(rule("r", anomaly))));
-    world.until(3).await;
-    let records = world.records.lock();
-    let learned: Vec<_> = records
-        .iter()
-        .filter_map(|row| match serde_json::from_slice(&row.json).unwrap() {
-            Control::Learned(learned) => Some(*learned),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(learned.len(), 1);
-    assert_eq!(learned[0].series[0].values.len(), 100, "from the first event on");
-    assert!(learned[0].last);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_simulation_shows_what_would_have_been_sent_and_changes_nothing() {
-    let world = World::new();
-    for minute in 0..100 {
-        world.count(minute, "ios", if (40..45).contains(&minute) { 1 } else { 20 });
-        world.count(minute, "web", 30);
-    }
-    let mut by = rule("r", below(10.0));
-    by.definition.breakdown = Some(PropertyRef { property: "os".into(), ..PropertyRef::default() });
-    let (project, percents) = (project(), Mutex::new(Vec::new()));
-    let asked = Simulation {
-        project: &project,
-        rule: &by,
-        from_us: START + 10 * MINUTE,
-        to_us: START + 100 * MINUTE,
-    };
-    let simulated = simulate(world.as_ref(), asked, &|percent| percents.lock().push(percent)).await.unwrap();
-    let told: Vec<_> = simulated.transitions.iter().map(|one| (one.kind, one.at_us)).collect();
-    assert_eq!(
-        told,
-        [(TransitionKind::Opened, START + 41 * MINUTE), (TransitionKind::Resolved, START + 46 * MINUTE)]
-    );
-    assert_eq!(simulated.transitions[0].incident.series, Series::Value("ios".into()));
-    assert_eq!(
-        (simulated.series, simulated.buckets, simulated.incidents(), simulated.alerts()),
-        (2, 180, 1, 2)
-    );
-    assert!(percents.lock().is_sorted() && !percents.lock().is_empty());
-    assert!(world.records.lock().is_empty());
 }
