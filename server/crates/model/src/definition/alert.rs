@@ -14,9 +14,9 @@ pub const MAX_SERIES: u32 = 100;
 pub const MAX_FOR: u32 = 100;
 /// Most destinations of a rule.
 pub const MAX_DESTINATIONS: usize = 10;
-/// The longest delay, and the longest cooldown, in days.
+/// The longest delay, in days.
 pub const MAX_DELAY_DAYS: i64 = 7;
-/// See [`MAX_DELAY_DAYS`].
+/// The longest cooldown, and the longest mute, in days.
 pub const MAX_COOLDOWN_DAYS: i64 = 31;
 /// The most and fewest false alerts per series and month that can be asked for.
 pub const FALSE_ALERTS: (f64, f64) = (0.01, 100.0);
