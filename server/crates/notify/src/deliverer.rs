@@ -90,6 +90,14 @@ impl Deliverer {
         }
     }
 
+    /// Tries at once what waits for a destination, as it is now; for when it was seen to work again. Never waits.
+    pub fn retry(&self, project: &str, destination: &str) {
+        let key = (project.to_owned(), destination.to_owned());
+        if let Some(running) = self.queues.lock().get(&key) {
+            running.destination.send_modify(|_| {});
+        }
+    }
+
     /// Takes a destination away: its queue ends, and what is pending fails. Returns how many deliveries that were.
     ///
     /// # Errors

@@ -28,11 +28,11 @@ pub struct Args {
     #[arg(long, value_enum)]
     kind: KindName,
     /// For people.
-    #[arg(long, default_value = "")]
-    title: String,
-    /// Less severe alerts are not sent there: info, warning or critical.
-    #[arg(long, default_value = "info", value_name = "SEVERITY", value_parser = severity)]
-    min_severity: v1::AlertSeverity,
+    #[arg(long)]
+    title: Option<String>,
+    /// Less severe alerts are not sent there: info, warning or critical. Left out, info.
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    min_severity: Option<v1::AlertSeverity>,
     /// Addresses, for email; repeat it for several.
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Args {
     /// A file with a secret of your own that a webhook's requests are signed with: whsec_ and base64.
     #[arg(long, value_name = "FILE")]
     signing_secret_file: Option<PathBuf>,
-    /// Changes the destination that has this id, instead of adding one.
+    /// Changes the destination that has this id, instead of adding one. Title and severity stay where they are left out.
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -69,19 +69,26 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(args.project.connect(CHANGES).await?);
     let (project, destination) = (args.project.id.clone(), Some(destination));
     if args.replace {
-        let request = v1::UpdateDestinationRequest { project, destination, update_mask: None };
-        client.update_destination(request).await.map_err(|status| explain_for(CHANGES, &status))?;
+        let update_mask = Some(args.mask());
+        let request = v1::UpdateDestinationRequest { project, destination, update_mask };
+        let updated = client.update_destination(request).await;
+        let updated = updated.map_err(|status| explain_for(CHANGES, &status))?.into_inner();
         println!("updated destination {}", args.id);
+        show_secret(updated.destination.as_ref());
         return Ok(ExitCode::SUCCESS);
     }
     let request = v1::CreateDestinationRequest { project, destination };
     let created = client.create_destination(request).await;
-    let created = created.map_err(|status| explain_for(CHANGES, &status))?.into_inner().destination;
+    let created = created.map_err(|status| explain_for(CHANGES, &status))?.into_inner();
     println!("created destination {}", args.id);
-    if let Some(secret) = created.as_ref().and_then(made) {
+    show_secret(created.destination.as_ref());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_secret(destination: Option<&v1::Destination>) {
+    if let Some(secret) = destination.and_then(made) {
         println!("signing secret, shown once: {secret}");
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The secret that the server made. Slack looks at no signature, so nobody has to keep it.
@@ -109,6 +116,20 @@ impl Args {
         Ok(())
     }
 
+    /// What is changed: where it goes, and what else was named.
+    fn mask(&self) -> prost_types::FieldMask {
+        let kind = match self.kind {
+            KindName::Webhook | KindName::Slack | KindName::AlertmanagerWebhook => "webhook",
+            KindName::Alertmanager => "alertmanager",
+            KindName::PagerDuty => "pager_duty",
+            KindName::Email => "email",
+        };
+        let title = self.title.as_ref().map(|_| "title");
+        let severity = self.min_severity.map(|_| "min_severity");
+        let paths = [Some(kind), title, severity].into_iter().flatten().map(str::to_owned);
+        prost_types::FieldMask { paths: paths.collect() }
+    }
+
     fn destination(&self, secret: String, signing: String) -> v1::Destination {
         let kind = match self.kind {
             KindName::Webhook | KindName::Slack | KindName::AlertmanagerWebhook => {
@@ -127,9 +148,9 @@ impl Args {
         };
         v1::Destination {
             id: self.id.clone(),
-            title: self.title.clone(),
+            title: self.title.clone().unwrap_or_default(),
             kind: Some(kind),
-            min_severity: self.min_severity.into(),
+            min_severity: self.min_severity.unwrap_or(v1::AlertSeverity::Info).into(),
             ..v1::Destination::default()
         }
     }
@@ -160,5 +181,29 @@ fn first_line(what: &str, from: &str, text: &str) -> anyhow::Result<String> {
     match text.lines().next().map(str::trim) {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => bail!("the first line of {from} must be the {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Tool {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_replaced() {
+        let mask = |options: &[&str]| {
+            let line = ["add", "ops", "--replace"].iter().chain(options);
+            Tool::try_parse_from(line).unwrap().args.mask().paths
+        };
+        assert_eq!(mask(&["--kind", "slack"]), ["webhook"]);
+        assert_eq!(mask(&["--kind", "pager_duty", "--title", ""]), ["pager_duty", "title"]);
+        assert_eq!(mask(&["--kind", "email", "--min-severity", "info"]), ["email", "min_severity"]);
     }
 }

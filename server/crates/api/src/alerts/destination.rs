@@ -40,7 +40,11 @@ pub fn asked(
 ///
 /// # Errors
 /// INVALID_ARGUMENT that names the field.
-pub fn kept(message: &v1::Destination, known: &Destination) -> Result<Destination, Status> {
+pub fn kept(
+    message: &v1::Destination,
+    known: &Destination,
+    codes: &OneTimeCodes,
+) -> Result<Destination, Status> {
     let (url, key) = match &known.kind {
         DestinationKind::Webhook { url, secret, .. } => (Some(url), Some(secret)),
         DestinationKind::AlertmanagerApi { url } => (Some(url), None),
@@ -48,6 +52,11 @@ pub fn kept(message: &v1::Destination, known: &Destination) -> Result<Destinatio
         DestinationKind::Email { .. } => (None, None),
     };
     let same = |text: &str| url.filter(|url| text.is_empty() || text == hidden(url)).cloned();
+    let becomes_webhook = matches!(message.kind, Some(Kind::Webhook(_)))
+        && !matches!(known.kind, DestinationKind::Webhook { .. });
+    if becomes_webhook {
+        return read(message, &|_| None, &Secret::for_signing(&codes.random_bytes()));
+    }
     read(message, &same, &key.cloned().unwrap_or_default())
 }
 
@@ -182,14 +191,22 @@ mod tests {
         };
         let known =
             Destination { id: "ops".into(), title: "Ops".into(), kind, min_severity: Severity::Warning };
+        let codes = OneTimeCodes::new(Box::new(|bytes| bytes.fill(7)));
         let message = shown(&known, 3);
         assert!(!format!("{message:?}").contains("key") && !format!("{message:?}").contains("whsec"));
-        assert_eq!(kept(&message, &known).unwrap(), known);
+        assert_eq!(kept(&message, &known, &codes).unwrap(), known);
         let pager = DestinationKind::PagerDuty {
             routing_key: Secret::new("0123456789abcdef0123456789abcdef"),
             url: Secret::new(PAGERDUTY_URL),
         };
         let known = Destination { kind: pager, ..known };
-        assert_eq!(kept(&shown(&known, 3), &known).unwrap(), known);
+        assert_eq!(kept(&shown(&known, 3), &known, &codes).unwrap(), known);
+        let kind = Some(Kind::Webhook(v1::WebhookDestination {
+            url: "https://example.com/hook".into(),
+            ..v1::WebhookDestination::default()
+        }));
+        let becomes = kept(&v1::Destination { kind, ..shown(&known, 3) }, &known, &codes).unwrap();
+        let DestinationKind::Webhook { secret, .. } = becomes.kind else { panic!("{becomes:?}") };
+        assert_eq!(secret.expose(), Secret::for_signing(&[7; 32]).expose(), "one is made");
     }
 }

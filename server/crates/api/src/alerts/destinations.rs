@@ -56,11 +56,14 @@ impl AlertApi {
             return Err(with_reason(Code::Aborted, "etag_mismatch", what, None));
         }
         let message = merged(shown(&known.destination, known.version), message, request.update_mask)?;
-        let wanted = kept(&message, &known.destination)?;
+        let wanted = kept(&message, &known.destination, &self.context.codes)?;
         let version = known.version + u64::from(wanted != known.destination);
         self.put(project, &wanted, version)?;
-        let destination = Some(shown(&wanted, version));
-        Ok(Response::new(v1::UpdateDestinationResponse { destination }))
+        let mut destination = shown(&wanted, version);
+        if !is_webhook(&known.destination) {
+            show_made_secret(&mut destination, &message, &wanted);
+        }
+        Ok(Response::new(v1::UpdateDestinationResponse { destination: Some(destination) }))
     }
 
     fn put(&self, project: &ProjectRow, wanted: &Destination, version: u64) -> Result<(), Status> {
@@ -120,10 +123,8 @@ impl AlertApi {
         let outcome = self.context.deliverer.send_now(&known.destination, &notice).await;
         let delivered = outcome.verdict == Verdict::Delivered;
         if delivered {
-            // It is there again: what waits for it is tried at once.
-            let put = self.context.deliverer.put(&project.id, known.destination.clone());
-            let _ =
-                put.inspect_err(|error| tracing::warn!(%error, destination = id, "its queue was not woken"));
+            // It is there again. It may have been changed or deleted meanwhile: its queue knows.
+            self.context.deliverer.retry(&project.id, id);
         }
         Ok(Response::new(v1::SendTestAlertResponse { delivered, outcome: outcome.words }))
     }
@@ -203,6 +204,10 @@ fn created(destination: v1::Destination) -> Response<v1::CreateDestinationRespon
 }
 
 /// The one time that a secret is shown: when the server made it.
+fn is_webhook(destination: &Destination) -> bool {
+    matches!(destination.kind, footpath_notify::DestinationKind::Webhook { .. })
+}
+
 fn show_made_secret(message: &mut v1::Destination, asked: &v1::Destination, made: &Destination) {
     use v1::destination::Kind;
     let (Some(Kind::Webhook(shown)), Some(Kind::Webhook(asked))) = (&mut message.kind, &asked.kind) else {

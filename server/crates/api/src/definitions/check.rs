@@ -1,5 +1,7 @@
 //! Definitions that are tried out together: what would be refused if they were made what they say, one after another.
 
+use std::collections::HashSet;
+
 use footpath_model::alert::CountedRule;
 use footpath_model::control::{CountedFunnel, CountedMetric};
 use footpath_model::definition::SegmentDefinition;
@@ -11,7 +13,7 @@ use super::changes::{create, delete, unnamed, update};
 use super::kinds::Kind;
 use super::known::Known;
 use crate::context::Context;
-use crate::status::reason_of;
+use crate::status::{invalid, reason_of};
 
 /// Definitions as they become, and what was refused on the way.
 struct Trial<'a> {
@@ -23,12 +25,16 @@ struct Trial<'a> {
 /// What would be refused. What is used comes before what uses it, and goes after it.
 ///
 /// # Errors
-/// If the store fails.
+/// INVALID_ARGUMENT if an id comes twice; if the store fails.
 pub fn check(
     context: &Context,
     project: &ProjectRow,
     asked: &v1::CheckDefinitionsRequest,
 ) -> Result<Vec<v1::DefinitionProblem>, Status> {
+    once::<SegmentDefinition>(&asked.segments)?;
+    once::<CountedFunnel>(&asked.funnels)?;
+    once::<CountedMetric>(&asked.metrics)?;
+    once::<CountedRule>(&asked.alert_rules)?;
     let known = Known::stored(context, &project.id);
     let mut trial = Trial { known, zone: &project.time_zone, problems: Vec::new() };
     trial.put_all::<SegmentDefinition>(&asked.segments)?;
@@ -42,6 +48,17 @@ pub fn check(
         trial.prune::<SegmentDefinition>(&asked.segments)?;
     }
     Ok(trial.problems)
+}
+
+/// Each definition is looked at with all that use it, so the same one a thousand times would be work without end.
+fn once<K: Kind>(messages: &[K::Message]) -> Result<(), Status> {
+    let mut ids = HashSet::new();
+    match messages.iter().map(|message| K::name_of(message).0).find(|id| !ids.insert(*id)) {
+        Some(id) => {
+            Err(invalid("definition_invalid", &format!("{} {id:?} comes twice; name it once", K::NAME)))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Trial<'_> {

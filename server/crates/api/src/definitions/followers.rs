@@ -18,6 +18,12 @@ fn in_use(funnel: &str, metric: &CountedMetric) -> Status {
     with_reason(Code::FailedPrecondition, "definition_in_use", &what, None)
 }
 
+/// A rule could not watch the metric any more.
+fn unfit(rule: &CountedRule, why: &Status) -> Status {
+    let what = format!("alert_rule/{} watches it: {}; change that first", rule.id(), why.message());
+    with_reason(Code::FailedPrecondition, "definition_in_use", &what, None)
+}
+
 /// The records of whatever changes along with one: definitions that use it are written again, one version on.
 ///
 /// # Errors
@@ -50,7 +56,7 @@ fn rules_of(known: &Known<'_>, change: &Control, changes: &[Control]) -> Result<
             continue;
         }
         rule.metric = (***metric).clone();
-        rule.metric_fits()?;
+        rule.metric_fits().map_err(|status| unfit(&rule, &status))?;
         let version = rule.version() + 1;
         records.push(rule.with_version(version).put());
     }

@@ -109,11 +109,11 @@ impl AlertFold {
         let mut new = old.with(counted);
         let mut ended = Vec::new();
         if disabled || !goes_on {
-            self.silence.stopped.retain(|(of, _)| *of != id);
             let why =
                 if goes_on { "the rule was switched off" } else { "the rule counts something else now" };
+            let pipeline = self.release(at_us, &id, why);
             let over = new.series.values_mut().filter_map(|series| series.resolve(at_us, None));
-            ended = over.map(|one| because(why, one)).collect();
+            ended = over.map(|one| because(why, one)).chain(pipeline).collect();
         }
         if !goes_on {
             new = RuleFold::new(new.counted);
@@ -125,9 +125,17 @@ impl AlertFold {
 
     fn delete(&mut self, at_us: i64, id: &str) -> Vec<Transition> {
         let Some(rule) = self.rules.remove(id) else { return Vec::new() };
-        self.silence.stopped.retain(|(of, _)| of != id);
+        let why = "the rule was deleted";
+        let pipeline = self.release(at_us, id, why);
         let ended = rule.series.into_values().filter_map(|mut series| series.resolve(at_us, None));
-        ended.map(|one| because("the rule was deleted", one)).collect()
+        ended.map(|one| because(why, one)).chain(pipeline).collect()
+    }
+
+    /// The rule's series are no part of the pipeline's incident any more; it is over if no other's are.
+    fn release(&mut self, at_us: i64, rule: &str, why: &str) -> Option<Transition> {
+        self.silence.stopped.retain(|(of, _)| of != rule);
+        let over = self.silence.stopped.is_empty().then(|| self.silence.close(at_us)).flatten();
+        over.map(|one| because(why, one))
     }
 
     fn observe(&mut self, observed: &[Observed]) -> Vec<Transition> {
@@ -232,6 +240,11 @@ impl AlertFold {
 
     fn resolve(&mut self, at_us: i64, rule: &str, series: &Series) {
         if rule == PIPELINE {
+            // What stopped begins anew, or the next bucket would open the same incident again.
+            for (rule, series) in std::mem::take(&mut self.silence.stopped) {
+                let held = self.series_mut(&rule, &series);
+                held.into_iter().for_each(|held| held.phase = Phase::Quiet);
+            }
             self.silence.close(at_us);
         } else if let Some(fold) = self.series_mut(rule, series) {
             fold.resolve(at_us, None);

@@ -80,7 +80,7 @@ impl Silence {
         })
     }
 
-    /// It is over when half of what stopped has something again, or nobody watches any of it; what has not then is an incident of its own.
+    /// It is over when half of what stopped has something again; what has not then is an incident of its own.
     fn ends(&mut self, back: &BTreeSet<(String, Series)>, at_us: i64) -> Vec<Transition> {
         if self.open.is_none() {
             return Vec::new();

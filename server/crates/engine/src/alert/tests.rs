@@ -330,6 +330,32 @@ fn many_series_that_stop_at_once_are_one_incident_of_the_pipeline() {
 }
 
 #[test]
+fn a_pipelines_incident_that_was_resolved_comes_back_as_another() {
+    let mut world = World::new([by_platform("r", AlertCondition::NoData {})]);
+    let all = |count: f64| -> Vec<_> { ["ios", "web", "tv"].map(|os| reading(value(os), count)).into() };
+    world.minute(vec![("r", all(5.0))]);
+    let first = world.minute(vec![("r", all(0.0))]);
+    assert_eq!(world.act(IncidentAct::Resolve {})[0].kind, Resolved);
+    let second = world.minute(vec![("r", all(0.0))]);
+    assert_eq!((second[0].kind, second[0].incident.rule.as_str()), (Opened, PIPELINE));
+    assert_ne!(second[0].incident.id, first[0].incident.id);
+    assert_eq!(world.fold.stopped().count(), 3);
+}
+
+#[test]
+fn a_pipelines_incident_ends_with_the_last_rule_that_it_is_of() {
+    let mut world = World::new([by_platform("r", AlertCondition::NoData {}), rule("s", above(10.0))]);
+    let all = |count: f64| -> Vec<_> { ["ios", "web", "tv"].map(|os| reading(value(os), count)).into() };
+    world.minute(vec![("r", all(5.0))]);
+    world.minute(vec![("r", all(0.0))]);
+    assert_eq!(world.fold.apply(0, &Control::DeleteRule { id: "s".into() }), []);
+    let told = world.fold.apply(0, &Control::DeleteRule { id: "r".into() });
+    assert_eq!((told.len(), told[0].incident.rule.as_str(), told[0].kind), (1, PIPELINE, Resolved));
+    assert_eq!(words(&told[0]).as_deref(), Some("the rule was deleted"));
+    assert!(world.fold.open().is_empty());
+}
+
+#[test]
 fn one_series_that_stops_is_its_own_problem() {
     let mut world = World::new([by_platform("r", AlertCondition::NoData {})]);
     let platforms = ["ios", "android", "web", "tv", "car"];
