@@ -11,13 +11,13 @@ use crate::text;
 pub enum NoticeKind {
     /// The condition holds since now.
     Opened,
-    /// It got worse: the severity is higher than what was told before.
+    /// It got clearly worse than what was told before; the severity stays.
     Escalated,
     /// A person has taken it on.
     Acknowledged,
     /// The condition does not hold any more.
     Resolved,
-    /// The condition holds again soon after it was resolved.
+    /// Within a week of an action against it the condition holds again.
     Reopened,
     /// Nothing happened; somebody tries the destination.
     Test,
@@ -170,7 +170,7 @@ pub struct Notice {
     /// somebody set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_value: Option<f64>,
-    /// The release channel or app version it is about.
+    /// Which of the detector's channels spoke, if it is an anomaly ("short window").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
 }
