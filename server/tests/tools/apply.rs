@@ -62,7 +62,9 @@ const CASES: &[(&str, &[&str])] = &[
     // The rule's own metric cannot be filtered any more.
     (
         "[[metric]]\nid = \"payments\"\nsessions = { aggregate = \"count\" }\n",
-        &["rules.toml:1: metric \"payments\": alert_rule/many watches it: filter: only metrics of events can be filtered"],
+        &[
+            "rules.toml:1: metric \"payments\": alert_rule/many watches it: filter: only metrics of events can be filtered",
+        ],
     ),
     // What the same file defines is there.
     (
