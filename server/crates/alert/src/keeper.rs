@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use footpath_engine::alert::{AlertFold, Beginning, Transition};
+use footpath_engine::alert::{AlertFold, Transition};
 use footpath_model::alert::Observed;
 use footpath_model::control::Control;
 use footpath_store::{AlertRecordRow, Result, Store};
@@ -140,8 +140,8 @@ impl Keeper {
         Some(read(&kept.fold))
     }
 
-    /// The series of which an incident probably begins with these records, which are about to be written.
-    pub fn look_ahead(&self, project: u32, observed: &[Observed]) -> Vec<Beginning> {
+    /// The incidents that begin with these records, which are about to be written ([`AlertFold::look_ahead`]).
+    pub fn look_ahead(&self, project: u32, observed: &[Observed]) -> Vec<Transition> {
         let kept = self.projects.read().get(&project).map(Arc::clone);
         kept.map(|kept| kept.lock().fold.look_ahead(observed)).unwrap_or_default()
     }

@@ -5,6 +5,7 @@
 //! many series stop at once: that is one incident of the pipeline, not many of series. Nothing here reads a clock; the same records
 //! give the same [`Transition`]s, in the same order.
 
+mod agree;
 mod anew;
 mod bucket;
 mod compare;
@@ -18,10 +19,11 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
+pub use agree::Known;
 pub use fold::{AlertFold, PIPELINE};
 pub use judge::{Finding, Judged};
 pub use kind::{channel_name, nothing, series_kind, window};
-pub use rule::{Beginning, RuleFold, RuleState};
+pub use rule::{RuleFold, RuleState};
 use serde::{Deserialize, Serialize};
 pub use series::{Open, Phase, SeriesFold};
 

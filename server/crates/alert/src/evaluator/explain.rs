@@ -1,6 +1,6 @@
 //! What probably moved the series of which incidents begin.
 
-use footpath_engine::alert::Beginning;
+use footpath_engine::alert::{IncidentName, Transition};
 use footpath_model::alert::Observed;
 use footpath_store::ProjectRow;
 use tokio::time::timeout;
@@ -22,10 +22,12 @@ impl<N: Numbers> Work<N> {
         project: &ProjectRow,
         asked: &[Asked],
         rules: &mut [Observed],
-        opens: Vec<Beginning>,
+        opens: Vec<Transition>,
     ) {
-        for Beginning { rule: id, series, judged } in opens {
+        for Transition { incident, judged, .. } in opens {
+            let IncidentName { rule: id, series, .. } = incident;
             let Some(asked) = asked.iter().find(|one| one.rule.definition.id == id) else { continue };
+            let Some(judged) = judged else { continue };
             let its = |one: &&mut Observed| one.rule == id && one.to_us == judged.to_us;
             let Some(observed) = rules.iter_mut().find(its) else { continue };
             let span = explained(&asked.rule, &judged);

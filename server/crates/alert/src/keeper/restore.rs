@@ -1,6 +1,6 @@
-//! A project after a start: its image and the records behind it.
+//! A project after a start: its image, the records behind it, and the incidents that are open in the store.
 
-use footpath_engine::alert::AlertFold;
+use footpath_engine::alert::{AlertFold, Known};
 use footpath_model::alert::CountedRule;
 use footpath_store::{DefinitionKind, DefinitionRow, Result};
 
@@ -27,29 +27,39 @@ impl Keeper {
                 self.apply(id, &mut kept, row)?;
             }
             if last {
-                return Ok(kept);
+                break;
             }
         }
+        self.agree(number, &mut kept.fold)?;
+        Ok(kept)
     }
 
-    /// A project whose image cannot be read: with its rules as they are defined, and its incidents as they stand.
+    /// A project whose image cannot be read: with its rules as they are defined.
     fn anew(&self, id: &str, number: u32, image: &[u8]) -> Result<AlertFold> {
         tracing::error!(
             project = id,
             "the image of the project's alert rules cannot be read: they read their past again before they judge, and none is muted"
         );
         let rows = self.store.definitions(id, DefinitionKind::Rule, None, usize::MAX)?;
-        let mut fold = AlertFold::anew(number, image, rows.iter().filter_map(rule));
+        Ok(AlertFold::anew(number, image, rows.iter().filter_map(rule)))
+    }
+
+    /// What was told holds, whatever the records come to now: they may be judged by another law than when they came, or by rules that
+    /// read their past again.
+    fn agree(&self, number: u32, fold: &mut AlertFold) -> Result<()> {
+        let mut known = Vec::new();
         for row in self.store.incidents(number, true, None, usize::MAX)? {
             match self.read_row(&row) {
                 Ok(incident) => {
-                    let open = incident.open();
-                    open.into_iter().for_each(|open| fold.go_on(open, incident.stopped.clone()));
+                    known.extend(incident.open().map(|open| Known { open, stopped: incident.stopped }))
                 }
                 Err(error) => tracing::error!(%error, "an open incident does not go on"),
             }
         }
-        Ok(fold)
+        fold.agree(known, |incident| {
+            self.incident(number, incident).ok().flatten().and_then(|incident| incident.resolved_us)
+        });
+        Ok(())
     }
 }
 

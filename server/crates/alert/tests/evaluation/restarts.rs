@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use footpath_alert::IncidentState;
-use footpath_engine::alert::TransitionKind;
+use footpath_engine::alert::{AlertFold, TransitionKind};
 use footpath_model::alert::{Annotation, Series};
 use footpath_model::control::Control;
 use footpath_store::{
@@ -61,7 +61,7 @@ async fn without_its_image_a_project_judges_again_by_what_is_defined() {
     world.write(&Control::Annotate(Box::new(release.clone())));
     world.until(8).await;
     assert_eq!(world.told(), [(5, TransitionKind::Opened)]);
-    let image = world.keeper.read(1, footpath_engine::alert::AlertFold::encode).unwrap();
+    let image = world.keeper.read(1, AlertFold::encode).unwrap();
     let next = *world.position.lock();
     world.store.put_alert_image(1, next, &image[..image.len() / 2]).unwrap();
 
@@ -75,6 +75,57 @@ async fn without_its_image_a_project_judges_again_by_what_is_defined() {
     let incidents = again.store.incidents(1, false, None, 9).unwrap();
     let incident = again.keeper.incident(1, &incidents[0].id).unwrap().unwrap();
     assert_eq!((incidents.len(), incident.state), (1, IncidentState::Resolved));
+}
+
+/// A project whose incident began at minute 5 and goes on, started again with an image of minute 0: the records behind it are judged
+/// anew.
+async fn again_from(image: &[u8]) -> Arc<World> {
+    let world = World::new();
+    let counts = |world: &World| {
+        (0..30).for_each(|minute| world.count(minute, "ios", if (4..12).contains(&minute) { 1 } else { 20 }));
+    };
+    counts(&world);
+    let rule = rule("r", below(10.0));
+    let json = serde_json::to_string(&rule).unwrap();
+    let (project, kind, id) = ("p".into(), DefinitionKind::Rule, "r".into());
+    world.store.put_definition(&DefinitionRow { project, kind, id, json, version: 1, position: 0 }).unwrap();
+    world.write(&Control::PutRule(Box::new(rule)));
+    world.store.put_alert_image(1, 1, image).unwrap();
+    world.until(8).await;
+    assert_eq!(world.told(), [(5, TransitionKind::Opened)]);
+    let again = World::on(Arc::clone(&world.store));
+    counts(&again);
+    again.now_us.store(START + 8 * MINUTE, Ordering::SeqCst);
+    again
+}
+
+fn image(bound: f64) -> Vec<u8> {
+    let mut fold = AlertFold::new(1);
+    fold.apply(0, &Control::PutRule(Box::new(rule("r", below(bound)))));
+    fold.encode()
+}
+
+/// The ids of the open incidents: in the store, and as the rules know them.
+fn open(world: &World) -> (Vec<String>, Vec<String>) {
+    let stored = world.store.incidents(1, true, None, 9).unwrap().into_iter().map(|row| row.id).collect();
+    let known = world.keeper.read(1, |fold| fold.open().iter().map(|open| open.name.id.clone()).collect());
+    (stored, known.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_records_come_to_now_what_was_told_goes_on_and_ends_once() {
+    // A law by which nothing was wrong, one by which something was before, and an image that cannot be read.
+    for (image, over) in [(image(0.5), 9), (image(21.0), 13), (vec![255], 13)] {
+        let world = again_from(&image).await;
+        let (stored, known) = open(&world);
+        assert_eq!((stored.len(), &stored), (1, &known));
+        if over == 13 {
+            world.write(&Control::PutRule(Box::new(rule("r", below(10.0)))));
+        }
+        world.until(16).await;
+        assert_eq!(world.told(), [(5, TransitionKind::Opened), (over, TransitionKind::Resolved)]);
+        assert_eq!(open(&world), (Vec::new(), Vec::new()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

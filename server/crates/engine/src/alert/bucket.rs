@@ -103,11 +103,6 @@ impl Ahead {
         let found = self.series.remove(series).filter(|_| self.frame == bucket.frame)?;
         (found.reading == *bucket.reading(series)).then_some((found.judged, found.detector))
     }
-
-    /// Whether it is of an earlier bucket, which is judged first.
-    pub fn is_before(&self, bucket: &Bucket<'_>) -> bool {
-        self.frame.from_us < bucket.frame.from_us
-    }
 }
 
 /// A number as a detector takes it.

@@ -6,7 +6,7 @@ use footpath_model::alert::{Annotation, CountedRule, IncidentAct, IncidentChange
 use footpath_model::control::Control;
 
 use super::bucket::Around;
-use super::rule::{Beginning, RuleFold};
+use super::rule::RuleFold;
 use super::series::{Open, Phase, SeriesFold, said};
 use super::silence::{ACTIVE_US, Brought, Silence};
 use super::{Detail, IncidentName, Transition, TransitionKind};
@@ -23,6 +23,8 @@ pub struct AlertFold {
     pub(super) silence: Silence,
     /// So many events are always missing: installs that will never send them.
     pub(super) usual_missing: f64,
+    /// Open incidents whose rules are not there, for their definitions cannot be read: people can still close them.
+    pub(super) unruled: Vec<Open>,
 }
 
 impl AlertFold {
@@ -34,6 +36,7 @@ impl AlertFold {
             annotations: BTreeMap::new(),
             silence: Silence::default(),
             usual_missing: 0.0,
+            unruled: Vec::new(),
         }
     }
 
@@ -101,7 +104,8 @@ impl AlertFold {
     pub(super) fn put(&mut self, at_us: i64, counted: CountedRule) -> Vec<Transition> {
         let id = counted.definition.id.clone();
         let Some(old) = self.rules.remove(&id) else {
-            self.rules.insert(id, RuleFold::new(counted));
+            self.rules.insert(id.clone(), RuleFold::new(counted));
+            self.adopt(&id);
             return Vec::new();
         };
         let (disabled, goes_on, muted_until_us) =
@@ -140,7 +144,7 @@ impl AlertFold {
 
     fn observe(&mut self, observed: &[Observed]) -> Vec<Transition> {
         let Some(at_us) = observed.iter().map(|one| one.to_us).max() else { return Vec::new() };
-        let active = self.rules.values().map(|rule| rule.active_since(at_us - ACTIVE_US)).sum();
+        let active = self.active(at_us);
         let mut transitions = Vec::new();
         for one in observed {
             let around = self.around(one);
@@ -149,11 +153,35 @@ impl AlertFold {
             }
         }
         self.grow_used_to(observed);
-        let back = self.back(observed);
+        let back = back(observed);
         let brought = Brought { project: self.project, transitions, active, back, at_us };
         let (told, held) = self.silence.take(brought);
         held.iter().for_each(|(rule, series)| self.hold(rule, series));
         told
+    }
+
+    /// The incidents of series that begin with these records, by all that is known now: of each rule its first bucket counts. What was
+    /// judged for it is not judged again when the records come.
+    pub fn look_ahead(&mut self, observed: &[Observed]) -> Vec<Transition> {
+        let Some(at_us) = observed.iter().map(|one| one.to_us).max() else { return Vec::new() };
+        let (mut transitions, mut seen) = (Vec::new(), BTreeSet::new());
+        for one in observed.iter().filter(|one| seen.insert(&one.rule)) {
+            let around = self.around(one);
+            if let Some(rule) = self.rules.get_mut(&one.rule) {
+                transitions.extend(rule.look_ahead(around, one));
+            }
+        }
+        let (active, back) = (self.active(at_us), back(observed));
+        let brought = Brought { project: self.project, transitions, active, back, at_us };
+        let (mut told, _) = self.silence.clone().take(brought);
+        let begins = |kind| matches!(kind, TransitionKind::Opened | TransitionKind::Reopened);
+        told.retain(|one| begins(one.kind) && one.incident.rule != PIPELINE);
+        told
+    }
+
+    /// How many series had something in them of late.
+    fn active(&self, at_us: i64) -> usize {
+        self.rules.values().map(|rule| rule.active_since(at_us - ACTIVE_US)).sum()
     }
 
     /// Events that have been missing for an hour are not on their way.
@@ -164,14 +192,6 @@ impl AlertFold {
         let minutes = (last.to_us - last.from_us) as f64 / 60e6;
         let more = (missing - self.usual_missing) * (SHARE * minutes).min(1.0);
         self.usual_missing = (self.usual_missing + more).min(missing);
-    }
-
-    fn back(&self, observed: &[Observed]) -> BTreeSet<(String, Series)> {
-        let of = |one: &Observed| {
-            let something = one.series.iter().filter(|reading| reading.volume > 0.0);
-            something.map(|reading| (one.rule.clone(), reading.series.clone())).collect::<Vec<_>>()
-        };
-        observed.iter().flat_map(of).collect()
     }
 
     /// Puts a series back to where it was before its incident, which is part of the pipeline's.
@@ -231,14 +251,17 @@ impl AlertFold {
         }
     }
 
-    fn open_mut(&mut self, rule: &str, series: &Series) -> Option<&mut Open> {
+    pub(super) fn open_mut(&mut self, rule: &str, series: &Series) -> Option<&mut Open> {
         match rule {
             PIPELINE => self.silence.open.as_deref_mut(),
+            _ if !self.rules.contains_key(rule) => {
+                self.unruled.iter_mut().find(|open| (open.name.rule == rule) && open.name.series == *series)
+            }
             _ => self.rules.get_mut(rule)?.series.get_mut(series)?.incident_mut(),
         }
     }
 
-    fn resolve(&mut self, at_us: i64, rule: &str, series: &Series) {
+    pub(super) fn resolve(&mut self, at_us: i64, rule: &str, series: &Series) {
         if rule == PIPELINE {
             // What stopped begins anew, or the next bucket would open the same incident again.
             for (rule, series) in std::mem::take(&mut self.silence.stopped) {
@@ -248,24 +271,13 @@ impl AlertFold {
             self.silence.close(at_us);
         } else if let Some(fold) = self.series_mut(rule, series) {
             fold.resolve(at_us, None);
+        } else {
+            self.unruled.retain(|open| open.name.rule != rule || open.name.series != *series);
         }
     }
 
-    fn series_mut(&mut self, rule: &str, series: &Series) -> Option<&mut SeriesFold> {
+    pub(super) fn series_mut(&mut self, rule: &str, series: &Series) -> Option<&mut SeriesFold> {
         self.rules.get_mut(rule)?.series.get_mut(series)
-    }
-
-    /// The series of which an incident probably begins with these records, after all that was applied. What was judged for it is not
-    /// judged again when they come.
-    pub fn look_ahead(&mut self, observed: &[Observed]) -> Vec<Beginning> {
-        let mut begin = Vec::new();
-        for one in observed {
-            let around = self.around(one);
-            if let Some(rule) = self.rules.get_mut(&one.rule) {
-                begin.extend(rule.look_ahead(around, one));
-            }
-        }
-        begin
     }
 
     fn around(&self, observed: &Observed) -> Around {
@@ -277,8 +289,17 @@ impl AlertFold {
     pub fn open(&self) -> Vec<&Open> {
         let of_series =
             self.rules.values().flat_map(|rule| rule.series.values().filter_map(SeriesFold::incident));
-        of_series.chain(self.silence.open.as_deref()).collect()
+        of_series.chain(self.silence.open.as_deref()).chain(&self.unruled).collect()
     }
+}
+
+/// The series that have something in them.
+fn back(observed: &[Observed]) -> BTreeSet<(String, Series)> {
+    let of = |one: &Observed| {
+        let something = one.series.iter().filter(|reading| reading.volume > 0.0);
+        something.map(|reading| (one.rule.clone(), reading.series.clone())).collect::<Vec<_>>()
+    };
+    observed.iter().flat_map(of).collect()
 }
 
 fn because(why: &str, transition: Transition) -> Transition {

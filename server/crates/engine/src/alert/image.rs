@@ -74,6 +74,7 @@ impl AlertFold {
             annotations,
             silence: image.silence,
             usual_missing: image.usual_missing,
+            unruled: Vec::new(),
         })
     }
 }

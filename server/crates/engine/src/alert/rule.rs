@@ -1,13 +1,12 @@
 //! One rule and its series.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use footpath_model::alert::{CountedRule, Learned, Observed, Reading, Series};
 use footpath_model::definition::{AlertCondition, AlertRule, Direction};
 
 use super::Transition;
 use super::bucket::{Ahead, Around, Bucket, point, verdict};
-use super::judge::Judged;
 use super::kind::{is_zero_when_empty, series_kind};
 use super::series::SeriesFold;
 use crate::anomaly::{self, Detector, SeriesKind, Settings};
@@ -39,17 +38,6 @@ pub struct RuleFold {
     kind: SeriesKind,
     pub(super) zero_when_empty: bool,
     ahead: Option<Ahead>,
-}
-
-/// A series of which an incident begins.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Beginning {
-    /// The rule's id.
-    pub rule: String,
-    /// The series.
-    pub series: Series,
-    /// The bucket that it begins with.
-    pub judged: Judged,
 }
 
 impl RuleFold {
@@ -89,8 +77,7 @@ impl RuleFold {
 
     /// Takes what was observed of one bucket. A record of another version, or of a bucket that is over, says nothing.
     pub(super) fn observe(&mut self, around: Around, observed: &Observed) -> Vec<Transition> {
-        let is_next = observed.version == self.rule().version && observed.from_us >= self.last_us;
-        if !is_next || self.state() != RuleState::Judging {
+        if !self.is_next(observed) {
             return Vec::new();
         }
         self.last_us = observed.to_us;
@@ -114,24 +101,28 @@ impl RuleFold {
         transitions
     }
 
-    /// The series of which an incident would begin with this record. What is found is kept for the record, which is judged next.
-    pub(super) fn look_ahead(&mut self, around: Around, observed: &Observed) -> Vec<Beginning> {
+    fn is_next(&self, observed: &Observed) -> bool {
+        let is_next = observed.version == self.rule().version && observed.from_us >= self.last_us;
+        is_next && self.state() == RuleState::Judging
+    }
+
+    /// What would happen with this record. What is found of its series is kept for the record, which is judged next.
+    pub(super) fn look_ahead(&mut self, around: Around, observed: &Observed) -> Vec<Transition> {
+        if !self.is_next(observed) {
+            return Vec::new();
+        }
+        let new = SeriesFold { detector: self.detector(), ..SeriesFold::default() };
+        let named = observed.series.iter().map(|reading| &reading.series);
+        let names = self.new_series(named).into_iter().map(|name| (name, &new));
         let bucket = Bucket::new(self, around, observed);
         let mut ahead = Ahead::new(&bucket);
-        let opens = |(series, fold): (&Series, &SeriesFold)| {
-            let judged = ahead.judge(&bucket, series, fold.detector.as_deref());
-            fold.would_open(&bucket.rule, judged).then(|| Beginning {
-                rule: observed.rule.clone(),
-                series: series.clone(),
-                judged: judged.clone(),
-            })
+        let step = |(name, fold): (&Series, &SeriesFold)| {
+            let judged = ahead.judge(&bucket, name, fold.detector.as_deref());
+            fold.standing().step(around.project, &bucket.rule, name, judged)
         };
-        let opens = self.series.iter().filter_map(opens).collect();
-        // Of several buckets, what was found of the first one holds.
-        if self.ahead.as_ref().is_none_or(|known| !known.is_before(&bucket)) {
-            self.ahead = Some(ahead);
-        }
-        opens
+        let told = self.series.iter().chain(names).filter_map(step).collect();
+        self.ahead = Some(ahead);
+        told
     }
 
     /// Takes what stored events say of the time before the rule.
@@ -181,13 +172,17 @@ impl RuleFold {
 
     /// Makes room for series that are new, as long as there is some.
     fn admit<'s>(&mut self, named: impl Iterator<Item = &'s Series>) {
-        let most = if self.counted.watched().definition.breakdown.is_some() { self.rule().top() } else { 1 };
-        for series in named {
-            if self.series.len() < most && !self.series.contains_key(series) {
-                let fold = SeriesFold { detector: self.detector(), ..SeriesFold::default() };
-                self.series.insert(series.clone(), fold);
-            }
+        for name in self.new_series(named) {
+            let fold = SeriesFold { detector: self.detector(), ..SeriesFold::default() };
+            self.series.insert(name.clone(), fold);
         }
+    }
+
+    /// Those of these series that are new and that there is room for.
+    fn new_series<'s>(&self, named: impl Iterator<Item = &'s Series>) -> BTreeSet<&'s Series> {
+        let most = if self.counted.watched().definition.breakdown.is_some() { self.rule().top() } else { 1 };
+        let room = most.saturating_sub(self.series.len());
+        named.filter(|name| !self.series.contains_key(name)).take(room).collect()
     }
 
     pub(super) fn detector(&self) -> Option<Box<Detector>> {

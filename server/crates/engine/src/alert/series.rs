@@ -97,17 +97,14 @@ impl SeriesFold {
         transitions
     }
 
-    /// Whether an incident would begin with such a bucket.
-    pub(super) fn would_open(&self, rule: &AlertRule, judged: &Judged) -> bool {
-        let before = match self.phase {
-            Phase::Open(_) => return false,
-            Phase::Quiet => 0,
-            Phase::Pending { buckets, .. } => buckets,
-        };
-        judged.finding == Finding::Problem && before + 1 >= rule.for_buckets()
+    /// Where it stands, without what it remembers.
+    pub(super) fn standing(&self) -> Self {
+        let (phase, over, trial) = (self.phase.clone(), self.over.clone(), self.trial.clone());
+        Self { phase, over, trial, ..Self::default() }
     }
 
-    fn step(
+    /// Where a judged bucket takes it.
+    pub(super) fn step(
         &mut self,
         project: u32,
         rule: &AlertRule,

@@ -451,8 +451,11 @@ fn what_will_open_is_known_before() {
     assert_eq!(look_ahead(&mut world), []);
     world.value("r", 11.0);
     let begins = look_ahead(&mut world);
-    assert_eq!((begins.len(), begins[0].rule.as_str(), &begins[0].series), (1, "r", &Series::Whole));
-    assert_eq!(begins[0].judged.value, Some(11.0));
+    assert_eq!(
+        (begins.len(), begins[0].incident.rule.as_str(), &begins[0].incident.series),
+        (1, "r", &Series::Whole)
+    );
+    assert_eq!(begins[0].judged.as_ref().unwrap().value, Some(11.0));
     world.value("r", 11.0);
     assert_eq!(look_ahead(&mut world), [], "it is open");
 }

@@ -71,3 +71,57 @@ fn a_changed_rule_judges_by_what_it_says_now() {
     assert_eq!(apply(&mut looking, record.clone()), apply(&mut plain, record));
     assert!(looking.fold.open().is_empty());
 }
+
+fn begin(world: &mut World, records: &[Observed]) -> Vec<Series> {
+    world.fold.look_ahead(records).into_iter().map(|one| one.incident.series).collect()
+}
+
+#[test]
+fn what_begins_is_what_would_be_told() {
+    let mut cool = rule("r", above(10.0));
+    cool.definition.cooldown_us = 10 * MINUTE;
+    let mut world = World::new([cool]);
+    let mut looked = 0;
+    for minute in 0..200_i64 {
+        let value = if minute * 13 % 7 < 4 { 15.0 } else { 5.0 };
+        let record = world.observed("r", vec![reading(Series::Whole, value)]);
+        let begins = begin(&mut world, std::slice::from_ref(&record));
+        let (told, _) = apply(&mut world, record);
+        let opened = told.iter().filter(|one| one.kind == Opened).count();
+        assert_eq!(begins.len(), opened, "minute {minute}");
+        looked += opened;
+    }
+    assert!((5..=20).contains(&looked), "{looked}");
+}
+
+#[test]
+fn a_series_that_is_new_is_looked_at_too() {
+    let mut world = World::new([by_platform("r", above(10.0))]);
+    let record = world.observed("r", vec![reading(value("ios"), 15.0), reading(value("web"), 5.0)]);
+    assert_eq!(begin(&mut world, std::slice::from_ref(&record)), [value("ios")]);
+    assert!(world.fold.rule("r").unwrap().series.is_empty(), "it is not there before its record is");
+}
+
+#[test]
+fn of_several_buckets_the_first_counts_and_one_that_was_judged_does_not() {
+    let mut world = World::new([rule("r", above(10.0))]);
+    let fine = world.observed("r", vec![reading(Series::Whole, 5.0)]);
+    let mut bad = world.observed("r", vec![reading(Series::Whole, 15.0)]);
+    (bad.from_us, bad.to_us) = (fine.to_us, fine.to_us + MINUTE);
+    assert_eq!(begin(&mut world, &[fine.clone(), bad.clone()]), []);
+    apply(&mut world, fine.clone());
+    let late = Observed { series: bad.series.clone(), ..fine };
+    assert_eq!(begin(&mut world, &[late]), []);
+    assert_eq!(begin(&mut world, &[bad]), [Series::Whole]);
+}
+
+#[test]
+fn series_that_stop_at_once_are_the_pipelines_and_need_no_drivers() {
+    let platforms = ["ios", "android", "web"].map(value);
+    let mut world = World::new([by_platform("r", AlertCondition::NoData {})]);
+    world.minute(vec![("r", platforms.clone().map(|os| reading(os, 5.0)).into())]);
+    let one = world.observed("r", platforms[1..].iter().cloned().map(|os| reading(os, 5.0)).collect());
+    assert_eq!(begin(&mut world, &[one]), [value("ios")]);
+    let all = world.observed("r", Vec::new());
+    assert_eq!(begin(&mut world, &[all]), []);
+}
