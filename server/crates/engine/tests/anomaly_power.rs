@@ -21,6 +21,8 @@ const RUNS: u64 = 60;
 enum Made {
     /// So many in each bucket; the variance beyond Poisson's is the third times the square.
     Count(f64, f64, f64),
+    /// So many in each bucket of the day, a tenth of that from midnight to six, which scatters by 30 % and not by 4.
+    Nightly(f64, f64),
     /// A share of so many trials, which are what they are from the first bucket on, or (`true`) grew to that.
     Share(f64, f64, f64, bool),
     /// A number that scatters by a share.
@@ -43,18 +45,23 @@ fn change(made: Made, bucket_us: i64, before: u32, within: u32) -> Change {
 impl Made {
     fn kind(self) -> SeriesKind {
         match self {
-            Self::Count(..) => SeriesKind::Count,
+            Self::Count(..) | Self::Nightly(..) => SeriesKind::Count,
             Self::Share(..) => SeriesKind::Ratio,
             Self::Value(..) => SeriesKind::Value,
         }
     }
 
     /// A bucket's number and weight; `grown` is how much of the time before the change is over, 0 to 1.
-    fn bucket(self, changed: bool, grown: f64, draw: &mut Draw) -> (f64, f64) {
+    fn bucket(self, start_us: i64, changed: bool, grown: f64, draw: &mut Draw) -> (f64, f64) {
         let of = |from, to| if changed { to } else { from };
         match self {
             Self::Count(from, to, 0.0) => (draw.poisson(of(from, to)), 1.0),
             Self::Count(from, to, dispersion) => (draw.negative_binomial(of(from, to), dispersion), 1.0),
+            Self::Nightly(from, to) => {
+                let night = start_us.rem_euclid(DAY_US) < 6 * HOUR_US;
+                let (share, scatter) = if night { (0.1, 0.3) } else { (1.0, 0.04) };
+                (draw.negative_binomial(share * of(from, to), scatter * scatter), 1.0)
+            }
             Self::Share(from, to, trials, grows) => {
                 let trials = draw.poisson(if grows { trials * grown } else { trials });
                 (if trials > 0.0 { draw.binomial(trials, of(from, to)) / trials } else { 0.0 }, trials)
@@ -75,7 +82,7 @@ impl Change {
         for i in 0..self.before + self.within {
             let start_us = MONDAY_US + i64::from(i) * bucket_us;
             let grown = f64::from(i + 1) / f64::from(self.before);
-            let (value, weight) = self.made.bucket(i >= self.before, grown, &mut draw);
+            let (value, weight) = self.made.bucket(start_us, i >= self.before, grown, &mut draw);
             let point = Point { start_us, local_us: start_us, value, weight, annotated: false };
             let now = detector.step(&point).state;
             let begins = now == State::Anomalous && before != State::Anomalous || now == State::Changed;
@@ -131,6 +138,9 @@ fn a_count_that_changes() {
     check("200 to 150 a day", &day(200.0, 150.0, 0.01), 0.8, 5);
     let minute = change(Made::Count(10.0, 4.0, 0.02), MINUTE_US, 1440 * 10, 120);
     check("10 to 4 a minute", &minute, 0.95, 9);
+    // From noon on.
+    let half_hour = change(Made::Nightly(20_000.0, 17_000.0), HOUR_US / 2, 48 * 40 + 24, 24);
+    check("20,000 to 17,000 each half hour of the day", &half_hour, 0.95, 9);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::series::Settings;
 use crate::image::BadImage;
 
 /// The version of the bytes. Changes with the layout.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 
 impl Detector {
     /// Appends the state.

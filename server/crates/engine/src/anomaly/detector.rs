@@ -72,7 +72,7 @@ impl Detector {
             nature,
             first: Vec::new(),
             experts: Experts::new(kind, settings.bucket_us),
-            noise: Noise::new(kind),
+            noise: Noise::new(kind, settings.bucket_us),
             channels: Channels::new(),
             records: Records::new(),
             loudest: Loudest::new(),

@@ -2,7 +2,8 @@
 //!
 //! The variance of a bucket has a part that its kind prescribes and a part in proportion to how the series scatters beyond that:
 //! a count's is `mean + phi mean^2` (negative binomial), a ratio's `p q / n + rho p q` (beta-binomial). A value's is `a + b / n` on its
-//! scale, n being the sample size, and differs by the hour of the day.
+//! scale, n being the sample size. What is not prescribed (`phi`, `rho`, a value's all) differs by the hour of the day: nights scatter
+//! more, for their size, than evenings.
 
 use super::math::LIMIT;
 use super::series::SeriesKind;
@@ -11,8 +12,11 @@ use super::series::SeriesKind;
 const GAIN: f64 = 0.002;
 /// One error counts as at most so many standard deviations.
 const CLIP: f64 = 3.0;
-/// The gain of an hour's share of the variance.
+/// The gain of an hour's share of the variance: of values by the bucket; of others, whose bursts would make quiet hours look quieter than they are, by the
+/// day.
 const HOUR_GAIN: f64 = 0.02;
+const DAY_GAIN: f64 = 0.04;
+const HOUR_US: f64 = 3.6e9;
 /// The least variance on the scale of values: one part in ten thousand.
 const LEAST: f64 = 1e-8;
 /// Errors before which nothing is clipped, and before which hours are not told apart.
@@ -25,6 +29,8 @@ const UNSEEN: f64 = 0.3;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Noise {
     kind: SeriesKind,
+    /// Of an hour's share, each bucket.
+    hour_gain: f64,
     seen: f64,
     /// Means of the squared errors beyond the prescribed variance, and of what they are in proportion to.
     excess: f64,
@@ -48,14 +54,19 @@ pub(super) struct Expected {
 }
 
 impl Noise {
-    pub(super) fn new(kind: SeriesKind) -> Self {
-        Self { kind, seen: 0.0, excess: 0.0, common: 0.0, weight: 0.0, inverse: [0.0; 4], hours: [1.0; 24] }
+    pub(super) fn new(kind: SeriesKind, bucket_us: i64) -> Self {
+        let hour_gain = match kind {
+            SeriesKind::Value => HOUR_GAIN,
+            _ => DAY_GAIN * (bucket_us as f64 / HOUR_US).min(1.0),
+        };
+        let inverse = [0.0; 4];
+        Self { kind, hour_gain, seen: 0.0, excess: 0.0, common: 0.0, weight: 0.0, inverse, hours: [1.0; 24] }
     }
 
     /// What is expected of a bucket of weight `n` if its forecast is `mean`, with `behind` buckets behind it.
     pub(super) fn expect(&self, mean: f64, behind: f64, n: f64, hour: usize) -> Expected {
         let mean = self.possible(mean, behind);
-        let dispersion = self.dispersion() + self.unsure(mean, behind);
+        let dispersion = self.dispersion_at(hour) + self.unsure(mean, behind);
         Expected { mean, variance: self.variance(mean, n, hour), dispersion }
     }
 
@@ -84,6 +95,10 @@ impl Noise {
         if self.common > 0.0 { (self.excess / self.common).max(0.0) } else { 0.0 }
     }
 
+    fn dispersion_at(&self, hour: usize) -> f64 {
+        self.dispersion() * f64::from(self.hours[hour])
+    }
+
     /// The prescribed variance, and what the rest is in proportion to.
     fn parts(&self, mean: f64, n: f64) -> (f64, f64) {
         match self.kind {
@@ -101,7 +116,7 @@ impl Noise {
             return (self.by_size(n) * f64::from(self.hours[hour])).max(LEAST);
         }
         let (own, common) = self.parts(mean, n);
-        own + self.dispersion() * common
+        own + self.dispersion_at(hour) * common
     }
 
     /// `a + b / n` by least squares of the squared errors on 1 / n; neither part is negative.
@@ -150,9 +165,15 @@ impl Noise {
         self.excess += gain * (squared - own - self.excess);
         self.common += gain * (common - self.common);
         self.weight += gain * (n - self.weight);
-        if self.kind == SeriesKind::Value {
-            self.teach_sizes(squared, 1.0 / n, gain);
-            self.teach_hour(squared, n, hour);
+        match self.kind {
+            SeriesKind::Value => {
+                self.teach_sizes(squared, 1.0 / n, gain);
+                self.teach_hour(squared, self.by_size(n).max(LEAST), 1.0, hour);
+            }
+            SeriesKind::Count | SeriesKind::Ratio | SeriesKind::Rate => {
+                let beyond = self.dispersion() * common;
+                self.teach_hour(squared - own, beyond, beyond / (own + beyond), hour);
+            }
         }
     }
 
@@ -161,14 +182,14 @@ impl Noise {
         self.inverse.iter_mut().zip(now).for_each(|(mean, now)| *mean += gain * (now - *mean));
     }
 
-    fn teach_hour(&mut self, squared: f64, n: f64, hour: usize) {
-        if self.seen <= SOME {
+    /// Teaches an hour's share of a variance that is usually `usual`. A bucket tells as much as it is `part` of all its variance.
+    fn teach_hour(&mut self, squared: f64, usual: f64, part: f64, hour: usize) {
+        if self.seen <= SOME || usual <= 0.0 {
             return;
         }
-        let usual = self.by_size(n).max(LEAST);
         let share = f64::from(self.hours[hour]);
         let now = (squared / usual).min(CLIP * CLIP * share);
-        self.hours[hour] = (share + HOUR_GAIN * (now - share)).clamp(0.05, 20.0) as f32;
+        self.hours[hour] = (share + self.hour_gain * part * part * (now - share)).clamp(0.05, 20.0) as f32;
     }
 
     /// The series changed: what comes now is learned fast.
@@ -177,7 +198,7 @@ impl Noise {
     }
 
     pub(super) fn is_sound(&self, kind: SeriesKind) -> bool {
-        let numbers = [self.seen, self.common, self.weight];
+        let numbers = [self.hour_gain, self.seen, self.common, self.weight];
         self.kind == kind
             && self.excess.abs() < LIMIT
             && numbers.iter().chain(&self.inverse).all(|number| *number >= 0.0 && number.abs() < LIMIT)
