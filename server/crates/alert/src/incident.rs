@@ -21,6 +21,19 @@ pub enum IncidentState {
     Resolved,
 }
 
+/// What destinations know of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// Nothing: it began while it was muted.
+    Nothing,
+    /// That it goes on; taken for granted of what an earlier version stored.
+    #[default]
+    Open,
+    /// That it is over.
+    Over,
+}
+
 /// Something that was done against an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionTaken {
@@ -80,10 +93,13 @@ pub struct Incident {
     pub annotations: Vec<String>,
     /// What was done against it.
     pub actions: Vec<ActionTaken>,
-    /// Nobody is told until then, microseconds since 1970; 0 if it is not muted.
+    /// Nobody is told that it gets worse until then, microseconds since 1970; 0 if it is not muted.
     pub muted_until_us: i64,
     /// The ids of the destinations that are told.
     pub destinations: Vec<String>,
+    /// What they know of it.
+    #[serde(default)]
+    pub known: Known,
     /// The property whose value the series is; empty without one.
     #[serde(default)]
     pub by: String,
@@ -128,6 +144,8 @@ impl Incident {
             actions: Vec::new(),
             muted_until_us: 0,
             destinations: Vec::new(),
+            // One that does not begin with this was stored and cannot be read: nobody is left without its end.
+            known: if transition.kind == TransitionKind::Opened { Known::Nothing } else { Known::Open },
             by: String::new(),
             stopped: Vec::new(),
         };
@@ -184,6 +202,22 @@ impl Incident {
         if let Some(detail) = &transition.detail {
             self.take_detail(transition, detail);
         }
+    }
+
+    /// Whether destinations are told of what happened; then they know. A mute withholds what begins or gets worse. Its end, and that
+    /// somebody looks after it, is told whoever was told of the incident, and nobody else.
+    pub(crate) fn announces(&mut self, transition: &Transition) -> bool {
+        let before = self.known;
+        let (is_told, now) = match transition.kind {
+            TransitionKind::Opened | TransitionKind::Reopened | TransitionKind::Escalated => {
+                (!transition.quiet, Known::Open)
+            }
+            TransitionKind::Acknowledged => (before == Known::Open, before),
+            TransitionKind::Resolved => (before == Known::Open, Known::Over),
+            _ => (false, before),
+        };
+        self.known = if is_told { now } else { before };
+        is_told
     }
 
     fn take_detail(&mut self, transition: &Transition, detail: &Detail) {

@@ -40,7 +40,7 @@ pub enum Control {
         /// Its id.
         id: String,
     },
-    /// Nobody is told anything about a rule until then; 0 ends that.
+    /// Nobody is told that an incident of a rule begins or gets worse until then; 0 ends that.
     MuteRule {
         /// Its id.
         id: String,

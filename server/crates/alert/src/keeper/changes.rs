@@ -36,6 +36,7 @@ impl Keeper {
             };
             let mut incident = known.unwrap_or_else(|| Incident::begin(fold, transition));
             incident.take(transition, reason(control, transition));
+            let is_told = incident.announces(transition);
             let told = Told { transition: transition.clone(), incident };
             changes.transitions.push(TransitionRow {
                 project: row.project,
@@ -45,7 +46,7 @@ impl Keeper {
                 incident: id.clone(),
                 json: json(&told)?,
             });
-            if is_told(transition) {
+            if is_told {
                 let before = changes.deliveries.len() as u64;
                 changes.deliveries.extend(self.deliveries(project, row, (index, before), &told));
             }
@@ -78,11 +79,6 @@ impl Keeper {
         };
         (before..MOST_MESSAGES).zip(messages).map(delivery).collect()
     }
-}
-
-/// Whether destinations are told.
-fn is_told(transition: &Transition) -> bool {
-    transition.kind.is_news() && !transition.quiet
 }
 
 /// What the record says about the bucket that was the reason.

@@ -174,6 +174,12 @@ impl World {
         drop(evaluator);
     }
 
+    /// What the destination is sent.
+    pub fn sent(&self) -> Vec<String> {
+        let rows = self.store.pending_deliveries(1, "ops", 1_000).unwrap();
+        rows.iter().map(|row| row.json.rsplit(' ').next().unwrap().to_owned()).collect()
+    }
+
     pub fn told(&self) -> Vec<(i64, TransitionKind)> {
         let rows = self.store.transitions(1, (0, 0), 1_000).unwrap();
         let told = rows.iter().map(|row| serde_json::from_str::<Told>(&row.json).unwrap());

@@ -37,7 +37,7 @@ pub enum IncidentAct {
         /// The remark.
         text: String,
     },
-    /// Nobody is told anything about it until then; 0 ends that.
+    /// Nobody is told that it gets worse until then; 0 ends that.
     Mute {
         /// Microseconds since 1970.
         until_us: i64,
