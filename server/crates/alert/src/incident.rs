@@ -220,6 +220,19 @@ impl Incident {
         is_told
     }
 
+    /// Whether it goes on and destinations do not know.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.state != IncidentState::Resolved && self.known != Known::Open
+    }
+
+    /// What destinations that do not know of it are told first.
+    pub(crate) fn beginning(&self) -> TransitionKind {
+        match self.known {
+            Known::Over => TransitionKind::Reopened,
+            Known::Nothing | Known::Open => TransitionKind::Opened,
+        }
+    }
+
     fn take_detail(&mut self, transition: &Transition, detail: &Detail) {
         match detail {
             Detail::Why(_) | Detail::Stopped(_) | Detail::Comment(_) => {}

@@ -1,6 +1,6 @@
 //! Keeps what rules have come to, and what became of incidents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -17,6 +17,7 @@ use crate::incident::Incident;
 mod changes;
 mod incidents;
 mod restore;
+mod withheld;
 
 /// After so many records of a project its state is stored as an image, and the records are forgotten.
 const IMAGE_EVERY: u64 = 500;
@@ -49,6 +50,14 @@ struct Kept {
     records: u64,
     /// A record was folded and could not be stored: all of it has to be read again.
     broken: bool,
+    /// The ids of open incidents that destinations do not know of, because of a mute.
+    withheld: BTreeSet<String>,
+}
+
+impl Kept {
+    fn new(fold: AlertFold, next: u64, withheld: BTreeSet<String>) -> Self {
+        Self { fold, next, records: 0, broken: false, withheld }
+    }
 }
 
 /// Keeps alerts; whoever reads the log shows it every record that concerns them.
@@ -107,9 +116,7 @@ impl Keeper {
         if let Some(kept) = self.projects.read().get(&project) {
             return Arc::clone(kept);
         }
-        let new = || {
-            Arc::new(Mutex::new(Kept { fold: AlertFold::new(project), next: 0, records: 0, broken: false }))
-        };
+        let new = || Arc::new(Mutex::new(Kept::new(AlertFold::new(project), 0, BTreeSet::new())));
         Arc::clone(self.projects.write().entry(project).or_insert_with(new))
     }
 
@@ -121,13 +128,10 @@ impl Keeper {
         };
         let transitions = kept.fold.apply(row.at_us, &control);
         let is_new = self.store.alerts_position()?.is_none_or(|last| last < row.position);
-        if is_new && !transitions.is_empty() {
-            let changes = self.changes(project, &kept.fold, row, &control, &transitions)?;
-            self.store.apply_alerts(&changes, row.position)?;
-        }
+        let is_stored = is_new && self.store_changes(project, kept, row, &control, &transitions)?;
         kept.next = row.position + 1;
         kept.records += 1;
-        if is_new && !transitions.is_empty() {
+        if is_stored {
             self.news.send_replace(kept.next);
         }
         Ok(())

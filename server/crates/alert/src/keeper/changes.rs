@@ -10,52 +10,56 @@ use footpath_store::{
 };
 use serde::Serialize;
 
-use super::{Keeper, Told};
+use super::withheld::overdue;
+use super::{Keeper, Kept, Told};
 use crate::incident::{Incident, Reason};
 
 /// More messages than one record can be the reason of: each rule has at most a hundred series and ten destinations.
 const MOST_MESSAGES: u64 = 1 << 20;
 
+/// What a record changes, while it is gathered.
+struct Draft<'a> {
+    keeper: &'a Keeper,
+    /// The project's id.
+    project: &'a str,
+    fold: &'a AlertFold,
+    row: &'a AlertRecordRow,
+    control: &'a Control,
+    /// Incidents that something happened to, as they are after it.
+    incidents: HashMap<String, Incident>,
+    changes: AlertChanges,
+}
+
 impl Keeper {
-    /// What the record changes in the store.
-    pub(super) fn changes(
+    /// Stores what a record changes; whether that is anything.
+    pub(super) fn store_changes(
         &self,
         project: &str,
-        fold: &AlertFold,
+        kept: &mut Kept,
         row: &AlertRecordRow,
         control: &Control,
         transitions: &[Transition],
-    ) -> Result<AlertChanges> {
-        let mut incidents: HashMap<String, Incident> = HashMap::new();
-        let mut changes = AlertChanges::default();
-        for (index, transition) in (0_u32..).zip(transitions) {
-            let id = &transition.incident.id;
-            let known = match incidents.remove(id) {
-                Some(known) => Some(known),
-                None => self.known(row.project, id)?,
-            };
-            let mut incident = known.unwrap_or_else(|| Incident::begin(fold, transition));
-            incident.take(transition, reason(control, transition));
-            let is_told = incident.announces(transition);
-            let told = Told { transition: transition.clone(), incident };
-            changes.transitions.push(TransitionRow {
-                project: row.project,
-                position: row.position,
-                index,
-                at_us: transition.at_us,
-                incident: id.clone(),
-                json: json(&told)?,
-            });
-            if is_told {
-                let before = changes.deliveries.len() as u64;
-                changes.deliveries.extend(self.deliveries(project, row, (index, before), &told));
-            }
-            incidents.insert(id.clone(), told.incident);
+    ) -> Result<bool> {
+        let overdue = overdue(&kept.fold, &kept.withheld, control);
+        if transitions.is_empty() && overdue.is_empty() {
+            return Ok(false);
         }
-        changes.incidents =
-            incidents.into_values().map(|one| incident_row(row.project, &one)).collect::<Result<_>>()?;
-        changes.incidents.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(changes)
+        let (incidents, changes) = (HashMap::new(), AlertChanges::default());
+        let mut draft = Draft { keeper: self, project, fold: &kept.fold, row, control, incidents, changes };
+        for (index, transition) in (0_u32..).zip(transitions) {
+            draft.happen(index, transition)?;
+        }
+        for (index, transition) in (0_u32..).skip(transitions.len()).zip(&overdue) {
+            draft.make_known(index, transition)?;
+        }
+        let (incidents, changes) = draft.finish()?;
+        for incident in incidents {
+            match incident.is_withheld() {
+                true => kept.withheld.insert(incident.id),
+                false => kept.withheld.remove(&incident.id),
+            };
+        }
+        self.store.apply_alerts(&changes, row.position)
     }
 
     /// The messages about a transition; so many of the same record come `before`.
@@ -78,6 +82,65 @@ impl Keeper {
             json,
         };
         (before..MOST_MESSAGES).zip(messages).map(delivery).collect()
+    }
+}
+
+impl Draft<'_> {
+    /// Notes what happened to an incident, and who is told.
+    fn happen(&mut self, index: u32, transition: &Transition) -> Result<()> {
+        let incident = self.take_out(&transition.incident.id)?;
+        let mut incident = incident.unwrap_or_else(|| Incident::begin(self.fold, transition));
+        incident.take(transition, reason(self.control, transition));
+        let is_told = incident.announces(transition);
+        let told = Told { transition: transition.clone(), incident };
+        self.changes.transitions.push(TransitionRow {
+            project: self.row.project,
+            position: self.row.position,
+            index,
+            at_us: transition.at_us,
+            incident: told.incident.id.clone(),
+            json: json(&told)?,
+        });
+        self.go_on(index, told, is_told);
+        Ok(())
+    }
+
+    /// Tells of an incident that a mute withheld. Nothing happened to it: its story and watches have had its beginning.
+    fn make_known(&mut self, index: u32, transition: &Transition) -> Result<()> {
+        let Some(mut incident) = self.take_out(&transition.incident.id)? else { return Ok(()) };
+        let is_told = incident.is_withheld();
+        let mut transition = transition.clone();
+        if is_told {
+            transition.kind = incident.beginning();
+            incident.take(&transition, reason(self.control, &transition));
+            incident.announces(&transition);
+        }
+        self.go_on(index, Told { transition, incident }, is_told);
+        Ok(())
+    }
+
+    fn take_out(&mut self, id: &str) -> Result<Option<Incident>> {
+        match self.incidents.remove(id) {
+            Some(known) => Ok(Some(known)),
+            None => self.keeper.known(self.row.project, id),
+        }
+    }
+
+    fn go_on(&mut self, index: u32, told: Told, is_told: bool) {
+        if is_told {
+            let before = self.changes.deliveries.len() as u64;
+            let messages = self.keeper.deliveries(self.project, self.row, (index, before), &told);
+            self.changes.deliveries.extend(messages);
+        }
+        self.incidents.insert(told.incident.id.clone(), told.incident);
+    }
+
+    fn finish(mut self) -> Result<(Vec<Incident>, AlertChanges)> {
+        let mut incidents: Vec<_> = self.incidents.into_values().collect();
+        incidents.sort_by(|a, b| a.id.cmp(&b.id));
+        let rows = incidents.iter().map(|one| incident_row(self.row.project, one));
+        self.changes.incidents = rows.collect::<Result<_>>()?;
+        Ok((incidents, self.changes))
     }
 }
 

@@ -19,7 +19,7 @@ impl Keeper {
                 None => (position, self.anew(id, number, &image)?),
             },
         };
-        let mut kept = Kept { fold, next, records: 0, broken: false };
+        let mut kept = Kept::new(fold, next, self.withheld(number)?);
         loop {
             let rows = self.store.alert_records(number, kept.next, PAGE)?;
             let last = rows.len() < PAGE;

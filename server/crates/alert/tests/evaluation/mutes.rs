@@ -1,6 +1,7 @@
 //! What a mute withholds, and what it does not.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use footpath_engine::alert::TransitionKind::{Acknowledged, Opened, Resolved};
 use footpath_model::alert::{IncidentAct, IncidentChange};
@@ -65,4 +66,34 @@ async fn nobody_is_told_of_an_incident_that_comes_and_goes_while_its_rule_is_mut
     world.until(15).await;
     assert_eq!(world.told(), [(5, Opened), (8, Acknowledged), (13, Resolved)]);
     assert_eq!(world.sent(), Vec::<String>::new(), "the mute is over when the incident is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_that_outlasts_a_mute_is_told_after_it_and_once() {
+    let world = problem();
+    mute_rule(&world, START + 8 * MINUTE);
+    world.until(7).await;
+    assert_eq!(world.sent(), Vec::<String>::new());
+    let again = World::on(Arc::clone(&world.store)); // A restart forgets nothing of it.
+    *again.counts.lock() = world.counts.lock().clone();
+    again.now_us.store(world.now_us.load(SeqCst), SeqCst);
+    again.until(9).await;
+    assert_eq!(again.sent(), ["opened"]);
+    again.until(15).await;
+    assert_eq!(again.sent(), ["opened", "resolved"]);
+    assert_eq!(again.told(), [(5, Opened), (13, Resolved)], "nothing happened to it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_mute_by_hand_counts_as_well_and_acknowledged_incidents_are_left_alone() {
+    for (acts, sent) in [(vec![], vec!["opened"]), (vec![IncidentAct::Acknowledge {}], vec![])] {
+        let world = problem();
+        mute_rule(&world, i64::MAX);
+        world.until(7).await;
+        acts.into_iter().for_each(|one| act(&world, one));
+        mute_rule(&world, 0);
+        assert_eq!(world.sent(), Vec::<String>::new(), "with the next bucket, if it is still a problem");
+        world.until(10).await;
+        assert_eq!(world.sent(), sent);
+    }
 }
