@@ -2,6 +2,7 @@
 
 use footpath_engine::alert::{Detail, Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
 use footpath_model::definition::{Against, AlertCondition, AlertRule, Direction};
+use footpath_model::text::{VALUE, one_line};
 
 use crate::incident::Incident;
 
@@ -52,10 +53,10 @@ pub fn summary(incident: &Incident, transition: &Transition) -> String {
     if incident.rule == PIPELINE { what } else { format!("{}: {what}", subject(incident)) }
 }
 
-/// What an incident is about: its title and the value of the breakdown.
+/// What an incident is about: its title and the value of the breakdown, which is cut: it may be longer than all that is said of it.
 pub fn subject(incident: &Incident) -> String {
-    let of = incident.series.label().map(|value| format!(" ({value})")).unwrap_or_default();
-    format!("{}{of}", incident.title)
+    let of = incident.series.label().map(|value| format!(" ({})", one_line(value, VALUE)));
+    format!("{}{}", incident.title, of.unwrap_or_default())
 }
 
 /// What was told, without what it is about.

@@ -13,4 +13,5 @@ mod narrowed;
 pub mod props;
 pub mod range;
 pub mod record;
+pub mod text;
 pub mod wire;

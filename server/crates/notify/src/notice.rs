@@ -206,10 +206,10 @@ impl Notice {
         }
     }
 
-    /// The rule's name and the series.
+    /// The rule's name and the series, which is cut so that there is room for what happened.
     pub(crate) fn subject(&self) -> String {
         match &self.series {
-            Some(series) => format!("{}, {series}", self.title),
+            Some(series) => format!("{}, {}", self.title, text::value(series)),
             None => self.title.clone(),
         }
     }

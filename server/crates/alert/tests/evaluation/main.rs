@@ -37,6 +37,25 @@ async fn every_bucket_is_judged_once_and_an_incident_comes_and_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_as_long_as_a_page_leaves_room_for_the_number() {
+    let world = World::new();
+    let value: &str = "\u{e9}\n".repeat(5_000).leak();
+    (0..3).for_each(|minute| world.count(minute, value, 1));
+    let mut by = rule("r", below(10.0));
+    by.definition.breakdown = Some(PropertyRef { property: "os".into(), ..PropertyRef::default() });
+    world.write(&Control::PutRule(Box::new(by)));
+    world.until(2).await;
+    let incident = &world.store.incidents(1, false, None, 9).unwrap()[0];
+    let incident = world.keeper.incident(1, &incident.id).unwrap().unwrap();
+    let summary = &incident.summary;
+    assert!(
+        summary.starts_with("Payments (\u{e9} \u{e9} ") && summary.ends_with("…): 1, allowed is at least 10")
+    );
+    assert!(summary.chars().count() < 130, "{summary}");
+    assert_eq!(incident.series, Series::Value(value.into()), "all of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_rule_learns_what_was_before_it() {
     let world = World::new();
     for minute in -100..5 {

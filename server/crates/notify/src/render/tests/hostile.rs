@@ -146,6 +146,19 @@ fn hostile_texts_break_no_shape() {
     }
 }
 
+#[test]
+fn a_long_value_takes_no_room_from_the_number() {
+    let series = Some(format!("os = {}", "é".repeat(10_000)));
+    let notice = Notice { series, ..golden_notice() };
+    for (name, line) in [("slack", "/text"), ("pagerduty", "/payload/summary")] {
+        let (_, kind) = kinds().into_iter().find(|(kind, _)| *kind == name).unwrap();
+        let Message::Http(request) = rendered(kind, &notice) else { panic!("no request") };
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let line = body.pointer(line).unwrap().as_str().unwrap();
+        assert!(line.ends_with(&format!("…: {}", notice.what)) && line.chars().count() < 160, "{line}");
+    }
+}
+
 /// Of all characters: proptest's own strings have no control characters.
 fn any_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(any::<char>(), 0..200).prop_map(String::from_iter)
