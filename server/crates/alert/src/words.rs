@@ -1,6 +1,7 @@
 //! Numbers and conditions as people read them.
 
 use footpath_engine::alert::{Detail, Finding, Judged, PIPELINE, Transition, TransitionKind, channel_name};
+use footpath_model::alert::Bounds;
 use footpath_model::definition::{Against, AlertCondition, AlertRule, Direction};
 use footpath_model::text::{VALUE, one_line};
 
@@ -125,21 +126,14 @@ pub fn seen_of(seen: &Seen<'_>) -> String {
 
 /// A number with the bound that was set for it, and with the number it was compared with if the bound follows from one.
 fn bounded(seen: &Seen<'_>, value: &str) -> String {
-    let compared = seen.expected.filter(|expected| ![seen.low, seen.high].contains(&Some(*expected)));
-    let allowed = match (seen.low, seen.high, compared.is_some()) {
-        (Some(low), Some(high), false) => format!("{} to {}", number(low), number(high)),
-        (Some(low), None, false) => format!("at least {}", number(low)),
-        (None, Some(high), false) => format!("at most {}", number(high)),
-        (Some(low), Some(high), true) => format!("between {} and {}", number(low), number(high)),
-        (Some(low), None, true) => format!("more than {}", number(low)),
-        (None, Some(high), true) => format!("less than {}", number(high)),
-        (None, None, _) => {
-            return compared
-                .map_or_else(|| value.to_owned(), |one| format!("{value}, expected was {}", number(one)));
-        }
-    };
-    let against = compared.map(|one| format!(" against {}", number(one))).unwrap_or_default();
-    format!("{value}{against}, allowed is {allowed}")
+    let bounds = Bounds::of(seen.low, seen.high, seen.expected);
+    let compared = bounds.compared.map(number);
+    match (bounds.words(number), compared) {
+        (Some(allowed), Some(compared)) => format!("{value} against {compared}, allowed is {allowed}"),
+        (Some(allowed), None) => format!("{value}, allowed is {allowed}"),
+        (None, Some(compared)) => format!("{value}, expected was {compared}"),
+        (None, None) => value.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::control::CountedMetric;
 use crate::definition::AlertRule;
 
+mod bounds;
 mod observed;
 mod people;
 
+pub use bounds::Bounds;
 pub use observed::{Completeness, Driver, DriverKind, Learned, LearnedSeries, Observed, Reading, Series};
 pub use people::{Annotation, IncidentAct, IncidentChange};
 

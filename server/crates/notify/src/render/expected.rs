@@ -1,5 +1,7 @@
 //! What a number is held against: what is usual, or what somebody allowed.
 
+use footpath_model::alert::Bounds;
+
 use crate::Notice;
 use crate::text::{number, number_or_dash};
 
@@ -12,27 +14,10 @@ pub(super) fn expected(notice: &Notice) -> Vec<(&'static str, String)> {
         let band = format!("{} ({} to {})", shown(notice.expected), shown(notice.low), shown(notice.high));
         return vec![("Expected", band)];
     }
-    // A bound that was crossed is what was expected: it is said once.
-    let compared = notice.expected.filter(|value| ![notice.low, notice.high].contains(&Some(*value)));
-    let compared_with = compared.map(|value| ("Compared with", number(value, unit)));
-    let bound = allowed(notice, compared.is_some()).map(|bound| ("Allowed", bound));
-    compared_with.into_iter().chain(bound).collect()
-}
-
-/// The bounds; one that follows from the number compared with is crossed as soon as it is reached.
-fn allowed(notice: &Notice, is_compared: bool) -> Option<String> {
-    let shown = |value| number(value, notice.unit.as_deref());
-    let [low, high] =
-        [notice.low, notice.high].map(|bound| bound.filter(|bound| bound.is_finite()).map(shown));
-    Some(match (low, high, is_compared) {
-        (Some(low), Some(high), false) => format!("{low} to {high}"),
-        (Some(low), None, false) => format!("at least {low}"),
-        (None, Some(high), false) => format!("at most {high}"),
-        (Some(low), Some(high), true) => format!("between {low} and {high}"),
-        (Some(low), None, true) => format!("more than {low}"),
-        (None, Some(high), true) => format!("less than {high}"),
-        (None, None, _) => return None,
-    })
+    let bounds = Bounds::of(notice.low, notice.high, notice.expected);
+    let compared = bounds.compared.map(|value| ("Compared with", number(value, unit)));
+    let allowed = bounds.words(|bound| number(bound, unit)).map(|bound| ("Allowed", bound));
+    compared.into_iter().chain(allowed).collect()
 }
 
 #[cfg(test)]
