@@ -88,7 +88,6 @@ impl App {
             catalogs: Arc::clone(&pipeline.catalogs),
             alerts: Arc::clone(&pipeline.alerts),
             deliverer,
-            plain_http: config.alert_http,
             public_url: config.public_url(),
             turn: tokio::sync::Mutex::default(),
             merge_limit: config.merge_limit,

@@ -35,8 +35,6 @@ pub struct Context {
     pub alerts: Arc<footpath_alert::Keeper>,
     /// Sends alerts to destinations.
     pub deliverer: Arc<footpath_notify::Deliverer>,
-    /// Whether alerts may be sent without TLS.
-    pub plain_http: bool,
     /// Where people open the page, without a slash at the end.
     pub public_url: String,
     /// What there is: names and properties as they were seen.

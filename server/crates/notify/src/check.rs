@@ -23,9 +23,9 @@ pub struct InvalidDestination {
     pub must: String,
 }
 
-type Checked<T = ()> = Result<T, InvalidDestination>;
+pub(crate) type Checked<T = ()> = Result<T, InvalidDestination>;
 
-fn invalid<T>(field: &'static str, must: impl Into<String>) -> Checked<T> {
+pub(crate) fn invalid<T>(field: &'static str, must: impl Into<String>) -> Checked<T> {
     Err(InvalidDestination { field, must: must.into() })
 }
 

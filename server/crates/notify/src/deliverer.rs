@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::queue::{Queue, Shared};
 use crate::sender::Sender;
 use crate::{
-    Attempt, Counters, Destination, InvalidDestination, Notice, Outbox, OutboxError, Outcome, Settings,
+    Attempt, Counters, Destination, Guard, InvalidDestination, Notice, Outbox, OutboxError, Outcome, Settings,
     SettingsError,
 };
 
@@ -25,6 +25,7 @@ use crate::{
 pub struct Deliverer {
     shared: Arc<Shared>,
     plain: bool,
+    guard: Guard,
     runtime: Handle,
     queues: Mutex<HashMap<(String, String), Running>>,
 }
@@ -49,8 +50,16 @@ impl Deliverer {
     ) -> Result<Self, SettingsError> {
         let sender = Sender::new(settings, Arc::clone(&clock))?;
         let shared = Shared { sender, outbox, clock, random, backoff: settings.backoff };
-        let runtime = Handle::current();
-        Ok(Self { shared: Arc::new(shared), plain: settings.http, runtime, queues: Mutex::default() })
+        let (runtime, guard) = (Handle::current(), Guard::new(settings.allow.clone()));
+        Ok(Self { shared: Arc::new(shared), plain: settings.http, guard, runtime, queues: Mutex::default() })
+    }
+
+    /// Whether a destination that somebody writes can be used. Asks no name server: what a name resolves to is judged at every attempt.
+    ///
+    /// # Errors
+    /// A field that cannot be used, or that leads where nothing may go.
+    pub fn check(&self, destination: &Destination) -> Result<(), InvalidDestination> {
+        destination.check_written(self.plain, &self.guard)
     }
 
     /// Adds a destination of a project, and goes on with what the outbox holds for it; or changes it, and tries at once what waits.

@@ -30,6 +30,7 @@ mod secret;
 mod sender;
 mod settings;
 mod text;
+mod written;
 
 pub use attempt::{Outcome, Verdict};
 pub use backoff::Backoff;

@@ -14,7 +14,8 @@ use crate::status::invalid;
 /// Stands for the part of a URL that may be a key.
 const HIDDEN: &str = "/...";
 
-fn wrong(what: &str) -> Status {
+/// What is wrong with a destination.
+pub fn wrong(what: &str) -> Status {
     invalid("destination_invalid", what)
 }
 
@@ -92,14 +93,6 @@ fn read(
         return Err(wrong("id: 1 to 64 of a-z, 0-9, \"-\" and \"_\""));
     }
     Ok(Destination { id: message.id.clone(), title: message.title.clone(), kind, min_severity })
-}
-
-/// Checks every field.
-///
-/// # Errors
-/// INVALID_ARGUMENT that names the field.
-pub fn checked(destination: &Destination, plain_http: bool) -> Result<(), Status> {
-    destination.check(plain_http).map_err(|error| wrong(&error.to_string()))
 }
 
 /// The fields of `wanted` that a mask names, in place of those of `known`.

@@ -6,10 +6,10 @@ use footpath_proto::v1;
 use footpath_store::{DeliveryFilter, DeliveryRow, DestinationRow, ProjectRow};
 use tonic::{Code, Response, Status};
 
-use super::destination::{asked, checked, kept, merged, shown};
+use super::destination::{asked, kept, merged, shown, wrong};
 use super::{AlertApi, deliveries};
 use crate::cursor::{Kind, Scope};
-use crate::status::{internal, invalid, not_found, store, with_reason};
+use crate::status::{internal, not_found, store, with_reason};
 
 /// A stored destination and its version.
 struct Known {
@@ -67,13 +67,13 @@ impl AlertApi {
     }
 
     fn put(&self, project: &ProjectRow, wanted: &Destination, version: u64) -> Result<(), Status> {
-        checked(wanted, self.context.plain_http)?;
+        self.context.deliverer.check(wanted).map_err(|error| wrong(&error.to_string()))?;
         let json = serde_json::to_string(wanted).map_err(|error| internal(&error.to_string()))?;
         let (id, project_id) = (wanted.id.clone(), project.id.clone());
         let row = DestinationRow { project: project_id, id, version, json };
         self.context.store.put_destination(&row).map_err(store)?;
         let put = self.context.deliverer.put(&project.id, wanted.clone());
-        put.map_err(|error| invalid("destination_invalid", &error.to_string()))
+        put.map_err(|error| wrong(&error.to_string()))
     }
 
     pub(super) fn destinations(

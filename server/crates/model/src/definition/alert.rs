@@ -255,8 +255,11 @@ impl AlertRule {
             || self.runbook.starts_with("http://");
         check.that(link, "runbook", || "a link that begins with https:// or http://".into());
         check.count("destinations", self.destinations.len(), 0, MAX_DESTINATIONS);
-        for (i, id) in self.destinations.iter().enumerate() {
-            check.that(is_id(id), &format!("destinations[{i}]"), || "the id of a destination".into());
+        for (i, id) in self.destinations.iter().take(MAX_DESTINATIONS).enumerate() {
+            let field = format!("destinations[{i}]");
+            check.that(is_id(id), &field, || "the id of a destination".into());
+            let repeated = self.destinations[..i].contains(id);
+            check.that(!repeated, &field, || "named before; name each destination once".into());
         }
     }
 }

@@ -222,3 +222,17 @@ fn a_metric_comes_back_and_its_mistakes_are_named() {
     metric.measure = Measure::Events(Term { events: vec![], filters: vec![], aggregate });
     assert_eq!(fields(&metric), ["events.property", "events.percentiles"]);
 }
+
+#[test]
+fn a_rule_names_each_destination_once() {
+    let text = r#"{
+        "id": "r", "metric": "m", "every": "minute", "when": {"no_data": {}},
+        "destinations": ["ops", "web", "ops"]
+    }"#;
+    let mut rule: AlertRule = serde_json::from_str(text).unwrap();
+    let wrong = rule.validate().unwrap_err();
+    assert_eq!(wrong.0.len(), 1);
+    assert_eq!((wrong.0[0].field.as_str(), wrong.0[0].problem.contains("once")), ("destinations[2]", true));
+    rule.destinations.pop();
+    assert_eq!(rule.validate(), Ok(()));
+}
