@@ -88,7 +88,8 @@ fn line(delivery: &v1::Delivery, zone: &Zone) -> String {
 fn tries(delivery: &v1::Delivery, zone: &Zone) -> String {
     let count = delivery.attempts;
     let tries = format!("{count} {}", if count == 1 { "try" } else { "tries" });
-    let next = delivery.next_attempt.as_ref().map(|next| format!(", next {}", zone.show(Some(next))));
+    let word = if delivery.waits_for.is_empty() { "next" } else { "after an earlier one, that is tried" };
+    let next = delivery.next_attempt.as_ref().map(|next| format!(", {word} {}", zone.show(Some(next))));
     let last = delivery.last_attempts.last().filter(|_| delivery.state() != v1::DeliveryState::Delivered);
     let last = last.map(|last| format!(": {}", plain(&last.outcome)));
     [Some(tries), next, last].into_iter().flatten().collect()
@@ -131,6 +132,10 @@ mod tests {
             shown(&pending),
             "1970-01-01T01:00:00+00:00  pending    ops  opened        00000000000003f0  3 tries, next 1970-01-01T02:00:00+00:00: answered 503 "
         );
+        let waiting =
+            v1::Delivery { attempts: 0, last_attempts: Vec::new(), waits_for: "x".into(), ..pending };
+        let told = "  0 tries, after an earlier one, that is tried 1970-01-01T02:00:00+00:00";
+        assert!(shown(&waiting).ends_with(told), "{}", shown(&waiting));
         let unsent = delivery(v1::DeliveryState::Failed, 0);
         assert!(shown(&unsent).ends_with("  0 tries"), "{}", shown(&unsent));
     }

@@ -6,6 +6,7 @@ use footpath_proto::v1;
 use footpath_store::{DeliveryFilter, DeliveryRow, DestinationRow, ProjectRow};
 use tonic::{Code, Response, Status};
 
+use super::deliveries::Heads;
 use super::destination::{asked, kept, merged, shown, wrong};
 use super::{AlertApi, deliveries};
 use crate::cursor::{Kind, Scope};
@@ -183,8 +184,9 @@ impl AlertApi {
         let mut rows: Vec<(String, DeliveryRow)> =
             rows.into_iter().map(|row| (deliveries::name(&row), row)).collect();
         let next_page_token = context.cursors.cut_page(&scope, &mut rows, size, |(name, _)| name);
-        let deliveries =
-            rows.iter().map(|(_, row)| deliveries::message(row)).collect::<Result<_, Status>>()?;
+        let heads = Heads::of(&*context.store, rows.iter().map(|(_, row)| row))?;
+        let message = |(_, row): &(String, DeliveryRow)| deliveries::message(row, &heads);
+        let deliveries = rows.iter().map(message).collect::<Result<_, Status>>()?;
         Ok(Response::new(v1::ListDeliveriesResponse { deliveries, next_page_token }))
     }
 
