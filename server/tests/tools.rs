@@ -7,6 +7,8 @@ mod alerts;
 mod apply;
 #[path = "tools/destinations.rs"]
 mod destinations;
+#[path = "support/receiver.rs"]
+mod receiver;
 mod support;
 
 use std::io::{BufRead as _, BufReader};

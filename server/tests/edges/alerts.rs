@@ -12,6 +12,7 @@ use v1::ingest_service_client::IngestServiceClient;
 use v1::live_service_client::LiveServiceClient;
 use v1::watch_response::Message;
 
+use crate::receiver::receiver;
 use crate::support::{Server, batch, event, reason, start, with};
 
 const PROJECT: &str = "default";
@@ -282,43 +283,6 @@ async fn annotations_come_and_go() {
     assert!(listed.annotations.is_empty());
 }
 
-/// A receiver of webhooks: the head and body of every request.
-fn receiver() -> (String, std::sync::mpsc::Receiver<(String, String)>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hooks/key", listener.local_addr().unwrap());
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for socket in listener.incoming() {
-            let request = read_request(&mut socket.unwrap());
-            if sender.send(request).is_err() {
-                return;
-            }
-        }
-    });
-    (url, receiver)
-}
-
-fn read_request(socket: &mut std::net::TcpStream) -> (String, String) {
-    use std::io::{Read as _, Write as _};
-    let (mut bytes, mut page) = (Vec::new(), [0; 4096]);
-    loop {
-        let read = socket.read(&mut page).unwrap();
-        bytes.extend_from_slice(&page[..read]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let lower = head.to_lowercase();
-            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-            if body.len() >= length.trim().parse().unwrap() {
-                socket
-                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
-                    .unwrap();
-                return (lower, body.to_owned());
-            }
-        }
-        assert!(read > 0, "the request was cut");
-    }
-}
-
 fn webhook(id: &str, url: &str) -> v1::Destination {
     let hook = v1::WebhookDestination { url: url.into(), ..v1::WebhookDestination::default() };
     let kind = Some(v1::destination::Kind::Webhook(hook));
@@ -345,7 +309,7 @@ async fn destinations_are_told_signed_and_every_delivery_is_recorded() {
     let data = tempfile::tempdir().unwrap();
     let world = World::with(data.path(), &["--alert-http=true", "--alert-allow=127.0.0.0/8"]).await;
     let key = world.server.key.clone();
-    let (url, requests) = receiver();
+    let (url, requests) = receiver("200 OK");
     let made = world.create(webhook("ops", &url)).await.unwrap();
     let Some(v1::destination::Kind::Webhook(hook)) = &made.kind else { panic!("{made:?}") };
     assert!(hook.secret.starts_with("whsec_") && !hook.url.contains("key"), "{hook:?}");

@@ -13,6 +13,8 @@ mod numbers;
 mod openmetrics;
 mod paths;
 mod questions;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod records;
 mod reflection;
 mod series;

@@ -1,51 +1,15 @@
 //! destinations and deliveries: added, tried, changed and deleted from a terminal, and never a secret on one.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
 use std::process::Stdio;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use super::receiver::receiver;
 use super::support::{footpath, run};
 use super::{Server, file, serve, serve_with, token};
 
 /// Longer than a delivery takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A receiver of webhooks that answers with this status: its URL, and the bodies that it got.
-fn receiver(status: &'static str) -> (String, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hooks/key", listener.local_addr().unwrap());
-    let (sender, bodies) = channel();
-    std::thread::spawn(move || {
-        for socket in listener.incoming() {
-            let body = answer(&mut socket.unwrap(), status);
-            if sender.send(body).is_err() {
-                return;
-            }
-        }
-    });
-    (url, bodies)
-}
-
-fn answer(socket: &mut TcpStream, status: &str) -> String {
-    let (mut bytes, mut page) = (Vec::new(), [0; 4096]);
-    loop {
-        let read = socket.read(&mut page).unwrap();
-        bytes.extend_from_slice(&page[..read]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let head = head.to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-            if body.len() >= length.trim().parse().unwrap() {
-                write!(socket, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                    .unwrap();
-                return body.to_owned();
-            }
-        }
-        assert!(read > 0, "the request was cut");
-    }
-}
 
 struct World {
     server: Server,
@@ -90,7 +54,7 @@ impl World {
 fn a_destination_is_added_tried_changed_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(&folder.path().join("data"));
-    let (url, bodies) = receiver("200 OK");
+    let (url, requests) = receiver("200 OK");
     let add = ["destinations", "add", "ops", "--kind", "webhook", "--title", "Operations"];
     let told = world.refused(&world.analyst, &add, &url);
     assert!(told.contains("footpath token --role admin"), "{told}");
@@ -103,7 +67,7 @@ fn a_destination_is_added_tried_changed_and_deleted() {
     assert_eq!(listed, format!("ops  webhook               info      {shown}  Operations\n"));
     let told = world.admin(&["destinations", "test", "ops"], "");
     assert!(told.starts_with("ops: delivered: "), "{told}");
-    assert!(bodies.recv_timeout(PATIENCE).unwrap().contains("\"alert.test\""));
+    assert!(requests.recv_timeout(PATIENCE).unwrap().1.contains("\"alert.test\""));
     change(&world, folder.path());
     world.admin(&["destinations", "delete", "ops"], "");
     assert_eq!(world.admin(&["destinations"], ""), "");
@@ -115,7 +79,7 @@ fn a_destination_is_added_tried_changed_and_deleted() {
 
 /// Another URL under the same id, from a file.
 fn change(world: &World, folder: &std::path::Path) {
-    let (url, bodies) = receiver("404 Not Found");
+    let (url, requests) = receiver("404 Not Found");
     let secret = file(folder, "url.txt", &format!("{url}\n"));
     let change = ["destinations", "add", "ops", "--kind", "slack", "--secret-file", &secret];
     let told = world.refused(&world.admin, &change, "");
@@ -126,7 +90,7 @@ fn change(world: &World, folder: &std::path::Path) {
     assert!(listed.starts_with("ops  slack                 critical  http://127.0.0.1:"), "{listed}");
     let told = world.refused(&world.analyst, &["destinations", "test", "ops"], "");
     assert!(told.starts_with("ops: not delivered: ") && told.contains("404"), "{told}");
-    assert!(bodies.recv_timeout(PATIENCE).unwrap().contains("\"verbatim\":true"));
+    assert!(requests.recv_timeout(PATIENCE).unwrap().1.contains("\"verbatim\":true"));
 }
 
 #[test]
@@ -190,7 +154,7 @@ fn deliveries_say_what_became_of_them() {
     let data = folder.path().join("data");
     let key = serve(&data).key.clone().unwrap();
     let world = World::open(&data);
-    let (url, _bodies) = receiver("404 Not Found");
+    let (url, _requests) = receiver("404 Not Found");
     world.admin(&["destinations", "add", "ops", "--kind", "webhook"], &url);
     let rule = file(folder.path(), "rule.toml", RULE);
     world.admin(&["apply", "-f", &rule], "");
