@@ -9,7 +9,7 @@ use footpath_model::alert::{Completeness, CountedRule, Learned, Observed, Readin
 use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::{Control, CountedMetric};
 use footpath_model::definition::{
-    Aggregate, AlertCondition, AlertRule, Measure, MetricDefinition, PropertyRef, Severity, Term,
+    Aggregate, AlertCondition, AlertRule, Measure, MetricDefinition, PropertyRef, Term,
 };
 use footpath_store::{AlertRecordRow, EmbeddedStore, NewProject, ProjectStore as _};
 /// The processor's time that this thread took, so that waiting for the disk does not count; seconds.
@@ -42,29 +42,12 @@ fn rule(id: usize) -> CountedRule {
         breakdown: None,
         include_internal: false,
     };
+    let when = AlertCondition::Anomaly { direction: Default::default(), false_alerts: 0.01 };
     let definition_of_rule = AlertRule {
-        id: format!("r{id}"),
-        name: String::new(),
-        version: 1,
-        metric: "m".into(),
-        filter: None,
         breakdown: Some(PropertyRef { property: "city".into(), ..PropertyRef::default() }),
         top: SERIES as u32,
-        environments: Vec::new(),
-        include_internal: false,
-        every: CalendarUnit::Minute,
-        delay_us: 0,
-        when: AlertCondition::Anomaly { direction: Default::default(), false_alerts: 0.01 },
-        min_volume: 0,
-        min_effect: 0.0,
-        min_effect_percent: 0.0,
         for_buckets: 3,
-        cooldown_us: 0,
-        severity: Severity::Warning,
-        owner: String::new(),
-        runbook: String::new(),
-        destinations: Vec::new(),
-        disabled: false,
+        ..AlertRule::new(&format!("r{id}"), "m", CalendarUnit::Minute, when)
     };
     let metric = CountedMetric { definition, funnel: None, internal: None };
     CountedRule { definition: definition_of_rule, metric, zone: "UTC".into() }

@@ -58,28 +58,11 @@ pub fn rule(id: &str, when: AlertCondition) -> CountedRule {
     };
     let metric = CountedMetric { definition, funnel: None, internal: None };
     let definition = AlertRule {
-        id: id.into(),
         name: "Payments".into(),
-        version: 1,
-        metric: "m".into(),
-        filter: None,
-        breakdown: None,
-        top: 0,
-        environments: Vec::new(),
-        include_internal: false,
-        every: CalendarUnit::Minute,
-        delay_us: 0,
-        when,
-        min_volume: 0,
-        min_effect: 0.0,
-        min_effect_percent: 0.0,
-        for_buckets: 1,
-        cooldown_us: 0,
         severity: Severity::Critical,
         owner: "ann".into(),
-        runbook: String::new(),
         destinations: vec!["ops".into()],
-        disabled: false,
+        ..AlertRule::new(id, "m", CalendarUnit::Minute, when)
     };
     CountedRule { definition, metric, zone: "UTC".into() }
 }

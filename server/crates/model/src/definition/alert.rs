@@ -180,6 +180,34 @@ impl Severity {
 }
 
 impl AlertRule {
+    /// The first version of a rule that says nothing but what it has to.
+    pub fn new(id: &str, metric: &str, every: CalendarUnit, when: AlertCondition) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: String::new(),
+            version: 1,
+            metric: metric.to_owned(),
+            filter: None,
+            breakdown: None,
+            top: 0,
+            environments: Vec::new(),
+            include_internal: false,
+            every,
+            delay_us: 0,
+            when,
+            min_volume: 0,
+            min_effect: 0.0,
+            min_effect_percent: 0.0,
+            for_buckets: 0,
+            cooldown_us: 0,
+            severity: Severity::default(),
+            owner: String::new(),
+            runbook: String::new(),
+            destinations: Vec::new(),
+            disabled: false,
+        }
+    }
+
     /// How many values of a breakdown are watched.
     pub fn top(&self) -> usize {
         if self.top == 0 { 20 } else { self.top as usize }

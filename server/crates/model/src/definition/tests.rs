@@ -1,4 +1,5 @@
 use super::*;
+use crate::calendar::CalendarUnit;
 
 fn checkout() -> FunnelDefinition {
     serde_json::from_str(
@@ -225,14 +226,18 @@ fn a_metric_comes_back_and_its_mistakes_are_named() {
 
 #[test]
 fn a_rule_names_each_destination_once() {
-    let text = r#"{
-        "id": "r", "metric": "m", "every": "minute", "when": {"no_data": {}},
-        "destinations": ["ops", "web", "ops"]
-    }"#;
-    let mut rule: AlertRule = serde_json::from_str(text).unwrap();
+    let least = AlertRule::new("r", "m", CalendarUnit::Minute, AlertCondition::NoData {});
+    let mut rule = AlertRule { destinations: ["ops", "web", "ops"].map(String::from).into(), ..least };
     let wrong = rule.validate().unwrap_err();
     assert_eq!(wrong.0.len(), 1);
     assert_eq!((wrong.0[0].field.as_str(), wrong.0[0].problem.contains("once")), ("destinations[2]", true));
     rule.destinations.pop();
     assert_eq!(rule.validate(), Ok(()));
+}
+
+#[test]
+fn a_rule_that_says_the_least_is_what_stored_text_that_says_the_least_is() {
+    let least = AlertRule::new("r", "m", CalendarUnit::Hour, AlertCondition::NoData {});
+    let text = r#"{"id": "r", "version": 1, "metric": "m", "every": "hour", "when": {"no_data": {}}}"#;
+    assert_eq!(serde_json::from_str::<AlertRule>(text).unwrap(), least);
 }

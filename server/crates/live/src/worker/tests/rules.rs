@@ -3,7 +3,7 @@
 use footpath_engine::metric::{Measured, MetricValue};
 use footpath_model::alert::CountedRule;
 use footpath_model::calendar::CalendarUnit;
-use footpath_model::definition::{AlertCondition, AlertRule, Severity};
+use footpath_model::definition::{AlertCondition, AlertRule};
 use footpath_model::range::Range;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -11,30 +11,7 @@ use super::*;
 use crate::shape::Shape;
 
 fn rule(id: &str, metric_kind: u8) -> CountedRule {
-    let definition = AlertRule {
-        id: id.into(),
-        name: String::new(),
-        version: 1,
-        metric: "m0".into(),
-        filter: None,
-        breakdown: None,
-        top: 0,
-        environments: Vec::new(),
-        include_internal: false,
-        every: CalendarUnit::Minute,
-        delay_us: 0,
-        when: AlertCondition::NoData {},
-        min_volume: 0,
-        min_effect: 0.0,
-        min_effect_percent: 0.0,
-        for_buckets: 1,
-        cooldown_us: 0,
-        severity: Severity::Warning,
-        owner: String::new(),
-        runbook: String::new(),
-        destinations: Vec::new(),
-        disabled: false,
-    };
+    let definition = AlertRule::new(id, "m0", CalendarUnit::Minute, AlertCondition::NoData {});
     CountedRule { definition, metric: metrics::counted(0, metric_kind, 1), zone: "UTC".into() }
 }
 
