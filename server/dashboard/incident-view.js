@@ -44,7 +44,7 @@ export class IncidentView {
       [isOver(incident) ? 'Lasted' : 'For', lastedText(incident, now)],
       ['Value', valueText(value)],
       ['Owner', incident.owner || 'nobody'],
-      ['Nobody is told until', isMuted(mutedUntil, now) ? this.times.moment(mutedUntil) : ''],
+      ['Muted until', isMuted(mutedUntil, now) ? this.times.moment(mutedUntil) : ''],
       ['Environments', environments.join(', ')],
       ['Rule', incident.alertRuleId !== PIPELINE && el('a', { href: addressOf(this.project, 'alert-rules'), textContent: incident.alertRuleId })],
       ['Metric', metricId && el('a', { href: `#${new URLSearchParams({ metric: metricId })}`, textContent: metric?.title || metricId })],

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::summary;
 
+mod known;
+
+pub use known::Known;
+
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,19 +23,6 @@ pub enum IncidentState {
     Acknowledged,
     /// It is over.
     Resolved,
-}
-
-/// What destinations know of an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Known {
-    /// Nothing: it began while it was muted.
-    Nothing,
-    /// That it goes on; taken for granted of what an earlier version stored.
-    #[default]
-    Open,
-    /// That it is over.
-    Over,
 }
 
 /// Something that was done against an incident.
@@ -201,35 +192,6 @@ impl Incident {
         }
         if let Some(detail) = &transition.detail {
             self.take_detail(transition, detail);
-        }
-    }
-
-    /// Whether destinations are told of what happened; then they know. A mute withholds what begins or gets worse. Its end, and that
-    /// somebody looks after it, is told whoever was told of the incident, and nobody else.
-    pub(crate) fn announces(&mut self, transition: &Transition) -> bool {
-        let before = self.known;
-        let (is_told, now) = match transition.kind {
-            TransitionKind::Opened | TransitionKind::Reopened | TransitionKind::Escalated => {
-                (!transition.quiet, Known::Open)
-            }
-            TransitionKind::Acknowledged => (before == Known::Open, before),
-            TransitionKind::Resolved => (before == Known::Open, Known::Over),
-            _ => (false, before),
-        };
-        self.known = if is_told { now } else { before };
-        is_told
-    }
-
-    /// Whether it goes on and destinations do not know.
-    pub(crate) fn is_withheld(&self) -> bool {
-        self.state != IncidentState::Resolved && self.known != Known::Open
-    }
-
-    /// What destinations that do not know of it are told first.
-    pub(crate) fn beginning(&self) -> TransitionKind {
-        match self.known {
-            Known::Over => TransitionKind::Reopened,
-            Known::Nothing | Known::Open => TransitionKind::Opened,
         }
     }
 
