@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use crate::queue::{Queue, Shared};
 use crate::sender::Sender;
 use crate::{
-    Attempt, Counters, Destination, Guard, InvalidDestination, Notice, Outbox, OutboxError, Outcome, Settings,
-    SettingsError,
+    Attempt, Counters, Destination, Guard, InvalidDestination, Notice, Outbox, OutboxError, Outcome,
+    Settings, SettingsError,
 };
 
 /// Delivers what the outbox holds, with one queue for each destination.

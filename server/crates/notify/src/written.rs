@@ -87,7 +87,10 @@ mod tests {
         ] {
             let refused = webhook(&format!("http://{host}:9/x")).check_written(true, &guard).unwrap_err();
             let said = refused.to_string();
-            assert!(said.starts_with("url must lead to the public internet") && !said.contains("10.0"), "{said}");
+            assert!(
+                said.starts_with("url must lead to the public internet") && !said.contains("10.0"),
+                "{said}"
+            );
         }
         for host in ["1.1.1.1", "[2606:4700::1111]", "hooks.example", "localhost.example"] {
             webhook(&format!("https://{host}/x")).check_written(false, &guard).unwrap();
