@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::summary;
 
-mod known;
+mod heard;
 
-pub use known::Known;
+pub use heard::Heard;
 
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,9 +88,9 @@ pub struct Incident {
     pub muted_until_us: i64,
     /// The ids of the destinations that are told.
     pub destinations: Vec<String>,
-    /// What they know of it.
+    /// What they heard of it.
     #[serde(default)]
-    pub known: Known,
+    pub heard: Heard,
     /// The property whose value the series is; empty without one.
     #[serde(default)]
     pub by: String,
@@ -136,7 +136,7 @@ impl Incident {
             muted_until_us: 0,
             destinations: Vec::new(),
             // One that does not begin with this was stored and cannot be read: nobody is left without its end.
-            known: if transition.kind == TransitionKind::Opened { Known::Nothing } else { Known::Open },
+            heard: if transition.kind == TransitionKind::Opened { Heard::Nothing } else { Heard::Open },
             by: String::new(),
             stopped: Vec::new(),
         };

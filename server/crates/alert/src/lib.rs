@@ -16,7 +16,7 @@ mod simulation;
 mod words;
 
 pub use evaluator::{Evaluator, Pace};
-pub use incident::{AROUND_US, ActionTaken, Incident, IncidentState, Known};
+pub use incident::{AROUND_US, ActionTaken, Heard, Incident, IncidentState};
 pub use keeper::{Keeper, Outgoing, Told};
 pub use numbers::{Numbers, NumbersError, Seen};
 pub use simulation::{Simulated, Simulation, longest_us, simulate};
