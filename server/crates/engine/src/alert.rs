@@ -46,7 +46,7 @@ pub struct Transition {
     /// What its kind does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// Nobody is to be told: the rule or the incident is muted.
+    /// The rule or the incident is muted: nobody is told that it begins or gets worse.
     pub quiet: bool,
 }
 
