@@ -231,7 +231,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let settings = settings::read(&project)?;
         let _turn = self.context.turn.lock().await;
         let row = self.context.store.create_project(&wanted).map_err(store)?;
-        let known = settings::of(&self.context, &row.id)?;
+        let known = settings::of(&*self.context.store, &row.id)?;
         if known != settings {
             self.settle(&row, settings.clone()).await?;
         }
@@ -246,7 +246,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
         let row = self.context.allowed(&request, &request_project.id)?;
         let mask = request.into_inner().update_mask;
         let _turn = self.context.turn.lock().await;
-        let known = settings::of(&self.context, &row.id)?;
+        let known = settings::of(&*self.context.store, &row.id)?;
         let merged = merge(project_message(&row, &known), request_project, mask)?;
         check_text("project.title", &merged.title)?;
         check_zone(&merged.time_zone)?;
@@ -273,7 +273,7 @@ impl v1::admin_service_server::AdminService for AdminApi {
         projects.sort_by(|a, b| a.id.cmp(&b.id));
         let next_page_token = self.context.cursors.cut_page(&scope, &mut projects, size, |row| &row.id);
         let shown = |row: &ProjectRow| {
-            settings::of(&self.context, &row.id).map(|settings| project_message(row, &settings))
+            settings::of(&*self.context.store, &row.id).map(|settings| project_message(row, &settings))
         };
         let projects = projects.iter().map(shown).collect::<Result<_, _>>()?;
         Ok(Response::new(v1::ListProjectsResponse { projects, next_page_token }))

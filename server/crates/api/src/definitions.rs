@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use footpath_history::Stop;
 use footpath_live::{Followed, Standing};
 use footpath_model::alert::CountedRule;
 use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
@@ -12,13 +13,14 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::context::Context;
 use crate::cursor::Scope;
-use crate::status::{internal, store, with_reason};
+use crate::status::{store, with_reason};
 
 mod changes;
 mod check;
 mod followers;
 mod kinds;
 mod known;
+mod turns;
 mod uses;
 mod warnings;
 
@@ -27,12 +29,17 @@ pub use followers::together;
 pub use kinds::Kind;
 use kinds::read_row;
 use known::Known;
+use turns::Turns;
 
 /// The service.
 #[derive(Clone)]
 pub struct DefinitionApi {
     context: Arc<Context>,
+    trials: Turns,
 }
+
+/// So many checks of definitions run at once; the others wait. Each has a core for as long as it lasts, which events need more.
+const TRIALS: usize = 2;
 
 /// A definition as it stands, and what it names that was never seen.
 struct Shown<M> {
@@ -43,7 +50,7 @@ struct Shown<M> {
 impl DefinitionApi {
     /// Serves from `context`.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context }
+        Self { context, trials: Turns::new(TRIALS) }
     }
 
     async fn create<K: Kind>(
@@ -52,7 +59,7 @@ impl DefinitionApi {
         message: K::Message,
     ) -> Result<Shown<K::Message>, Status> {
         let _turn = self.context.turn.lock().await;
-        let known = Known::stored(&self.context, &project.id);
+        let known = Known::stored(&*self.context.store, &project.id);
         let decided = changes::create::<K>(&known, &message, &project.time_zone)?;
         self.written(project, decided).await
     }
@@ -64,7 +71,7 @@ impl DefinitionApi {
         mask: Option<prost_types::FieldMask>,
     ) -> Result<Shown<K::Message>, Status> {
         let _turn = self.context.turn.lock().await;
-        let known = Known::stored(&self.context, &project.id);
+        let known = Known::stored(&*self.context.store, &project.id);
         let (id, etag) = K::name_of(&message);
         let there = known.required::<K>(id)?;
         if !etag.is_empty() && etag != there.version().to_string() {
@@ -88,7 +95,7 @@ impl DefinitionApi {
 
     async fn delete<K: Kind>(&self, project: &ProjectRow, id: String) -> Result<(), Status> {
         let _turn = self.context.turn.lock().await;
-        let record = changes::delete::<K>(&Known::stored(&self.context, &project.id), &id)?;
+        let record = changes::delete::<K>(&Known::stored(&*self.context.store, &project.id), &id)?;
         self.context.record(project, &record).await
     }
 
@@ -150,7 +157,7 @@ pub fn resettled(
     project: &str,
     settings: &ProjectSettings,
 ) -> Result<Vec<Control>, Status> {
-    followers::resettled(&Known::stored(context, project), settings)
+    followers::resettled(&Known::stored(&*context.store, project), settings)
 }
 
 /// A definition.
@@ -158,7 +165,7 @@ pub fn resettled(
 /// # Errors
 /// If the store fails.
 pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Option<K>, Status> {
-    Known::stored(context, project).find(id)
+    Known::stored(&*context.store, project).find(id)
 }
 
 /// All definitions of a kind in a project.
@@ -166,7 +173,7 @@ pub fn find<K: Kind>(context: &Context, project: &str, id: &str) -> Result<Optio
 /// # Errors
 /// INTERNAL if the store fails.
 pub fn all_of<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Status> {
-    Known::stored(context, project).all()
+    Known::stored(&*context.store, project).all()
 }
 
 /// A definition, or NOT_FOUND.
@@ -174,7 +181,7 @@ pub fn all_of<K: Kind>(context: &Context, project: &str) -> Result<Vec<K>, Statu
 /// # Errors
 /// NOT_FOUND with what to do.
 pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K, Status> {
-    Known::stored(context, project).required(id)
+    Known::stored(&*context.store, project).required(id)
 }
 
 /// Puts in what segments, settings and funnels say, for a definition that is only asked for once.
@@ -182,7 +189,7 @@ pub fn required<K: Kind>(context: &Context, project: &str, id: &str) -> Result<K
 /// # Errors
 /// INVALID_ARGUMENT where something that is named does not exist.
 pub fn resolved<K: Kind>(context: &Context, project: &str, definition: K) -> Result<K, Status> {
-    uses::resolve(&Known::stored(context, project), definition)
+    uses::resolve(&Known::stored(&*context.store, project), definition)
 }
 
 #[tonic::async_trait]
@@ -346,7 +353,8 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let known = required::<SegmentDefinition>(&self.context, &project.id, &request.get_ref().segment_id)?;
-        let used_by = used_by::<SegmentDefinition>(&Known::stored(&self.context, &project.id), known.id())?;
+        let used_by =
+            used_by::<SegmentDefinition>(&Known::stored(&*self.context.store, &project.id), known.id())?;
         let Shown { message, warnings } = self.shown(&project, &known)?;
         Ok(Response::new(v1::GetSegmentResponse { segment: Some(message), warnings, used_by }))
     }
@@ -401,15 +409,15 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         self.delete::<CountedRule>(&project, request.into_inner().alert_rule_id).await?;
         Ok(Response::new(v1::DeleteAlertRuleResponse {}))
     }
+
     async fn check_definitions(
         &self,
         request: Request<v1::CheckDefinitionsRequest>,
     ) -> Result<Response<v1::CheckDefinitionsResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let (context, asked) = (Arc::clone(&self.context), request.into_inner());
-        // Hundreds of definitions, each looked at with all that use it, take longer than a call may hold up others.
-        let checked = tokio::task::spawn_blocking(move || check::check(&context, &project, &asked)).await;
-        let problems = checked.map_err(|error| internal(&error.to_string()))??;
+        let check = move |stop: &Stop| check::check(&*context.store, &project, &asked, stop);
+        let problems = self.trials.run(check).await??;
         Ok(Response::new(v1::CheckDefinitionsResponse { problems }))
     }
 }

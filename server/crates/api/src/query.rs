@@ -48,7 +48,7 @@ impl QueryApi {
     /// # Errors
     /// If the store fails.
     pub(crate) fn asked(&self, project: &ProjectRow) -> Result<Asked, Status> {
-        let settings = crate::settings::of(&self.context, &project.id)?;
+        let settings = crate::settings::of(&*self.context.store, &project.id)?;
         Ok(Asked {
             // What is pinned first is in the ledger that is read then.
             pinned: self.context.stored.pin(),

@@ -2,11 +2,10 @@
 
 use footpath_model::control::{ProjectSettings, SessionLimits};
 use footpath_proto::v1;
-use footpath_store::ProjectRow;
+use footpath_store::{ProjectRow, Store};
 use prost_types::Duration;
 use tonic::Status;
 
-use crate::context::Context;
 use crate::convert::{self, duration, duration_us};
 use crate::status::{internal, invalid, store};
 
@@ -20,8 +19,8 @@ const MAX_LIMIT_US: i64 = 7 * 1_440 * MINUTE_US;
 ///
 /// # Errors
 /// If the store fails.
-pub fn of(context: &Context, project: &str) -> Result<ProjectSettings, Status> {
-    let Some(row) = context.store.settings(project).map_err(store)? else {
+pub fn of(from: &dyn Store, project: &str) -> Result<ProjectSettings, Status> {
+    let Some(row) = from.settings(project).map_err(store)? else {
         return Ok(ProjectSettings::default());
     };
     serde_json::from_str(&row.json)

@@ -60,7 +60,7 @@ fn refused(refused: Refused, unknown: Ended) -> Ended {
 
 /// Sessions and active persons are not followed where the filter for internal traffic reads more than events.
 fn can_follow(watch: &StateWatch<'_>) -> Result<(), Ended> {
-    let settings = crate::settings::of(watch.context, &watch.state.project_row().id);
+    let settings = crate::settings::of(&*watch.context.store, &watch.state.project_row().id);
     let internal = settings.ok().and_then(|settings| settings.internal);
     let what = "the filter for internal traffic reads properties of persons or groups: sessions and active \
                 persons are not followed then; ask ListSessions and QueryMetric";

@@ -2,41 +2,43 @@
 
 use std::collections::HashSet;
 
+use footpath_history::Stop;
 use footpath_model::alert::CountedRule;
 use footpath_model::control::{CountedFunnel, CountedMetric};
 use footpath_model::definition::SegmentDefinition;
 use footpath_proto::v1;
-use footpath_store::ProjectRow;
+use footpath_store::{ProjectRow, Store};
 use tonic::Status;
 
 use super::changes::{create, delete, unnamed, update};
 use super::kinds::Kind;
 use super::known::Known;
-use crate::context::Context;
 use crate::status::{invalid, reason_of};
 
 /// Definitions as they become, and what was refused on the way.
 struct Trial<'a> {
     known: Known<'a>,
     zone: &'a str,
+    stop: &'a Stop,
     problems: Vec<v1::DefinitionProblem>,
 }
 
 /// What would be refused. What is used comes before what uses it, and goes after it.
 ///
 /// # Errors
-/// INVALID_ARGUMENT if an id comes twice; if the store fails.
+/// INVALID_ARGUMENT if an id comes twice; if the store fails, or nobody waits for the answer any more.
 pub fn check(
-    context: &Context,
+    store: &dyn Store,
     project: &ProjectRow,
     asked: &v1::CheckDefinitionsRequest,
+    stop: &Stop,
 ) -> Result<Vec<v1::DefinitionProblem>, Status> {
     once::<SegmentDefinition>(&asked.segments)?;
     once::<CountedFunnel>(&asked.funnels)?;
     once::<CountedMetric>(&asked.metrics)?;
     once::<CountedRule>(&asked.alert_rules)?;
-    let known = Known::stored(context, &project.id);
-    let mut trial = Trial { known, zone: &project.time_zone, problems: Vec::new() };
+    let known = Known::tried(store, &project.id)?;
+    let mut trial = Trial { known, zone: &project.time_zone, stop, problems: Vec::new() };
     trial.put_all::<SegmentDefinition>(&asked.segments)?;
     trial.put_all::<CountedFunnel>(&asked.funnels)?;
     trial.put_all::<CountedMetric>(&asked.metrics)?;
@@ -64,6 +66,7 @@ fn once<K: Kind>(messages: &[K::Message]) -> Result<(), Status> {
 impl Trial<'_> {
     fn put_all<K: Kind>(&mut self, messages: &[K::Message]) -> Result<(), Status> {
         for message in messages {
+            self.is_awaited()?;
             let done = self.put::<K>(message);
             self.note::<K>(K::name_of(message).0, done)?;
         }
@@ -76,15 +79,21 @@ impl Trial<'_> {
             Some(_) => update::<K>(&self.known, message.clone(), None, self.zone)?,
             None => create::<K>(&self.known, message, self.zone)?,
         };
-        decided.record.iter().try_for_each(|record| self.known.try_out(record))
+        decided.record.into_iter().for_each(|record| self.known.try_out(record));
+        Ok(())
     }
 
     fn prune<K: Kind>(&mut self, named: &[K::Message]) -> Result<(), Status> {
         for id in unnamed::<K>(&self.known, named)? {
-            let done = delete::<K>(&self.known, &id).and_then(|record| self.known.try_out(&record));
+            self.is_awaited()?;
+            let done = delete::<K>(&self.known, &id).map(|record| self.known.try_out(record));
             self.note::<K>(&id, done)?;
         }
         Ok(())
+    }
+
+    fn is_awaited(&self) -> Result<(), Status> {
+        self.stop.check().map_err(|error| Status::cancelled(error.to_string())) // Nobody reads it.
     }
 
     /// Notes what was refused; what failed for another reason ends the trial.
@@ -103,3 +112,6 @@ impl Trial<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The kinds of definitions: what is the same for all of them is said once, in terms of this trait.
 
+use std::collections::BTreeMap;
+
 use footpath_model::alert::CountedRule;
 use footpath_model::control::{Control, CountedFunnel, CountedMetric};
 use footpath_model::definition::SegmentDefinition;
@@ -9,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Code, Status};
 
+use super::known::Definitions;
 use super::uses::Uses;
 use crate::convert;
 use crate::cursor::Kind as CursorKind;
@@ -51,6 +54,10 @@ pub trait Kind: Clone + PartialEq + Serialize + DeserializeOwned + Uses + Send {
     fn unknown() -> Status;
     /// There is one with this id and other content.
     fn exists() -> Status;
+    /// Those of this kind.
+    fn among(all: &Definitions) -> &BTreeMap<String, Self>;
+    /// Those of this kind, to be changed.
+    fn among_mut(all: &mut Definitions) -> &mut BTreeMap<String, Self>;
     /// Takes one field of `wanted` over into `known`; false if there is no such field, or it cannot be changed.
     fn take(known: &mut Self::Message, wanted: &Self::Message, field: &str) -> bool;
 }
@@ -111,6 +118,14 @@ impl Kind for CountedFunnel {
     fn exists() -> Status {
         let what = "a funnel with this id and other content exists; update it or choose another id";
         with_reason(Code::AlreadyExists, "funnel_exists", what, None)
+    }
+
+    fn among(all: &Definitions) -> &BTreeMap<String, Self> {
+        &all.funnels
+    }
+
+    fn among_mut(all: &mut Definitions) -> &mut BTreeMap<String, Self> {
+        &mut all.funnels
     }
 
     fn take(known: &mut v1::Funnel, wanted: &v1::Funnel, field: &str) -> bool {
@@ -189,6 +204,14 @@ impl Kind for CountedMetric {
         with_reason(Code::AlreadyExists, "metric_exists", what, None)
     }
 
+    fn among(all: &Definitions) -> &BTreeMap<String, Self> {
+        &all.metrics
+    }
+
+    fn among_mut(all: &mut Definitions) -> &mut BTreeMap<String, Self> {
+        &mut all.metrics
+    }
+
     fn take(known: &mut v1::Metric, wanted: &v1::Metric, field: &str) -> bool {
         // The parts of the oneof are the measure by another name.
         let field =
@@ -245,6 +268,14 @@ impl Kind for SegmentDefinition {
         with_reason(Code::AlreadyExists, "segment_exists", what, None)
     }
 
+    fn among(all: &Definitions) -> &BTreeMap<String, Self> {
+        &all.segments
+    }
+
+    fn among_mut(all: &mut Definitions) -> &mut BTreeMap<String, Self> {
+        &mut all.segments
+    }
+
     fn take(known: &mut v1::Segment, wanted: &v1::Segment, field: &str) -> bool {
         take!(known, wanted, field, title, filter);
         true
@@ -299,6 +330,14 @@ impl Kind for CountedRule {
     fn exists() -> Status {
         let what = "an alert rule with this id and other content exists; update it or choose another id";
         with_reason(Code::AlreadyExists, "alert_rule_exists", what, None)
+    }
+
+    fn among(all: &Definitions) -> &BTreeMap<String, Self> {
+        &all.rules
+    }
+
+    fn among_mut(all: &mut Definitions) -> &mut BTreeMap<String, Self> {
+        &mut all.rules
     }
 
     fn take(known: &mut v1::AlertRule, wanted: &v1::AlertRule, field: &str) -> bool {

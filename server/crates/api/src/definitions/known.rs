@@ -1,34 +1,75 @@
 //! The definitions of a project: as they are stored, or as they would be after changes that are only tried out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
-use footpath_model::control::{Control, ProjectSettings};
-use footpath_store::{DefinitionKind, DefinitionRow};
+use footpath_model::alert::CountedRule;
+use footpath_model::control::{Control, CountedFunnel, CountedMetric, ProjectSettings};
+use footpath_model::definition::SegmentDefinition;
+use footpath_store::{DefinitionKind, Store};
 use tonic::Status;
 
 use super::kinds::{Kind, read_row};
-use crate::context::Context;
-use crate::rows::definition_row;
-use crate::status::{internal, invalid, store};
-
-/// What became of a definition that is tried out.
-enum Tried {
-    Put(DefinitionRow),
-    Deleted,
-    Refused,
-}
+use crate::status::{invalid, store};
 
 /// The definitions of a project.
 pub struct Known<'a> {
-    context: &'a Context,
+    store: &'a dyn Store,
     project: &'a str,
-    tried: HashMap<(DefinitionKind, String), Tried>,
+    /// Where changes are tried out.
+    trial: Option<Trial>,
+}
+
+/// Everything of a project that definitions are judged by, read once, and as it becomes.
+struct Trial {
+    definitions: Definitions,
+    settings: ProjectSettings,
+    destinations: HashSet<String>,
+    refused: HashSet<(DefinitionKind, String)>,
+}
+
+/// Definitions of all kinds, by id.
+#[derive(Default)]
+pub struct Definitions {
+    /// The segments.
+    pub segments: BTreeMap<String, SegmentDefinition>,
+    /// The funnels.
+    pub funnels: BTreeMap<String, CountedFunnel>,
+    /// The metrics.
+    pub metrics: BTreeMap<String, CountedMetric>,
+    /// The alert rules.
+    pub rules: BTreeMap<String, CountedRule>,
 }
 
 impl<'a> Known<'a> {
-    /// Those that are stored.
-    pub fn stored(context: &'a Context, project: &'a str) -> Self {
-        Self { context, project, tried: HashMap::new() }
+    /// Those that are stored: each is read when it is asked for.
+    pub fn stored(store: &'a dyn Store, project: &'a str) -> Self {
+        Self { store, project, trial: None }
+    }
+
+    /// Those that are stored now, for changes to be tried out. Each of them may be looked at for each change, so they are read once.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn tried(store: &'a dyn Store, project: &'a str) -> Result<Self, Status> {
+        let known = Self::stored(store, project);
+        let definitions = Definitions {
+            segments: known.by_id()?,
+            funnels: known.by_id()?,
+            metrics: known.by_id()?,
+            rules: known.by_id()?,
+        };
+        let destinations = store.destinations(project, None, usize::MAX).map_err(crate::status::store)?;
+        let trial = Trial {
+            definitions,
+            settings: known.settings()?,
+            destinations: destinations.into_iter().map(|row| row.id).collect(),
+            refused: HashSet::new(),
+        };
+        Ok(Self { trial: Some(trial), ..known })
+    }
+
+    fn by_id<K: Kind>(&self) -> Result<BTreeMap<String, K>, Status> {
+        Ok(self.all::<K>()?.into_iter().map(|one| (one.id().to_owned(), one)).collect())
     }
 
     /// One of them; none where it was refused, whatever was there before.
@@ -36,11 +77,10 @@ impl<'a> Known<'a> {
     /// # Errors
     /// If the store fails.
     pub fn find<K: Kind>(&self, id: &str) -> Result<Option<K>, Status> {
-        match self.tried.get(&(K::KIND, id.to_owned())) {
-            Some(Tried::Put(row)) => read_row(row).map(Some),
-            Some(Tried::Deleted | Tried::Refused) => Ok(None),
+        match &self.trial {
+            Some(trial) => Ok(K::among(&trial.definitions).get(id).cloned()),
             None => {
-                let row = self.context.store.definition(self.project, K::KIND, id).map_err(store)?;
+                let row = self.store.definition(self.project, K::KIND, id).map_err(store)?;
                 row.map(|row| read_row(&row)).transpose()
             }
         }
@@ -59,7 +99,13 @@ impl<'a> Known<'a> {
     /// # Errors
     /// If the store fails.
     pub fn all<K: Kind>(&self) -> Result<Vec<K>, Status> {
-        self.rows(K::KIND)?.values().map(read_row).collect()
+        match &self.trial {
+            Some(trial) => Ok(K::among(&trial.definitions).values().cloned().collect()),
+            None => {
+                let rows = self.store.definitions(self.project, K::KIND, None, usize::MAX).map_err(store)?;
+                rows.iter().map(read_row).collect()
+            }
+        }
     }
 
     /// The ids of all of a kind.
@@ -67,19 +113,13 @@ impl<'a> Known<'a> {
     /// # Errors
     /// If the store fails.
     pub fn ids<K: Kind>(&self) -> Result<Vec<String>, Status> {
-        Ok(self.rows(K::KIND)?.into_keys().collect())
-    }
-
-    fn rows(&self, kind: DefinitionKind) -> Result<BTreeMap<String, DefinitionRow>, Status> {
-        let rows = self.context.store.definitions(self.project, kind, None, usize::MAX).map_err(store)?;
-        let mut rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
-        for ((_, id), tried) in self.tried.iter().filter(|((of, _), _)| *of == kind) {
-            match tried {
-                Tried::Put(row) => rows.insert(id.clone(), row.clone()),
-                Tried::Deleted | Tried::Refused => rows.remove(id),
-            };
+        match &self.trial {
+            Some(trial) => Ok(K::among(&trial.definitions).keys().cloned().collect()),
+            None => {
+                let rows = self.store.definitions(self.project, K::KIND, None, usize::MAX).map_err(store)?;
+                Ok(rows.into_iter().map(|row| row.id).collect())
+            }
         }
-        Ok(rows)
     }
 
     /// The project's settings.
@@ -87,7 +127,10 @@ impl<'a> Known<'a> {
     /// # Errors
     /// If the store fails.
     pub fn settings(&self) -> Result<ProjectSettings, Status> {
-        crate::settings::of(self.context, self.project)
+        match &self.trial {
+            Some(trial) => Ok(trial.settings.clone()),
+            None => crate::settings::of(self.store, self.project),
+        }
     }
 
     /// Whether the project has this destination.
@@ -95,51 +138,56 @@ impl<'a> Known<'a> {
     /// # Errors
     /// If the store fails.
     pub fn has_destination(&self, id: &str) -> Result<bool, Status> {
-        Ok(self.context.store.destination(self.project, id).map_err(store)?.is_some())
+        match &self.trial {
+            Some(trial) => Ok(trial.destinations.contains(id)),
+            None => Ok(self.store.destination(self.project, id).map_err(store)?.is_some()),
+        }
     }
 
     /// What is said of something that is named and not there; `list` is the call that names what is.
     pub fn missing<K: Kind>(&self, field: &str, id: &str, list: &str) -> Status {
         let name = K::NAME;
-        let what = match self.tried.get(&(K::KIND, id.to_owned())) {
-            Some(Tried::Refused) => format!("{field}the {name} {id:?} is refused itself"),
-            _ => format!("{field}there is no {name} {id:?}; {list} names them"),
+        let refused = |trial: &Trial| trial.refused.contains(&(K::KIND, id.to_owned()));
+        let what = match self.trial.as_ref().is_some_and(refused) {
+            true => format!("{field}the {name} {id:?} is refused itself"),
+            false => format!("{field}there is no {name} {id:?}; {list} names them"),
         };
         invalid("definition_invalid", &what)
     }
 
-    /// From now on everything is as if these records were written.
-    ///
-    /// # Errors
-    /// If a definition cannot be written as JSON.
-    pub fn try_out(&mut self, control: &Control) -> Result<(), Status> {
-        match control {
-            Control::PutFunnel(one) => self.put(&**one),
-            Control::PutMetric(one) => self.put(&**one),
-            Control::PutSegment(one) => self.put(&**one),
-            Control::PutRule(one) => self.put(&**one),
-            Control::DeleteFunnel { id } => self.note(DefinitionKind::Funnel, id, Tried::Deleted),
-            Control::DeleteMetric { id } => self.note(DefinitionKind::Metric, id, Tried::Deleted),
-            Control::DeleteSegment { id } => self.note(DefinitionKind::Segment, id, Tried::Deleted),
-            Control::DeleteRule { id } => self.note(DefinitionKind::Rule, id, Tried::Deleted),
-            Control::Several { changes } => changes.iter().try_for_each(|change| self.try_out(change)),
-            _ => Ok(()),
+    /// From now on everything is as if these records were written. What is stored stays as it is.
+    pub fn try_out(&mut self, control: Control) {
+        if let Some(trial) = &mut self.trial {
+            trial.definitions.take(control);
         }
     }
 
     /// This one was refused: what uses it cannot be judged.
     pub fn refused<K: Kind>(&mut self, id: &str) {
-        self.tried.insert((K::KIND, id.to_owned()), Tried::Refused);
+        if let Some(trial) = &mut self.trial {
+            K::among_mut(&mut trial.definitions).remove(id);
+            trial.refused.insert((K::KIND, id.to_owned()));
+        }
+    }
+}
+
+impl Definitions {
+    fn take(&mut self, control: Control) {
+        match control {
+            Control::PutFunnel(one) => self.put(*one),
+            Control::PutMetric(one) => self.put(*one),
+            Control::PutSegment(one) => self.put(*one),
+            Control::PutRule(one) => self.put(*one),
+            Control::DeleteFunnel { id } => drop(self.funnels.remove(&id)),
+            Control::DeleteMetric { id } => drop(self.metrics.remove(&id)),
+            Control::DeleteSegment { id } => drop(self.segments.remove(&id)),
+            Control::DeleteRule { id } => drop(self.rules.remove(&id)),
+            Control::Several { changes } => changes.into_iter().for_each(|change| self.take(change)),
+            _ => {}
+        }
     }
 
-    fn put<K: Kind>(&mut self, one: &K) -> Result<(), Status> {
-        let row = definition_row(self.project, K::KIND, one.id(), one.version(), one, 0);
-        let row = row.map_err(|error| internal(&error.to_string()))?;
-        self.note(K::KIND, one.id(), Tried::Put(row))
-    }
-
-    fn note(&mut self, kind: DefinitionKind, id: &str, tried: Tried) -> Result<(), Status> {
-        self.tried.insert((kind, id.to_owned()), tried);
-        Ok(())
+    fn put<K: Kind>(&mut self, one: K) {
+        K::among_mut(self).insert(one.id().to_owned(), one);
     }
 }

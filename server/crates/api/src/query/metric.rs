@@ -89,7 +89,7 @@ impl QueryApi {
         let scope = Scope::new(Kind::Sessions, project.number, &asked_for);
         let after = self.context.cursors.open_page(&scope, &request.page_token)?;
         let after = after.split_once('.').and_then(|(at, who)| Some((at.parse().ok()?, who.parse().ok()?)));
-        let settings = crate::settings::of(&self.context, &project.id)?;
+        let settings = crate::settings::of(&*self.context.store, &project.id)?;
         let internal = settings.internal.filter(|_| !request.include_internal);
         let person = request.person;
         let answer = self
