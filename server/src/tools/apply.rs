@@ -8,12 +8,8 @@ use anyhow::Context as _;
 use footpath_proto::v1;
 use tonic::Status;
 
-use super::definitions::{Client, Kind, list, time_zone};
+use super::definitions::{Client, Found, Kind, Placed, Wanted, list, renamed, time_zone};
 use super::remote::{Project, explain_for};
-
-mod wanted;
-
-use wanted::{Placed, Wanted};
 
 /// Makes a project's segments, funnels, metrics and alert rules what the files say: creates what is missing, changes what differs.
 ///
@@ -67,33 +63,45 @@ struct Target<'a> {
 /// If a file cannot be read or the server would refuse a step (then nothing was changed), or a step fails all the same (the ones before it stand).
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let wanted = Wanted::read(&args.files)?;
-    let channel = args.project.connect(ROLE).await?;
-    let zone = time_zone(channel.clone(), &args.project, ROLE).await?;
-    let mut target = Target { client: Client::new(channel), args, zone };
-    target.check(&wanted).await?;
-    let segments = target.plan(&wanted.segments).await?;
-    let funnels = target.plan(&wanted.funnels).await?;
-    let metrics = target.plan(&wanted.metrics).await?;
-    let rules = target.plan(&wanted.alert_rules).await?;
+    let (mut target, problems) = checked(args, &wanted).await.map_err(|why| wanted.unchecked(why))?;
+    wanted.refuse(&problems)?;
+    let Wanted { segments, funnels, metrics, alert_rules, .. } = &wanted;
+    let of_segments = target.plan(segments).await?;
+    let of_funnels = target.plan(funnels).await?;
+    let of_metrics = target.plan(metrics).await?;
+    let of_rules = target.plan(alert_rules).await?;
     // What is used comes before what uses it, and goes after it.
-    target.perform(segments.puts).await?;
-    target.perform(funnels.puts).await?;
-    target.perform(metrics.puts).await?;
-    target.perform(rules.puts).await?;
-    target.perform(rules.deletes).await?;
-    target.perform(metrics.deletes).await?;
-    target.perform(funnels.deletes).await?;
-    target.perform(segments.deletes).await?;
+    target.perform(segments, of_segments.puts).await?;
+    target.perform(funnels, of_funnels.puts).await?;
+    target.perform(metrics, of_metrics.puts).await?;
+    target.perform(alert_rules, of_rules.puts).await?;
+    target.perform(alert_rules, of_rules.deletes).await?;
+    target.perform(metrics, of_metrics.deletes).await?;
+    target.perform(funnels, of_funnels.deletes).await?;
+    target.perform(segments, of_segments.deletes).await?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Asks what the server would refuse, counting what the files define together.
+async fn checked<'a>(
+    args: &'a Args,
+    wanted: &Wanted,
+) -> anyhow::Result<(Target<'a>, Vec<v1::DefinitionProblem>)> {
+    let channel = args.project.connect(ROLE).await?;
+    let zone = time_zone(channel.clone(), &args.project, ROLE).await?;
+    let mut client = Client::new(channel);
+    let checked = client.check_definitions(wanted.request(&args.project.id, args.prune)).await;
+    let problems = checked.map_err(|status| explain_for(ROLE, &status))?.into_inner().problems;
+    Ok((Target { client, args, zone }, problems))
+}
+
 /// What has to be done about a kind; `zone` is the project's.
-fn plan<K: Kind>(wanted: &[Placed<K>], known: Vec<K::Message>, zone: &str) -> anyhow::Result<Plan<K>> {
+fn plan<K: Kind>(wanted: &[Placed<K>], known: Vec<K::Message>, zone: &str) -> Plan<K> {
     let named = known.into_iter().map(|message| (K::id_of(&message).to_owned(), message));
     let mut known: HashMap<String, K::Message> = named.collect();
     let mut puts = Vec::new();
-    for Placed { definition, .. } in wanted {
-        let message = definition.message()?;
+    for Placed { definition, message } in wanted {
+        let message = message.clone();
         puts.push(match known.remove(definition.id()) {
             None => Step::Create(message),
             Some(current) if is_same::<K>(&message, &current, zone) => Step::Keep(definition.id().to_owned()),
@@ -102,7 +110,7 @@ fn plan<K: Kind>(wanted: &[Placed<K>], known: Vec<K::Message>, zone: &str) -> an
     }
     let mut rest: Vec<String> = known.into_keys().collect();
     rest.sort();
-    Ok(Plan { puts, deletes: rest.into_iter().map(Step::Delete).collect() })
+    Plan { puts, deletes: rest.into_iter().map(Step::Delete).collect() }
 }
 
 /// Whether both mean the same: a file may leave out what the server fills in.
@@ -114,24 +122,16 @@ fn is_same<K: Kind>(wanted: &K::Message, current: &K::Message, zone: &str) -> bo
 }
 
 impl Target<'_> {
-    /// Refuses what the server would refuse, counting what the files define together.
-    async fn check(&mut self, wanted: &Wanted) -> anyhow::Result<()> {
-        let request = wanted.request(&self.args.project.id, self.args.prune)?;
-        let checked = self.client.check_definitions(request).await;
-        let problems = checked.map_err(|status| explain_for(ROLE, &status))?.into_inner().problems;
-        wanted.refuse(&problems)
-    }
-
-    async fn plan<K: Kind>(&mut self, wanted: &[Placed<K>]) -> anyhow::Result<Plan<K>> {
+    async fn plan<K: Kind>(&mut self, wanted: &Found<K>) -> anyhow::Result<Plan<K>> {
         let known = list::<K>(&mut self.client, &self.args.project.id, ROLE).await?;
-        let mut plan = plan(wanted, known, &self.zone)?;
+        let mut plan = plan(&wanted.placed, known, &self.zone);
         if !self.args.prune {
             plan.deletes.clear();
         }
         Ok(plan)
     }
 
-    async fn perform<K: Kind>(&mut self, steps: Vec<Step<K>>) -> anyhow::Result<()> {
+    async fn perform<K: Kind>(&mut self, wanted: &Found<K>, steps: Vec<Step<K>>) -> anyhow::Result<()> {
         for step in steps {
             let (id, told) = (step.id().to_owned(), step.describe(self.args.dry_run));
             let warnings = if self.args.dry_run {
@@ -146,16 +146,16 @@ impl Target<'_> {
                 })?
             };
             println!("{told}");
-            for warning in &warnings {
-                eprintln!("{} {id}: {}", K::NAME, words(warning));
+            let lists = wanted.get(&id).map(|one| one.definition.lists()).unwrap_or_default();
+            for v1::DefinitionWarning { field, name, nearest } in &warnings {
+                eprintln!("{} {id}: {}", K::NAME, words(&renamed(field, &lists), name, nearest));
             }
         }
         Ok(())
     }
 }
 
-fn words(warning: &v1::DefinitionWarning) -> String {
-    let v1::DefinitionWarning { field, name, nearest } = warning;
+fn words(field: &str, name: &str, nearest: &str) -> String {
     if nearest.is_empty() {
         return format!("warning: {field}: {name:?} was never seen in this project");
     }

@@ -22,54 +22,52 @@
 
 use anyhow::Context as _;
 use footpath_proto::v1;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use v1::admin_service_client::AdminServiceClient;
 
 use super::remote::{Project, SignedChannel, explain_for};
 
+mod field;
 mod filter;
+mod found;
 mod funnel;
 mod kind;
 mod metric;
 mod place;
 mod rule;
 mod tidy;
+mod wanted;
 mod word;
 
+pub use field::{in_file, renamed};
+pub use found::{Found, Placed};
 pub use funnel::Funnel;
 pub use kind::{Client, Kind};
 pub use metric::{Metric, Segment};
-pub use place::{Place, places};
+#[cfg(test)]
+pub use place::Source;
 pub use rule::AlertRule;
+pub use wanted::Wanted;
 pub use word::Word;
 
-/// One file.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One file, as it is written; [`Wanted`] reads.
+#[derive(Debug, Default, PartialEq, Serialize)]
 pub struct File {
     /// The segments.
-    #[serde(default, rename = "segment", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "segment", skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
     /// The funnels.
-    #[serde(default, rename = "funnel", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "funnel", skip_serializing_if = "Vec::is_empty")]
     pub funnels: Vec<Funnel>,
     /// The metrics.
-    #[serde(default, rename = "metric", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "metric", skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
     /// The alert rules.
-    #[serde(default, rename = "alert_rule", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "alert_rule", skip_serializing_if = "Vec::is_empty")]
     pub alert_rules: Vec<AlertRule>,
 }
 
 impl File {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// With line and column of what cannot be read.
-    pub fn parse(text: &str) -> anyhow::Result<Self> {
-        Ok(toml::from_str(text)?)
-    }
-
     /// Its text.
     ///
     /// # Errors
@@ -121,6 +119,27 @@ pub async fn time_zone(channel: SignedChannel, project: &Project, role: &str) ->
         page_token = page.next_page_token;
     }
     None.context("no such project; name another with --project, the page lists those there are")
+}
+
+#[cfg(test)]
+impl File {
+    /// Reads a file; of one with mistakes, these.
+    fn parse(text: &str) -> Result<Self, String> {
+        fn all<K: Kind>(found: Found<K>) -> Vec<K> {
+            found.placed.into_iter().map(|one| one.definition).collect()
+        }
+        let mut wanted = Wanted::default();
+        wanted.add(Source { file: "f.toml", text });
+        match wanted.mistakes(&[]) {
+            Some(mistakes) => Err(mistakes),
+            None => Ok(Self {
+                segments: all(wanted.segments),
+                funnels: all(wanted.funnels),
+                metrics: all(wanted.metrics),
+                alert_rules: all(wanted.alert_rules),
+            }),
+        }
+    }
 }
 
 #[cfg(test)]

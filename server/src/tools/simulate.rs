@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use footpath_proto::v1;
+use tonic::Status;
 use v1::alert_service_client::AlertServiceClient;
 use v1::simulate_alert_rule_request::Rule;
 use v1::simulate_alert_rule_response::Message;
 
 use super::alert_text::{driver, seen, value};
-use super::definitions::{AlertRule, File, Kind as _, Word, places};
-use super::remote::{Project, explain, explain_for};
+use super::definitions::{AlertRule, Kind as _, Placed, Wanted, Word, in_file};
+use super::remote::{Project, explain_for};
 use super::span::Range;
 use super::zone::Zone;
 
@@ -44,16 +45,17 @@ const ROLE: &str = "analyst";
 /// # Errors
 /// If the file has no such rule, or the server does not answer or does not take it.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let rule = args.rule()?;
+    let asked = args.rule()?;
     let channel = args.project.connect(ROLE).await?;
     let zone = Zone::of(channel.clone(), &args.project, ROLE).await?;
     let mut client = AlertServiceClient::new(channel);
     let range =
         args.range.clone().map(|range| v1::TimeRange { kind: Some(range.into()), ..Default::default() });
-    let request = v1::SimulateAlertRuleRequest { project: args.project.id.clone(), rule: Some(rule), range };
-    let stream = client.simulate_alert_rule(request).await;
-    let mut stream = stream.map_err(|status| explain_for(ROLE, &status))?.into_inner();
-    while let Some(message) = stream.message().await.map_err(|status| explain_for(ROLE, &status))? {
+    let request =
+        v1::SimulateAlertRuleRequest { project: args.project.id.clone(), rule: Some(asked.rule), range };
+    let explain = |status| explained(asked.written.as_ref(), &status);
+    let mut stream = client.simulate_alert_rule(request).await.map_err(explain)?.into_inner();
+    while let Some(message) = stream.message().await.map_err(explain)? {
         match message.message {
             Some(Message::Percent(percent)) => eprintln!("{percent} %"),
             Some(Message::Alert(alert)) => {
@@ -67,35 +69,48 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The rule that is asked for.
+struct Asked {
+    rule: Rule,
+    /// As a file has it, if one was named.
+    written: Option<AlertRule>,
+}
+
 impl Args {
-    fn rule(&self) -> anyhow::Result<Rule> {
+    fn rule(&self) -> anyhow::Result<Asked> {
         let Some(file) = &self.file else {
-            return Ok(Rule::AlertRuleId(self.rule.clone().unwrap_or_default()));
+            let id = self.rule.clone().unwrap_or_default();
+            return Ok(Asked { rule: Rule::AlertRuleId(id), written: None });
         };
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
-        let rules = File::parse(&text).with_context(|| name.clone())?.alert_rules;
-        let chosen = chosen_of(&rules, self.rule.as_deref()).with_context(|| name.clone())?;
-        let place = || match places(&name, &text, "alert_rule").get(chosen) {
-            Some(place) => format!("{place}: alert_rule {:?}", rules[chosen].id),
-            None => name.clone(),
-        };
-        let message = rules[chosen].message().with_context(place)?;
-        AlertRule::meaning(&message, "UTC").map_err(|status| explain(&status)).with_context(place)?;
-        Ok(Rule::AlertRule(message))
+        let wanted = Wanted::read(std::slice::from_ref(file))?;
+        let mistakes = wanted.mistakes(&[]);
+        let chosen = chosen_of(wanted.alert_rules.placed, self.rule.as_deref());
+        let chosen = chosen.with_context(|| file.display().to_string()).map_err(|none| match mistakes {
+            Some(mistakes) => anyhow!("{none:#}, and there are mistakes:\n{mistakes}"),
+            None => none,
+        })?;
+        Ok(Asked { rule: Rule::AlertRule(chosen.message), written: Some(chosen.definition) })
     }
 }
 
-/// The place of the rule of this id; without one, of the only rule.
-fn chosen_of(rules: &[AlertRule], id: Option<&str>) -> anyhow::Result<usize> {
-    match (id, rules) {
-        (Some(id), _) => {
-            let found = rules.iter().position(|rule| rule.id == id);
-            found.with_context(|| format!("there is no alert rule {id:?}"))
-        }
-        (None, [_]) => Ok(0),
-        (None, _) => bail!("there are {} alert rules: name one", rules.len()),
+/// What the server says, of a rule as a file has it if one was named.
+fn explained(written: Option<&AlertRule>, status: &Status) -> anyhow::Error {
+    let said = explain_for(ROLE, status);
+    match written {
+        Some(rule) => anyhow!("{}", in_file(&said.to_string(), &rule.lists())),
+        None => said,
     }
+}
+
+/// The rule of this id; without one, the only rule.
+fn chosen_of(mut rules: Vec<Placed<AlertRule>>, id: Option<&str>) -> anyhow::Result<Placed<AlertRule>> {
+    let at = match (id, rules.len()) {
+        (Some(id), _) => rules.iter().position(|rule| rule.definition.id == id),
+        (None, 1) => Some(0),
+        (None, count) => bail!("there are {count} alert rules: name one"),
+    };
+    let at = at.with_context(|| format!("there is no alert rule {:?}", id.unwrap_or_default()))?;
+    Ok(rules.swap_remove(at))
 }
 
 /// One line: when, what, which value, the number and what was usual.
@@ -133,12 +148,15 @@ fn counted(count: u32, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::definitions::Source;
 
     const TWO: &str = "[[alert_rule]]\nid = \"a\"\nmetric = \"m\"\nno_data = {}\n\n[[alert_rule]]\nid = \"b\"\nmetric = \"m\"\nno_data = {}\n";
 
     fn chosen(text: &str, id: Option<&str>) -> Result<String, String> {
-        let rules = File::parse(text).unwrap().alert_rules;
-        chosen_of(&rules, id).map(|at| rules[at].id.clone()).map_err(|error| error.to_string())
+        let mut wanted = Wanted::default();
+        wanted.add(Source { file: "f.toml", text });
+        let chosen = chosen_of(wanted.alert_rules.placed, id);
+        chosen.map(|chosen| chosen.definition.id).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -33,7 +33,7 @@ where = [{ segment = "pro" }]
 const CASES: &[(&str, &[&str])] = &[
     (
         "\n[[alert_rule]]\nid = \"x\"\nmetric = \"none\"\nno_data = {}\n",
-        &["rules.toml:2: alert_rule \"x\": metric_id: there is no metric \"none\"; `footpath export`"],
+        &["rules.toml:2: alert_rule \"x\": metric: there is no metric \"none\"; `footpath export`"],
     ),
     (
         "[[alert_rule]]\nid = \"x\"\nmetric = \"payments\"\ndestinations = [\"ops\"]\nno_data = {}\n",
@@ -49,9 +49,19 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "[[metric]]\nid = \"m\"\nconversion = { funnel = \"none\" }\n\n[[alert_rule]]\nid = \"y\"\nmetric = \"m\"\nno_data = {}\n\n[[metric]]\nid = \"n\"\nconversion = { funnel = \"paid\", step = 4 }\n",
         &[
-            "rules.toml:1: metric \"m\": conversion.funnel_id: there is no funnel \"none\"",
+            "rules.toml:1: metric \"m\": conversion.funnel: there is no funnel \"none\"",
             "rules.toml:10: metric \"n\": conversion.step: the funnel \"paid\" has 3 steps",
-            "rules.toml:5: alert_rule \"y\": metric_id: the metric \"m\" is refused itself",
+            "rules.toml:5: alert_rule \"y\": metric: the metric \"m\" is refused itself",
+        ],
+    ),
+    // Mistakes of all sorts together, and what uses something with a mistake of its own.
+    (
+        "[[metric]]\nid = \"m\"\n\n[[alert_rule]]\nid = \"y\"\nmetric = \"m\"\nno_data = {}\n\n[[alert_rule]]\nid = \"z\"\nmetric = \"none\"\nno_data = 1\n\n[[alert_rule]]\nid = \"x\"\nmetric = \"none\"\nno_data = {}\n",
+        &[
+            "rules.toml:1: metric \"m\": a metric has exactly one of",
+            "rules.toml:4: alert_rule \"y\": metric: the metric \"m\" is refused itself",
+            "rules.toml:12:11: invalid type: integer",
+            "rules.toml:14: alert_rule \"x\": metric: there is no metric \"none\"",
         ],
     ),
     // A metric asks for the step that the funnel would lose.
@@ -63,7 +73,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "[[metric]]\nid = \"payments\"\nsessions = { aggregate = \"count\" }\n",
         &[
-            "rules.toml:1: metric \"payments\": alert_rule/many watches it: filter: only metrics of events can be filtered",
+            "rules.toml:1: metric \"payments\": alert_rule/many watches it: where: only metrics of events can be filtered",
         ],
     ),
     // What the same file defines is there.
@@ -145,6 +155,7 @@ fn mistakes_in_meaning_are_all_told_with_their_lines() {
         "rules.toml:1: metric \"a\": a metric has exactly one of",
         "rules.toml:8: metric \"a\": is defined twice, first at ",
         "rules.toml:4: alert_rule \"b\": an alert rule has exactly one of",
+        "what they name was not looked at: no server answers",
     ] {
         assert!(all.contains(what), "{what}: {all}");
     }

@@ -20,6 +20,7 @@ mod check;
 mod followers;
 mod kinds;
 mod known;
+mod names;
 mod turns;
 mod uses;
 mod warnings;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, anyhow};
 use footpath_proto::v1;
 use serde::{Deserialize, Serialize};
 
+use super::field::List;
 use super::filter::{Where, apart, joined, split, unsplit};
 use super::metric::Property;
 use super::word::{Word, is_default};
@@ -183,6 +184,21 @@ impl Funnel {
             version: 0,
             etag: String::new(),
         })
+    }
+
+    /// Its lists of conditions.
+    pub fn wheres(&self) -> Vec<List<'_>> {
+        let steps = self.steps.iter().enumerate().map(|(i, step)| List {
+            of: format!("steps[{i}]"),
+            conditions: &step.conditions,
+            is_split: true,
+        });
+        let exclusions = self.exclusions.iter().enumerate().map(|(i, exclusion)| List {
+            of: format!("exclusions[{i}]"),
+            conditions: &exclusion.conditions,
+            is_split: false,
+        });
+        steps.chain(exclusions).collect()
     }
 
     /// From the API.

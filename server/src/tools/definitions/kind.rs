@@ -2,9 +2,11 @@
 
 use footpath_api::convert;
 use footpath_proto::v1;
+use serde::de::DeserializeOwned;
 use tonic::Status;
 use v1::definition_service_client::DefinitionServiceClient;
 
+use super::field::List;
 use super::tidy::{tidy, tidy_rule};
 use super::{AlertRule, Funnel, Metric, Segment};
 use crate::tools::remote::SignedChannel;
@@ -14,7 +16,7 @@ pub type Client = DefinitionServiceClient<SignedChannel>;
 type Warnings = Vec<v1::DefinitionWarning>;
 
 /// A kind of definition, as files say it. Its calls give the server's status where they fail.
-pub trait Kind: Sized {
+pub trait Kind: DeserializeOwned {
     /// As the API says it.
     type Message: Clone + PartialEq;
     /// What it is called.
@@ -24,6 +26,10 @@ pub trait Kind: Sized {
     fn id(&self) -> &str;
     /// As the API takes it.
     fn message(&self) -> anyhow::Result<Self::Message>;
+    /// A message that says no more than an id.
+    fn named(id: &str) -> Self::Message;
+    /// Its lists of conditions.
+    fn lists(&self) -> Vec<List<'_>>;
     /// From the API, without what it means anyway; `zone` is the project's.
     fn shown(message: Self::Message, zone: &str) -> anyhow::Result<Self>;
     /// What it comes down to, whichever way it is said; `zone` is the project's. Checks what the server checks.
@@ -63,6 +69,14 @@ macro_rules! kind {
 
             fn message(&self) -> anyhow::Result<v1::$type> {
                 self.to_message()
+            }
+
+            fn named(id: &str) -> v1::$type {
+                v1::$type { id: id.to_owned(), ..v1::$type::default() }
+            }
+
+            fn lists(&self) -> Vec<List<'_>> {
+                self.wheres()
             }
 
             fn shown(message: v1::$type, zone: &str) -> anyhow::Result<Self> {

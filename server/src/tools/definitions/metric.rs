@@ -5,6 +5,7 @@ use footpath_proto::v1;
 use serde::{Deserialize, Serialize};
 use v1::metric::Measure;
 
+use super::field::List;
 use super::filter::{Where, apart, joined};
 use super::word::{Word, is_default};
 
@@ -30,6 +31,11 @@ impl Segment {
     pub fn to_message(&self) -> anyhow::Result<v1::Segment> {
         let filter = joined(&self.conditions)?;
         Ok(v1::Segment { id: self.id.clone(), title: self.title.clone(), filter, ..v1::Segment::default() })
+    }
+
+    /// Its lists of conditions.
+    pub fn wheres(&self) -> Vec<List<'_>> {
+        vec![List { of: String::new(), conditions: &self.conditions, is_split: false }]
     }
 
     /// From the API.
@@ -209,6 +215,18 @@ impl Metric {
             include_internal: self.include_internal,
             ..v1::Metric::default()
         })
+    }
+
+    /// Its lists of conditions.
+    pub fn wheres(&self) -> Vec<List<'_>> {
+        let ratio = self.ratio.as_ref();
+        let terms = [
+            ("events", self.events.as_ref()),
+            ("ratio.numerator", ratio.map(|ratio| &ratio.numerator)),
+            ("ratio.denominator", ratio.map(|ratio| &ratio.denominator)),
+        ];
+        let known = terms.into_iter().filter_map(|(of, term)| Some((of.to_owned(), &term?.conditions)));
+        known.map(|(of, conditions)| List { of, conditions, is_split: false }).collect()
     }
 
     /// From the API.

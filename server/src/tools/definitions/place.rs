@@ -1,38 +1,73 @@
-//! Where a definition stands in a file, so that a mistake in what it means can be found.
+//! Where something stands in files, and mistakes there.
 
 use std::fmt;
-use std::ops::Range;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-/// A place in a file: `rules.toml:12`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A place in a file: the line that a definition begins in, `rules.toml:12`, or a line and its column, `rules.toml:12:5`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The file, as it was named.
-    pub file: String,
-    /// The line that the definition's table begins in, counted from 1.
-    pub line: usize,
+    file: String,
+    line: usize,
+    column: Option<usize>,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        let Self { file, line, column } = self;
+        match column {
+            None => write!(f, "{file}:{line}"),
+            Some(column) => write!(f, "{file}:{line}:{column}"),
+        }
     }
 }
 
-/// The places of a kind's definitions in a text that can be read, in their order and as many: `key` is what its tables are called.
-pub fn places(file: &str, text: &str, key: &str) -> Vec<Place> {
-    // A text that is no TOML was refused before; it has no places.
-    let Ok(table) = DeTable::parse(text) else { return Vec::new() };
-    let tables = table.get_ref().get(key).and_then(|value| value.get_ref().as_array());
-    let place = |span: Range<usize>| Place { file: file.to_owned(), line: line(text, span.start) };
-    tables.into_iter().flatten().map(Spanned::<DeValue<'_>>::span).map(place).collect()
+/// A file's name and its text.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// As it was named.
+    pub file: &'a str,
+    /// What it says.
+    pub text: &'a str,
 }
 
-/// The line that a byte of a text is in, counted from 1.
-fn line(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+impl Source<'_> {
+    /// The line that a byte is in.
+    pub fn line(self, at: usize) -> Place {
+        let before = self.text.bytes().take(at);
+        let line = 1 + before.filter(|byte| *byte == b'\n').count();
+        Place { file: self.file.to_owned(), line, column: None }
+    }
+
+    /// The line and column that a byte is in.
+    pub fn column(self, at: usize) -> Place {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let column = 1 + before.chars().rev().take_while(|c| *c != '\n').count();
+        Place { column: Some(column), ..self.line(at) }
+    }
+}
+
+/// A mistake, as a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where; none of what no file names, which is to be deleted.
+    pub place: Option<Place>,
+    /// What it is.
+    pub what: String,
+}
+
+impl Mistake {
+    /// A mistake in the definition of this kind and id.
+    pub fn of(place: Option<Place>, kind: &str, id: &str, what: &str) -> Self {
+        Self { place, what: format!("{kind} {id:?}: {what}") }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.what),
+            None => write!(f, "--prune: {}", self.what),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,17 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_stand_where_their_headers_do() {
-        let text = "\n[[metric]]\nid = \"a\"\n[metric.events]\n\n# é\r\n[[funnel]]\n[[metric]]\nid = \"b\"\n";
-        let lines = |key| places("f.toml", text, key).iter().map(|place| place.line).collect::<Vec<_>>();
-        assert_eq!((lines("metric"), lines("funnel"), lines("segment")), (vec![2, 8], vec![7], vec![]));
-        assert_eq!(places("f.toml", text, "funnel")[0].to_string(), "f.toml:7");
-    }
-
-    #[test]
-    fn tables_in_one_line_have_places_too() {
-        let text = "metric = [\n  { id = \"a\" },\n  { id = \"b\" },\n]\n";
-        let lines: Vec<_> = places("f", text, "metric").iter().map(|place| place.line).collect();
-        assert_eq!(lines, [2, 3]);
+    fn bytes_have_lines_and_columns() {
+        let source = Source { file: "f.toml", text: "a\nüb = 1\r\n\nc" };
+        let shown = |at| (source.line(at).to_string(), source.column(at).to_string());
+        assert_eq!(shown(0), ("f.toml:1".into(), "f.toml:1:1".into()));
+        assert_eq!(shown(4), ("f.toml:2".into(), "f.toml:2:2".into()));
+        assert_eq!(shown(12), ("f.toml:4".into(), "f.toml:4:1".into()));
+        assert_eq!(shown(99), ("f.toml:4".into(), "f.toml:4:2".into()));
     }
 }

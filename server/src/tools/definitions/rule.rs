@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tonic::Status;
 use v1::alert_rule::Condition;
 
+use super::field::List;
 use super::filter::{Where, apart, joined};
 use super::metric::Property;
 use super::word::{Word, is_default};
@@ -177,6 +178,11 @@ impl AlertRule {
             disabled: self.disabled,
             ..v1::AlertRule::default()
         })
+    }
+
+    /// Its lists of conditions.
+    pub fn wheres(&self) -> Vec<List<'_>> {
+        vec![List { of: String::new(), conditions: &self.conditions, is_split: false }]
     }
 
     /// What a message comes down to: what is left out is spelled out. `zone` is the project's.

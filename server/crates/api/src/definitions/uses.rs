@@ -4,22 +4,14 @@
 use footpath_model::alert::CountedRule;
 use footpath_model::control::{CountedFunnel, CountedMetric, ProjectSettings};
 use footpath_model::definition::{
-    Aggregate, Exclusion, Filter, InSegment, Measure, PropertyRef, Scope, SegmentDefinition, Step, Term,
+    Aggregate, Exclusion, Filter, InSegment, Measure, Scope, SegmentDefinition, Step, Term,
 };
 use tonic::Status;
 
 use super::kinds::Kind;
 use super::known::Known;
+use super::names::{Name, events, of_filter, of_filters, of_step, property};
 use crate::status::invalid;
-
-/// What a definition names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
-    /// An event.
-    Event(String),
-    /// A property.
-    Property(Scope, String),
-}
 
 /// What a definition uses.
 pub trait Uses {
@@ -55,27 +47,6 @@ pub trait Uses {
     fn names(&self) -> Vec<(String, Name)>;
 }
 
-fn events(path: &str, events: &[String]) -> impl Iterator<Item = (String, Name)> {
-    let name =
-        move |(i, event): (usize, &String)| (format!("{path}.events[{i}]"), Name::Event(event.clone()));
-    events.iter().enumerate().map(name).collect::<Vec<_>>().into_iter()
-}
-
-fn property(path: &str, property: &PropertyRef) -> (String, Name) {
-    (format!("{path}.property"), Name::Property(property.scope.clone(), property.property.clone()))
-}
-
-fn conditions(path: &str, filters: &[Filter]) -> Vec<(String, Name)> {
-    let mut found = Vec::new();
-    for (i, filter) in filters.iter().enumerate() {
-        filter.each(&mut |condition| {
-            let name = Name::Property(condition.scope.clone(), condition.property.clone());
-            found.push((format!("{path}.conditions[{i}].property"), name));
-        });
-    }
-    found
-}
-
 impl Uses for CountedFunnel {
     fn filters(&mut self, see: &mut dyn FnMut(&mut Filter)) {
         let of_steps = self.definition.steps.iter_mut().flat_map(|step| &mut step.filters);
@@ -93,19 +64,19 @@ impl Uses for CountedFunnel {
     }
 
     fn names(&self) -> Vec<(String, Name)> {
-        let of_step = |(i, step): (usize, &Step)| {
+        let named_by = |(i, step): (usize, &Step)| {
             let path = format!("steps[{i}]");
             let mut names: Vec<_> = events(&path, &step.events).collect();
-            names.extend(conditions(&path, &step.filters));
+            names.extend(of_step(&path, &step.filters));
             names
         };
         let of_exclusion = |(i, exclusion): (usize, &Exclusion)| {
             let path = format!("exclusions[{i}]");
             let mut names: Vec<_> = events(&path, &exclusion.events).collect();
-            names.extend(conditions(&path, &exclusion.filters));
+            names.extend(of_filters(&path, &exclusion.filters));
             names
         };
-        let steps = self.definition.steps.iter().enumerate().flat_map(of_step);
+        let steps = self.definition.steps.iter().enumerate().flat_map(named_by);
         let exclusions = self.definition.exclusions.iter().enumerate().flat_map(of_exclusion);
         let held =
             self.definition.hold.iter().enumerate().map(|(i, p)| property(&format!("hold_constant[{i}]"), p));
@@ -151,7 +122,7 @@ impl Uses for CountedMetric {
     fn names(&self) -> Vec<(String, Name)> {
         let of_term = |path: &str, term: &Term| {
             let mut names: Vec<_> = events(path, &term.events).collect();
-            names.extend(conditions(path, &term.filters));
+            names.extend(of_filters(path, &term.filters));
             let own = Aggregate::property(&term.aggregate);
             let own =
                 own.map(|own| (format!("{path}.property"), Name::Property(Scope::Event, own.to_owned())));
@@ -199,10 +170,9 @@ impl Uses for CountedRule {
     }
 
     fn names(&self) -> Vec<(String, Name)> {
-        let of_filter = conditions("", self.definition.filter.as_slice()).into_iter();
-        let of_filter = of_filter.map(|(_, name)| ("filter".to_owned(), name));
+        let filter = self.definition.filter.iter().flat_map(|filter| of_filter("filter", filter));
         let by = self.definition.breakdown.iter().map(|by| property("breakdown", by));
-        of_filter.chain(by).collect()
+        filter.chain(by).collect()
     }
 }
 
@@ -216,8 +186,7 @@ impl Uses for SegmentDefinition {
     }
 
     fn names(&self) -> Vec<(String, Name)> {
-        let named = conditions("", std::slice::from_ref(&self.filter)).into_iter();
-        named.map(|(_, name)| ("filter".to_owned(), name)).collect()
+        of_filter("filter", &self.filter)
     }
 }
 

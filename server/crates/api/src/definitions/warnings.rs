@@ -7,7 +7,7 @@ use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use tonic::Status;
 
-use super::uses::Name;
+use super::names::Name;
 use crate::context::Context;
 
 /// Warns of the events and properties among `names` that the project's catalogue has never seen, each once, with the
