@@ -168,8 +168,12 @@ fn deliveries_say_what_became_of_them() {
     assert!(failed.contains("  failed     ops  opened        ") && failed.contains("  1 try: "), "{failed}");
     assert!(failed.contains("404"), "{failed}");
     assert_eq!(world.admin(&["deliveries", "--undelivered", "--destination", "ops"], ""), failed);
+    let told = world.refused(&world.admin, &["deliveries", "--destination", "other"], "");
+    assert!(told.contains("no such destination; `footpath destinations`"), "{told}");
+    let told = world.refused(&world.admin, &["deliveries", "--incident", "0000000000000000"], "");
+    assert!(told.contains("no such incident; `footpath incidents`"), "{told}");
+    world.admin(&["destinations", "add", "other", "--kind", "webhook"], &url);
     assert_eq!(world.admin(&["deliveries", "--destination", "other"], ""), "");
-    assert_eq!(world.admin(&["deliveries", "--incident", "0000000000000000"], ""), "");
 }
 
 /// The first delivery, once it is settled: a bucket is a minute, then it takes as long as anything does on a busy machine.

@@ -181,6 +181,9 @@ impl AlertApi {
         };
         let after = after.as_ref().map(|(us, id, n)| (*us, id.as_str(), *n));
         let rows = context.store.deliveries(project.number, filter, after, size + 1).map_err(store)?;
+        if rows.is_empty() && page.page_token.is_empty() {
+            self.can_have_deliveries(project, filter)?;
+        }
         let mut rows: Vec<(String, DeliveryRow)> =
             rows.into_iter().map(|row| (deliveries::name(&row), row)).collect();
         let next_page_token = context.cursors.cut_page(&scope, &mut rows, size, |(name, _)| name);
@@ -188,6 +191,13 @@ impl AlertApi {
         let message = |(_, row): &(String, DeliveryRow)| deliveries::message(row, &heads);
         let deliveries = rows.iter().map(message).collect::<Result<_, Status>>()?;
         Ok(Response::new(v1::ListDeliveriesResponse { deliveries, next_page_token }))
+    }
+
+    /// Of what is gone there may still be deliveries; where there are none, a name that nothing has is a misspelling.
+    fn can_have_deliveries(&self, project: &ProjectRow, of: DeliveryFilter<'_>) -> Result<(), Status> {
+        of.destination.map(|id| self.required_destination(project, id)).transpose()?;
+        of.incident.map(|id| self.required(project, id)).transpose()?;
+        Ok(())
     }
 
     fn known(&self, project: &ProjectRow, id: &str) -> Result<Option<Known>, Status> {

@@ -105,7 +105,8 @@ impl AlertApi {
         })
     }
 
-    fn required(&self, project: &ProjectRow, id: &str) -> Result<Incident, Status> {
+    /// An incident, or NOT_FOUND.
+    pub(super) fn required(&self, project: &ProjectRow, id: &str) -> Result<Incident, Status> {
         let known = self.context.alerts.incident(project.number, id).map_err(store)?;
         known.ok_or_else(|| not_found("incident_unknown", "no such incident; ListIncidents names them"))
     }
