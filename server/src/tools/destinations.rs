@@ -70,18 +70,24 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn list(project: &Project) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(project.connect(READS).await?);
-    let mut page_token = String::new();
+    for destination in all(&mut client, project, READS).await? {
+        // Whoever reads may have enough, as `head` does.
+        writeln!(std::io::stdout(), "{}", text::line(&destination))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All destinations of a project; `role` is what the caller's command needs.
+async fn all(client: &mut Client, project: &Project, role: &str) -> anyhow::Result<Vec<v1::Destination>> {
+    let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let request =
             v1::ListDestinationsRequest { project: project.id.clone(), page_size: PAGE, page_token };
         let page = client.list_destinations(request).await;
-        let page = page.map_err(|status| explain_for(READS, &status))?.into_inner();
-        for destination in &page.destinations {
-            // Whoever reads may have enough, as `head` does.
-            writeln!(std::io::stdout(), "{}", text::line(destination))?;
-        }
+        let page = page.map_err(|status| explain_for(role, &status))?.into_inner();
+        all.extend(page.destinations);
         if page.next_page_token.is_empty() {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(all);
         }
         page_token = page.next_page_token;
     }

@@ -159,6 +159,9 @@ pub fn explain(status: &Status) -> anyhow::Error {
         "destination_unknown" => {
             anyhow!("no such destination; `footpath destinations` lists those there are")
         }
+        "destination_exists" => anyhow!(
+            "a destination with this id and other content exists; change it with --replace, or choose another id"
+        ),
         "incident_unknown" => anyhow!("no such incident; `footpath incidents` lists those there are"),
         "annotation_unknown" => {
             anyhow!("no such annotation; `footpath annotate --list` shows those there are")

@@ -83,9 +83,17 @@ fn change(world: &World, folder: &std::path::Path) {
     let secret = file(folder, "url.txt", &format!("{url}\n"));
     let change = ["destinations", "add", "ops", "--kind", "slack", "--secret-file", &secret];
     let told = world.refused(&world.admin, &change, "");
-    assert!(told.contains("update it or choose another id"), "{told}");
+    assert!(told.contains("change it with --replace, or choose another id"), "{told}");
     let told = world.admin(&[&change[..], &["--replace", "--min-severity", "critical"]].concat(), "");
+    let changed = "updated destination ops: kind from webhook to slack, where to from http://127.0.0.1:";
+    assert!(
+        told.starts_with(changed) && told.ends_with(", least severity from info to critical\n"),
+        "{told}"
+    );
+    let told = world.admin(&[&change[..], &["--replace"]].concat(), "");
     assert_eq!(told, "updated destination ops\n");
+    let other = ["destinations", "add", "other", "--kind", "slack", "--secret-file", &secret, "--replace"];
+    assert!(world.refused(&world.admin, &other, "").contains("no such destination"));
     let listed = world.admin(&["destinations"], "");
     assert!(listed.starts_with("ops  slack                 critical  http://127.0.0.1:"), "{listed}");
     let told = world.refused(&world.analyst, &["destinations", "test", "ops"], "");

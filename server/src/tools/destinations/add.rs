@@ -9,7 +9,7 @@ use footpath_proto::v1;
 use v1::destination::Kind;
 
 use super::kind::KindName;
-use super::{CHANGES, Client};
+use super::{CHANGES, Client, all, text};
 use crate::tools::definitions::Word;
 use crate::tools::remote::{Project, explain_for};
 
@@ -67,32 +67,42 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.signing_secret_file.as_deref().map(|file| secret_line("signing secret", file)).transpose()?;
     let destination = args.destination(secret.unwrap_or_default(), signing.unwrap_or_default());
     let mut client = Client::new(args.project.connect(CHANGES).await?);
-    let (project, destination) = (args.project.id.clone(), Some(destination));
-    if args.replace {
-        let update_mask = Some(args.mask());
-        let request = v1::UpdateDestinationRequest { project, destination, update_mask };
-        let updated = client.update_destination(request).await;
-        let updated = updated.map_err(|status| explain_for(CHANGES, &status))?.into_inner();
-        println!("updated destination {}", args.id);
-        show_secret(updated.destination.as_ref());
-        return Ok(ExitCode::SUCCESS);
+    let (told, made) = match args.replace {
+        true => update(args, &mut client, destination).await?,
+        false => create(args, &mut client, destination).await?,
+    };
+    println!("{told}");
+    if let Some(secret) = made_secret(&made) {
+        println!("signing secret, shown once: {secret}");
     }
-    let request = v1::CreateDestinationRequest { project, destination };
-    let created = client.create_destination(request).await;
-    let created = created.map_err(|status| explain_for(CHANGES, &status))?.into_inner();
-    println!("created destination {}", args.id);
-    show_secret(created.destination.as_ref());
     Ok(ExitCode::SUCCESS)
 }
 
-fn show_secret(destination: Option<&v1::Destination>) {
-    if let Some(secret) = destination.and_then(made) {
-        println!("signing secret, shown once: {secret}");
-    }
+type Done = anyhow::Result<(String, v1::Destination)>;
+
+async fn create(args: &Args, client: &mut Client, destination: v1::Destination) -> Done {
+    let (project, destination) = (args.project.id.clone(), Some(destination));
+    let created = client.create_destination(v1::CreateDestinationRequest { project, destination }).await;
+    let created = created.map_err(|status| explain_for(CHANGES, &status))?.into_inner();
+    Ok((format!("created destination {}", args.id), created.destination.unwrap_or_default()))
+}
+
+/// Says what becomes of what: a destination may be another one's by a slip, and be another kind afterwards.
+async fn update(args: &Args, client: &mut Client, destination: v1::Destination) -> Done {
+    let known = all(client, &args.project, CHANGES).await?;
+    // What is not there the server refuses.
+    let before = known.into_iter().find(|one| one.id == args.id).unwrap_or_default();
+    let destination = Some(v1::Destination { etag: before.etag.clone(), ..destination });
+    let (project, update_mask) = (args.project.id.clone(), Some(args.mask()));
+    let request = v1::UpdateDestinationRequest { project, destination, update_mask };
+    let updated = client.update_destination(request).await;
+    let updated = updated.map_err(|status| explain_for(CHANGES, &status))?.into_inner();
+    let after = updated.destination.unwrap_or_default();
+    Ok((format!("updated destination {}{}", args.id, text::changed(&before, &after)), after))
 }
 
 /// The secret that the server made. Slack looks at no signature, so nobody has to keep it.
-fn made(created: &v1::Destination) -> Option<&str> {
+fn made_secret(created: &v1::Destination) -> Option<&str> {
     let Some(Kind::Webhook(hook)) = &created.kind else { return None };
     Some(hook.secret.as_str()).filter(|secret| !secret.is_empty() && hook.shape() != v1::WebhookShape::Slack)
 }

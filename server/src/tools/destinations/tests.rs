@@ -61,6 +61,28 @@ fn a_destination_is_one_line() {
 }
 
 #[test]
+fn a_change_says_what_became_of_what() {
+    let hook = |url: &str| Kind::Webhook(v1::WebhookDestination { url: url.into(), ..Default::default() });
+    let before = destination(hook("https://a/..."));
+    let pager = v1::PagerDutyDestination { url: "https://b".into(), ..Default::default() };
+    let after = v1::Destination {
+        title: String::new(),
+        min_severity: v1::AlertSeverity::Critical.into(),
+        ..destination(Kind::PagerDuty(pager))
+    };
+    assert_eq!(
+        text::changed(&before, &after),
+        ": kind from webhook to pager_duty, where to from https://a/... to https://b, \
+         least severity from info to critical, title from \"On [2J call\" to \"\""
+    );
+    assert_eq!(text::changed(&before, &before), "");
+    assert_eq!(
+        text::changed(&before, &destination(hook("https://c/..."))),
+        ": where to from https://a/... to https://c/..."
+    );
+}
+
+#[test]
 fn a_test_says_what_came_of_it() {
     let sent = |delivered, outcome: &str| v1::SendTestAlertResponse { delivered, outcome: outcome.into() };
     assert_eq!(text::tested("ops", &sent(true, "answered 200")), "ops: delivered: answered 200");
