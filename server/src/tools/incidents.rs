@@ -18,7 +18,7 @@ mod text;
 
 /// Lists incidents, newest first; with an id, shows one with all that happened to it, or changes it.
 ///
-/// A line is: id, state, severity, beginning in the project's time zone, summary.
+/// A line is: id, state, severity, beginning in the project's time zone, rule, summary, and until when it is muted if it is.
 ///
 /// Needs a token of role viewer, for a change of role analyst: `footpath token --role analyst` makes one.
 #[derive(Debug, clap::Args)]

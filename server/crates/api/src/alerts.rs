@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use footpath_engine::alert::AlertFold;
 use footpath_model::alert::CountedRule;
 use footpath_model::control::Control;
 use footpath_proto::v1;
@@ -84,8 +85,14 @@ impl v1::alert_service_server::AlertService for AlertApi {
         let by = by(&self.context.caller(&request));
         let v1::MuteAlertRuleRequest { alert_rule_id: id, until, .. } = request.into_inner();
         crate::definitions::required::<CountedRule>(&self.context, &project.id, &id)?;
-        let until_us = mute::until_us(self.context.clock.now_us(), until.as_ref())?;
-        self.record(&project, Control::MuteRule { id, until_us, by }).await?;
+        let now_us = self.context.clock.now_us();
+        let until_us = mute::until_us(now_us, until.as_ref())?;
+        let muted = |fold: &AlertFold| fold.rule(&id).map(|rule| rule.muted_until_us);
+        let known_us = self.context.alerts.read(project.number, muted).flatten();
+        // Where the fold cannot say it, the record does.
+        if known_us.is_none_or(|known_us| mute::changes(now_us, known_us, until_us)) {
+            self.record(&project, Control::MuteRule { id, until_us, by }).await?;
+        }
         Ok(Response::new(v1::MuteAlertRuleResponse {}))
     }
 

@@ -87,15 +87,18 @@ fn event(kind: v1::AlertKind, by: &str, text: &str, judgement: Option<v1::Judgem
 #[test]
 fn an_incident_is_one_line() {
     let line = text::line(&incident(), &Zone::named("Europe/Zurich"));
-    let shown = "00000000000003f0  open          critical  1970-01-01T02:00:00+01:00  Payments (de): 5, allowed is at most 2.5 x";
+    let shown = "00000000000003f0  open          critical  1970-01-01T02:00:00+01:00  failed  Payments (de): 5, allowed is at most 2.5 x";
     assert_eq!(line, shown);
+    let muted = v1::Incident { muted_until: Some(timestamp(3 * HOUR_US)), ..incident() };
+    let line = text::line(&muted, &Zone::named("Europe/Zurich"));
+    assert_eq!(line, format!("{shown}  (muted until 1970-01-01T04:00:00+01:00)"));
 }
 
 #[test]
 fn an_incident_without_a_story_has_no_empty_sections() {
     let story = text::story(&incident(), &[], &Zone::named("UTC"));
     let shown = "\
-00000000000003f0  open          critical  1970-01-01T01:00:00+00:00  Payments (de): 5, allowed is at most 2.5 x
+00000000000003f0  open          critical  1970-01-01T01:00:00+00:00  failed  Payments (de): 5, allowed is at most 2.5 x
   rule          failed
   metric        payments
   value         de [2J

@@ -7,12 +7,14 @@ use crate::tools::annotate;
 use crate::tools::definitions::Word;
 use crate::tools::zone::Zone;
 
-/// One line: id, state, severity, beginning, summary.
+/// One line: id, state, severity, beginning, rule, summary, and until when it is muted if it is.
 pub fn line(incident: &v1::Incident, zone: &Zone) -> String {
-    let v1::Incident { id, summary, .. } = incident;
+    let v1::Incident { id, alert_rule_id: rule, summary, muted_until, .. } = incident;
     let (state, severity) = (Word(incident.state()), Word(incident.severity()));
     let since = zone.show(incident.from.as_ref());
-    format!("{id}  {state:12}  {severity:8}  {since}  {}", plain(summary))
+    let muted = muted_until.as_ref().map(|until| format!("  (muted until {})", zone.show(Some(until))));
+    let muted = muted.unwrap_or_default();
+    format!("{id}  {state:12}  {severity:8}  {since}  {rule}  {}{muted}", plain(summary))
 }
 
 /// All there is to know: the line, what is known of it, why it may be, what was done, what happened.

@@ -64,6 +64,12 @@ impl AlertApi {
             let what = "the incident is over; only remarks, its owner and what was done can be noted";
             return Err(with_reason(Code::FailedPrecondition, "incident_over", what, None));
         }
+        if let IncidentAct::Mute { until_us } = act
+            && !mute::changes(self.context.clock.now_us(), known.muted_until_us, until_us)
+        {
+            let incident = Some(messages::incident(&self.context, project, &known));
+            return Ok(Response::new(v1::ChangeIncidentResponse { incident }));
+        }
         let change = IncidentChange {
             incident: known.id,
             rule: known.rule,

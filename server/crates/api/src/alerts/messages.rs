@@ -7,6 +7,7 @@ use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use v1::slice_value::Kind;
 
+use super::mute;
 use crate::context::Context;
 use crate::convert::{property_message, severity_message, timestamp};
 
@@ -123,7 +124,7 @@ pub fn incident(context: &Context, project: &ProjectRow, incident: &Incident) ->
         drivers: incident.drivers.iter().map(driver).collect(),
         annotations: annotations(context, project, incident),
         actions: incident.actions.iter().map(action).collect(),
-        muted_until: (incident.muted_until_us > 0).then(|| timestamp(incident.muted_until_us)),
+        muted_until: mute::shown(context.clock.now_us(), incident.muted_until_us),
     }
 }
 

@@ -3,7 +3,7 @@
 use footpath_model::definition::MAX_COOLDOWN_DAYS;
 use tonic::Status;
 
-use crate::convert::micros;
+use crate::convert::{micros, timestamp};
 use crate::status::invalid;
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -25,10 +25,26 @@ pub fn until_us(now_us: i64, until: Option<&prost_types::Timestamp>) -> Result<i
     Ok(if until_us > now_us { until_us } else { 0 })
 }
 
+/// The end of a mute as long as it lasts.
+pub fn shown(now_us: i64, until_us: i64) -> Option<prost_types::Timestamp> {
+    (until_us > now_us).then(|| timestamp(until_us))
+}
+
+/// Whether a mute up to a moment, 0 for its end, changes anything where `known_us` was its end: what is not muted cannot be unmuted.
+pub fn changes(now_us: i64, known_us: i64, until_us: i64) -> bool {
+    until_us > 0 || known_us > now_us
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::timestamp;
+
+    #[test]
+    fn only_what_is_muted_is_unmuted() {
+        assert_eq!((shown(5, 0), shown(5, 5), shown(5, 6)), (None, None, Some(timestamp(6))));
+        assert!(!changes(5, 0, 0) && !changes(5, 5, 0));
+        assert!(changes(5, 6, 0) && changes(5, 0, 6) && changes(5, 6, 6));
+    }
 
     #[test]
     fn a_mute_ends_within_31_days() {

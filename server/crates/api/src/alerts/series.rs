@@ -6,8 +6,7 @@ use footpath_proto::v1;
 use footpath_store::ProjectRow;
 use tonic::{Response, Status};
 
-use super::{AlertApi, messages};
-use crate::convert::timestamp;
+use super::{AlertApi, messages, mute};
 
 impl AlertApi {
     pub(super) fn series(
@@ -43,6 +42,6 @@ fn shown(rule: &RuleFold, buckets: usize, now_us: i64) -> v1::ListAlertSeriesRes
     v1::ListAlertSeriesResponse {
         state: state.into(),
         series: rule.series.iter().map(one).collect(),
-        muted_until: (rule.muted_until_us > now_us).then(|| timestamp(rule.muted_until_us)),
+        muted_until: mute::shown(now_us, rule.muted_until_us),
     }
 }
