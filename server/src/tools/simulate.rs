@@ -120,17 +120,32 @@ fn line(alert: &v1::SimulatedAlert, zone: &Zone) -> String {
     format!("{}  {}{value}{seen}", zone.show(alert.at.as_ref()), Word(alert.kind()))
 }
 
-/// The last line: how many there were in how long, and how many a month that is where so little says anything of one.
+/// The last line: how many there were in how long, and how many a month that is where so little says anything of one; where nothing was
+/// judged, why.
 fn total(summary: &v1::SimulationSummary) -> String {
-    let v1::SimulationSummary { buckets, series, incidents, alerts, learning, .. } = summary;
+    let v1::SimulationSummary { buckets, series, incidents, alerts, learning, too_little, missing, .. } =
+        summary;
+    if *buckets == 0 {
+        let why = "in the range there is no whole bucket since the project's first event, or no value of the breakdown";
+        return format!("nothing could be judged: {why}");
+    }
+    let mut unjudged = vec![format!("{learning} of them while it learned")];
+    let more = [
+        (too_little, "with too little or nothing to be compared with"),
+        (missing, "without any event of the project"),
+    ];
+    unjudged
+        .extend(more.iter().filter(|(count, _)| **count > 0).map(|(count, why)| format!("{count} {why}")));
+    let looked_at = format!("{buckets} buckets of {series} series, {}", unjudged.join(", "));
+    if learning + too_little + missing == *buckets {
+        return format!("nothing could be judged: {looked_at}");
+    }
     let (incidents, alerts) = (counted(*incidents, "incident"), counted(*alerts, "message"));
     let rate = summary.alerts_per_series_and_month.map_or_else(String::new, |rate| {
         format!("; {} incidents a month for each of {series} series", footpath_alert::number(rate))
     });
     let span = lasted(summary.span.as_ref().map_or(0, |span| span.seconds));
-    format!(
-        "{incidents}, {alerts} in {span}{rate}; {buckets} buckets of {series} series, {learning} of them while it learned"
-    )
+    format!("{incidents}, {alerts} in {span}{rate}; {looked_at}")
 }
 
 /// How long it was, in words: days, or hours of less than two days, or minutes.
@@ -199,6 +214,7 @@ mod tests {
             alerts_per_series_and_month: Some(1.5),
             learning: 10,
             span: Some(prost_types::Duration { seconds: 10 * 86_400, nanos: 0 }),
+            ..v1::SimulationSummary::default()
         };
         let shown = "1 incident, 6 messages in 10 days; 1.5 incidents a month for each of 2 series; 100 buckets of 2 series, 10 of them while it learned";
         assert_eq!(total(&summary), shown);
@@ -207,6 +223,24 @@ mod tests {
         assert_eq!(
             total(&short),
             "1 incident, 6 messages in 7 minutes; 100 buckets of 2 series, 10 of them while it learned"
+        );
+    }
+
+    #[test]
+    fn where_nothing_was_judged_the_last_line_says_why() {
+        let summary = v1::SimulationSummary { buckets: 100, series: 2, learning: 60, ..Default::default() };
+        let some = v1::SimulationSummary { too_little: 30, missing: 9, ..summary };
+        assert!(total(&some).ends_with(
+            "; 100 buckets of 2 series, 60 of them while it learned, 30 with too little or nothing to be compared with, 9 without any event of the project"
+        ));
+        let none = v1::SimulationSummary { missing: 40, ..summary };
+        assert_eq!(
+            total(&none),
+            "nothing could be judged: 100 buckets of 2 series, 60 of them while it learned, 40 without any event of the project"
+        );
+        assert!(
+            total(&v1::SimulationSummary::default())
+                .starts_with("nothing could be judged: in the range there is no")
         );
     }
 

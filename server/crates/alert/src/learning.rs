@@ -38,11 +38,25 @@ pub(crate) struct Past {
     pub upto_us: i64,
 }
 
-/// Reads the past of a rule: the buckets that are over at `upto_us`.
+/// Reads the past of a rule from the first event of all on: the buckets that are over at `upto_us`.
 ///
 /// # Errors
 /// If there are no numbers for now.
 pub(crate) async fn past<N: Numbers>(
+    numbers: &N,
+    project: &ProjectRow,
+    rule: &CountedRule,
+    from_us: i64,
+    upto_us: i64,
+) -> Result<Past, NumbersError> {
+    Ok(whole(numbers, project, rule, from_us, upto_us).await?.from_first(rule))
+}
+
+/// As [`past`], with the buckets before the first event.
+///
+/// # Errors
+/// If there are no numbers for now.
+pub(crate) async fn whole<N: Numbers>(
     numbers: &N,
     project: &ProjectRow,
     rule: &CountedRule,
@@ -71,12 +85,11 @@ fn has_silence(rule: &CountedRule) -> bool {
 }
 
 /// Lays numbers out by bucket. What has none has none, or 0 where that is what nothing means and anything else happened: what never was before may
-/// happen now. Buckets before the first event of all are left out.
+/// happen now.
 fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries], alive: &[i64]) -> Past {
     let empty = nothing(&rule.metric.definition);
     let alive: Vec<_> = buckets.iter().map(|bucket| alive.binary_search(&bucket.0).is_ok()).collect();
     let nothing: Vec<_> = alive.iter().map(|alive| (empty.filter(|_| *alive), 0.0)).collect();
-    let mut begins = nothing.iter().position(|(value, _)| value.is_some()).unwrap_or(buckets.len());
     let mut series = BTreeMap::new();
     for one in read {
         let Some(name) = series_of(one.value.as_ref()) else { continue };
@@ -84,17 +97,32 @@ fn laid_out(rule: &CountedRule, buckets: Vec<Bucket>, read: &[MetricSeries], ali
         for (start_us, measured) in one.buckets.iter().filter(|(_, measured)| measured.volume() > 0) {
             if let Ok(at) = buckets.binary_search_by_key(start_us, |bucket| bucket.0) {
                 values[at] = (measured.number(), measured.volume() as f64);
-                begins = begins.min(at);
             }
         }
         series.insert(name, values);
     }
-    series.values_mut().for_each(|values| drop(values.drain(..begins)));
     let upto_us = buckets.last().map_or(0, |last| last.1);
-    Past { buckets: buckets[begins..].to_vec(), alive: alive[begins..].to_vec(), series, upto_us }
+    Past { buckets, alive, series, upto_us }
 }
 
 impl Past {
+    /// How many buckets are before the first event of all, as far as that is known: where silence does not matter, of what the rule watches.
+    pub(crate) fn before_first(&self, rule: &CountedRule) -> usize {
+        let alive = self.alive.iter().position(|alive| *alive).filter(|_| has_silence(rule));
+        let has_any = |values: &Vec<(Option<f64>, f64)>| values.iter().position(|(_, volume)| *volume > 0.0);
+        let first = self.series.values().filter_map(has_any).chain(alive).min();
+        first.unwrap_or(self.buckets.len())
+    }
+
+    /// Without the buckets before the first event of all.
+    pub(crate) fn from_first(mut self, rule: &CountedRule) -> Self {
+        let before = self.before_first(rule);
+        self.buckets.drain(..before);
+        self.alive.drain(..before);
+        self.series.values_mut().for_each(|values| drop(values.drain(..before)));
+        self
+    }
+
     /// The number of a series in the bucket that begins at a moment.
     pub(crate) fn at(&self, series: &Series, from_us: i64) -> Option<f64> {
         let at = self.buckets.binary_search_by_key(&from_us, |bucket| bucket.0).ok()?;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use footpath_engine::alert::{AlertFold, Finding, Transition, TransitionKind};
 use footpath_model::alert::{Completeness, CountedRule, Driver, Learned, LearnedSeries, Observed, Reading};
+use footpath_model::calendar::CalendarUnit;
 use footpath_model::control::Control;
 use footpath_store::ProjectRow;
 
-use crate::learning::{Past, buckets_back, past};
+use crate::learning::{Past, buckets_back, past, whole};
 use crate::numbers::{Numbers, NumbersError};
 use crate::plan::{MOST_BUCKETS, earlier, explained};
 
@@ -27,10 +28,14 @@ pub struct Simulated {
     pub transitions: Vec<Transition>,
     /// What probably moved the series of incidents, by their ids; of the first 50 that begin.
     pub drivers: BTreeMap<String, Vec<Driver>>,
-    /// How many buckets were judged, of all series.
+    /// How many buckets were looked at, of all series.
     pub buckets: u64,
     /// How many of them the rule did not know enough for.
     pub learning: u64,
+    /// How many of them had too little in them, no number, or nothing to be compared with.
+    pub too_little: u64,
+    /// In how many of them the project had no event at all.
+    pub missing: u64,
     /// How many series there were.
     pub series: usize,
     /// How long the judged time was, microseconds.
@@ -69,11 +74,27 @@ pub async fn simulate<N: Numbers>(
     percent(1);
     let before = past(numbers, project, rule, from_us - back_us, from_us).await?;
     percent(40);
-    let judged = past(numbers, project, rule, from_us, to_us).await?;
+    let judged = whole(numbers, project, rule, from_us, to_us).await?;
+    // Before a project's first event there is nothing to be judged; a silence after it may be what the rule is for.
+    let begins = judged.before_first(rule) > 0 && !has_begun(numbers, asked, &before).await?;
+    let judged = if begins { judged.from_first(rule) } else { judged };
     percent(80);
     let mut simulated = run(project.number, rule, &before, &judged);
     explain(numbers, asked, &mut simulated, percent).await;
     Ok(simulated)
+}
+
+/// Whether the project had an event before the range, however long before.
+async fn has_begun<N: Numbers>(
+    numbers: &N,
+    Simulation { project, rule, from_us, .. }: Simulation<'_>,
+    before: &Past,
+) -> Result<bool, NumbersError> {
+    if !before.buckets.is_empty() {
+        return Ok(true);
+    }
+    let alive = numbers.alive(project, rule, (0, from_us), CalendarUnit::Month).await?;
+    Ok(!alive.is_empty())
 }
 
 /// Says what probably moved the series of the incidents that begin.
@@ -112,10 +133,7 @@ fn run(project: u32, rule: &CountedRule, before: &Past, judged: &Past) -> Simula
         simulated.transitions.extend(own);
         let series = fold.rules().flat_map(|rule| rule.series.values());
         let last = series.filter_map(|series| series.recent.back());
-        for judged in last {
-            simulated.buckets += 1;
-            simulated.learning += u64::from(judged.finding == Finding::Learning);
-        }
+        last.for_each(|judged| simulated.count(judged.finding));
     }
     simulated.series = fold.rules().map(|rule| rule.series.len()).sum();
     let ends = judged.buckets.first().zip(judged.buckets.last());
@@ -160,6 +178,21 @@ fn observed(rule: &CountedRule, before: &Past, past: &Past, at: usize) -> Observ
 }
 
 impl Simulated {
+    fn count(&mut self, finding: Finding) {
+        self.buckets += 1;
+        match finding {
+            Finding::Learning => self.learning += 1,
+            Finding::TooLittle => self.too_little += 1,
+            Finding::Missing | Finding::Late | Finding::Down => self.missing += 1,
+            Finding::Fine | Finding::Problem | Finding::Changed => {}
+        }
+    }
+
+    /// How many buckets were judged, of all series.
+    pub fn judged(&self) -> u64 {
+        self.buckets - self.learning - self.too_little - self.missing
+    }
+
     /// How many incidents would have been opened.
     pub fn incidents(&self) -> usize {
         self.transitions.iter().filter(|one| one.kind == TransitionKind::Opened).count()
@@ -173,7 +206,7 @@ impl Simulated {
     /// How many incidents a month of 30 days that is, for each series; nothing where too little was judged.
     pub fn per_series_and_month(&self) -> Option<f64> {
         let months = self.span_us as f64 / MONTH_US as f64 * self.series as f64;
-        let is_enough = self.span_us >= LEAST_US && months > 0.0;
+        let is_enough = self.span_us >= LEAST_US && months > 0.0 && self.judged() > 0;
         is_enough.then(|| self.incidents() as f64 / months)
     }
 }
@@ -203,12 +236,24 @@ mod tests {
     fn minutes_say_nothing_of_a_month() {
         let rate = |span_us, series| {
             let transitions = vec![opened(); 2];
-            Simulated { transitions, span_us, series, ..Simulated::default() }.per_series_and_month()
+            Simulated { transitions, span_us, series, buckets: 9, ..Simulated::default() }
+                .per_series_and_month()
         };
         assert_eq!(rate(600_000_000, 1), None);
         assert_eq!(rate(LEAST_US - 1, 1), None);
         assert_eq!(rate(LEAST_US, 1), Some(20.0));
         assert_eq!(rate(MONTH_US, 4), Some(0.5));
         assert_eq!((rate(0, 1), rate(MONTH_US, 0)), (None, None));
+    }
+
+    #[test]
+    fn what_was_not_judged_has_no_rate() {
+        let mut simulated = Simulated { span_us: MONTH_US, series: 1, ..Simulated::default() };
+        for finding in [Finding::Learning, Finding::TooLittle, Finding::Missing] {
+            simulated.count(finding);
+        }
+        assert_eq!((simulated.buckets, simulated.judged(), simulated.per_series_and_month()), (3, 0, None));
+        simulated.count(Finding::Fine);
+        assert_eq!((simulated.judged(), simulated.per_series_and_month()), (1, Some(0.0)));
     }
 }

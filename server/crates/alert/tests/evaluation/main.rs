@@ -4,9 +4,9 @@
 
 use footpath_alert::{Simulation, simulate};
 use footpath_engine::alert::TransitionKind;
-use footpath_model::alert::Series;
+use footpath_model::alert::{CountedRule, Series};
 use footpath_model::control::Control;
-use footpath_model::definition::{AlertCondition, PropertyRef};
+use footpath_model::definition::{AlertCondition, Measure, PropertyRef};
 use footpath_store::AlertStore as _;
 use parking_lot::Mutex;
 
@@ -75,6 +75,46 @@ async fn a_new_rule_learns_what_was_before_it() {
     assert_eq!(learned.len(), 1);
     assert_eq!(learned[0].series[0].values.len(), 100, "from the first event on");
     assert!(learned[0].last);
+}
+
+/// The gap of a rule about no data is judged if it is one: the project was there before, or sends something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulation_judges_a_gap_at_the_beginning_of_its_range() {
+    let project = project();
+    let looked_at = async |world: &World, rule: &CountedRule, from: i64| {
+        let (from_us, to_us) = (START + from * MINUTE, START + 20 * MINUTE);
+        let asked = Simulation { project: &project, rule, from_us, to_us };
+        simulate(world, asked, &|_| {}).await.unwrap()
+    };
+    let silent = rule("r", AlertCondition::NoData {});
+    let world = World::new();
+    (10..20).for_each(|minute| world.count(minute, "ios", 20));
+    let simulated = looked_at(&world, &silent, 0).await;
+    assert_eq!(
+        (simulated.buckets, simulated.missing, simulated.span_us),
+        (10, 0, 10 * MINUTE),
+        "before all events"
+    );
+    for before in [-5, -100 * 24 * 60] {
+        let world = World::new();
+        (10..20).chain([before]).for_each(|minute| world.count(minute, "ios", 20));
+        let simulated = looked_at(&world, &silent, 0).await;
+        assert_eq!(
+            (simulated.buckets, simulated.missing, simulated.span_us),
+            (20, 10, 20 * MINUTE),
+            "{before}"
+        );
+    }
+    let mut share = silent;
+    let Measure::Events(paid) = share.metric.definition.measure else { panic!("it counts events") };
+    share.metric.definition.measure = Measure::Ratio { numerator: paid.clone(), denominator: paid };
+    let world = World::new();
+    (0..20).for_each(|minute| world.other(minute));
+    (10..20).for_each(|minute| world.count(minute, "ios", 20));
+    let simulated = looked_at(&world, &share, 0).await;
+    let opened = simulated.transitions.first().map(|one| (one.kind, one.at_us));
+    assert_eq!(opened, Some((TransitionKind::Opened, START + MINUTE)));
+    assert_eq!((simulated.buckets, simulated.incidents()), (20, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! A project whose numbers the test decides: a clock, a log that is nothing but the keeper, a store in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub const START: i64 = 1_700_006_400_000_000;
 pub struct World {
     pub now_us: AtomicI64,
     pub counts: Mutex<BTreeMap<(i64, &'static str), u64>>,
+    /// Minutes in which the project had events that no rule watches.
+    pub others: Mutex<BTreeSet<i64>>,
     pub store: Arc<MemoryStore>,
     pub keeper: Arc<Keeper>,
     pub position: Mutex<u64>,
@@ -86,6 +88,7 @@ impl World {
         Arc::new(Self {
             now_us: AtomicI64::new(START),
             counts: Mutex::default(),
+            others: Mutex::default(),
             store,
             keeper: Arc::new(keeper),
             position: Mutex::new(position),
@@ -95,6 +98,10 @@ impl World {
 
     pub fn count(&self, minute: i64, value: &'static str, count: u64) {
         self.counts.lock().insert((START + minute * MINUTE, value), count);
+    }
+
+    pub fn other(&self, minute: i64) {
+        self.others.lock().insert(START + minute * MINUTE);
     }
 
     pub fn write(&self, control: &Control) {
@@ -216,7 +223,9 @@ impl Numbers for World {
         unit: CalendarUnit,
     ) -> Result<Vec<i64>, NumbersError> {
         let cut = buckets(from_us, to_us, unit, &rule.zone).unwrap();
-        Ok(cut.into_iter().filter(|span| self.sum(*span, None) > 0).map(|span| span.0).collect())
+        let has_other = |span: &(i64, i64)| self.others.lock().range(span.0..span.1).next().is_some();
+        let alive = cut.into_iter().filter(|span| self.sum(*span, None) > 0 || has_other(span));
+        Ok(alive.map(|span| span.0).collect())
     }
 
     async fn drivers(

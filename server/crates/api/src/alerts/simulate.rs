@@ -116,6 +116,8 @@ fn summary(simulated: &Simulated) -> v1::SimulationSummary {
         alerts: simulated.alerts() as u32,
         alerts_per_series_and_month: simulated.per_series_and_month(),
         learning: simulated.learning,
+        too_little: simulated.too_little,
+        missing: simulated.missing,
         span: Some(duration(simulated.span_us)),
     }
 }
