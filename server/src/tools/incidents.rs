@@ -50,7 +50,7 @@ struct Wish {
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
     /// Nobody is told for so long, as in 2h; 0s ends it.
-    #[arg(long, value_name = "WINDOW")]
+    #[arg(long, value_name = "WINDOW", allow_hyphen_values = true)]
     mute: Option<Window>,
     /// Says who looks after it.
     #[arg(long, value_name = "NAME")]

@@ -29,6 +29,11 @@ impl FromStr for Window {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with('-') {
+            return Err(format!(
+                "{text:?} is negative, which a length of time is not; write it like 30d, 12h, 90m or 45s"
+            ));
+        }
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let length = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, us)| us);
@@ -40,8 +45,10 @@ impl FromStr for Window {
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = UNITS.iter().find(|(_, us)| self.us % us == 0).unwrap_or(&UNITS[5]);
-        write!(f, "{}{}", self.us / fits.1, fits.0)
+        // Nothing fits every unit; people say it in seconds.
+        let fits = UNITS.iter().find(|(_, us)| self.us != 0 && self.us % us == 0);
+        let (unit, us) = fits.unwrap_or(&("s", 1_000_000));
+        write!(f, "{}{unit}", self.us / us)
     }
 }
 
@@ -186,6 +193,8 @@ mod tests {
             ("120s", 120_000_000, "2m"),
             ("1 h", 3_600_000_000, "1h"),
             ("1500ms", 1_500_000, "1500ms"),
+            ("7us", 7, "7us"),
+            ("0d", 0, "0s"),
         ] {
             let window: Window = text.parse().unwrap();
             assert_eq!((window.us, window.to_string().as_str()), (us, again));
@@ -194,6 +203,7 @@ mod tests {
         for wrong in ["", "d", "3", "3 weeks", "-1h", "1.5h", "99999999999999d"] {
             assert!(wrong.parse::<Window>().is_err(), "{wrong}");
         }
+        assert!("-1h".parse::<Window>().unwrap_err().contains("negative"));
     }
 
     #[test]

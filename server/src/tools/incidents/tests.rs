@@ -47,6 +47,8 @@ fn one_change_of_one_incident_at_a_time() {
     ] {
         assert!(parse(wrong).is_err(), "{wrong:?}");
     }
+    let negative = parse(&["3f0c", "--mute", "-1h"]).unwrap_err().to_string();
+    assert!(negative.contains("\"-1h\" is negative"), "{negative}");
     for right in [&[][..], &["--open"], &["3f0c"], &["3f0c", "--mute", "1d"]] {
         assert!(parse(right).is_ok(), "{right:?}");
     }
