@@ -49,7 +49,7 @@ pub(crate) async fn past<N: Numbers>(
     from_us: i64,
     upto_us: i64,
 ) -> Result<Past, NumbersError> {
-    Ok(whole(numbers, project, rule, from_us, upto_us).await?.from_first(rule))
+    Ok(whole(numbers, project, rule, from_us, upto_us).await?.since_first(rule))
 }
 
 /// As [`past`], with the buckets before the first event.
@@ -115,7 +115,7 @@ impl Past {
     }
 
     /// Without the buckets before the first event of all.
-    pub(crate) fn from_first(mut self, rule: &CountedRule) -> Self {
+    pub(crate) fn since_first(mut self, rule: &CountedRule) -> Self {
         let before = self.before_first(rule);
         self.buckets.drain(..before);
         self.alive.drain(..before);

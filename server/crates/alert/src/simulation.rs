@@ -77,7 +77,7 @@ pub async fn simulate<N: Numbers>(
     let judged = whole(numbers, project, rule, from_us, to_us).await?;
     // Before a project's first event there is nothing to be judged; a silence after it may be what the rule is for.
     let begins = judged.before_first(rule) > 0 && !has_begun(numbers, asked, &before).await?;
-    let judged = if begins { judged.from_first(rule) } else { judged };
+    let judged = if begins { judged.since_first(rule) } else { judged };
     percent(80);
     let mut simulated = run(project.number, rule, &before, &judged);
     explain(numbers, asked, &mut simulated, percent).await;

@@ -91,7 +91,7 @@ impl DefinitionApi {
         if let Some(record) = &decided.record {
             self.context.record(project, record).await?;
         }
-        self.shown(project, &decided.definition)
+        Ok(self.shown(project, &decided.definition))
     }
 
     async fn delete<K: Kind>(&self, project: &ProjectRow, id: String) -> Result<(), Status> {
@@ -116,9 +116,8 @@ impl DefinitionApi {
         Ok((messages.collect::<Result<_, _>>()?, next_page_token))
     }
 
-    fn shown<K: Kind>(&self, project: &ProjectRow, known: &K) -> Result<Shown<K::Message>, Status> {
-        let warnings = warnings::of(&self.context, project, &known.names())?;
-        Ok(Shown { message: known.message(), warnings })
+    fn shown<K: Kind>(&self, project: &ProjectRow, known: &K) -> Shown<K::Message> {
+        Shown { message: known.message(), warnings: warnings::of(&self.context, project, &known.names()) }
     }
 
     /// Whether the live path counts a definition, and how far it is.
@@ -326,7 +325,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let known = required::<CountedFunnel>(&self.context, &project.id, &request.get_ref().funnel_id)?;
         let key = footpath_live::ViewKey::Funnel(known.id().to_owned());
         let (state, backfill_percent) = self.progress(project.number, &key, known.version());
-        let Shown { message, warnings } = self.shown(&project, &known)?;
+        let Shown { message, warnings } = self.shown(&project, &known);
         let (funnel, state) = (Some(message), state.into());
         Ok(Response::new(v1::GetFunnelResponse { funnel, state, backfill_percent, warnings }))
     }
@@ -343,7 +342,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
             Followed::Sessions(key) => self.progress(project.number, &key, 0),
             Followed::No => (v1::DefinitionState::Unspecified, 0),
         };
-        let Shown { message, warnings } = self.shown(&project, &known)?;
+        let Shown { message, warnings } = self.shown(&project, &known);
         let (metric, state) = (Some(message), state.into());
         Ok(Response::new(v1::GetMetricResponse { metric, state, backfill_percent, warnings }))
     }
@@ -356,7 +355,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
         let known = required::<SegmentDefinition>(&self.context, &project.id, &request.get_ref().segment_id)?;
         let used_by =
             used_by::<SegmentDefinition>(&Known::stored(&*self.context.store, &project.id), known.id())?;
-        let Shown { message, warnings } = self.shown(&project, &known)?;
+        let Shown { message, warnings } = self.shown(&project, &known);
         Ok(Response::new(v1::GetSegmentResponse { segment: Some(message), warnings, used_by }))
     }
 
@@ -376,7 +375,7 @@ impl v1::definition_service_server::DefinitionService for DefinitionApi {
     ) -> Result<Response<v1::GetAlertRuleResponse>, Status> {
         let project = self.context.allowed(&request, &request.get_ref().project)?;
         let known = required::<CountedRule>(&self.context, &project.id, &request.get_ref().alert_rule_id)?;
-        let Shown { message, warnings } = self.shown(&project, &known)?;
+        let Shown { message, warnings } = self.shown(&project, &known);
         Ok(Response::new(v1::GetAlertRuleResponse { alert_rule: Some(message), warnings }))
     }
 

@@ -5,26 +5,18 @@ use std::collections::HashSet;
 use footpath_engine::Catalog;
 use footpath_proto::v1;
 use footpath_store::ProjectRow;
-use tonic::Status;
 
 use super::names::Name;
 use crate::context::Context;
 
 /// Warns of the events and properties among `names` that the project's catalogue has never seen, each once, with the
 /// nearest that it has. Before the first event, and where there were more than a catalogue keeps, it warns of nothing.
-///
-/// # Errors
-/// None yet.
-pub fn of(
-    context: &Context,
-    project: &ProjectRow,
-    names: &[(String, Name)],
-) -> Result<Vec<v1::DefinitionWarning>, Status> {
+pub fn of(context: &Context, project: &ProjectRow, names: &[(String, Name)]) -> Vec<v1::DefinitionWarning> {
     let catalog = context.catalogs.of(project.number);
     let mut warned = HashSet::new();
     let fresh = names.iter().filter(|(path, name)| warned.insert((path, named(name))));
     // The lock is taken anew for each, since looking for the nearest of thousands takes milliseconds.
-    Ok(fresh.filter_map(|(path, name)| warning(&catalog.read(), path, name)).collect())
+    fresh.filter_map(|(path, name)| warning(&catalog.read(), path, name)).collect()
 }
 
 fn warning(catalog: &Catalog, path: &str, name: &Name) -> Option<v1::DefinitionWarning> {
