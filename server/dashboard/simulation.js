@@ -16,15 +16,17 @@ const NAMED = 100;
 const NAMELESS = 'simulated';
 
 /** What a simulation of a rule found, in words. A rate is said only where the server tells one: a few hours say nothing of a month. */
-export function summaryText({ buckets, series, incidents, alerts, alertsPerSeriesAndMonth, learning, span }, days) {
+export function summaryText({ buckets, series, incidents, alerts, alertsPerSeriesAndMonth, learning, tooLittle, missing, span }, days) {
   if (Number(buckets) === 0) return `In the last ${days} days there was nothing to judge.`;
   const part = span < 0.99 * days * 86_400 ? `${elapsed(span)} of history in the last ${days} days` : `The last ${days} days`;
   const over = `${part}, ${plural(buckets, 'bucket')} of ${plural(series, 'series', 'series')}`;
-  const learned = Number(learning) > 0 ? ` In ${plural(learning, 'bucket')} it did not know enough yet.` : '';
-  if (Number(alerts) === 0) return `${over}: it would have sent nothing.${learned}`;
+  const unjudged = [[learning, 'it did not know enough yet'], [tooLittle, 'there was too little, or nothing to compare with'], [missing, 'the project had no event']];
+  const why = unjudged.map(([count, what]) => (Number(count) > 0 ? ` In ${plural(count, 'bucket')} ${what}.` : '')).join('');
+  if (unjudged.reduce((sum, [count]) => sum + Number(count), 0) === Number(buckets)) return `${over}: nothing could be judged.${why}`;
+  if (Number(alerts) === 0) return `${over}: it would have sent nothing.${why}`;
   const rate = alertsPerSeriesAndMonth;
   const month = rate === undefined ? '' : `; ${numberText(Number(rate.toFixed(1)), 'number')} incidents a month for each series`;
-  return `${over}: ${plural(incidents, 'incident')}, ${plural(alerts, 'message')}${month}.${learned}`;
+  return `${over}: ${plural(incidents, 'incident')}, ${plural(alerts, 'message')}${month}.${why}`;
 }
 
 export class Simulation {

@@ -131,12 +131,16 @@ test('how a rule stands, and what it found last', () => {
 });
 
 test('a simulation says no more than was seen', () => {
-  const summary = { buckets: 8640, series: 1, incidents: 3, alerts: 5, alertsPerSeriesAndMonth: 25.04, learning: 200, span: 6 * 86_400 };
+  const summary = { buckets: 8640, series: 1, incidents: 3, alerts: 5, alertsPerSeriesAndMonth: 25.04, learning: 200, tooLittle: 0, missing: 0, span: 6 * 86_400 };
   const said = (over) => summaryText({ ...summary, ...over }, 6);
   assert.equal(said({}), 'The last 6 days, 8,640 buckets of 1 series: 3 incidents, 5 messages; 25 incidents a month for each series. In 200 buckets it did not know enough yet.');
   const short = { buckets: 9, learning: 0, incidents: 1, alerts: 1, span: 540, alertsPerSeriesAndMonth: undefined };
   assert.equal(said(short), '9 min of history in the last 6 days, 9 buckets of 1 series: 1 incident, 1 message.');
   assert.equal(said({ alerts: 0, learning: 0 }), 'The last 6 days, 8,640 buckets of 1 series: it would have sent nothing.');
+  assert.equal(
+    said({ alerts: 0, learning: 8000, tooLittle: 600, missing: 40 }),
+    'The last 6 days, 8,640 buckets of 1 series: nothing could be judged. In 8,000 buckets it did not know enough yet. In 600 buckets there was too little, or nothing to compare with. In 40 buckets the project had no event.',
+  );
   assert.equal(said({ buckets: 0 }), 'In the last 6 days there was nothing to judge.');
 });
 
