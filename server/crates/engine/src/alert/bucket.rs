@@ -1,4 +1,4 @@
-//! One bucket of a rule, ready to be judged series by series; and what was found of it before its record was written.
+//! One bucket of a rule, ready to be judged series by series.
 
 use std::collections::BTreeMap;
 
@@ -68,41 +68,6 @@ impl<'a> Bucket<'a> {
 fn empty(fold: &RuleFold, complete: &Completeness) -> Reading {
     let zero = fold.zero_when_empty && !complete.down && complete.events > 0;
     Reading { value: zero.then_some(0.0), ..Reading::of(Series::Whole) }
-}
-
-/// What was found of a bucket before its record was written, so that it need not be found again.
-#[derive(Debug, Clone)]
-pub(super) struct Ahead {
-    frame: Frame,
-    series: BTreeMap<Series, Found>,
-}
-
-/// A series that was judged, and what its detector knew after it.
-#[derive(Debug, Clone)]
-struct Found {
-    reading: Reading,
-    judged: Judged,
-    detector: Option<Box<Detector>>,
-}
-
-impl Ahead {
-    pub fn new(bucket: &Bucket<'_>) -> Self {
-        Self { frame: bucket.frame, series: BTreeMap::new() }
-    }
-
-    /// Judges a series with a copy of its detector.
-    pub fn judge(&mut self, bucket: &Bucket<'_>, series: &Series, detector: Option<&Detector>) -> &Judged {
-        let mut detector = detector.cloned().map(Box::new);
-        let judged = bucket.judge(series, detector.as_deref_mut());
-        let found = Found { reading: bucket.reading(series).clone(), judged, detector };
-        &self.series.entry(series.clone()).insert_entry(found).into_mut().judged
-    }
-
-    /// What was found of a series, if its record says the same: not all numbers are the same again after they were JSON.
-    pub fn take(&mut self, bucket: &Bucket<'_>, series: &Series) -> Option<(Judged, Option<Box<Detector>>)> {
-        let found = self.series.remove(series).filter(|_| self.frame == bucket.frame)?;
-        (found.reading == *bucket.reading(series)).then_some((found.judged, found.detector))
-    }
 }
 
 /// A number as a detector takes it.

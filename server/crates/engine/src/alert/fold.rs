@@ -160,16 +160,13 @@ impl AlertFold {
         told
     }
 
-    /// The incidents of series that begin with these records, by all that is known now: of each rule its first bucket counts. What was
-    /// judged for it is not judged again when the records come.
-    pub fn look_ahead(&mut self, observed: &[Observed]) -> Vec<Transition> {
+    /// The incidents of series that begin with these records, by all that is known now: of each rule its first bucket counts.
+    pub fn look_ahead(&self, observed: &[Observed]) -> Vec<Transition> {
         let Some(at_us) = observed.iter().map(|one| one.to_us).max() else { return Vec::new() };
         let (mut transitions, mut seen) = (Vec::new(), BTreeSet::new());
         for one in observed.iter().filter(|one| seen.insert(&one.rule)) {
-            let around = self.around(one);
-            if let Some(rule) = self.rules.get_mut(&one.rule) {
-                transitions.extend(rule.look_ahead(around, one));
-            }
+            let rule = self.rules.get(&one.rule).into_iter();
+            transitions.extend(rule.flat_map(|rule| rule.look_ahead(self.around(one), one)));
         }
         let (active, back) = (self.active(at_us), back(observed));
         let brought = Brought { project: self.project, transitions, active, back, at_us };

@@ -6,7 +6,7 @@ use footpath_model::alert::{CountedRule, Learned, Observed, Reading, Series};
 use footpath_model::definition::{AlertCondition, AlertRule, Direction};
 
 use super::Transition;
-use super::bucket::{Ahead, Around, Bucket, point, verdict};
+use super::bucket::{Around, Bucket, point, verdict};
 use super::kind::{is_zero_when_empty, series_kind};
 use super::series::SeriesFold;
 use crate::anomaly::{self, Detector, SeriesKind, Settings};
@@ -37,7 +37,6 @@ pub struct RuleFold {
     pub muted_until_us: i64,
     kind: SeriesKind,
     pub(super) zero_when_empty: bool,
-    ahead: Option<Ahead>,
 }
 
 impl RuleFold {
@@ -51,7 +50,6 @@ impl RuleFold {
             last_us: 0,
             learned: false,
             muted_until_us: 0,
-            ahead: None,
             counted,
         }
     }
@@ -84,17 +82,9 @@ impl RuleFold {
         self.admit(observed.series.iter().map(|reading| &reading.series));
         let bucket = Bucket::new(self, around, observed);
         let muted = observed.to_us < self.muted_until_us;
-        let mut ahead = self.ahead.take();
         let mut transitions = Vec::new();
         for (name, fold) in &mut self.series {
-            let found = ahead.as_mut().and_then(|ahead| ahead.take(&bucket, name));
-            let judged = match found {
-                Some((judged, detector)) => {
-                    fold.detector = detector;
-                    judged
-                }
-                None => bucket.judge(name, fold.detector.as_deref_mut()),
-            };
+            let judged = bucket.judge(name, fold.detector.as_deref_mut());
             transitions.extend(fold.take(around.project, &bucket.rule, name, judged));
         }
         transitions.iter_mut().for_each(|one| one.quiet |= muted);
@@ -106,8 +96,9 @@ impl RuleFold {
         is_next && self.state() == RuleState::Judging
     }
 
-    /// What would happen with this record. What is found of its series is kept for the record, which is judged next.
-    pub(super) fn look_ahead(&mut self, around: Around, observed: &Observed) -> Vec<Transition> {
+    /// What would happen with this record. Detectors are copied one after the other: copies that were kept for the record itself would save judging
+    /// twice, and cost more than that in fresh memory.
+    pub(super) fn look_ahead(&self, around: Around, observed: &Observed) -> Vec<Transition> {
         if !self.is_next(observed) {
             return Vec::new();
         }
@@ -115,14 +106,11 @@ impl RuleFold {
         let named = observed.series.iter().map(|reading| &reading.series);
         let names = self.new_series(named).into_iter().map(|name| (name, &new));
         let bucket = Bucket::new(self, around, observed);
-        let mut ahead = Ahead::new(&bucket);
         let step = |(name, fold): (&Series, &SeriesFold)| {
-            let judged = ahead.judge(&bucket, name, fold.detector.as_deref());
-            fold.standing().step(around.project, &bucket.rule, name, judged)
+            let judged = bucket.judge(name, fold.detector.clone().as_deref_mut());
+            fold.standing().step(around.project, &bucket.rule, name, &judged)
         };
-        let told = self.series.iter().chain(names).filter_map(step).collect();
-        self.ahead = Some(ahead);
-        told
+        self.series.iter().chain(names).filter_map(step).collect()
     }
 
     /// Takes what stored events say of the time before the rule.
@@ -160,7 +148,7 @@ impl RuleFold {
 
     /// The same series under a changed rule.
     pub(super) fn with(self, counted: CountedRule) -> Self {
-        let mut new = Self { counted, ahead: None, ..self };
+        let mut new = Self { counted, ..self };
         if let Some(settings) = new.settings() {
             for series in new.series.values_mut() {
                 // One that cannot go on is not needed: the rule counts something else.
