@@ -123,19 +123,17 @@ impl World {
         values.iter().enumerate().flat_map(step).collect()
     }
 
-    fn act(&mut self, act: IncidentAct) -> Vec<Transition> {
-        let name = self.fold.open()[0].name.clone();
-        let change = IncidentChange {
-            incident: name.id,
-            rule: name.rule,
-            series: name.series,
-            from_us: name.from_us,
-            severity: name.severity,
-            by: "ann".into(),
-            act,
-        };
-        self.fold.apply(self.minute * MINUTE, &Control::Incident(Box::new(change)))
+    fn act(&mut self, what: IncidentAct) -> Vec<Transition> {
+        let change = act(self.fold.open()[0], what);
+        self.fold.apply(self.minute * MINUTE, &change)
     }
+}
+
+/// Somebody does something about an incident.
+fn act(open: &Open, act: IncidentAct) -> Control {
+    let IncidentName { id, rule, series, from_us, severity } = open.name.clone();
+    let by = "ann".into();
+    Control::Incident(Box::new(IncidentChange { incident: id, rule, series, from_us, severity, by, act }))
 }
 
 fn words(transition: &Transition) -> Option<String> {

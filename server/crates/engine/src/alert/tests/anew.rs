@@ -26,12 +26,6 @@ fn known(open: &Open) -> Vec<Known> {
     vec![Known { open: open.clone(), stopped: Vec::new() }]
 }
 
-fn act(open: &Open, act: IncidentAct) -> Control {
-    let IncidentName { id, rule, series, from_us, severity } = open.name.clone();
-    let by = "ann".into();
-    Control::Incident(Box::new(IncidentChange { incident: id, rule, series, from_us, severity, by, act }))
-}
-
 #[test]
 fn an_incident_whose_rule_is_not_there_can_be_closed_or_goes_on_with_the_rule() {
     let mut world = World::new([rule("r", above(10.0))]);
